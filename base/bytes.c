@@ -1,0 +1,214 @@
+#include "base/bytes.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct bytes bytes_of(const void *data, size_t size)
+{
+    return (struct bytes){.data = data, .size = size};
+}
+
+struct bytes bytes_of_text(const char *text)
+{
+    return bytes_of(text, strlen(text));
+}
+
+bool bytes_equal(struct bytes left, struct bytes right)
+{
+    return left.size == right.size &&
+           (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
+}
+
+int bytes_compare(struct bytes left, struct bytes right)
+{
+    size_t common = left.size < right.size ? left.size : right.size;
+    int order = common == 0 ? 0 : memcmp(left.data, right.data, common);
+
+    if (order != 0) {
+        return order;
+    }
+    return (left.size > right.size) - (left.size < right.size);
+}
+
+uint8_t *bytes_copy(struct bytes bytes)
+{
+    return xmemdup(bytes.data, bytes.size);
+}
+
+void bytes_store_u16(uint8_t *to, uint16_t value)
+{
+    uint16_t big = htobe16(value);
+    memcpy(to, &big, sizeof big);
+}
+
+void bytes_store_u32(uint8_t *to, uint32_t value)
+{
+    uint32_t big = htobe32(value);
+    memcpy(to, &big, sizeof big);
+}
+
+void bytes_store_u64(uint8_t *to, uint64_t value)
+{
+    uint64_t big = htobe64(value);
+    memcpy(to, &big, sizeof big);
+}
+
+uint16_t bytes_load_u16(const uint8_t *from)
+{
+    uint16_t big;
+    memcpy(&big, from, sizeof big);
+    return be16toh(big);
+}
+
+uint32_t bytes_load_u32(const uint8_t *from)
+{
+    uint32_t big;
+    memcpy(&big, from, sizeof big);
+    return be32toh(big);
+}
+
+uint64_t bytes_load_u64(const uint8_t *from)
+{
+    uint64_t big;
+    memcpy(&big, from, sizeof big);
+    return be64toh(big);
+}
+
+void buffer_release(struct buffer *buffer)
+{
+    free(buffer->data);
+    *buffer = (struct buffer)BUFFER_INIT;
+}
+
+void buffer_clear(struct buffer *buffer)
+{
+    buffer->size = 0;
+}
+
+uint8_t *buffer_extend(struct buffer *buffer, size_t size)
+{
+    CHECK_OP(size, <=, SIZE_MAX / 4);
+    if (buffer->capacity - buffer->size < size) {
+        size_t capacity = buffer->capacity < 64 ? 64 : buffer->capacity;
+        while (capacity - buffer->size < size) {
+            capacity *= 2;
+        }
+        buffer->data = xrealloc(buffer->data, capacity);
+        buffer->capacity = capacity;
+    }
+    buffer->size += size;
+    return buffer->data + buffer->size - size;
+}
+
+void buffer_put(struct buffer *buffer, struct bytes bytes)
+{
+    if (bytes.size > 0) {
+        memcpy(buffer_extend(buffer, bytes.size), bytes.data, bytes.size);
+    }
+}
+
+void buffer_put_u8(struct buffer *buffer, uint8_t value)
+{
+    *buffer_extend(buffer, 1) = value;
+}
+
+void buffer_put_u16(struct buffer *buffer, uint16_t value)
+{
+    bytes_store_u16(buffer_extend(buffer, sizeof value), value);
+}
+
+void buffer_put_u32(struct buffer *buffer, uint32_t value)
+{
+    bytes_store_u32(buffer_extend(buffer, sizeof value), value);
+}
+
+void buffer_put_u64(struct buffer *buffer, uint64_t value)
+{
+    bytes_store_u64(buffer_extend(buffer, sizeof value), value);
+}
+
+struct bytes buffer_lend(const struct buffer *buffer)
+{
+    return bytes_of(buffer->data, buffer->size);
+}
+
+uint8_t *buffer_take(struct buffer *buffer, size_t *ret_size)
+{
+    uint8_t *data = buffer->data;
+
+    *ret_size = buffer->size;
+    *buffer = (struct buffer)BUFFER_INIT;
+    return data;
+}
+
+struct reader reader_of(struct bytes bytes)
+{
+    return (struct reader){.rest = bytes, .failed = false};
+}
+
+enum status reader_lend(struct reader *reader, size_t size, struct bytes *ret)
+{
+    if (reader->failed || reader->rest.size < size) {
+        reader->failed = true;
+        return STATUS_INVALID;
+    }
+    *ret = bytes_of(reader->rest.data, size);
+    if (size > 0) {
+        reader->rest.data += size;
+        reader->rest.size -= size;
+    }
+    return STATUS_OK;
+}
+
+enum status reader_u8(struct reader *reader, uint8_t *ret)
+{
+    struct bytes bytes;
+    enum status status = reader_lend(reader, sizeof *ret, &bytes);
+
+    if (status == STATUS_OK) {
+        *ret = bytes.data[0];
+    }
+    return status;
+}
+
+enum status reader_u16(struct reader *reader, uint16_t *ret)
+{
+    struct bytes bytes;
+    enum status status = reader_lend(reader, sizeof *ret, &bytes);
+
+    if (status == STATUS_OK) {
+        *ret = bytes_load_u16(bytes.data);
+    }
+    return status;
+}
+
+enum status reader_u32(struct reader *reader, uint32_t *ret)
+{
+    struct bytes bytes;
+    enum status status = reader_lend(reader, sizeof *ret, &bytes);
+
+    if (status == STATUS_OK) {
+        *ret = bytes_load_u32(bytes.data);
+    }
+    return status;
+}
+
+enum status reader_u64(struct reader *reader, uint64_t *ret)
+{
+    struct bytes bytes;
+    enum status status = reader_lend(reader, sizeof *ret, &bytes);
+
+    if (status == STATUS_OK) {
+        *ret = bytes_load_u64(bytes.data);
+    }
+    return status;
+}
+
+enum status reader_finish(const struct reader *reader)
+{
+    return reader->failed || reader->rest.size > 0 ? STATUS_INVALID : STATUS_OK;
+}

@@ -1,0 +1,73 @@
+/* Doubly linked lists whose links live in the elements. */
+#ifndef BASE_LIST_H
+#define BASE_LIST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct list {
+    struct list *previous;
+    struct list *next;
+};
+
+/* The struct that contains `pointer` as its member `member`. */
+#define CONTAINER_OF(pointer, type, member)                                                        \
+    ((type *)(void *)((char *)(pointer)-offsetof(type, member)))
+
+static inline void list_init(struct list *list)
+{
+    list->previous = list;
+    list->next = list;
+}
+
+static inline bool list_is_empty(const struct list *list)
+{
+    return list->next == list;
+}
+
+/* Insert `link` before `position`; with the head as position that is the end of the list. */
+static inline void list_insert_before(struct list *position, struct list *link)
+{
+    link->previous = position->previous;
+    link->next = position;
+    position->previous->next = link;
+    position->previous = link;
+}
+
+static inline void list_append(struct list *list, struct list *link)
+{
+    list_insert_before(list, link);
+}
+
+static inline void list_prepend(struct list *list, struct list *link)
+{
+    list_insert_before(list->next, link);
+}
+
+/* Take `link` out of the list it is in; it is left alone in a list of its own, so removing twice
+ * is harmless. */
+static inline void list_remove(struct list *link)
+{
+    link->previous->next = link->next;
+    link->next->previous = link->previous;
+    list_init(link);
+}
+
+/* The first link, taken out, or NULL. */
+static inline struct list *list_take_first(struct list *list)
+{
+    struct list *first = list->next;
+
+    if (first == list) {
+        return NULL;
+    }
+    list_remove(first);
+    return first;
+}
+
+/* Visit every link; the body may remove `link`. */
+#define LIST_FOR_EACH(link, list)                                                                  \
+    for (struct list *link = (list)->next, *list_following = link->next; link != (list);           \
+         link = list_following, list_following = link->next)
+
+#endif

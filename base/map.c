@@ -1,0 +1,153 @@
+#include "base/map.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+#include <stdlib.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { BUCKETS_MIN = 16, BUCKETS_MOVED_PER_INSERTION = 4 };
+
+void map_init(struct map *map)
+{
+    *map = (struct map){.buckets = NULL};
+}
+
+void map_release(struct map *map)
+{
+    free(map->buckets);
+    free(map->old_buckets);
+    map_init(map);
+}
+
+uint64_t map_hash_u64(uint64_t value)
+{
+    value ^= value >> 32;
+    value *= UINT64_C(0x9fb21c651e98df25);
+    value ^= value >> 28;
+    value *= UINT64_C(0x9fb21c651e98df25);
+    return value ^ (value >> 29);
+}
+
+uint64_t map_hash_bytes(struct bytes bytes, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(bytes.data, bytes.size, seed);
+}
+
+static void push(struct map_node **bucket, struct map_node *node)
+{
+    node->next = *bucket;
+    *bucket = node;
+}
+
+static void move_some(struct map *map, size_t bucket_count_max)
+{
+    while (map->old_buckets != NULL && bucket_count_max-- > 0) {
+        struct map_node *node = map->old_buckets[map->moved];
+
+        while (node != NULL) {
+            struct map_node *next = node->next;
+            push(&map->buckets[node->hash & (map->bucket_count - 1)], node);
+            node = next;
+        }
+        map->old_buckets[map->moved] = NULL;
+        map->moved++;
+        if (map->moved == map->old_bucket_count) {
+            free(map->old_buckets);
+            map->old_buckets = NULL;
+            map->old_bucket_count = 0;
+            map->moved = 0;
+        }
+    }
+}
+
+static void grow(struct map *map)
+{
+    /* Four buckets move for each insertion and the load factor is one, so the old table has been
+     * emptied long before the new one is full. */
+    CHECK(map->old_buckets == NULL);
+    map->old_buckets = map->buckets;
+    map->old_bucket_count = map->bucket_count;
+    map->moved = 0;
+    map->bucket_count = map->bucket_count == 0 ? BUCKETS_MIN : 2 * map->bucket_count;
+    map->buckets = xcalloc(map->bucket_count, sizeof *map->buckets);
+}
+
+/* The one bucket that holds all nodes of `hash` now: the old one until it has been moved. */
+static struct map_node **bucket_of(const struct map *map, uint64_t hash)
+{
+    if (map->old_buckets != NULL) {
+        size_t old = hash & (map->old_bucket_count - 1);
+        if (old >= map->moved) {
+            return &map->old_buckets[old];
+        }
+    }
+    return &map->buckets[hash & (map->bucket_count - 1)];
+}
+
+void map_insert(struct map *map, struct map_node *node, uint64_t hash)
+{
+    if (map->count >= map->bucket_count) {
+        move_some(map, SIZE_MAX);
+        grow(map);
+    }
+    move_some(map, BUCKETS_MOVED_PER_INSERTION);
+    node->hash = hash;
+    push(bucket_of(map, hash), node);
+    map->count++;
+}
+
+static struct map_node *skip_to(struct map_node *node, uint64_t hash)
+{
+    while (node != NULL && node->hash != hash) {
+        node = node->next;
+    }
+    return node;
+}
+
+struct map_node *map_first(const struct map *map, uint64_t hash)
+{
+    return map->bucket_count == 0 ? NULL : skip_to(*bucket_of(map, hash), hash);
+}
+
+struct map_node *map_following(const struct map_node *node)
+{
+    return skip_to(node->next, node->hash);
+}
+
+void map_remove(struct map *map, struct map_node *node)
+{
+    struct map_node **link = bucket_of(map, node->hash);
+
+    while (*link != node) {
+        CHECK(*link != NULL);
+        link = &(*link)->next;
+    }
+    *link = node->next;
+    node->next = NULL;
+    map->count--;
+}
+
+static void visit_all(struct map_node **buckets,
+                      size_t bucket_count,
+                      void (*visit)(struct map_node *node, void *context),
+                      void *context)
+{
+    for (size_t i = 0; i < bucket_count; i++) {
+        struct map_node *node = buckets[i];
+
+        while (node != NULL) {
+            struct map_node *next = node->next;
+            visit(node, context);
+            node = next;
+        }
+    }
+}
+
+void map_each(struct map *map, void (*visit)(struct map_node *node, void *context), void *context)
+{
+    visit_all(map->old_buckets, map->old_bucket_count, visit, context);
+    visit_all(map->buckets, map->bucket_count, visit, context);
+}

@@ -1,0 +1,58 @@
+# The warning set and the three shapes of target that every folder uses.
+
+set(CONFER_WARNINGS
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wstrict-prototypes
+    -Wmissing-prototypes -Wold-style-definition -Wformat=2 -Wundef -Wcast-qual -Wcast-align
+    -Wpointer-arith -Wwrite-strings -Wswitch-enum -Wimplicit-fallthrough -Wvla
+    -Wnull-dereference -Wdouble-promotion)
+if(CONFER_WERROR)
+  list(APPEND CONFER_WARNINGS -Werror)
+endif()
+
+function(confer_options target)
+  target_compile_options(${target} PRIVATE ${CONFER_WARNINGS} -fno-strict-aliasing
+                                           -fvisibility=hidden -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE CONFER_VERSION="${PROJECT_VERSION}")
+  if(CONFER_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${CONFER_SANITIZE} -fno-omit-frame-pointer
+                                             -fno-sanitize-recover=all)
+    target_link_options(${target} PUBLIC -fsanitize=${CONFER_SANITIZE})
+  endif()
+endfunction()
+
+# confer_library(NAME LINK a b ...): a static library of this folder's sources. Position
+# independent, because libconfer.so takes in proto and base.
+function(confer_library name)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS *.c)
+  if(NOT sources)
+    add_library(${name} INTERFACE)
+    return()
+  endif()
+  add_library(${name} STATIC ${sources})
+  set_target_properties(${name} PROPERTIES POSITION_INDEPENDENT_CODE ON LINKER_LANGUAGE C)
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PUBLIC ${ARG_LINK})
+  confer_options(${name})
+endfunction()
+
+# confer_program(NAME SOURCES a.c ... LINK a b ...)
+function(confer_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${ARG_LINK})
+  confer_options(${name})
+endfunction()
+
+# confer_unit_tests(FOLDER LINK a b ...): one program and one CTest for each test_*.c here.
+function(confer_unit_tests folder)
+  cmake_parse_arguments(ARG "" "" "LINK" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS test_*.c)
+  foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    confer_program(${name} SOURCES ${source} LINK test_support ${ARG_LINK})
+    add_test(NAME unit/${folder}/${name} COMMAND ${name})
+    set_tests_properties(unit/${folder}/${name} PROPERTIES TIMEOUT 300 LABELS unit)
+  endforeach()
+endfunction()
