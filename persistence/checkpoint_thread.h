@@ -1,0 +1,57 @@
+/* The checkpoint thread: the only writer of a tree_store. It commits generations, writes and
+ * installs dumps, and touches pages that coming commands will need. One job at a time, in the order
+ * of submission.
+ *
+ * Jobs belong to the thread from submission until they come back from checkpoint_thread_take_done.
+ * Except for `notify` everything here is called by the main thread. */
+#ifndef PERSISTENCE_CHECKPOINT_THREAD_H
+#define PERSISTENCE_CHECKPOINT_THREAD_H
+
+#include "base/list.h"
+#include "persistence/data_folder.h"
+#include "persistence/tree_store.h"
+
+struct checkpoint_thread;
+
+enum checkpoint_job_kind {
+    CHECKPOINT_JOB_COMMIT,
+    CHECKPOINT_JOB_DUMP,
+    CHECKPOINT_JOB_INSTALL,
+    CHECKPOINT_JOB_TOUCH
+};
+
+struct checkpoint_job {
+    struct list link; /* the thread's */
+    enum checkpoint_job_kind kind;
+    struct tree_store *store; /* COMMIT, DUMP, TOUCH */
+    /* COMMIT: untouched until done. */
+    const struct tree_record *records;
+    size_t record_count;
+    struct tree_meta meta; /* COMMIT: in; DUMP: out (config lent by `config`) */
+    /* DUMP: the file made; INSTALL: the file read. */
+    char dump_path[DATA_FOLDER_PATH_BYTES_MAX];
+    uint8_t cluster_id[16];
+    uint64_t dump_bytes;  /* DUMP: out */
+    struct buffer config; /* DUMP: out; the owner releases it */
+    /* INSTALL */
+    char tree_path[DATA_FOLDER_PATH_BYTES_MAX];
+    struct tree_store_options tree_options;
+    bool (*check_record)(struct bytes key, struct bytes value);
+    /* TOUCH */
+    struct bytes *keys;
+    size_t key_count;
+    /* Out. COMMIT other than OK and NO_SPACE: end the process. */
+    struct error error; /* error.status is STATUS_OK on success */
+    void *context;      /* the owner's */
+};
+
+MUST_CHECK enum status checkpoint_thread_start(void (*notify)(void *context),
+                                               void *context,
+                                               struct checkpoint_thread **ret_thread,
+                                               struct error *error);
+/* Finish what was submitted, then end. NULL is fine. */
+void checkpoint_thread_stop(struct checkpoint_thread *thread);
+void checkpoint_thread_submit(struct checkpoint_thread *thread, struct checkpoint_job *job);
+void checkpoint_thread_take_done(struct checkpoint_thread *thread, struct list *done);
+
+#endif

@@ -1,0 +1,50 @@
+/* The data folder of one server: who may use it, and what lies in it.
+ *
+ *     DIR/lock         held with flock for the life of the process
+ *     DIR/log/         the Raft log (log_store)
+ *     DIR/tree-N/      generation N of the checkpoint (tree_store)
+ *     DIR/dumps/       dump files being sent or received (dump)
+ *
+ * One thread at start. */
+#ifndef PERSISTENCE_DATA_FOLDER_H
+#define PERSISTENCE_DATA_FOLDER_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+enum { DATA_FOLDER_PATH_BYTES_MAX = 4096 };
+
+struct data_folder {
+    char path[DATA_FOLDER_PATH_BYTES_MAX];
+    int lock;
+};
+
+/* Make the folder if it is missing (mode 0700, parents too) and lock it.
+ * LOCKED  another process has it, named by pid in the text.
+ * IO      cannot be made, opened or written; the text names path and reason. */
+MUST_CHECK enum status
+data_folder_open(const char *path, struct data_folder *ret_folder, struct error *error);
+void data_folder_close(struct data_folder *folder);
+
+/* DIR/log and DIR/tree-GENERATION. */
+void data_folder_log_path(const struct data_folder *folder, char path[DATA_FOLDER_PATH_BYTES_MAX]);
+void data_folder_tree_path(const struct data_folder *folder,
+                           uint64_t generation,
+                           char path[DATA_FOLDER_PATH_BYTES_MAX]);
+/* DIR/dumps/NAME; makes DIR/dumps. */
+MUST_CHECK enum status data_folder_dump_path(const struct data_folder *folder,
+                                             const char *name,
+                                             char path[DATA_FOLDER_PATH_BYTES_MAX],
+                                             struct error *error);
+
+/* Delete every tree-N except `generation` and everything in dumps/: left over from an interrupted
+ * installation. */
+MUST_CHECK enum status
+data_folder_sweep(const struct data_folder *folder, uint64_t generation, struct error *error);
+
+/* Bytes that the file system still gives to this user. */
+MUST_CHECK enum status
+data_folder_free_bytes(const struct data_folder *folder, uint64_t *ret_bytes, struct error *error);
+
+#endif

@@ -1,0 +1,117 @@
+/* The Raft log on disk: identity, hard state, base and entries, in one LMDB environment with
+ * default (synchronous) flags. Every value carries a checksum over its key and itself. An entry
+ * larger than 512 KiB is stored in pieces.
+ *
+ * Threads: open, boot and close on one thread while nothing else runs. log_store_write on one
+ * thread (LMDB's writer); log_store_read may run on another thread at the same time.
+ *
+ * A failed write has an unknown outcome: the caller ends the process, restart finds out. */
+#ifndef PERSISTENCE_LOG_STORE_H
+#define PERSISTENCE_LOG_STORE_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "raft/raft.h"
+
+enum { LOG_STORE_CLUSTER_ID_BYTES = 16, LOG_STORE_FORMAT = 1 };
+
+struct log_store;
+
+struct log_identity {
+    raft_id node_id;
+    uint8_t incarnation[RAFT_INCARNATION_BYTES]; /* drawn when the folder is made */
+    bool has_cluster;
+    uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES];
+    uint64_t start_count; /* raised durably by every open */
+    uint64_t tree_generation;
+};
+
+struct log_store_options {
+    uint64_t map_bytes; /* fixed size of the map; 8 GiB */
+    bool prezero;       /* write zeros ahead of use (storage.md 2: 8-23 % less latency) */
+};
+
+/* Open, or make for `node_id` when the folder is new.
+ * MISMATCH  the folder belongs to another node id; the text says which.
+ * FORMAT    written by a newer version.
+ * CORRUPT   identity or hard state are damaged or missing while entries exist.
+ * IO, NO_SPACE, NO_MEMORY. The text names the folder and the way out. */
+MUST_CHECK enum status log_store_open(const char *path,
+                                      raft_id node_id,
+                                      const struct log_store_options *options,
+                                      struct log_store **ret_store,
+                                      struct error *error);
+void log_store_close(struct log_store *store); /* NULL is fine */
+
+const struct log_identity *log_store_identity(const struct log_store *store);
+
+/* Make the cluster's id durable, before anything else of the cluster is stored. OK if it is that id
+ * already. MISMATCH: the folder belongs to another cluster. */
+MUST_CHECK enum status log_store_set_cluster(struct log_store *store,
+                                             const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES],
+                                             struct error *error);
+
+/* What the log holds, for raft_boot. */
+struct log_state {
+    raft_term term;
+    raft_id vote;
+    raft_index base; /* the entries start after it */
+    raft_term base_term;
+    raft_index last;
+};
+struct log_state log_store_state(const struct log_store *store);
+
+/* One entry with its payload, as in raft_entry; `payload` lent until `visit` returns. */
+struct log_entry {
+    raft_index index;
+    raft_term term;
+    enum raft_entry_type type;
+    struct bytes payload;
+};
+
+/* Visit the entries first..last in order until `visit` returns other than OK, which is then
+ * returned. NOT_FOUND: the range is not all there (trimmed meanwhile). CORRUPT: an entry is
+ * damaged; the text names index and folder. */
+MUST_CHECK enum status log_store_read(struct log_store *store,
+                                      raft_index first,
+                                      raft_index last,
+                                      enum status (*visit)(void *context,
+                                                           const struct log_entry *entry),
+                                      void *context,
+                                      struct error *error);
+
+/* All of it in one durable transaction. */
+struct log_write {
+    bool hard_state;
+    raft_term term;
+    raft_id vote;
+    /* Drop all entries, make reset_index the base and tree_generation the current one. */
+    bool reset;
+    raft_index reset_index;
+    raft_term reset_term;
+    uint64_t tree_generation;
+    /* Entries to append, in order, consecutive. Existing entries at and after the first vanish. */
+    const struct log_entry *entries;
+    size_t entry_count;
+    /* Entries up to this index may go (a checkpoint holds them): some of them are deleted with each
+     * write, at most about three times as many as are appended, so trimming never costs a pause. 0
+     * = none. The base follows what was deleted; see log_store_state. */
+    raft_index trim;
+};
+
+MUST_CHECK enum status
+log_store_write(struct log_store *store, const struct log_write *write, struct error *error);
+
+/* Delete up to `count_max` entries up to `trim` in a transaction of their own, for idle moments.
+ * *ret_more: some are left. */
+MUST_CHECK enum status log_store_trim(struct log_store *store,
+                                      raft_index trim,
+                                      size_t count_max,
+                                      bool *ret_more,
+                                      struct error *error);
+
+/* Used part of the map, in bytes; for the space rules. Any thread. */
+uint64_t log_store_used_bytes(const struct log_store *store);
+uint64_t log_store_map_bytes(const struct log_store *store);
+
+#endif

@@ -1,0 +1,56 @@
+/* The log thread: the only writer of a log_store. It takes everything that is queued, makes it
+ * durable in one transaction and reports; while it syncs, the next batch gathers: group commit
+ * without a timer. Between batches it pre-zeroes and trims. It also reads old entries for peers
+ * that lag.
+ *
+ * Jobs belong to the thread from submission until they come back from log_thread_take_done. Except
+ * for the `notify` callback everything here is called by the main thread.
+ *
+ * When a write fails the process must end: the thread stops taking jobs, and log_thread_error tells
+ * why. */
+#ifndef PERSISTENCE_LOG_THREAD_H
+#define PERSISTENCE_LOG_THREAD_H
+
+#include "base/list.h"
+#include "persistence/log_store.h"
+
+struct log_thread;
+
+enum log_job_kind { LOG_JOB_WRITE, LOG_JOB_READ };
+
+struct log_job {
+    struct list link; /* the thread's */
+    enum log_job_kind kind;
+    /* LOG_JOB_WRITE: entries and payloads stay untouched until the job is done. */
+    raft_seq seq;
+    struct log_write write;
+    /* LOG_JOB_READ: entries first..last, cut once their payloads exceed bytes_max (at least one).
+     */
+    raft_index first;
+    raft_index last;
+    size_t bytes_max;
+    enum status read_status;   /* OK, NOT_FOUND (trimmed), CORRUPT */
+    struct buffer payloads;    /* filled by the thread, released by the job's owner */
+    struct log_entry *entries; /* xmalloc'ed, payloads point into the buffer; the owner frees it */
+    size_t entry_count;
+    void *context; /* the owner's */
+};
+
+/* `notify(context)` is called on the log thread whenever something is done or failed; it must only
+ * wake the main thread. The store is used by the thread until log_thread_stop. */
+MUST_CHECK enum status log_thread_start(struct log_store *store,
+                                        void (*notify)(void *context),
+                                        void *context,
+                                        struct log_thread **ret_thread,
+                                        struct error *error);
+/* Finish what was submitted, then end; returns when it has. NULL is fine. */
+void log_thread_stop(struct log_thread *thread);
+
+/* Writes are done in the order of submission. Reads wait for no write. */
+void log_thread_submit(struct log_thread *thread, struct log_job *job);
+/* Move all done jobs to the end of `done`. */
+void log_thread_take_done(struct log_thread *thread, struct list *done);
+/* NULL while all is well. */
+const struct error *log_thread_error(const struct log_thread *thread);
+
+#endif

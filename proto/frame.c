@@ -1,0 +1,73 @@
+#include "proto/frame.h"
+
+#include "base/check.h"
+#include "base/checksum.h"
+
+#include <string.h>
+
+const uint8_t frame_client_preface[FRAME_PREFACE_BYTES] = {'C', 'O', 'N', 'F', 'E', 'R', 'C', 1};
+const uint8_t frame_peer_preface[FRAME_PREFACE_BYTES] = {'C', 'O', 'N', 'F', 'E', 'R', 'P', 1};
+
+static bool starts_as(struct bytes start, const uint8_t *preface)
+{
+    size_t common = start.size < FRAME_PREFACE_BYTES ? start.size : FRAME_PREFACE_BYTES;
+
+    return common == 0 || memcmp(start.data, preface, common) == 0;
+}
+
+enum frame_protocol frame_detect(struct bytes start)
+{
+    bool client = starts_as(start, frame_client_preface);
+    bool peer = starts_as(start, frame_peer_preface);
+
+    if (!client && !peer) {
+        return FRAME_PROTOCOL_UNKNOWN;
+    }
+    if (start.size < FRAME_PREFACE_BYTES) {
+        return FRAME_PROTOCOL_UNDECIDED;
+    }
+    return client ? FRAME_PROTOCOL_CLIENT : FRAME_PROTOCOL_PEER;
+}
+
+enum status frame_client_head(const uint8_t *head, uint32_t *ret_body_bytes)
+{
+    uint32_t body_bytes = bytes_load_u32(head);
+
+    if (body_bytes == 0 || body_bytes > FRAME_CLIENT_BYTES_MAX) {
+        return STATUS_INVALID;
+    }
+    *ret_body_bytes = body_bytes;
+    return STATUS_OK;
+}
+
+void frame_client_put_head(uint8_t *head, uint32_t body_bytes)
+{
+    CHECK_OP(body_bytes, >, 0);
+    CHECK_OP(body_bytes, <=, FRAME_CLIENT_BYTES_MAX);
+    bytes_store_u32(head, body_bytes);
+}
+
+enum status frame_peer_head(const uint8_t *head, uint32_t *ret_body_bytes, uint64_t *ret_checksum)
+{
+    uint32_t body_bytes = bytes_load_u32(head);
+
+    if (body_bytes == 0 || body_bytes > FRAME_PEER_BYTES_MAX) {
+        return STATUS_INVALID;
+    }
+    *ret_body_bytes = body_bytes;
+    *ret_checksum = bytes_load_u64(head + sizeof body_bytes);
+    return STATUS_OK;
+}
+
+void frame_peer_put_head(uint8_t *head, struct bytes body)
+{
+    CHECK_OP(body.size, >, 0);
+    CHECK_OP(body.size, <=, FRAME_PEER_BYTES_MAX);
+    bytes_store_u32(head, (uint32_t)body.size);
+    bytes_store_u64(head + sizeof(uint32_t), checksum(body));
+}
+
+enum status frame_peer_verify(struct bytes body, uint64_t expected)
+{
+    return checksum(body) == expected ? STATUS_OK : STATUS_INVALID;
+}

@@ -1,0 +1,305 @@
+/* The replicated state machine: the tree of znodes and the sessions. Deterministic: the same
+ * commands give the same results, the same changes and the same bytes on every server. It reads no
+ * clock, draws no random number and never looks at what is cached.
+ *
+ * The tree is a RAM cache over the checkpoint: records that changed since are dirty and stay in RAM
+ * until a later checkpoint holds them; clean ones come and go. Node rules are ZooKeeper's
+ * (zookeeper-wire sections 6, 7, 8, 10, 13, 14).
+ *
+ * One thread (main) calls everything here, except that a sealed generation's records may be read by
+ * the checkpoint thread until state_generation_end.
+ *
+ * Two kinds of failure: enum op_error is the replicated outcome of a command, part of the
+ * state. enum status means that this server could not do its part (a damaged record, a failed
+ * disk): the caller stops the server; nothing is retried. */
+#ifndef STATE_STATE_H
+#define STATE_STATE_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef uint64_t zxid;       /* the log index of the command */
+typedef uint64_t session_id; /* the zxid of its opening; 0 = none */
+
+enum {
+    STATE_PATH_BYTES_MAX = 4096,
+    STATE_COMPONENT_BYTES_MAX = 500, /* LMDB's keys hold 511 */
+    STATE_VALUE_BYTES_MAX = 1024 * 1024,
+    STATE_TRANSACTION_BYTES_MAX = 4 * 1024 * 1024, /* an encoded command */
+    STATE_ACL_ENTRIES_MAX = 64,
+    STATE_KEPT_RESULTS_MAX = 1024, /* unconfirmed writes of one session */
+    STATE_PASSWORD_BYTES = 16,
+    STATE_SESSION_TIMEOUT_MS_MIN = 1000,
+    STATE_SESSION_TIMEOUT_MS_MAX = 10 * 60 * 1000
+};
+
+/* Names, ZooKeeper's code (0 = it has none), text. The values are stored: never renumber. */
+#define OP_ERROR_MAP(X)                                                                            \
+    X(OK, 0, 0, "ok")                                                                              \
+    X(NO_NODE, 1, -101, "no such node")                                                            \
+    X(NODE_EXISTS, 2, -110, "the node exists already")                                             \
+    X(NOT_EMPTY, 3, -111, "the node has children")                                                 \
+    X(BAD_VERSION, 4, -103, "the version is another")                                              \
+    X(NO_CHILDREN_FOR_EPHEMERALS, 5, -108, "an ephemeral node cannot have children")               \
+    X(BAD_ARGUMENTS, 6, -8, "illegal path or arguments")                                           \
+    X(INVALID_ACL, 7, -114, "illegal ACL")                                                         \
+    X(NO_AUTH, 8, -102, "not permitted")                                                           \
+    X(SESSION_EXPIRED, 9, -112, "the session is gone")                                             \
+    X(SESSION_MOVED, 10, -118, "the session moved to another connection")                          \
+    X(NOT_EXECUTED, 11, -2, "not executed: another operation of the transaction failed")           \
+    X(SEQUENCE_GAP, 12, 0, "a write of this session before this one is missing")                   \
+    X(SEQUENCE_FORGOTTEN, 13, 0, "the result of this write was confirmed and is forgotten")        \
+    X(TOO_MANY_UNCONFIRMED, 14, 0, "too many unconfirmed writes in this session")                  \
+    X(LIMIT, 15, -8, "a limit was exceeded")                                                       \
+    X(NO_SESSION, 16, -112, "an ephemeral node needs a session")                                   \
+    X(UNREADABLE, 17, -5, "unreadable command")
+
+enum op_error {
+#define X(name, value, zookeeper, text) OP_##name = (value),
+    OP_ERROR_MAP(X)
+#undef X
+};
+
+const char *op_error_text(enum op_error error);
+
+/* --- The port to the checkpoint on disk --- */
+
+/* Keys are compared as bytes; the first byte names the table. Values passed out are the
+ * source's and valid until its next call. Anything but OK and NOT_FOUND stops the server. */
+struct state_source {
+    void *context;
+    enum status (*lookup)(void *context, struct bytes key, struct bytes *ret_value);
+    /* Visit the records with key >= `from` whose key starts with `prefix`, in order of keys, until
+     * `visit` returns false. `visit` must not call the source. */
+    enum status (*range)(void *context,
+                         struct bytes from,
+                         struct bytes prefix,
+                         bool (*visit)(void *visitor, struct bytes key, struct bytes value),
+                         void *visitor);
+};
+
+/* --- Life --- */
+
+struct state_options {
+    uint64_t cache_bytes_max; /* clean nodes kept in RAM */
+};
+
+struct state;
+
+/* Open the state that the source holds; an empty source is the first state of a new cluster (the
+ * root and /zookeeper with its children). `source` is copied, its context outlives the state. */
+MUST_CHECK enum status state_new(const struct state_options *options,
+                                 const struct state_source *source,
+                                 struct state **ret_state,
+                                 struct error *error);
+void state_free(struct state *state); /* NULL is fine */
+
+/* The zxid of the last command applied, or passed by state_skip. */
+zxid state_applied(const struct state *state);
+/* The stamp of the last command: the leader's next stamp is never lower. */
+uint64_t state_time_ms(const struct state *state);
+
+/* Equal on two servers at equal applied zxid, else one of them is wrong. */
+struct state_digest {
+    uint64_t record_count;
+    uint64_t sum; /* of the hashes of all records */
+};
+struct state_digest state_digest(const struct state *state);
+
+/* --- Nodes as seen by readers --- */
+
+struct state_acl_entry {
+    uint32_t permissions;
+    struct bytes scheme;
+    struct bytes id;
+};
+
+struct state_stat {
+    zxid czxid;
+    zxid mzxid;
+    zxid pzxid;
+    uint64_t ctime_ms;
+    uint64_t mtime_ms;
+    int32_t version;
+    int32_t cversion;
+    int32_t aversion;
+    session_id ephemeral_owner;
+    uint32_t value_bytes;
+    uint32_t child_count;
+};
+
+/* One version of a node, immutable and counted: it may be held for as long as one likes. */
+struct state_node;
+struct state_node *state_node_ref(struct state_node *node);
+void state_node_unref(struct state_node *node); /* NULL is fine */
+/* The getters lend from the node. */
+struct bytes state_node_value(const struct state_node *node, bool *ret_is_null);
+struct state_stat state_node_stat(const struct state_node *node);
+uint32_t state_node_acl_count(const struct state_node *node);
+struct state_acl_entry state_node_acl(const struct state_node *node, uint32_t position);
+/* 0 if none; TTL nodes only. */
+uint64_t state_node_ttl_ms(const struct state_node *node);
+bool state_node_is_container(const struct state_node *node);
+
+/* The node at `path` now, with a reference for the caller. A path that is not valid names no node.
+ * *ret_error is OP_OK or OP_NO_NODE. */
+MUST_CHECK enum status state_read(struct state *state,
+                                  struct bytes path,
+                                  enum op_error *ret_error,
+                                  struct state_node **ret_node);
+
+struct state_child {
+    struct bytes name;
+    struct state_node *node; /* NULL unless `with_nodes`; a reference for the caller */
+};
+
+struct state_children {
+    struct state_child *items; /* in the arena, ordered by name */
+    size_t count;
+    bool more; /* children follow after the last one here */
+    struct state_stat parent;
+};
+
+/* A page of the children of `path`: names greater than `after` (empty = from the first), at most
+ * `count_max`, and cut once names and, if asked for, nodes exceed `bytes_max` (at least one is
+ * given). *ret_error is OP_OK or OP_NO_NODE. */
+MUST_CHECK enum status state_read_children(struct state *state,
+                                           struct bytes path,
+                                           struct bytes after,
+                                           size_t count_max,
+                                           size_t bytes_max,
+                                           bool with_nodes,
+                                           struct arena *arena,
+                                           enum op_error *ret_error,
+                                           struct state_children *ret_children);
+
+/* Legal as a full path (zookeeper-wire 10.1, and the limits above). */
+bool state_path_is_valid(struct bytes path);
+
+/* --- Sessions as seen by readers --- */
+
+struct state_session {
+    session_id id;
+    uint64_t generation; /* of the last attach; the opening is generation 1 */
+    uint64_t owner;      /* the server it is attached to */
+    uint32_t timeout_ms;
+    uint64_t last_sequence;  /* of the last numbered write applied */
+    const uint8_t *password; /* STATE_PASSWORD_BYTES, lent until the next apply */
+};
+
+/* False if there is no such session. */
+bool state_session_find(const struct state *state, session_id id, struct state_session *ret);
+size_t state_session_count(const struct state *state);
+/* All sessions, in order of id. `visit` must not change the state. */
+void state_session_each(const struct state *state,
+                        void (*visit)(void *visitor, const struct state_session *session),
+                        void *visitor);
+
+/* --- Apply --- */
+
+enum state_change_kind {
+    STATE_CREATED = 1,
+    STATE_VALUE_SET,
+    STATE_REMOVED,
+    STATE_ACL_SET,
+    STATE_SESSION_OPENED, /* the session_ kinds have an empty path */
+    STATE_SESSION_ATTACHED,
+    STATE_SESSION_CLOSED,
+    STATE_SESSION_EXPIRED
+};
+
+/* In the order in which they happened inside the command. One list feeds watches, history and the
+ * dirty records. */
+struct state_change {
+    enum state_change_kind kind;
+    zxid zxid;
+    struct bytes path;
+    session_id session;        /* session_ kinds: which; node kinds: who wrote, 0 = unknown */
+    struct state_node *before; /* NULL if created */
+    struct state_node *after;  /* NULL if removed */
+};
+
+struct state_op_result {
+    enum op_error error;
+    struct bytes path; /* create: the path made */
+    bool has_stat;
+    struct state_stat stat;
+    bool created;
+};
+
+struct state_result {
+    enum op_error error; /* of the command; of a transaction: that of its first failed operation */
+    zxid zxid;           /* of the command that had this result (an earlier one for a retry) */
+    struct state_op_result *operations; /* in the arena; one per operation, also when failed */
+    size_t operation_count;
+    session_id session; /* open and attach */
+    uint64_t generation;
+    uint32_t timeout_ms;
+    bool repeated; /* answered from the kept results; nothing changed */
+    /* In the arena, holding no references of their own: the nodes are valid until arena and state
+     * go on; take one with state_node_ref to keep it. Empty when the command failed or was
+     * repeated. */
+    struct state_change *changes;
+    size_t change_count;
+};
+
+/* Apply the command entry at log index `zxid` (> state_applied). `entry` is the whole payload:
+ * stamp and Command. An unreadable one is applied with error OP_UNREADABLE and changes nothing
+ * (apply must not fail for what is in the log). The result is in `arena`. */
+MUST_CHECK enum status state_apply(struct state *state,
+                                   zxid zxid,
+                                   struct bytes entry,
+                                   struct arena *arena,
+                                   struct state_result *ret_result);
+
+/* An entry without a command (no-op, configuration) was passed. */
+void state_skip(struct state *state, zxid zxid);
+
+/* Whether a Command may be proposed at all: readable, within the limits above, with a body, and
+ * (for clients) of a kind that clients may send. Checked before proposing, so that apply cannot
+ * fail for it. */
+MUST_CHECK enum op_error state_command_check(struct bytes command);
+
+/* Load into the cache what applying `command` will touch, so that apply seldom waits for the disk.
+ * Only a hint. */
+void state_prefetch(struct state *state, struct bytes command);
+
+/* --- Checkpoints --- */
+
+/* What changed since the last sealed generation. */
+struct state_dirty {
+    uint64_t record_count;
+    uint64_t bytes;
+    bool sealed; /* a sealed generation has not ended yet */
+};
+struct state_dirty state_dirty(const struct state *state);
+
+struct state_record {
+    struct bytes key;
+    struct bytes value;
+    bool removed;
+};
+
+/* A generation: all changes up to state_applied at the sealing. Immutable. */
+struct state_generation;
+
+/* Seal the dirty records; one at a time. Later changes go into a new generation. */
+struct state_generation *state_seal(struct state *state);
+zxid state_generation_applied(const struct state_generation *generation);
+/* Records ordered by key, unique; valid until state_generation_end. Readable from another thread.
+ */
+const struct state_record *state_generation_records(const struct state_generation *generation,
+                                                    size_t *ret_count);
+/* The source now shows the generation's records (its reader was renewed): forget them, or keep them
+ * as clean nodes. */
+void state_generation_end(struct state *state, struct state_generation *generation);
+
+/* Every invariant that can be checked in reasonable time (counts, links, digest against a full walk
+ * when `deep`). Aborts when one is violated. For tests and simulation. */
+void state_check(struct state *state, bool deep);
+
+#endif
