@@ -1,0 +1,210 @@
+/* This server: the driver that joins raft, disks, peers and state, and answers requests.
+ *
+ * Everything happens on the main thread, in turns. During a turn the inputs below arrive in any
+ * number and order; node_turn ends it: it proposes what came, flushes the core once, sends, hands
+ * the write to the log, applies what is committed, feeds watches, answers. Time, randomness, disks
+ * and network are reached through struct node_port alone; a simulation puts its own behind it and
+ * runs this code as it is. */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include "persistence/checkpoint_thread.h"
+#include "persistence/log_thread.h"
+#include "proto/peer.pb-c.h"
+#include "raft/raft.h"
+#include "server/node/request.h"
+
+enum { NODE_CLUSTER_ID_BYTES = 16, NODE_FORMAT = 1 };
+
+struct node;
+
+struct node_peer {
+    raft_id id;
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    const char *address;
+};
+
+/* Functions return at once; none of them calls back into the node, except where said. */
+struct node_port {
+    void *context;
+
+    /* Microseconds, monotonic and fresh; milliseconds since 1970. */
+    uint64_t (*now_us)(void *context);
+    uint64_t (*wall_ms)(void *context);
+    void (*random)(void *context, void *bytes, size_t size); /* from the kernel */
+
+    /* Keep a control link to each of these (never this node itself), drop the others. A link with a
+     * peer may be the one we dialled or the one it dialled; the port sees to it that there is one.
+     */
+    void (*set_peers)(void *context, const struct node_peer *peers, size_t count);
+    /* Send a packed peer.PeerMessage on the control link; false, and dropped, without one or when
+     * its queue is full. */
+    bool (*send)(void *context, raft_id peer, struct bytes message);
+    /* The bulk link: open one to a peer (an answer comes as node_on_bulk_up or _down), send on it,
+     * close it. The receiver of a dump answers on the link that the sender opened. */
+    void (*bulk_open)(void *context, raft_id peer);
+    bool (*bulk_send)(void *context, raft_id peer, struct bytes message);
+    void (*bulk_close)(void *context, raft_id peer);
+    /* Dial `address` on the PROBE channel, send one message, wait for one; node_on_probe_answer
+     * tells how it went, within a few seconds. */
+    void (*probe)(void *context, uint64_t token, const char *address, struct bytes message);
+    /* Answer a probe that node_on_probe brought. */
+    void (*probe_reply)(void *context, uint64_t probe, struct bytes message);
+
+    /* Disks. Finished jobs come back by node_on_log_done and node_on_checkpoint_done. */
+    void (*log_submit)(void *context, struct log_job *job);
+    void (*checkpoint_submit)(void *context, struct checkpoint_job *job);
+    /* Make the cluster's id durable before returning (once in a server's life). */
+    enum status (*set_cluster)(void *context,
+                               const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES],
+                               struct error *error);
+    /* A generation of the checkpoint. tree_source stays valid until tree_close. */
+    enum status (*tree_open)(void *context,
+                             uint64_t generation,
+                             struct tree_store **ret_tree,
+                             struct error *error);
+    void (*tree_close)(void *context, struct tree_store *tree, bool remove_files);
+    struct state_source (*tree_source)(void *context, struct tree_store *tree);
+    enum status (*tree_renew)(void *context, struct tree_store *tree, struct error *error);
+    struct tree_meta (*tree_meta)(void *context, struct tree_store *tree);
+    /* The folder's path for a new generation, or for a dump file of this name. */
+    void (*tree_path)(void *context, uint64_t generation, char path[DATA_FOLDER_PATH_BYTES_MAX]);
+    enum status (*dump_path)(void *context,
+                             const char *name,
+                             char path[DATA_FOLDER_PATH_BYTES_MAX],
+                             struct error *error);
+    /* Pieces of dump files; small, out of or into the page cache. `dump_write` at offset 0 makes
+     * the file anew. */
+    enum status (*dump_read)(void *context,
+                             const char *path,
+                             uint64_t offset,
+                             void *buffer,
+                             size_t size,
+                             struct error *error);
+    enum status (*dump_write)(
+        void *context, const char *path, uint64_t offset, struct bytes bytes, struct error *error);
+    void (*dump_remove)(void *context, const char *path);
+    /* Is there room? False below the disk reserve or above nine tenths of a map. Cheap; asked once
+     * a second. */
+    bool (*has_space)(void *context);
+
+    /* The server cannot go on (a failed write, a damaged record): say why and end the process. Does
+     * not return to the node in a real server; a simulation marks the node dead, and the node does
+     * nothing more. */
+    void (*fail)(void *context, const struct error *error);
+};
+
+struct node_options {
+    raft_id id;
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    bool has_cluster;
+    uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
+    uint64_t tree_generation;
+    const char *address; /* --server; lives as long as the node */
+    const char *version;
+    struct raft_options raft; /* id, incarnation and seed are filled in by the node */
+    uint64_t seed;
+    uint64_t cache_bytes_max;        /* of clean nodes, 256 MiB */
+    uint64_t checkpoint_records_max; /* dirty records that start a checkpoint, 65536 */
+    uint64_t checkpoint_bytes_max;   /* dirty bytes that start one, 32 MiB */
+    uint64_t checkpoint_interval_us; /* age that starts one, 10 s */
+    uint64_t
+        log_tail_bytes_max; /* of entries kept behind a checkpoint for lagging members, 64 MiB */
+    uint64_t log_tail_entries_max;  /* and their number, 2^17 */
+    uint64_t entry_cache_bytes_max; /* payloads kept in memory behind applied, 16 MiB */
+    uint64_t history_bytes_max;     /* changes kept for watch streams, 64 MiB */
+    uint64_t history_changes_max;   /* and their number, 2^18 */
+    uint64_t request_timeout_us;    /* a write or read waits at most this long here, 10 s */
+};
+
+struct node_options node_options_default(raft_id id);
+
+/* What the log held, entry by entry, between node_new and node_start. */
+MUST_CHECK enum status node_new(const struct node_options *options,
+                                const struct node_port *port,
+                                const struct log_state *log,
+                                struct node **ret_node,
+                                struct error *error);
+/* Entries log->base + 1 .. log->last, in order; copied. CORRUPT, LIMIT. */
+MUST_CHECK enum status
+node_boot_entry(struct node *node, const struct log_entry *entry, struct error *error);
+void node_start(struct node *node);
+/* Frees everything; clients must be closed before. Jobs still with the disks must have been
+ * returned. */
+void node_free(struct node *node);
+
+/* End the turn. Returns the time at which the next turn must end at the latest, if nothing arrives
+ * before. */
+uint64_t node_turn(struct node *node);
+
+/* Graceful stop: hand leadership over, tell the clients, take no new writes. node_is_drained turns
+ * true when leadership is gone and nothing is pending, or after a few seconds. */
+void node_drain(struct node *node);
+bool node_is_drained(const struct node *node);
+
+/* --- Inputs from disks --- */
+void node_on_log_done(struct node *node, struct log_job *job);
+void node_on_checkpoint_done(struct node *node, struct checkpoint_job *job);
+
+/* --- Inputs from peers --- */
+
+/* May this peer connect? Asked during the handshake, after its proof was checked. A refusal is
+ * written in plain words. On the CONTROL channel a fresh server takes the cluster's id from a peer
+ * that knows its incarnation, durably, before it returns true. */
+bool node_admit(struct node *node,
+                const Peer__Identity *from,
+                Peer__Channel channel,
+                bool knows_our_incarnation,
+                char refusal[ERROR_TEXT_BYTES_MAX]);
+void node_on_peer_up(struct node *node, raft_id peer);
+void node_on_peer_down(struct node *node, raft_id peer);
+/* A packed peer.PeerMessage whose frame was intact. INVALID: unreadable or not for this channel;
+ * close the link. */
+MUST_CHECK enum status node_on_peer_message(struct node *node, raft_id peer, struct bytes message);
+
+void node_on_bulk_up(struct node *node, raft_id peer);
+void node_on_bulk_down(struct node *node, raft_id peer);
+MUST_CHECK enum status node_on_bulk_message(struct node *node, raft_id peer, struct bytes message);
+
+/* Somebody dialled us to ask. `probe` names the connection for probe_reply; an unreadable one is
+ * INVALID. */
+MUST_CHECK enum status node_on_probe(struct node *node, uint64_t probe, struct bytes message);
+/* The answer to port.probe: OK with the answering server's identity and its message, or why not
+ * (`text`). */
+void node_on_probe_answer(struct node *node,
+                          uint64_t token,
+                          enum status status,
+                          const Peer__Identity *identity,
+                          struct bytes message,
+                          const char *text);
+
+/* --- Clients --- */
+
+struct client;
+
+/* `callbacks` is copied. */
+struct client *
+client_open(struct node *node, const struct client_callbacks *callbacks, void *context);
+/* No callback comes after this. Requests without a reply are dropped; what was proposed still
+ * happens. The session goes on until its timeout. */
+void client_close(struct client *client);
+/* Takes the request over. Requests beyond a bound per client are the front's to hold back: see
+ * client_is_full. */
+void client_submit(struct client *client, struct request *request);
+/* Stop reading from this connection until a reply went out. */
+bool client_is_full(const struct client *client);
+
+/* --- For status, logs and tests --- */
+
+struct node_identity {
+    raft_id id;
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    bool has_cluster;
+    uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
+};
+struct node_identity node_identity(const struct node *node);
+const struct raft *node_raft(const struct node *node);
+struct state *node_state(struct node *node);
+zxid node_applied(const struct node *node);
+
+#endif

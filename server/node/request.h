@@ -1,0 +1,147 @@
+/* The one vocabulary in which every front asks and this server answers. A front turns bytes into
+ * struct request and struct reply into bytes, and does nothing else.
+ *
+ * A connection is a struct client. Its requests are answered in the order in which they were
+ * submitted; writes start at once, a read runs when every earlier request of its client is
+ * answered, so it sees them and none that came later. */
+#ifndef NODE_REQUEST_H
+#define NODE_REQUEST_H
+
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "base/list.h"
+#include "proto/client.pb-c.h"
+#include "server/state/state.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum request_kind {
+    REQUEST_PING = 1,
+    REQUEST_OPEN_SESSION,
+    REQUEST_ATTACH_SESSION,
+    REQUEST_CLOSE_SESSION,
+    REQUEST_GET,
+    REQUEST_LIST,
+    REQUEST_READ_TREE,
+    REQUEST_WRITE,
+    REQUEST_WATCH,
+    REQUEST_UNWATCH,
+    REQUEST_STATUS,
+    REQUEST_MEMBERSHIP /* init, add-learner, change-membership, remove-member, transfer-leader */
+};
+
+/* Filled by the front, in memory of its arena; the node keeps it until the reply and releases it
+ * right after on_reply returned. */
+struct request {
+    enum request_kind kind;
+    uint64_t id;    /* the front's: echoed in the reply */
+    zxid seen_zxid; /* wait until this is applied here, bounded; then BEHIND */
+    bool linearizable;
+    struct bytes path; /* GET, LIST, READ_TREE, WATCH */
+    struct arena arena;
+    union {
+        struct {
+            uint32_t timeout_ms;
+            session_id session;    /* ATTACH */
+            struct bytes password; /* ATTACH */
+        } session;                 /* OPEN, ATTACH */
+        struct {
+            struct bytes after;
+            uint32_t count_max; /* 0 = as many as fit */
+            uint32_t depth_max; /* READ_TREE; 0 = all */
+            bool with_nodes;
+        } page; /* LIST, READ_TREE */
+        struct {
+            /* A packed record.Command whose session and generation the node puts in itself (fields
+             * absent here): operation or transaction, sequence, confirmed. */
+            struct bytes command;
+        } write;
+        struct {
+            uint64_t watch;
+            bool recursive;
+            bool with_values;
+            zxid from; /* 0 = from now */
+        } watch;       /* WATCH, UNWATCH */
+        struct {
+            struct bytes encoded; /* the packed client.Request, relayed to the leader as it is */
+        } membership;
+    };
+    struct list link; /* the node's from here on */
+    uint8_t progress;
+    bool waits_for_read_index;
+    uint64_t read_index;
+    uint64_t deadline_us;
+    uint64_t token;
+    struct client *client;
+};
+
+/* Heap allocated, zeroed, with an empty arena. */
+struct request *request_new(enum request_kind kind);
+void request_free(struct request *request); /* NULL is fine */
+
+struct reply_tree_node {
+    struct bytes path;
+    struct state_node *node;
+};
+
+/* Everything is lent until on_reply returns. */
+struct reply {
+    Client__Code code;
+    const char *message; /* when code is not OK; may be NULL: the code's own text */
+    zxid zxid;           /* applied here when the reply was made */
+    union {
+        struct {
+            session_id session;
+            uint64_t generation;
+            uint32_t timeout_ms;
+            const uint8_t *password; /* STATE_PASSWORD_BYTES */
+            uint64_t last_sequence;
+        } session;
+        struct state_node *node;        /* GET */
+        struct state_children children; /* LIST */
+        struct {
+            const struct reply_tree_node *nodes;
+            size_t count;
+            bool more;
+        } tree;                            /* READ_TREE */
+        const struct state_result *result; /* WRITE; also with op errors of a transaction. NULL when
+                                              the code is 100 or above */
+        struct {
+            zxid from;
+            zxid oldest;
+        } watch; /* WATCH, also when COMPACTED */
+        const Client__StatusReply *status;
+        struct bytes relayed; /* MEMBERSHIP: a packed client.Response whose id the front replaces */
+    };
+};
+
+/* One change as a watch stream shows it. */
+struct watch_event {
+    zxid zxid;
+    enum state_change_kind kind; /* of a node */
+    struct bytes path;
+    struct state_node *node; /* after the change; REMOVED: before it */
+};
+
+/* What a front hands over with a connection. Called on the main thread, never from inside
+ * client_submit. The front must not free the client from inside them: it marks the connection and
+ * closes it later (client_close). */
+struct client_callbacks {
+    void (*on_reply)(void *context, const struct request *request, const struct reply *reply);
+    /* All changes up to `up_to` that concern the watch have been given. `lost`: the client fell
+     * behind the history; the watch is gone. */
+    void (*on_events)(void *context,
+                      uint64_t watch,
+                      bool with_values,
+                      const struct watch_event *events,
+                      size_t count,
+                      zxid up_to,
+                      bool lost);
+    void (*on_notice)(void *context, Client__NoticeKind kind, Client__Code code);
+    /* Bytes waiting in the connection's output: the node gives no events beyond a limit, so a
+     * reader that never reads costs a bounded amount. */
+    size_t (*output_bytes)(void *context);
+};
+
+#endif
