@@ -1,5 +1,6 @@
 #include "base/address.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,19 @@ static enum status refuse(struct error *error, const char *text, const char *rea
 {
     return error_set(error, STATUS_INVALID, "address '%.300s': %s; write it as HOST:PORT", text,
                      reason);
+}
+
+/* Whether a resolver or a log line may be handed these bytes. */
+static bool is_host(const char *host, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char byte = (unsigned char)host[i];
+
+        if (byte <= ' ' || byte >= 0x7f || strchr("/,=[]\"\\", byte) != NULL) {
+            return false;
+        }
+    }
+    return true;
 }
 
 enum status address_parse(const char *text, struct address *ret_address, struct error *error)
@@ -38,7 +52,7 @@ enum status address_parse(const char *text, struct address *ret_address, struct 
     if (host_bytes == 0) {
         return refuse(error, text, "the host is missing");
     }
-    if (host_bytes >= 254 || strcspn(host, " \t\r\n/,=") < host_bytes) {
+    if (host_bytes >= 254 || !is_host(host, host_bytes)) {
         return refuse(error, text, "this is not a host name");
     }
     if (colon[1] < '0' || colon[1] > '9') {

@@ -56,6 +56,7 @@ void *arena_alloc(struct arena *arena, size_t bytes)
     void *memory;
 
     CHECK_OP(bytes, <=, SIZE_MAX / 4);
+    bytes = bytes == 0 ? 1 : bytes; /* nothing has an address too, even in a fresh arena */
     rounded = (bytes + alignof(max_align_t) - 1) / alignof(max_align_t) * alignof(max_align_t);
     if (arena->capacity - arena->used < rounded) {
         size_t capacity = rounded > CHUNK_BYTES_MIN ? rounded : CHUNK_BYTES_MIN;

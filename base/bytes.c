@@ -92,7 +92,7 @@ void buffer_clear(struct buffer *buffer)
 uint8_t *buffer_extend(struct buffer *buffer, size_t size)
 {
     CHECK_OP(size, <=, SIZE_MAX / 4);
-    if (buffer->capacity - buffer->size < size) {
+    if (buffer->data == NULL || buffer->capacity - buffer->size < size) {
         size_t capacity = buffer->capacity < 64 ? 64 : buffer->capacity;
         while (capacity - buffer->size < size) {
             capacity *= 2;

@@ -66,8 +66,8 @@ static inline struct list *list_take_first(struct list *list)
 }
 
 /* Visit every link; the body may remove `link`. */
-#define LIST_FOR_EACH(link, list)                                                                  \
-    for (struct list *link = (list)->next, *list_following = link->next; link != (list);           \
+#define LIST_FOR_EACH(link, head)                                                                  \
+    for (struct list *link = (head)->next, *list_following = link->next; link != (head);           \
          link = list_following, list_following = link->next)
 
 #endif

@@ -44,5 +44,8 @@ uint64_t prng_below(struct prng *prng, uint64_t bound)
 uint64_t prng_between(struct prng *prng, uint64_t low, uint64_t high)
 {
     CHECK_OP(low, <=, high);
+    if (high - low == UINT64_MAX) {
+        return prng_next(prng);
+    }
     return low + prng_below(prng, high - low + 1);
 }

@@ -44,8 +44,9 @@ static bool parse(const char *text, const struct unit *units, uint64_t *ret)
         return false;
     }
     for (const struct unit *unit = units; unit->name != NULL; unit++) {
-        if (strcmp(end, unit->name) == 0) {
-            return !__builtin_mul_overflow(number, unit->factor, ret);
+        if (strcmp(end, unit->name) == 0 && number <= UINT64_MAX / unit->factor) {
+            *ret = number * unit->factor;
+            return true;
         }
     }
     return false;
