@@ -1,0 +1,64 @@
+/* The leader's side of dumps: for each member that the core says needs one, the checkpoint thread
+ * makes a dump file (one file serves several members while its index is still useful), and it goes
+ * over the bulk link in chunks, resumed where the receiver stands.
+ *
+ *   make file -> open link -> offer -> [DumpWanted] -> chunks <-> [DumpReceived] -> [installed]
+ *
+ * Any failure ends the transfer with raft_dump_failed; the core reports the member as in want again
+ * after a while, and the next transfer goes on at the receiver's offset, because files are kept for
+ * some time after their last use. Losing leadership ends all.
+ *
+ * See dump_transfer.h for threads and time. */
+#ifndef NODE_DUMP_SENDER_H
+#define NODE_DUMP_SENDER_H
+
+#include "server/node/node.h"
+
+enum {
+    DUMP_CHUNK_BYTES = 512 * 1024,               /* what is sent */
+    DUMP_CHUNK_BYTES_MAX = 1024 * 1024,          /* what is taken */
+    DUMP_WINDOW_CHUNKS = 4,                      /* sent and not yet acknowledged */
+    DUMP_PROGRESS_TIMEOUT_US = 10 * 1000 * 1000, /* without a sign of the other side: failed */
+    DUMP_FILE_IDLE_US = 60 * 1000 * 1000 /* a file that nobody used for so long is removed */
+};
+
+struct dump_sender_options {
+    raft_id self;
+    uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
+};
+
+struct dump_sender;
+
+struct dump_sender *dump_sender_new(const struct node_port *port,
+                                    struct raft *raft,
+                                    const struct dump_sender_options *options,
+                                    void *job_context);
+/* Removes the files; no job may be under way. NULL is fine. */
+void dump_sender_free(struct dump_sender *sender);
+/* A fresh server got its cluster. */
+void dump_sender_set_cluster(struct dump_sender *sender,
+                             const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES]);
+
+/* Start, go on, give up. Returns when to call again at the latest. */
+uint64_t dump_sender_tick(struct dump_sender *sender, uint64_t now_us, struct tree_store *tree);
+void dump_sender_on_bulk_up(struct dump_sender *sender, uint64_t now_us, raft_id peer);
+void dump_sender_on_bulk_down(struct dump_sender *sender, uint64_t now_us, raft_id peer);
+/* INVALID as in dump_transfer_on_message. */
+MUST_CHECK enum status dump_sender_on_wanted(struct dump_sender *sender,
+                                             uint64_t now_us,
+                                             raft_id peer,
+                                             const Peer__DumpWanted *wanted);
+MUST_CHECK enum status dump_sender_on_received(struct dump_sender *sender,
+                                               uint64_t now_us,
+                                               raft_id peer,
+                                               const Peer__DumpReceived *received);
+/* The DUMP job of this unit came back; it is freed. */
+void dump_sender_on_job(struct dump_sender *sender, uint64_t now_us, struct checkpoint_job *job);
+
+/* Whether this unit opened, and still uses, the bulk link to `peer`. */
+bool dump_sender_has_peer(const struct dump_sender *sender, raft_id peer);
+size_t dump_sender_jobs(const struct dump_sender *sender);
+size_t dump_sender_transfers(const struct dump_sender *sender);
+size_t dump_sender_files(const struct dump_sender *sender);
+
+#endif
