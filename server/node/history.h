@@ -18,12 +18,12 @@ struct history;
 struct history *history_new(zxid opened_at, uint64_t bytes_max, uint64_t changes_max);
 void history_free(struct history *history); /* NULL is fine */
 
-/* Append the changes of the command at `zxid` (above history_last), in their order. Session changes
+/* Append the changes of the command `at` (above history_last), in their order. Session changes
  * are left out; paths are copied and nodes referenced. Call it for every entry that was applied or
  * skipped, also with count 0: then only history_last moves. Nothing is dropped here, so that a
  * turn's changes are whole until they were given to the watches. */
 void history_add(struct history *history,
-                 zxid zxid,
+                 zxid at,
                  const struct state_change *changes,
                  size_t count);
 
@@ -31,9 +31,9 @@ void history_add(struct history *history,
  * too. At the end of each turn, after watch_table_pump. */
 void history_trim(struct history *history);
 
-/* The state was replaced by a dump of `zxid`: what happened in between is unknown. Forgets
+/* The state was replaced by a dump of `at`: what happened in between is unknown. Forgets
  * everything; every sequence number handed out before is then older than history_first. */
-void history_reset(struct history *history, zxid zxid);
+void history_reset(struct history *history, zxid at);
 
 /* All changes after this zxid are here. */
 zxid history_oldest(const struct history *history);
@@ -46,8 +46,9 @@ uint64_t history_bytes(const struct history *history);
 history_sequence history_first(const struct history *history);
 history_sequence history_end(const struct history *history);
 
-/* The first change after `zxid`; history_end if there is none yet. `zxid` >= history_oldest. */
-history_sequence history_seek(const struct history *history, zxid zxid);
+/* The first change with a zxid above `after`; history_end if there is none yet. `after` >=
+ * history_oldest. */
+history_sequence history_seek(const struct history *history, zxid after);
 /* The largest zxid whose changes, and all before them, lie before `sequence`: what may be called
  * seen by who has seen everything before it. history_first <= sequence <= history_end. */
 zxid history_up_to(const struct history *history, history_sequence sequence);

@@ -79,9 +79,9 @@ struct session_expiry_due {
 struct session_expiry_output {
     /* Not NULL: a round began. Send it to every other member, answer it for this server
      * (session_contact_answer, session_expiry_on_report), and ask for a read index, to be reported
-     * with query->round. Lent until the next call. */
+     * with query->round. Lent until the next tick. */
     const Peer__SessionQuery *query;
-    /* Propose ExpireSession for each. Lent until the next call; in order of id. */
+    /* Propose ExpireSession for each. Lent until the next tick; in order of id. */
     const struct session_expiry_due *due;
     size_t due_count;
     uint64_t next_us; /* call again by then; UINT64_MAX when not leading */
