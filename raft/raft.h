@@ -44,7 +44,8 @@ enum {
     /* Messages of one flush: to each member one of replication, one held-back answer, one vote. */
     RAFT_OUTPUT_MESSAGES_MAX = 256,
     RAFT_OUTPUT_READS_MAX = 256,
-    RAFT_READS_MAX = 4096 /* waiting at one time */
+    RAFT_INFLIGHT_MESSAGES_MAX = 1024,
+    RAFT_READS_MAX = 65536
 };
 
 /* --- Entries and configurations --- */
@@ -53,7 +54,8 @@ enum raft_entry_type { RAFT_ENTRY_COMMAND = 1, RAFT_ENTRY_NOOP = 2, RAFT_ENTRY_C
 
 struct raft_entry {
     raft_term term;
-    uint32_t bytes; /* of the payload; at most options.entry_bytes_max */
+    uint32_t bytes; /* of a COMMAND's payload, at most options.entry_bytes_max; 0 of a NOOP; of a
+                       CONFIG the core's estimate, which need not be the encoded size */
     enum raft_entry_type type;
 };
 
@@ -190,9 +192,10 @@ struct raft_options {
     uint32_t entry_bytes_max;       /* 8 MiB */
     uint32_t message_entries_max;   /* at most RAFT_MESSAGE_ENTRIES_MAX */
     uint32_t message_bytes_max;     /* 1 MiB; one entry larger than that travels alone */
-    uint32_t inflight_messages_max; /* 64 to one peer */
+    uint32_t inflight_messages_max; /* 64 to one peer; at most RAFT_INFLIGHT_MESSAGES_MAX */
     uint64_t inflight_bytes_max;    /* 16 MiB to one peer */
     uint64_t uncommitted_bytes_max; /* 64 MiB; NOOP and configurations always fit */
+    uint32_t reads_max;             /* 4096 waiting at one time; at most RAFT_READS_MAX */
 };
 
 /* The values in the comments above, for `id`. */
@@ -220,13 +223,14 @@ struct raft_boot {
 
 /* Restore, in this order: raft_boot once, raft_boot_entry for each entry from log_base + 1 on (with
  * `config` for a CONFIG entry, else NULL), raft_start once. STATUS_CORRUPT: the rules above, or
- * entry terms falling or above `term`, are violated; name the folder and do not start.
- * STATUS_LIMIT: more entries than log_entries_max. */
+ * entry terms falling or above `term`, are violated, or (from raft_start) the log ends before
+ * applied_index; name the folder and do not start. STATUS_LIMIT: more entries than
+ * log_entries_max. */
 MUST_CHECK enum status raft_boot(struct raft *raft, const struct raft_boot *boot);
 MUST_CHECK enum status raft_boot_entry(struct raft *raft,
                                        const struct raft_entry *entry,
                                        const struct raft_config *config);
-void raft_start(struct raft *raft, raft_time now);
+MUST_CHECK enum status raft_start(struct raft *raft, raft_time now);
 
 /* First start of a new cluster: append `config` (uniform) as entry 1 of term 1. Every first voter
  * is bootstrapped with the same bytes, before anything else happens to it. STATUS_CONFLICT if term
@@ -256,7 +260,8 @@ void raft_receive(struct raft *raft,
  * the term *ret_term; keep their payloads. A command took effect if and only if the entry committed
  * at its index has that term. All or nothing.
  * NOT_LEADER  ask raft_status who leads.
- * BUSY        log, uncommitted bytes, or a transfer in progress; try again later. */
+ * BUSY        log, uncommitted bytes, or a transfer in progress; try again later.
+ * LIMIT       a command is larger than entry_bytes_max; never try it again. */
 MUST_CHECK enum status raft_propose(struct raft *raft,
                                     raft_time now,
                                     const uint32_t *command_bytes,
@@ -316,7 +321,7 @@ MUST_CHECK enum status raft_transfer(struct raft *raft, raft_time now, raft_id t
 /* --- Log base and dumps --- */
 
 /* The entries up to `index` are no longer on disk (a checkpoint holds their effect).
- * log base <= index <= applied. */
+ * index <= applied; without effect if index <= log base. */
 void raft_trim(struct raft *raft, raft_index index);
 
 /* A dump for a peer in RAFT_PROGRESS_SNAPSHOT was installed there and acknowledged by its
@@ -329,13 +334,19 @@ void raft_dump_failed(struct raft *raft, raft_time now, raft_id peer);
 void raft_set_installing(struct raft *raft, bool installing);
 
 /* Replace log and configuration by a complete, durable dump of the state at (index, term); the
- * flushed write then carries `reset`. CONFLICT: the dump is not ahead of commit, or the node
- * leads; drop the dump. When the log already holds (index, term) its later entries stay valid
- * on other members, but are dropped here all the same. */
+ * flushed write then carries `reset`, and commit_index stays where it was until that is durable.
+ * `sender_term` is the raft_status.term of the member that sent the dump, read when it already knew
+ * `index` as committed. A higher one is adopted: without that, a deposed leader of a term between
+ * could still count this node for other entries at the same indexes.
+ * CONFLICT: the dump is not ahead of commit; or the log already holds (index, term), then commit
+ * advances instead, because the entries after it may have been acknowledged and must stay; or the
+ * node leads. Drop the dump.
+ * INVALID: illegal configuration, config_index > index, or a term of 0 or above `sender_term`. */
 MUST_CHECK enum status raft_install(struct raft *raft,
                                     raft_time now,
                                     raft_index index,
                                     raft_term term,
+                                    raft_term sender_term,
                                     raft_index config_index,
                                     const struct raft_config *config);
 
@@ -368,7 +379,7 @@ struct raft_output {
     struct raft_message messages[RAFT_OUTPUT_MESSAGES_MAX];
     size_t message_count;
     struct raft_write write;
-    raft_index commit_index; /* committed and durable here: may be applied */
+    raft_index commit_index; /* committed and durable here: may be applied; never falls */
     struct raft_finished_read reads[RAFT_OUTPUT_READS_MAX];
     size_t read_count;
     raft_time next_deadline;

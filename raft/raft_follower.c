@@ -1,0 +1,214 @@
+#include "raft/raft_follower.h"
+
+#include "base/check.h"
+#include "raft/raft_config.h"
+#include "raft/raft_config_list.h"
+#include "raft/raft_log.h"
+#include "raft/raft_outbox.h"
+#include "raft/raft_role.h"
+#include "raft/raft_writes.h"
+
+static void note_read_round(struct raft *raft, uint64_t round)
+{
+    if (round > raft->ack.read_round) {
+        raft->ack.read_round = round;
+        raft->ack.due = true;
+    }
+}
+
+static bool previous_matches(const struct raft *raft, const struct raft_message *message)
+{
+    raft_index previous = message->append.previous_index;
+    /* What is before the base is committed: any leader of this term has the same. */
+    return previous < raft->log.base ||
+           (previous <= raft->log.last &&
+            raft_log_term(raft, previous) == message->append.previous_term);
+}
+
+static void refuse(struct raft *raft, const struct raft_message *message)
+{
+    /* A leader has every committed entry; anything else means that safety is already lost. */
+    CHECK_OP(message->append.previous_index, >, raft->commit);
+    struct raft_message answer = raft_outbox_message(raft, RAFT_APPEND_RESPONSE, message->from);
+    raft_index hint =
+        raft_log_find_term(raft, message->append.previous_index, message->append.previous_term);
+    answer.append_response.index = message->append.previous_index;
+    answer.append_response.hint_index = hint;
+    answer.append_response.hint_term = raft_log_term(raft, hint);
+    answer.append_response.read_round = raft->ack.read_round;
+    raft_outbox_hold(raft, &answer);
+}
+
+static bool is_present(const struct raft *raft, raft_index index, raft_term term)
+{
+    return index <= raft->log.base ||
+           (index <= raft->log.last && raft_log_term(raft, index) == term);
+}
+
+/* In place of a conflicting entry there is always room. */
+static bool has_room(const struct raft *raft, raft_index index, const struct raft_config *config)
+{
+    return (index <= raft->log.last || raft_log_room(raft) > 0) &&
+           (config == NULL || raft_config_list_has_room(raft, index));
+}
+
+static void cut_conflict(struct raft *raft, raft_index index)
+{
+    CHECK_OP(index, >, raft->commit);
+    raft_log_truncate(raft, index - 1);
+    raft_config_list_truncate(raft, index - 1);
+}
+
+static void
+append_entry(struct raft *raft, const struct raft_entry *entry, const struct raft_config *config)
+{
+    struct raft_entry copy = *entry;
+    if (config != NULL) {
+        copy.bytes = raft_config_entry_bytes(config);
+    }
+    raft_index index = raft_log_append(raft, &copy);
+    if (config != NULL) {
+        raft_config_list_push(raft, index, config);
+    }
+}
+
+/* Entries that are already there stay untouched; only the first true conflict cuts the log, and
+ * only when its replacement has room: a cut log always ends with an entry that the disk will
+ * write. Returns how many of the entries the log now holds: all, unless a ring is full. */
+static uint32_t
+store_entries(struct raft *raft, const struct raft_message *message, struct raft_range *ret_stored)
+{
+    uint32_t configs = 0;
+    for (uint32_t i = 0; i < message->append.entry_count; i++) {
+        const struct raft_entry *entry = &message->append.entries[i];
+        const struct raft_config *config = NULL;
+        if (entry->type == RAFT_ENTRY_CONFIG) {
+            config = message->append.configs[configs++];
+        }
+        raft_index index = message->append.previous_index + 1 + i;
+        if (is_present(raft, index, entry->term)) {
+            continue;
+        }
+        if (!has_room(raft, index, config)) {
+            return i;
+        }
+        if (index <= raft->log.last) {
+            cut_conflict(raft, index);
+        }
+        append_entry(raft, entry, config);
+        if (ret_stored->last < ret_stored->first) {
+            ret_stored->first = index;
+        }
+        ret_stored->last = index;
+    }
+    return message->append.entry_count;
+}
+
+static void advance_commit(struct raft *raft, raft_index commit)
+{
+    if (commit > raft->commit) {
+        CHECK_OP(commit, <=, raft->log.last);
+        raft->commit = commit;
+    }
+}
+
+void raft_follower_on_append(struct raft *raft,
+                             const struct raft_message *message,
+                             struct raft_range *ret_stored)
+{
+    /* Two leaders in one term. */
+    CHECK(raft->role != RAFT_LEADER && (raft->leader == 0 || raft->leader == message->from));
+    raft_role_follow(raft, message->from);
+    note_read_round(raft, message->append.read_round);
+    if (!previous_matches(raft, message)) {
+        refuse(raft, message);
+        return;
+    }
+    raft_index verified = message->append.previous_index;
+    verified += store_entries(raft, message, ret_stored);
+    raft_index commit = message->append.commit;
+    advance_commit(raft, commit < verified ? commit : verified);
+    /* What this node knows to be committed was committed in this term or before, so this leader
+     * has it: no need to be sent it again. */
+    if (verified < raft->commit) {
+        verified = raft->commit;
+    }
+    if (verified > raft->ack.verified) {
+        raft->ack.verified = verified;
+    }
+    if (verified <= raft_writes_durable_index(raft)) {
+        raft->ack.due = true;
+    }
+}
+
+void raft_follower_on_heartbeat(struct raft *raft, const struct raft_message *message)
+{
+    CHECK(raft->role != RAFT_LEADER && (raft->leader == 0 || raft->leader == message->from));
+    raft_role_follow(raft, message->from);
+    if (message->heartbeat.read_round > raft->ack.read_round) {
+        raft->ack.read_round = message->heartbeat.read_round;
+    }
+    /* The leader names no more than this node acknowledged. Beyond the log it would be an
+     * acknowledgement that this disk does not know of: nothing to act on. */
+    if (message->heartbeat.commit <= raft->log.last) {
+        advance_commit(raft, message->heartbeat.commit);
+    }
+    struct raft_message answer = raft_outbox_message(raft, RAFT_HEARTBEAT_RESPONSE, message->from);
+    answer.heartbeat_response.read_round = raft->ack.read_round;
+    raft_outbox_hold(raft, &answer);
+}
+
+void raft_follower_refuse_old_leader(struct raft *raft, const struct raft_message *message)
+{
+    bool append = message->type == RAFT_APPEND;
+    struct raft_message answer = raft_outbox_message(
+        raft, append ? RAFT_APPEND_RESPONSE : RAFT_HEARTBEAT_RESPONSE, message->from);
+    if (append) {
+        answer.append_response.index = message->append.previous_index;
+    }
+    raft_outbox_hold(raft, &answer);
+}
+
+enum status raft_follower_install(struct raft *raft,
+                                  raft_index index,
+                                  raft_term term,
+                                  raft_index config_index,
+                                  const struct raft_config *config)
+{
+    if (index <= raft->commit) {
+        return STATUS_CONFLICT;
+    }
+    if (raft_log_term(raft, index) == term) {
+        advance_commit(raft, index);
+        return STATUS_CONFLICT;
+    }
+    raft_log_reset(raft, index, term);
+    raft_config_list_reset(raft, config_index, config);
+    raft->commit = index;
+    /* Committed in this term or before: the leader of this term, whoever it is, has it. */
+    raft->ack.verified = index;
+    raft->ack.due = false;
+    return STATUS_OK;
+}
+
+void raft_follower_flush(struct raft *raft, struct raft_output *output)
+{
+    struct raft_ack *ack = &raft->ack;
+    if (raft->role != RAFT_FOLLOWER || raft->leader == 0 ||
+        !raft_writes_hard_state_is_durable(raft)) {
+        return;
+    }
+    raft_index durable = raft_writes_durable_index(raft);
+    raft_index index = ack->verified < durable ? ack->verified : durable;
+    if (!ack->due && index <= ack->acked) {
+        return;
+    }
+    struct raft_message message = raft_outbox_message(raft, RAFT_APPEND_RESPONSE, raft->leader);
+    message.append_response.ok = true;
+    message.append_response.index = index;
+    message.append_response.read_round = ack->read_round;
+    if (raft_outbox_send(output, &message)) {
+        ack->due = false;
+        ack->acked = index > ack->acked ? index : ack->acked;
+    }
+}

@@ -1,0 +1,176 @@
+#include "raft/raft_membership.h"
+
+#include "base/check.h"
+#include "raft/raft_config.h"
+#include "raft/raft_config_list.h"
+#include "raft/raft_log.h"
+#include "raft/raft_progress.h"
+#include "raft/raft_transfer.h"
+
+#include <string.h>
+
+static bool has_room(const struct raft *raft)
+{
+    return raft_log_room(raft) > 0 && raft_config_list_has_room(raft, raft->log.last + 1);
+}
+
+static bool is_settled(const struct raft *raft)
+{
+    return raft->commit >= raft->lead.noop_index && raft_config_list_effective_is_committed(raft) &&
+           !raft_transfer_is_running(raft);
+}
+
+static raft_index append_config(struct raft *raft, const struct raft_config *config)
+{
+    struct raft_entry entry = {
+        .term = raft->term, .type = RAFT_ENTRY_CONFIG, .bytes = raft_config_entry_bytes(config)};
+    raft_index index = raft_log_append(raft, &entry);
+    raft_config_list_push(raft, index, config);
+    raft_progress_follow_config(raft);
+    raft_progress_log_grew(raft);
+    /* New voters get the time to be heard. */
+    raft->lead.grace_at = raft->now;
+    return index;
+}
+
+static enum status may_change(const struct raft *raft)
+{
+    if (raft->role != RAFT_LEADER) {
+        return STATUS_NOT_LEADER;
+    }
+    if (!is_settled(raft) || raft_config_list_effective(raft)->joint || !has_room(raft)) {
+        return STATUS_BUSY;
+    }
+    return STATUS_OK;
+}
+
+static bool is_expected(const struct raft *raft, raft_index expected)
+{
+    return expected == 0 || expected == raft_config_list_effective_index(raft);
+}
+
+static enum status
+append_legal(struct raft *raft, const struct raft_config *config, raft_index *ret_index)
+{
+    enum status status = raft_config_validate(config);
+    if (status == STATUS_OK) {
+        *ret_index = append_config(raft, config);
+    }
+    return status;
+}
+
+static bool is_same_member(const struct raft_member *left, const struct raft_member *right)
+{
+    return left->id == right->id && strcmp(left->address, right->address) == 0 &&
+           memcmp(left->incarnation, right->incarnation, sizeof left->incarnation) == 0;
+}
+
+static bool is_terminated(const struct raft_member *member)
+{
+    return strnlen(member->address, sizeof member->address) < sizeof member->address;
+}
+
+enum status raft_membership_add_learner(struct raft *raft,
+                                        const struct raft_member *member,
+                                        raft_index expected,
+                                        raft_index *ret_index)
+{
+    enum status status = may_change(raft);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!is_terminated(member)) {
+        return STATUS_INVALID;
+    }
+    const struct raft_config *present = raft_config_list_effective(raft);
+    const struct raft_member *known = raft_config_find(present, member->id);
+    if (known != NULL && is_same_member(known, member)) {
+        *ret_index = raft_config_list_effective_index(raft);
+        return STATUS_OK;
+    }
+    if (!is_expected(raft, expected)) {
+        return STATUS_CONFLICT;
+    }
+    struct raft_config config;
+    status = raft_config_with_learner(present, member, &config);
+    return status == STATUS_OK ? append_legal(raft, &config, ret_index) : status;
+}
+
+enum status raft_membership_remove_learner(struct raft *raft,
+                                           raft_id id,
+                                           raft_index expected,
+                                           raft_index *ret_index)
+{
+    enum status status = may_change(raft);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!is_expected(raft, expected)) {
+        return STATUS_CONFLICT;
+    }
+    struct raft_config config;
+    status = raft_config_without_learner(raft_config_list_effective(raft), id, &config);
+    return status == STATUS_OK ? append_legal(raft, &config, ret_index) : status;
+}
+
+static bool new_voters_are_caught_up(const struct raft *raft, const struct raft_config *config)
+{
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        const struct raft_member *member = &config->members[i];
+        if ((member->flags & RAFT_VOTER_NEW) == 0 || (member->flags & RAFT_VOTER_OLD) != 0 ||
+            member->id == raft->options.id) {
+            continue;
+        }
+        const struct raft_peer *peer = raft_progress_find_const(raft, member->id);
+        if (peer == NULL || !raft_progress_is_caught_up(raft, peer)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum status raft_membership_change_voters(struct raft *raft,
+                                          const struct raft_voter_change *change,
+                                          raft_index expected,
+                                          raft_index *ret_index)
+{
+    enum status status = may_change(raft);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    const struct raft_config *present = raft_config_list_effective(raft);
+    struct raft_config config;
+    status = raft_config_with_voters(present, change->voters, change->count,
+                                     change->keep_as_learners, &config);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (raft_config_has_voters(present, change->voters, change->count)) {
+        *ret_index = raft_config_list_effective_index(raft);
+        return STATUS_OK;
+    }
+    if (!is_expected(raft, expected) ||
+        (!change->force && !new_voters_are_caught_up(raft, &config))) {
+        return STATUS_CONFLICT;
+    }
+    return append_legal(raft, &config, ret_index);
+}
+
+void raft_membership_settle(struct raft *raft)
+{
+    const struct raft_config *present = raft_config_list_effective(raft);
+    if (!is_settled(raft)) {
+        return;
+    }
+    if (!present->joint) {
+        if (!raft_config_is_voter(present, raft->options.id)) {
+            raft_transfer_retire(raft);
+        }
+        return;
+    }
+    if (has_room(raft)) {
+        struct raft_config config;
+        raft_config_leave_joint(present, &config);
+        append_config(raft, &config);
+    }
+}

@@ -1,0 +1,340 @@
+#include "raft/raft.h"
+
+#include "tests/support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* One node alone: life, durability, proposals, boot rules. Clusters are in tests/scenario. */
+
+static struct raft_output output;
+
+static struct raft_config config_of(raft_id count)
+{
+    struct raft_config config;
+    memset(&config, 0, sizeof config);
+    config.member_count = (uint32_t)count;
+    for (raft_id id = 1; id <= count; id++) {
+        config.members[id - 1].id = id;
+        config.members[id - 1].flags = RAFT_VOTER_NEW;
+    }
+    return config;
+}
+
+static struct raft_options small_options(void)
+{
+    struct raft_options options = raft_options_default(1);
+    options.log_entries_max = 16;
+    options.seed = 7;
+    return options;
+}
+
+static struct raft *new_raft(const struct raft_options *options)
+{
+    return raft_init(malloc(raft_size(options)), options);
+}
+
+static struct raft *fresh_with(const struct raft_options *options)
+{
+    struct raft_boot boot;
+    memset(&boot, 0, sizeof boot);
+    struct raft *raft = new_raft(options);
+    EXPECT_OK(raft_boot(raft, &boot));
+    EXPECT_OK(raft_start(raft, 1000));
+    return raft;
+}
+
+static struct raft *fresh(void)
+{
+    struct raft_options options = small_options();
+    return fresh_with(&options);
+}
+
+static void flush(struct raft *raft)
+{
+    raft_flush(raft, 0, &output); /* time does not go back */
+    raft_check(raft);
+}
+
+/* A cluster of one that has elected itself and committed its NOOP at index 2. */
+static struct raft *alone_with(const struct raft_options *options)
+{
+    struct raft *raft = fresh_with(options);
+    struct raft_config config = config_of(1);
+    EXPECT_OK(raft_bootstrap(raft, &config));
+    flush(raft);
+    raft_persisted(raft, 1000, output.write.seq);
+    flush(raft);
+    raft_tick(raft, output.next_deadline);
+    flush(raft);
+    raft_persisted(raft, 1000, output.write.seq);
+    flush(raft);
+    raft_persisted(raft, 1000, output.write.seq);
+    flush(raft);
+    EXPECT_EQ(raft_status(raft).role, RAFT_LEADER);
+    EXPECT_EQ(output.commit_index, 2);
+    return raft;
+}
+
+static struct raft *alone(void)
+{
+    struct raft_options options = small_options();
+    return alone_with(&options);
+}
+
+static void test_fresh_node_never_campaigns(void)
+{
+    struct raft *raft = fresh();
+    for (int i = 0; i < 10; i++) {
+        flush(raft);
+        raft_tick(raft, output.next_deadline);
+    }
+    flush(raft);
+    EXPECT_EQ(raft_status(raft).role, RAFT_FOLLOWER);
+    EXPECT_EQ(raft_status(raft).term, 0);
+    EXPECT_EQ(output.message_count, 0);
+    free(raft);
+}
+
+static void test_own_vote_counts_only_when_durable(void)
+{
+    struct raft *raft = fresh();
+    struct raft_config config = config_of(1);
+    EXPECT_OK(raft_bootstrap(raft, &config));
+    flush(raft);
+    raft_seq bootstrap = output.write.seq;
+    raft_tick(raft, output.next_deadline);
+    flush(raft);
+    EXPECT_EQ(raft_status(raft).role, RAFT_CANDIDATE);
+    EXPECT_EQ(output.write.term, 2);
+    EXPECT_EQ(output.write.vote, 1);
+    raft_seq vote = output.write.seq;
+    raft_persisted(raft, 2000, bootstrap);
+    EXPECT_EQ(raft_status(raft).role, RAFT_CANDIDATE);
+    raft_persisted(raft, 2000, vote);
+    EXPECT_EQ(raft_status(raft).role, RAFT_LEADER);
+    raft_check(raft);
+    free(raft);
+}
+
+static void test_single_voter_commits_only_what_is_durable(void)
+{
+    struct raft *raft = alone();
+    uint32_t sizes[2] = {10, 20};
+    raft_index first;
+    raft_term term;
+    EXPECT_OK(raft_propose(raft, 2000, sizes, 2, &first, &term));
+    EXPECT_EQ(first, 3);
+    flush(raft);
+    EXPECT_EQ(output.commit_index, 2);
+    EXPECT_EQ(output.write.entries.first, 3);
+    EXPECT_EQ(output.write.entries.last, 4);
+    raft_persisted(raft, 2000, output.write.seq);
+    flush(raft);
+    EXPECT_EQ(output.commit_index, 4);
+    EXPECT_EQ(output.write.seq, 0);
+    free(raft);
+}
+
+static void test_bootstrap_refuses_a_node_with_history(void)
+{
+    struct raft *raft = alone();
+    struct raft_config config = config_of(1);
+    EXPECT_EQ(raft_bootstrap(raft, &config), STATUS_CONFLICT);
+    free(raft);
+    raft = fresh();
+    config.members[0].flags = 0;
+    EXPECT_EQ(raft_bootstrap(raft, &config), STATUS_INVALID);
+    free(raft);
+}
+
+static void test_proposals_stop_at_each_limit(void)
+{
+    struct raft_options options = small_options();
+    struct raft *raft = alone();
+    uint32_t huge = options.entry_bytes_max + 1;
+    raft_index first;
+    raft_term term;
+    EXPECT_EQ(raft_propose(raft, 2000, &huge, 1, &first, &term), STATUS_LIMIT);
+    uint32_t size = 1;
+    uint32_t accepted = 0;
+    while (raft_propose(raft, 2000, &size, 1, &first, &term) == STATUS_OK) {
+        accepted++;
+    }
+    /* 16 entries, 2 used, a quarter kept free. */
+    EXPECT_EQ(accepted, 10);
+    EXPECT_EQ(raft_propose(raft, 2000, &size, 1, &first, &term), STATUS_BUSY);
+    raft_check(raft);
+    flush(raft);
+    raft_persisted(raft, 2000, output.write.seq);
+    flush(raft);
+    raft_trim(raft, output.commit_index);
+    EXPECT_OK(raft_propose(raft, 2000, &size, 1, &first, &term));
+    raft_check(raft);
+    free(raft);
+}
+
+static void test_uncommitted_bytes_are_bounded_but_never_block_one_batch(void)
+{
+    struct raft_options options = small_options();
+    options.uncommitted_bytes_max = 100;
+    struct raft *raft = alone_with(&options);
+    uint32_t size = 500;
+    raft_index first;
+    raft_term term;
+    EXPECT_OK(raft_propose(raft, 2000, &size, 1, &first, &term));
+    size = 1;
+    EXPECT_EQ(raft_propose(raft, 2000, &size, 1, &first, &term), STATUS_BUSY);
+    flush(raft);
+    raft_persisted(raft, 2000, output.write.seq);
+    flush(raft);
+    EXPECT_EQ(raft_status(raft).uncommitted_bytes, 0);
+    EXPECT_OK(raft_propose(raft, 2000, &size, 1, &first, &term));
+    free(raft);
+}
+
+static void test_boot_refuses_what_breaks_the_rules(void)
+{
+    struct raft_options options = small_options();
+    struct raft_boot good;
+    memset(&good, 0, sizeof good);
+    good.term = 5;
+    good.log_base = 10;
+    good.log_base_term = 3;
+    good.applied_index = 12;
+    good.config_index = 4;
+    good.config = config_of(3);
+    struct raft_boot bad = good;
+    bad.log_base = 13;
+    struct raft *raft = new_raft(&options);
+    EXPECT_EQ(raft_boot(raft, &bad), STATUS_CORRUPT);
+    bad = good;
+    bad.log_base_term = 6;
+    EXPECT_EQ(raft_boot(raft, &bad), STATUS_CORRUPT);
+    bad = good;
+    bad.config_index = 13;
+    EXPECT_EQ(raft_boot(raft, &bad), STATUS_CORRUPT);
+    bad = good;
+    bad.config.members[0].flags = 0;
+    EXPECT_EQ(raft_boot(raft, &bad), STATUS_CORRUPT);
+    EXPECT_OK(raft_boot(raft, &good));
+    struct raft_entry entry = {.term = 2, .type = RAFT_ENTRY_COMMAND};
+    EXPECT_EQ(raft_boot_entry(raft, &entry, NULL), STATUS_CORRUPT);
+    entry.term = 6;
+    EXPECT_EQ(raft_boot_entry(raft, &entry, NULL), STATUS_CORRUPT);
+    entry.term = 3;
+    EXPECT_OK(raft_boot_entry(raft, &entry, NULL));
+    /* The tail up to the applied index is lost. */
+    EXPECT_EQ(raft_start(raft, 0), STATUS_CORRUPT);
+    entry.term = 5;
+    EXPECT_OK(raft_boot_entry(raft, &entry, NULL));
+    EXPECT_OK(raft_start(raft, 0));
+    raft_check(raft);
+    EXPECT_EQ(raft_status(raft).last_index, 12);
+    EXPECT_EQ(raft_status(raft).durable_index, 12);
+    free(raft);
+}
+
+static void test_boot_refuses_more_entries_than_fit(void)
+{
+    struct raft_options options = small_options();
+    struct raft_boot boot;
+    memset(&boot, 0, sizeof boot);
+    boot.term = 1;
+    struct raft *raft = new_raft(&options);
+    EXPECT_OK(raft_boot(raft, &boot));
+    struct raft_entry entry = {.term = 1, .type = RAFT_ENTRY_COMMAND};
+    for (int i = 0; i < 16; i++) {
+        EXPECT_OK(raft_boot_entry(raft, &entry, NULL));
+    }
+    EXPECT_EQ(raft_boot_entry(raft, &entry, NULL), STATUS_LIMIT);
+    free(raft);
+}
+
+static void test_boot_takes_a_later_configuration_as_proof_of_the_earlier(void)
+{
+    struct raft_options options = small_options();
+    options.log_entries_max = 64;
+    struct raft_boot boot;
+    memset(&boot, 0, sizeof boot);
+    boot.term = 1;
+    struct raft *raft = new_raft(&options);
+    EXPECT_OK(raft_boot(raft, &boot));
+    struct raft_config config = config_of(3);
+    struct raft_entry entry = {.term = 1, .type = RAFT_ENTRY_CONFIG};
+    for (int i = 1; i <= 30; i++) {
+        config.members[0].address[0] = (char)('a' + i % 20);
+        EXPECT_OK(raft_boot_entry(raft, &entry, &config));
+    }
+    EXPECT_OK(raft_start(raft, 0));
+    raft_check(raft);
+    EXPECT_EQ(raft_status(raft).commit_index, 29);
+    EXPECT_EQ(raft_status(raft).config_index, 30);
+    EXPECT(!raft_status(raft).config_committed);
+    free(raft);
+}
+
+static void test_a_copy_of_the_block_is_a_copy_of_the_core(void)
+{
+    struct raft_options options = small_options();
+    struct raft *raft = alone();
+    struct raft *copy = malloc(raft_size(&options));
+    memcpy(copy, raft, raft_size(&options));
+    uint32_t size = 1;
+    raft_index first;
+    raft_term term;
+    EXPECT_OK(raft_propose(raft, 2000, &size, 1, &first, &term));
+    EXPECT_EQ(raft_status(copy).last_index, 2);
+    raft_check(copy);
+    EXPECT_OK(raft_propose(copy, 2000, &size, 1, &first, &term));
+    EXPECT(memcmp(raft, copy, raft_size(&options)) == 0);
+    free(raft);
+    free(copy);
+}
+
+static void test_reads_on_a_single_voter_need_no_round(void)
+{
+    struct raft *raft = alone();
+    EXPECT_OK(raft_read(raft, 2000, 77));
+    flush(raft);
+    EXPECT_EQ(output.read_count, 1);
+    EXPECT_EQ(output.reads[0].token, 77);
+    EXPECT(output.reads[0].ok);
+    EXPECT_EQ(output.reads[0].index, 2);
+    free(raft);
+}
+
+static void test_full_output_continues_in_the_next_flush(void)
+{
+    struct raft *raft = alone();
+    for (uint64_t token = 1; token <= RAFT_OUTPUT_READS_MAX + 5; token++) {
+        EXPECT_OK(raft_read(raft, 2000, token));
+    }
+    flush(raft);
+    EXPECT_EQ(output.read_count, RAFT_OUTPUT_READS_MAX);
+    EXPECT(output.more);
+    flush(raft);
+    EXPECT_EQ(output.read_count, 5);
+    EXPECT(!output.more);
+    EXPECT_EQ(output.reads[4].token, RAFT_OUTPUT_READS_MAX + 5);
+    free(raft);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_fresh_node_never_campaigns),
+        TEST_CASE(test_own_vote_counts_only_when_durable),
+        TEST_CASE(test_single_voter_commits_only_what_is_durable),
+        TEST_CASE(test_bootstrap_refuses_a_node_with_history),
+        TEST_CASE(test_proposals_stop_at_each_limit),
+        TEST_CASE(test_uncommitted_bytes_are_bounded_but_never_block_one_batch),
+        TEST_CASE(test_boot_refuses_what_breaks_the_rules),
+        TEST_CASE(test_boot_refuses_more_entries_than_fit),
+        TEST_CASE(test_boot_takes_a_later_configuration_as_proof_of_the_earlier),
+        TEST_CASE(test_a_copy_of_the_block_is_a_copy_of_the_core),
+        TEST_CASE(test_reads_on_a_single_voter_need_no_round),
+        TEST_CASE(test_full_output_continues_in_the_next_flush),
+        TEST_END};
+    return test_main("raft", cases, argc, argv);
+}
