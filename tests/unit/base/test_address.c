@@ -92,11 +92,11 @@ static void test_a_host_has_at_most_253_bytes(void)
 
     (void)memset(host, 'h', sizeof host);
     (void)memcpy(text, host, 253);
-    (void)strcpy(text + 253, ":65535");
+    (void)memcpy(text + 253, ":65535", sizeof ":65535");
     host[253] = '\0';
     expect_parsed(text, host, 65535, text);
     (void)memset(text, 'h', 254);
-    (void)strcpy(text + 254, ":1");
+    (void)memcpy(text + 254, ":1", sizeof ":1");
     expect_refused(text, "not a host name");
 }
 
