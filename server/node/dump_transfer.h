@@ -22,6 +22,10 @@ void dump_transfer_free(struct dump_transfer *transfer);
 /* Jobs with the checkpoint thread now. */
 size_t dump_transfer_jobs(const struct dump_transfer *transfer);
 
+/* A fresh server got its cluster. */
+void dump_transfer_set_cluster(struct dump_transfer *transfer,
+                               const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES]);
+
 /* Once a turn, before the core is flushed. `tree` is the checkpoint in use, for making dumps; NULL
  * makes none. Returns when to call again at the latest. */
 uint64_t

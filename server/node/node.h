@@ -114,6 +114,7 @@ struct node_options {
     uint64_t entry_cache_bytes_max; /* payloads kept in memory behind applied, 16 MiB */
     uint64_t history_bytes_max;     /* changes kept for watch streams, 64 MiB */
     uint64_t history_changes_max;   /* and their number, 2^18 */
+    uint64_t dump_bytes_max;        /* of an incoming dump: the size of the tree's map, 64 GiB */
     uint64_t request_timeout_us;    /* a write or read waits at most this long here, 10 s */
 };
 
@@ -128,7 +129,8 @@ MUST_CHECK enum status node_new(const struct node_options *options,
 /* Entries log->base + 1 .. log->last, in order; copied. CORRUPT, LIMIT. */
 MUST_CHECK enum status
 node_boot_entry(struct node *node, const struct log_entry *entry, struct error *error);
-void node_start(struct node *node);
+/* Begin. CORRUPT: the log ends before what the checkpoint holds. */
+MUST_CHECK enum status node_start(struct node *node, struct error *error);
 /* Frees everything; clients must be closed before. Jobs still with the disks must have been
  * returned. */
 void node_free(struct node *node);

@@ -68,12 +68,11 @@ struct request {
         } membership;
     };
     struct list link; /* the node's from here on */
-    uint8_t progress;
-    bool waits_for_read_index;
-    uint64_t read_index;
-    uint64_t deadline_us;
-    uint64_t token;
     struct client *client;
+    struct read_barrier *barrier; /* linearizable: the read index it waits for */
+    uint64_t deadline_us;
+    struct proposal *proposal; /* of a started write */
+    bool started;              /* proposed or handed on; its answer comes by itself */
 };
 
 /* Heap allocated, zeroed, with an empty arena. */

@@ -1,0 +1,558 @@
+#include "server/node/node.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "server/node/config_codec.h"
+#include "server/node/node_apply.h"
+#include "server/node/node_checkpoint.h"
+#include "server/node/node_clients.h"
+#include "server/node/node_cluster.h"
+#include "server/node/node_internal.h"
+#include "server/node/node_log.h"
+#include "server/node/node_proposals.h"
+#include "server/node/node_sessions.h"
+#include "server/node/node_watches.h"
+#include "server/node/peer_codec.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    DRAIN_US = 3 * 1000 * 1000, /* a graceful stop waits no longer than this */
+    SPACE_INTERVAL_US = 1000 * 1000
+};
+
+struct node_options node_options_default(raft_id id)
+{
+    return (struct node_options){.id = id,
+                                 .version = CONFER_VERSION,
+                                 .raft = raft_options_default(id),
+                                 .cache_bytes_max = UINT64_C(256) << 20,
+                                 .checkpoint_records_max = 65536,
+                                 .checkpoint_bytes_max = UINT64_C(32) << 20,
+                                 .checkpoint_interval_us = 10 * 1000 * 1000,
+                                 .log_tail_bytes_max = UINT64_C(64) << 20,
+                                 .log_tail_entries_max = 1 << 17,
+                                 .entry_cache_bytes_max = UINT64_C(16) << 20,
+                                 .history_bytes_max = UINT64_C(64) << 20,
+                                 .history_changes_max = 1 << 18,
+                                 .dump_bytes_max = UINT64_C(64) << 30,
+                                 .request_timeout_us = 10 * 1000 * 1000};
+}
+
+/* --- What the units use --- */
+
+uint64_t node_now(struct node *node)
+{
+    if (!node->time_is_fresh) {
+        node->now_us = node->port.now_us(node->port.context);
+        node->time_is_fresh = true;
+    }
+    return node->now_us;
+}
+
+void node_fail(struct node *node, const struct error *error)
+{
+    if (!node->failed) {
+        node->failed = true;
+        node->port.fail(node->port.context, error);
+    }
+}
+
+bool node_send(struct node *node, raft_id peer, const Peer__PeerMessage *message)
+{
+    struct buffer packed = BUFFER_INIT;
+    bool sent;
+
+    peer_codec_pack(message, &packed);
+    sent = node->port.send(node->port.context, peer, buffer_lend(&packed));
+    buffer_release(&packed);
+    return sent;
+}
+
+/* --- Life --- */
+
+static void make_dumps(struct node *node)
+{
+    struct dump_sender_options sender = {.self = node->options.id};
+    struct dump_receiver_options receiver = {
+        .dump_bytes_max = node->options.dump_bytes_max,
+        .tree_generation = node->tree_generation,
+        .tree_options = {.map_bytes = node->options.dump_bytes_max}};
+
+    if (node->options.has_cluster) {
+        memcpy(sender.cluster_id, node->options.cluster_id, sizeof sender.cluster_id);
+        memcpy(receiver.cluster_id, node->options.cluster_id, sizeof receiver.cluster_id);
+    }
+    node->dumps = dump_transfer_new(&node->port, node->raft, &sender, &receiver);
+}
+
+static enum status boot_raft(struct node *node, const struct log_state *log, struct error *error)
+{
+    struct raft_boot boot;
+    enum status status;
+
+    memset(&boot, 0, sizeof boot);
+    boot.term = log->term;
+    boot.vote = log->vote;
+    boot.log_base = log->base;
+    boot.log_base_term = log->base_term;
+    boot.applied_index = state_applied(node->state);
+    boot.config_index = node->applied_config_index;
+    if (node->applied_config.size > 0 &&
+        config_codec_unpack(buffer_lend(&node->applied_config), &boot.config) != STATUS_OK) {
+        return error_set(error, STATUS_CORRUPT,
+                         "the configuration in the checkpoint is unreadable; remove this member, "
+                         "wipe its data folder and add it again");
+    }
+    status = raft_boot(node->raft, &boot);
+    if (status != STATUS_OK) {
+        return error_set(error, status,
+                         "log and checkpoint do not fit together: the log starts after entry "
+                         "%" PRIu64 ", the checkpoint ends at %" PRIu64
+                         "; remove this member, wipe its data folder and add it again",
+                         log->base, boot.applied_index);
+    }
+    return STATUS_OK;
+}
+
+static struct node *allocate(const struct node_options *options, const struct node_port *port)
+{
+    struct node *node = xcalloc(1, sizeof *node);
+
+    node->options = *options;
+    node->port = *port;
+    node->tree_generation = options->tree_generation;
+    node->has_space = true;
+    node->options.raft.id = options->id;
+    node->options.raft.seed = options->seed;
+    memcpy(node->options.raft.incarnation, options->incarnation, RAFT_INCARNATION_BYTES);
+    node->raft = raft_init(xmalloc(raft_size(&node->options.raft)), &node->options.raft);
+    node->output = xcalloc(1, sizeof *node->output);
+    node_proposals_init(node);
+    node_clients_init(node);
+    return node;
+}
+
+enum status node_new(const struct node_options *options,
+                     const struct node_port *port,
+                     const struct log_state *log,
+                     struct node **ret_node,
+                     struct error *error)
+{
+    struct node *node = allocate(options, port);
+    enum status status = node_apply_open(node, error);
+
+    if (status == STATUS_OK) {
+        status = boot_raft(node, log, error);
+    }
+    if (status != STATUS_OK) {
+        node_apply_close(node);
+        free(node->raft);
+        free(node->output);
+        free(node);
+        return status;
+    }
+    node->log_trim = log->base;
+    entry_cache_init(&node->cache, state_applied(node->state) + 1);
+    node_watches_init(node);
+    node_sessions_init(node);
+    node_sessions_reload(node);
+    node_cluster_init(node);
+    make_dumps(node);
+    *ret_node = node;
+    return STATUS_OK;
+}
+
+enum status node_boot_entry(struct node *node, const struct log_entry *entry, struct error *error)
+{
+    const struct raft_entry meta = {
+        .term = entry->term, .bytes = (uint32_t)entry->payload.size, .type = entry->type};
+    struct raft_config config;
+    enum status status = STATUS_OK;
+
+    if (entry->type == RAFT_ENTRY_CONFIG) {
+        status =
+            config_codec_unpack(entry->payload, &config) == STATUS_OK ? STATUS_OK : STATUS_CORRUPT;
+    }
+    if (status == STATUS_OK) {
+        status =
+            raft_boot_entry(node->raft, &meta, entry->type == RAFT_ENTRY_CONFIG ? &config : NULL);
+    }
+    if (status != STATUS_OK) {
+        return error_set(error, status,
+                         "log entry %" PRIu64 " does not fit: %s; remove this member, wipe its "
+                         "data folder and add it again",
+                         entry->index, status_text(status));
+    }
+    if (entry->index > state_applied(node->state)) {
+        entry_cache_put(&node->cache, entry->index, payload_copy(entry->payload));
+    }
+    return STATUS_OK;
+}
+
+enum status node_start(struct node *node, struct error *error)
+{
+    enum status status = raft_start(node->raft, node_now(node));
+
+    if (status != STATUS_OK) {
+        return error_set(error, status,
+                         "the log ends before the checkpoint, at entry %" PRIu64 " of %" PRIu64
+                         "; remove this member, wipe its data folder and add it again",
+                         raft_status(node->raft).last_index, state_applied(node->state));
+    }
+    node->status = raft_status(node->raft);
+    node->commit_index = state_applied(node->state);
+    return STATUS_OK;
+}
+
+void node_free(struct node *node)
+{
+    node->failed = true;
+    node_proposals_release(node);
+    node_clients_release(node);
+    node_cluster_release(node);
+    dump_transfer_free(node->dumps);
+    node_watches_release(node);
+    node_sessions_release(node);
+    node_checkpoint_release(node);
+    if (node->installing) {
+        node->port.tree_close(node->port.context, node->installed.tree, false);
+    }
+    node_apply_close(node);
+    entry_cache_release(&node->cache);
+    buffer_release(&node->turn_buffer);
+    free(node->raft);
+    free(node->output);
+    free(node);
+}
+
+/* --- The turn --- */
+
+static void on_leadership(struct node *node, const struct raft_status *before)
+{
+    const struct raft_status *now = &node->status;
+
+    if (now->role == RAFT_LEADER && node->led_term != now->term) {
+        node->led_term = now->term;
+        node->led_from = now->last_index;
+        log_event(LOG_LEVEL_INFO, "leading", "term=%" PRIu64, now->term);
+    } else if (now->role != RAFT_LEADER && node->led_term != 0) {
+        log_event(LOG_LEVEL_INFO, "not_leading", "term=%" PRIu64, now->term);
+        node->led_term = 0;
+    }
+    if (before->leader == now->leader && before->role == now->role) {
+        return;
+    }
+    if (before->leader != now->leader) {
+        log_event(LOG_LEVEL_INFO, "leader_changed", "leader=%" PRIu64 " term=%" PRIu64, now->leader,
+                  now->term);
+        node_proposals_leader_lost(node, before->leader);
+        node_clients_notify(node,
+                            now->leader == 0 ? CLIENT__NOTICE_KIND__LEADER_LOST
+                                             : CLIENT__NOTICE_KIND__LEADER_FOUND,
+                            CLIENT__CODE__OK);
+    }
+    node_sessions_on_leader_change(node);
+}
+
+static void on_read_index(struct node *node, const struct raft_finished_read *read)
+{
+    if (node_sessions_is_token(read->token)) {
+        node_sessions_on_read_index(node, read->token, read->ok);
+    } else {
+        node_clients_on_read_index(node, read->token, read->ok, read->index);
+    }
+}
+
+/* Everything the core has to say: messages leave before the disk is asked, so that peers and the
+ * own disk work at the same time. */
+static uint64_t flush(struct node *node)
+{
+    const struct raft_status before = node->status;
+    struct raft_output *output = node->output;
+
+    do {
+        raft_flush(node->raft, node_now(node), output);
+        for (size_t i = 0; i < output->message_count; i++) {
+            node_log_send(node, &output->messages[i]);
+        }
+        if (output->write.seq != 0) {
+            node_log_write(node, &output->write);
+        }
+        for (size_t i = 0; i < output->read_count; i++) {
+            on_read_index(node, &output->reads[i]);
+        }
+        node->commit_index = output->commit_index;
+    } while (output->more);
+    node->status = raft_status(node->raft);
+    on_leadership(node, &before);
+    return output->next_deadline;
+}
+
+static void check_space(struct node *node)
+{
+    uint64_t now_us = node_now(node);
+    bool has_space;
+
+    if (node->space_checked_us != 0 && now_us - node->space_checked_us < SPACE_INTERVAL_US) {
+        return;
+    }
+    node->space_checked_us = now_us;
+    has_space = node->port.has_space(node->port.context);
+    if (has_space != node->has_space) {
+        log_event(has_space ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "space", "enough=%s",
+                  has_space ? "yes" : "no");
+        node->has_space = has_space;
+    }
+}
+
+static uint64_t earlier(uint64_t left, uint64_t right)
+{
+    return left < right ? left : right;
+}
+
+static uint64_t drain(struct node *node)
+{
+    if (!node->draining || node->status.role != RAFT_LEADER || node->status.transfer_target != 0) {
+        return UINT64_MAX;
+    }
+    /* Refusals are fine: without a fit successor the voters elect one when this server is gone. */
+    (void)!raft_transfer(node->raft, node_now(node), 0);
+    return node_now(node) + 50 * 1000;
+}
+
+/* Drop payloads that are durable and applied, beyond what the cache may hold for lagging members.
+ */
+static void evict(struct node *node)
+{
+    raft_index applied = state_applied(node->state);
+    raft_index durable = node->status.durable_index;
+
+    entry_cache_evict(&node->cache, (applied < durable ? applied : durable) + 1,
+                      node->options.entry_cache_bytes_max);
+}
+
+uint64_t node_turn(struct node *node)
+{
+    uint64_t next_us;
+
+    node->time_is_fresh = false;
+    if (node->failed) {
+        return UINT64_MAX;
+    }
+    check_space(node);
+    raft_tick(node->raft, node_now(node));
+    node_clients_run(node);
+    node_proposals_flush(node);
+    node_clients_ask_read_index(node);
+    next_us = node_cluster_tick(node);
+    next_us = earlier(next_us, node_sessions_tick(node));
+    next_us = earlier(next_us, dump_transfer_tick(node->dumps, node_now(node), node->tree));
+    next_us = earlier(next_us, drain(node));
+    next_us = earlier(next_us, flush(node));
+    node_apply_install(node);
+    if (node_apply_run(node)) {
+        next_us = node_now(node);
+    }
+    if (node->failed) {
+        return UINT64_MAX;
+    }
+    node_clients_run(node);
+    next_us = earlier(next_us, node_watches_tick(node));
+    next_us = earlier(next_us, node_checkpoint_tick(node));
+    next_us = earlier(next_us, node_proposals_expire(node));
+    next_us = earlier(next_us, node_clients_expire(node));
+    evict(node);
+    /* What apply and the answers made possible is proposed in a turn that follows at once. */
+    if (!list_is_empty(&node->queued) && node->retry_us <= node_now(node) &&
+        (node_may_place(node) ||
+         (node->status.leader != 0 && node->status.leader != node->options.id &&
+          list_is_empty(&node->forwarded)))) {
+        next_us = node_now(node);
+    }
+    node->time_is_fresh = false;
+    return next_us;
+}
+
+void node_drain(struct node *node)
+{
+    if (!node->draining) {
+        node->draining = true;
+        node->drain_deadline_us = node_now(node) + DRAIN_US;
+        node_clients_notify(node, CLIENT__NOTICE_KIND__GOING_AWAY, CLIENT__CODE__STOPPING);
+    }
+}
+
+bool node_is_drained(const struct node *node)
+{
+    bool alone = raft_config_effective(node->raft)->member_count <= 1;
+
+    return node->draining &&
+           (node->failed || node->port.now_us(node->port.context) >= node->drain_deadline_us ||
+            ((alone || node->status.role != RAFT_LEADER) && node_proposals_are_idle(node)));
+}
+
+/* --- Inputs --- */
+
+void node_on_log_done(struct node *node, struct log_job *job)
+{
+    node_log_on_done(node, job);
+}
+
+void node_on_checkpoint_done(struct node *node, struct checkpoint_job *job)
+{
+    if (job == node->commit_job) {
+        node_checkpoint_on_done(node, job);
+    } else {
+        dump_transfer_on_job(node->dumps, node_now(node), job);
+    }
+}
+
+void node_on_peer_up(struct node *node, raft_id peer)
+{
+    if (!node->failed) {
+        node_cluster_on_peer_up(node, peer);
+        session_contact_report_all(node->contact);
+    }
+}
+
+void node_on_peer_down(struct node *node, raft_id peer)
+{
+    if (!node->failed) {
+        raft_peer_down(node->raft, node_now(node), peer);
+        node_cluster_on_peer_down(node, peer);
+        node_proposals_leader_lost(node, peer);
+    }
+}
+
+static enum status on_raft_message(struct node *node, raft_id peer, const Peer__RaftMessage *wire)
+{
+    struct arena arena;
+    struct raft_message message;
+    const struct bytes *payloads;
+    struct raft_range stored = {.first = 1, .last = 0};
+    enum status status;
+
+    arena_init(&arena);
+    status = peer_codec_read_raft(wire, peer, node->options.id, node->options.raft.entry_bytes_max,
+                                  &arena, &message, &payloads);
+    if (status == STATUS_OK) {
+        raft_receive(node->raft, node_now(node), &message, &stored);
+        if (stored.first <= stored.last) {
+            node_log_cache_own(node, stored.first);
+        }
+        for (raft_index index = stored.first; index <= stored.last; index++) {
+            struct bytes payload = payloads[index - message.append.previous_index - 1];
+
+            entry_cache_put(&node->cache, index, payload_copy(payload));
+        }
+    }
+    arena_release(&arena);
+    return status;
+}
+
+static enum status take_peer_message(struct node *node, raft_id peer, const Peer__PeerMessage *wire)
+{
+    switch ((int)wire->body_case) {
+    case PEER__PEER_MESSAGE__BODY_RAFT:
+        return on_raft_message(node, peer, wire->raft);
+    case PEER__PEER_MESSAGE__BODY_FORWARD:
+        node_proposals_on_forward(node, peer, wire->forward);
+        return STATUS_OK;
+    case PEER__PEER_MESSAGE__BODY_FORWARDED:
+        node_proposals_on_forwarded(node, peer, wire->forwarded);
+        return STATUS_OK;
+    case PEER__PEER_MESSAGE__BODY_SESSION_REPORT:
+        return node_sessions_on_report(node, peer, wire->session_report);
+    case PEER__PEER_MESSAGE__BODY_SESSION_QUERY:
+        return node_sessions_on_query(node, peer, wire->session_query);
+    case PEER__PEER_MESSAGE__BODY_RELAY:
+        node_cluster_on_relay(node, peer, wire->relay);
+        return STATUS_OK;
+    case PEER__PEER_MESSAGE__BODY_RELAYED:
+        node_cluster_on_relayed(node, peer, wire->relayed);
+        return STATUS_OK;
+    case PEER__PEER_MESSAGE__BODY_NODE_REPORT:
+        node_cluster_on_report(node, peer, wire->node_report);
+        return STATUS_OK;
+    default:
+        return STATUS_INVALID;
+    }
+}
+
+enum status node_on_peer_message(struct node *node, raft_id peer, struct bytes message)
+{
+    Peer__PeerMessage *wire;
+    enum status status;
+
+    if (node->failed) {
+        return STATUS_OK;
+    }
+    wire = peer__peer_message__unpack(NULL, message.size, message.data);
+    if (wire == NULL) {
+        return STATUS_INVALID;
+    }
+    status = take_peer_message(node, peer, wire);
+    peer__peer_message__free_unpacked(wire, NULL);
+    return status;
+}
+
+void node_on_bulk_up(struct node *node, raft_id peer)
+{
+    if (!node->failed) {
+        dump_transfer_on_bulk_up(node->dumps, node_now(node), peer);
+    }
+}
+
+void node_on_bulk_down(struct node *node, raft_id peer)
+{
+    if (!node->failed) {
+        dump_transfer_on_bulk_down(node->dumps, node_now(node), peer);
+    }
+}
+
+enum status node_on_bulk_message(struct node *node, raft_id peer, struct bytes message)
+{
+    Peer__PeerMessage *wire;
+    enum status status;
+
+    if (node->failed) {
+        return STATUS_OK;
+    }
+    wire = peer__peer_message__unpack(NULL, message.size, message.data);
+    if (wire == NULL) {
+        return STATUS_INVALID;
+    }
+    status = dump_transfer_on_message(node->dumps, node_now(node), peer, wire);
+    peer__peer_message__free_unpacked(wire, NULL);
+    return status;
+}
+
+/* --- For status, logs and tests --- */
+
+struct node_identity node_identity(const struct node *node)
+{
+    struct node_identity identity = {.id = node->options.id,
+                                     .has_cluster = node->options.has_cluster};
+
+    memcpy(identity.incarnation, node->options.incarnation, sizeof identity.incarnation);
+    memcpy(identity.cluster_id, node->options.cluster_id, sizeof identity.cluster_id);
+    return identity;
+}
+
+const struct raft *node_raft(const struct node *node)
+{
+    return node->raft;
+}
+
+struct state *node_state(struct node *node)
+{
+    return node->state;
+}
+
+zxid node_applied(const struct node *node)
+{
+    return state_applied(node->state);
+}

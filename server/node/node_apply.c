@@ -1,0 +1,206 @@
+#include "server/node/node_apply.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "server/node/node_checkpoint.h"
+#include "server/node/node_clients.h"
+#include "server/node/node_proposals.h"
+#include "server/node/node_sessions.h"
+
+#include <string.h>
+
+enum {
+    TURN_ENTRIES_MAX = 4096, /* applied in one turn, so that messages never wait long */
+    TURN_BYTES_MAX = 8 * 1024 * 1024
+};
+
+enum status node_apply_open(struct node *node, struct error *error)
+{
+    const struct state_options options = {.cache_bytes_max = node->options.cache_bytes_max,
+                                          .hash_seed = node->options.seed};
+    struct tree_meta meta;
+    struct state_source source;
+    enum status status;
+
+    if (node->tree == NULL) {
+        status =
+            node->port.tree_open(node->port.context, node->tree_generation, &node->tree, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    source = node->port.tree_source(node->port.context, node->tree);
+    status = state_new(&options, &source, &node->state, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    meta = node->port.tree_meta(node->port.context, node->tree);
+    if (meta.applied_index != 0 && meta.applied_index != state_applied(node->state)) {
+        return error_set(error, STATUS_CORRUPT,
+                         "the checkpoint says it ends at index %" PRIu64 ", its state at %" PRIu64
+                         "; remove this member, wipe its data folder and add it again",
+                         meta.applied_index, state_applied(node->state));
+    }
+    buffer_clear(&node->applied_config);
+    buffer_put(&node->applied_config, meta.config);
+    node->applied_config_index = meta.config_index;
+    node->checkpointed_index = meta.applied_index;
+    node->checkpointed_us = node_now(node);
+    node->bytes_since_checkpoint = 0;
+    node->entries_since_checkpoint = 0;
+    return STATUS_OK;
+}
+
+void node_apply_close(struct node *node)
+{
+    state_free(node->state);
+    node->state = NULL;
+    if (node->tree != NULL) {
+        node->port.tree_close(node->port.context, node->tree, false);
+        node->tree = NULL;
+    }
+    buffer_release(&node->applied_config);
+}
+
+static void tell_of_changes(struct node *node, zxid at, const struct state_result *result)
+{
+    history_add(node->history, at, result->changes, result->change_count);
+    for (size_t i = 0; i < result->change_count; i++) {
+        if (result->changes[i].kind >= STATE_SESSION_OPENED) {
+            node_sessions_on_change(node, &result->changes[i]);
+            node_clients_on_session_change(node, &result->changes[i]);
+        }
+    }
+}
+
+static void apply_command(
+    struct node *node, raft_index index, raft_term term, struct bytes payload, struct arena *arena)
+{
+    struct state_result result;
+    enum status status = state_apply(node->state, index, payload, arena, &result);
+
+    if (status != STATUS_OK) {
+        struct error error;
+
+        (void)error_set(&error, status,
+                        "cannot apply entry %" PRIu64
+                        ": %s while reading the checkpoint; if its disk is sound, remove this "
+                        "member, wipe its data folder and add it again",
+                        index, status_text(status));
+        node_fail(node, &error);
+        return;
+    }
+    tell_of_changes(node, index, &result);
+    node_proposals_applied(node, index, term, &result);
+}
+
+static void apply_other(struct node *node,
+                        raft_index index,
+                        const struct raft_entry *entry,
+                        struct bytes payload)
+{
+    state_skip(node->state, index);
+    history_add(node->history, index, NULL, 0);
+    if (entry->type == RAFT_ENTRY_CONFIG) {
+        buffer_clear(&node->applied_config);
+        buffer_put(&node->applied_config, payload);
+        node->applied_config_index = index;
+    }
+    node_proposals_applied(node, index, entry->term, NULL);
+}
+
+bool node_apply_run(struct node *node)
+{
+    struct arena arena;
+    uint64_t bytes = 0;
+    size_t count = 0;
+    bool more = false;
+
+    if (node->installing) {
+        return false;
+    }
+    arena_init(&arena);
+    while (state_applied(node->state) < node->commit_index && !node->failed) {
+        raft_index index = state_applied(node->state) + 1;
+        struct raft_entry entry = raft_entry_at(node->raft, index);
+        struct payload *payload = entry_cache_find(&node->cache, index);
+
+        if (count == TURN_ENTRIES_MAX || bytes > TURN_BYTES_MAX) {
+            more = true;
+            break;
+        }
+        if (node_checkpoint_is_behind(node)) {
+            break;
+        }
+        CHECK(payload != NULL);
+        payload = payload_ref(payload);
+        if (entry.type == RAFT_ENTRY_COMMAND) {
+            apply_command(node, index, entry.term, payload_lend(payload), &arena);
+        } else {
+            apply_other(node, index, &entry, payload_lend(payload));
+        }
+        bytes += payload->size;
+        node->bytes_since_checkpoint += payload->size;
+        node->entries_since_checkpoint++;
+        count++;
+        payload_unref(payload);
+        arena_reset(&arena);
+    }
+    arena_release(&arena);
+    return more;
+}
+
+/* --- A dump --- */
+
+static void refuse_installation(struct node *node)
+{
+    node->port.tree_close(node->port.context, node->installed.tree, true);
+    dump_transfer_finish(node->dumps, node_now(node), false);
+}
+
+static void switch_to_installed(struct node *node)
+{
+    struct tree_store *old = node->tree;
+    struct error error;
+    zxid applied = node->installed.meta.applied_index;
+
+    state_free(node->state);
+    node->state = NULL;
+    node->tree = node->installed.tree;
+    node->tree_generation = node->installed.generation;
+    node->installing = false;
+    if (node_apply_open(node, &error) != STATUS_OK) {
+        node_fail(node, &error);
+        return;
+    }
+    node->port.tree_close(node->port.context, old, true);
+    node->log_trim = applied;
+    history_reset(node->history, applied);
+    node_proposals_skipped(node, applied);
+    node_sessions_reload(node);
+    dump_transfer_finish(node->dumps, node_now(node), true);
+    log_event(LOG_LEVEL_INFO, "dump_installed", "zxid=%" PRIu64, applied);
+}
+
+void node_apply_install(struct node *node)
+{
+    if (node->installing) {
+        if (node->installed_seq != 0 && node->durable_seq >= node->installed_seq) {
+            switch_to_installed(node);
+        }
+        return;
+    }
+    /* A commit of the old generation must have come back before its tree is closed. */
+    if (node->commit_job != NULL || !dump_transfer_take(node->dumps, &node->installed)) {
+        return;
+    }
+    if (raft_install(node->raft, node_now(node), node->installed.meta.applied_index,
+                     node->installed.meta.applied_term, node->installed.sender_term,
+                     node->installed.meta.config_index, &node->installed.config) != STATUS_OK) {
+        refuse_installation(node);
+        return;
+    }
+    node->installing = true;
+    node->installed_seq = 0;
+    entry_cache_reset(&node->cache, node->installed.meta.applied_index + 1);
+}

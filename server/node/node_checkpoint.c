@@ -1,0 +1,158 @@
+#include "server/node/node_checkpoint.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "server/node/node_log.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum {
+    BEHIND_FACTOR = 4, /* times the size that starts a checkpoint: applying waits */
+    RETRY_COMMIT_US = 1000 * 1000
+};
+
+bool node_checkpoint_is_behind(const struct node *node)
+{
+    struct state_dirty dirty = state_dirty(node->state);
+
+    return dirty.sealed &&
+           (dirty.record_count >= BEHIND_FACTOR * node->options.checkpoint_records_max ||
+            dirty.bytes >= BEHIND_FACTOR * node->options.checkpoint_bytes_max);
+}
+
+/* Whether records, bytes, age, or the length of the log to be replayed call for a checkpoint. */
+static bool is_due(struct node *node)
+{
+    struct state_dirty dirty = state_dirty(node->state);
+
+    if (state_applied(node->state) <= node->checkpointed_index) {
+        return false;
+    }
+    return dirty.record_count >= node->options.checkpoint_records_max ||
+           dirty.bytes >= node->options.checkpoint_bytes_max ||
+           node->entries_since_checkpoint >= node->options.log_tail_entries_max ||
+           node->bytes_since_checkpoint >= node->options.log_tail_bytes_max ||
+           (dirty.record_count > 0 &&
+            node_now(node) - node->checkpointed_us >= node->options.checkpoint_interval_us);
+}
+
+static void submit(struct node *node)
+{
+    node->commit_waits = false;
+    node->port.checkpoint_submit(node->port.context, node->commit_job);
+}
+
+static void seal(struct node *node)
+{
+    struct checkpoint_job *job = xcalloc(1, sizeof *job);
+    const struct state_record *records;
+    raft_index applied = state_applied(node->state);
+    struct state_digest digest = state_digest(node->state);
+    size_t count;
+
+    node->sealed = state_seal(node->state);
+    records = state_generation_records(node->sealed, &count);
+    node->sealed_records = xcalloc(count, sizeof *node->sealed_records);
+    for (size_t i = 0; i < count; i++) {
+        node->sealed_records[i] = (struct tree_record){
+            .key = records[i].key, .value = records[i].value, .removed = records[i].removed};
+    }
+    buffer_clear(&node->sealed_config);
+    buffer_put(&node->sealed_config, buffer_lend(&node->applied_config));
+    list_init(&job->link);
+    job->kind = CHECKPOINT_JOB_COMMIT;
+    job->context = node;
+    job->store = node->tree;
+    job->records = node->sealed_records;
+    job->record_count = count;
+    job->meta = (struct tree_meta){.applied_index = applied,
+                                   .applied_term = raft_term_at(node->raft, applied),
+                                   .config_index = node->applied_config_index,
+                                   .config = buffer_lend(&node->sealed_config),
+                                   .record_count = digest.record_count,
+                                   .record_sum = digest.sum};
+    node->commit_job = job;
+    node->bytes_since_checkpoint = 0;
+    node->entries_since_checkpoint = 0;
+    node->checkpointed_us = node_now(node);
+    submit(node);
+}
+
+uint64_t node_checkpoint_tick(struct node *node)
+{
+    uint64_t now_us = node_now(node);
+    struct dump_transfer_status dumps = dump_transfer_status(node->dumps);
+
+    if (node->commit_job != NULL) {
+        if (!node->commit_waits) {
+            return UINT64_MAX;
+        }
+        if (now_us >= node->retry_commit_us) {
+            submit(node);
+            return UINT64_MAX;
+        }
+        return node->retry_commit_us;
+    }
+    /* An incoming dump replaces this generation: nothing more is put into it. */
+    if (node->installing || dumps.receiving) {
+        return UINT64_MAX;
+    }
+    if (is_due(node)) {
+        seal(node);
+        return UINT64_MAX;
+    }
+    return state_dirty(node->state).record_count > 0
+               ? node->checkpointed_us + node->options.checkpoint_interval_us
+               : UINT64_MAX;
+}
+
+static void forget_job(struct node *node)
+{
+    free(node->commit_job);
+    node->commit_job = NULL;
+    free(node->sealed_records);
+    node->sealed_records = NULL;
+}
+
+static void finish(struct node *node)
+{
+    raft_index index = node->commit_job->meta.applied_index;
+    size_t count = node->commit_job->record_count;
+    struct error error;
+
+    forget_job(node);
+    if (node->port.tree_renew(node->port.context, node->tree, &error) != STATUS_OK) {
+        node_fail(node, &error);
+        return;
+    }
+    state_generation_end(node->state, node->sealed);
+    node->sealed = NULL;
+    node->checkpointed_index = index;
+    node_log_trim(node);
+    log_event(LOG_LEVEL_DEBUG, "checkpoint", "zxid=%" PRIu64 " records=%zu", index, count);
+}
+
+void node_checkpoint_on_done(struct node *node, struct checkpoint_job *job)
+{
+    if (node->failed) {
+        forget_job(node);
+    } else if (job->error.status == STATUS_OK) {
+        finish(node);
+    } else if (job->error.status == STATUS_NO_SPACE) {
+        log_event(LOG_LEVEL_WARN, "checkpoint_waits", "reason=%s", log_quote(job->error.text));
+        node->commit_waits = true;
+        node->retry_commit_us = node_now(node) + RETRY_COMMIT_US;
+    } else {
+        struct error error = job->error;
+
+        forget_job(node);
+        node_fail(node, &error);
+    }
+}
+
+void node_checkpoint_release(struct node *node)
+{
+    forget_job(node);
+    buffer_release(&node->sealed_config);
+}

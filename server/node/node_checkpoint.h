@@ -1,0 +1,16 @@
+/* When the dirty records go to disk, and what follows from it. */
+#ifndef NODE_NODE_CHECKPOINT_H
+#define NODE_NODE_CHECKPOINT_H
+
+#include "server/node/node_internal.h"
+
+/* Start a checkpoint if one is due. Returns when to call again at the latest. */
+uint64_t node_checkpoint_tick(struct node *node);
+/* The commit that this unit submitted came back. */
+void node_checkpoint_on_done(struct node *node, struct checkpoint_job *job);
+/* So much is dirty that applying waits for the disk: clients feel it as slower answers. */
+bool node_checkpoint_is_behind(const struct node *node);
+/* At the end: what was sealed is forgotten; restart replays the log. No job may be under way. */
+void node_checkpoint_release(struct node *node);
+
+#endif

@@ -1,0 +1,588 @@
+#include "server/node/node_clients.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "proto/record.pb-c.h"
+#include "server/node/node_cluster.h"
+#include "server/node/node_proposals.h"
+#include "server/node/node_reads.h"
+#include "server/node/node_watches.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    REQUESTS_MAX = 1000, /* of one client; beyond it its front stops reading */
+    PREFIX_BYTES_MAX = 32
+};
+
+/* One read index, shared by the reads that came in one turn. */
+struct read_barrier {
+    struct list link;
+    uint32_t references; /* requests, and the node while the core has the token */
+    uint64_t token;      /* 0 = not asked for now */
+    bool finished;
+    raft_index index;
+};
+
+static struct request *request_of(struct list *link)
+{
+    return CONTAINER_OF(link, struct request, link);
+}
+
+static struct client *client_of_blocked(struct list *link)
+{
+    return CONTAINER_OF(link, struct client, blocked_link);
+}
+
+void node_clients_init(struct node *node)
+{
+    list_init(&node->clients);
+    list_init(&node->blocked);
+    list_init(&node->barriers);
+    map_init(&node->clients_by_session);
+}
+
+static void barrier_unref(struct read_barrier *barrier)
+{
+    if (barrier != NULL && --barrier->references == 0) {
+        list_remove(&barrier->link);
+        free(barrier);
+    }
+}
+
+void node_clients_release(struct node *node)
+{
+    CHECK(list_is_empty(&node->clients));
+    LIST_FOR_EACH (link, &node->barriers) {
+        free(CONTAINER_OF(link, struct read_barrier, link));
+    }
+    map_release(&node->clients_by_session);
+}
+
+bool node_clients_are_idle(const struct node *node)
+{
+    LIST_FOR_EACH (link, &node->clients) {
+        if (CONTAINER_OF(link, struct client, link)->request_count > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* --- Sessions of connections --- */
+
+static void leave_session(struct client *client)
+{
+    if (client->session != 0) {
+        map_remove(&client->node->clients_by_session, &client->by_session);
+        client->session = 0;
+        client->generation = 0;
+    }
+}
+
+static struct client *find_by_session(const struct node *node, session_id session)
+{
+    uint64_t hash = map_hash_u64(session);
+
+    MAP_FOR_HASH (map_node, &node->clients_by_session, hash) {
+        struct client *client = CONTAINER_OF(map_node, struct client, by_session);
+        if (client->session == session) {
+            return client;
+        }
+    }
+    return NULL;
+}
+
+static void end_session(struct client *client, Client__Code code)
+{
+    leave_session(client);
+    client->callbacks.on_notice(client->context, CLIENT__NOTICE_KIND__SESSION_ENDED, code);
+}
+
+static void enter_session(struct client *client, session_id session, uint64_t generation)
+{
+    struct client *other = find_by_session(client->node, session);
+
+    leave_session(client);
+    if (other != NULL && other != client) {
+        end_session(other, CLIENT__CODE__SESSION_MOVED);
+    }
+    client->session = session;
+    client->generation = generation;
+    map_insert(&client->node->clients_by_session, &client->by_session, map_hash_u64(session));
+    session_contact_heard(client->node->contact, session, node_now(client->node));
+}
+
+void node_clients_on_session_change(struct node *node, const struct state_change *change)
+{
+    struct client *client = find_by_session(node, change->session);
+    struct state_session session;
+
+    if (client == NULL) {
+        return;
+    }
+    if (change->kind == STATE_SESSION_CLOSED && client->request_count > 0 &&
+        request_of(client->requests.next)->kind == REQUEST_CLOSE_SESSION) {
+        leave_session(client);
+    } else if (change->kind == STATE_SESSION_CLOSED || change->kind == STATE_SESSION_EXPIRED) {
+        end_session(client, CLIENT__CODE__SESSION_EXPIRED);
+    } else if (change->kind == STATE_SESSION_ATTACHED &&
+               state_session_find(node->state, change->session, &session) &&
+               session.generation != client->generation) {
+        end_session(client, CLIENT__CODE__SESSION_MOVED);
+    }
+}
+
+void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Code code)
+{
+    LIST_FOR_EACH (link, &node->clients) {
+        struct client *client = CONTAINER_OF(link, struct client, link);
+        client->callbacks.on_notice(client->context, kind, code);
+    }
+}
+
+/* --- Answers --- */
+
+static void block(struct client *client)
+{
+    if (list_is_empty(&client->blocked_link)) {
+        list_append(&client->node->blocked, &client->blocked_link);
+    }
+}
+
+/* Answer the client's first request and forget it. */
+static void answer(struct request *request, struct reply *reply)
+{
+    struct client *client = request->client;
+
+    CHECK(client->requests.next == &request->link);
+    reply->zxid = state_applied(client->node->state);
+    client->callbacks.on_reply(client->context, request, reply);
+    node_reads_release(request, reply);
+    if (client->first_unstarted == &request->link) {
+        client->first_unstarted = request->link.next;
+    }
+    list_remove(&request->link);
+    client->request_count--;
+    barrier_unref(request->barrier);
+    request_free(request);
+}
+
+static void refuse(struct request *request, Client__Code code)
+{
+    struct reply reply = {.code = code};
+
+    answer(request, &reply);
+}
+
+void node_clients_answer(struct request *request, const struct reply *reply)
+{
+    struct client *client = request->client;
+    struct reply copy = *reply;
+
+    answer(request, &copy);
+    block(client);
+}
+
+/* --- Writes --- */
+
+static void run(struct client *client);
+
+/* A write's result decides the code: an op error is below 100, as on the wire. */
+static Client__Code code_of(Client__Code code, const struct state_result *result)
+{
+    return result == NULL ? code : (Client__Code)result->error;
+}
+
+static void on_write_done(void *context, Client__Code code, const struct state_result *result)
+{
+    struct request *request = context;
+    struct client *client = request->client;
+    struct reply reply = {.code = code_of(code, result), .result = result};
+
+    answer(request, &reply);
+    run(client);
+}
+
+static void on_session_done(void *context, Client__Code code, const struct state_result *result)
+{
+    struct request *request = context;
+    struct client *client = request->client;
+    struct reply reply = {.code = code_of(code, result)};
+    struct state_session session;
+
+    if (reply.code == CLIENT__CODE__OK && request->kind == REQUEST_CLOSE_SESSION) {
+        leave_session(client);
+    } else if (reply.code == CLIENT__CODE__OK &&
+               state_session_find(client->node->state, result->session, &session)) {
+        enter_session(client, session.id, session.generation);
+        reply.session.session = session.id;
+        reply.session.generation = session.generation;
+        reply.session.timeout_ms = session.timeout_ms;
+        reply.session.password = session.password;
+        reply.session.last_sequence = session.last_sequence;
+    }
+    answer(request, &reply);
+    run(client);
+}
+
+static size_t put_varint(uint8_t *to, uint64_t value)
+{
+    size_t size = 0;
+
+    while (value >= 0x80) {
+        to[size++] = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    to[size++] = (uint8_t)value;
+    return size;
+}
+
+/* Fields 1 and 2 of record.Command, to stand before the rest: a message's parts may be packed one
+ * after the other. */
+static struct bytes
+session_prefix(uint8_t prefix[PREFIX_BYTES_MAX], session_id session, uint64_t generation)
+{
+    size_t size = 0;
+
+    if (session == 0) {
+        return BYTES_EMPTY;
+    }
+    prefix[size++] = 1 << 3;
+    size += put_varint(prefix + size, session);
+    prefix[size++] = 2 << 3;
+    size += put_varint(prefix + size, generation);
+    return bytes_of(prefix, size);
+}
+
+static bool propose_write(struct request *request)
+{
+    struct client *client = request->client;
+    uint8_t prefix[PREFIX_BYTES_MAX];
+
+    request->proposal =
+        node_propose(client->node, session_prefix(prefix, client->session, client->generation),
+                     request->write.command, on_write_done, request);
+    return request->proposal != NULL;
+}
+
+static bool propose_session_change(struct request *request)
+{
+    struct client *client = request->client;
+    struct node *node = client->node;
+    Record__Command command = RECORD__COMMAND__INIT;
+    Record__OpenSession open = RECORD__OPEN_SESSION__INIT;
+    Record__AttachSession attach = RECORD__ATTACH_SESSION__INIT;
+    Record__CloseSession close = RECORD__CLOSE_SESSION__INIT;
+    uint8_t password[STATE_PASSWORD_BYTES];
+
+    if (request->kind == REQUEST_OPEN_SESSION) {
+        node->port.random(node->port.context, password, sizeof password);
+        open.password.data = password;
+        open.password.len = sizeof password;
+        open.timeout_ms = request->session.timeout_ms;
+        open.owner = node->options.id;
+        command.body_case = RECORD__COMMAND__BODY_OPEN_SESSION;
+        command.open_session = &open;
+    } else if (request->kind == REQUEST_ATTACH_SESSION) {
+        struct bytes copy = arena_copy(&request->arena, request->session.password);
+
+        attach.password.data = (uint8_t *)(uintptr_t)copy.data;
+        attach.password.len = copy.size;
+        attach.timeout_ms = request->session.timeout_ms;
+        attach.owner = node->options.id;
+        command.session = request->session.session;
+        command.body_case = RECORD__COMMAND__BODY_ATTACH_SESSION;
+        command.attach_session = &attach;
+    } else {
+        command.session = client->session;
+        command.generation = client->generation;
+        command.body_case = RECORD__COMMAND__BODY_CLOSE_SESSION;
+        command.close_session = &close;
+    }
+    buffer_clear(&node->turn_buffer);
+    (void)record__command__pack(
+        &command, buffer_extend(&node->turn_buffer, record__command__get_packed_size(&command)));
+    request->proposal =
+        node_propose(node, BYTES_EMPTY, buffer_lend(&node->turn_buffer), on_session_done, request);
+    return request->proposal != NULL;
+}
+
+/* --- Running a client's requests --- */
+
+static bool has_cluster(const struct node *node)
+{
+    return raft_config_effective(node->raft)->member_count > 0;
+}
+
+/* Why a request cannot be served by this server at all now; OK otherwise. */
+static Client__Code obstacle(const struct request *request)
+{
+    const struct node *node = request->client->node;
+
+    if (request->kind == REQUEST_STATUS || request->kind == REQUEST_MEMBERSHIP ||
+        request->kind == REQUEST_PING) {
+        return CLIENT__CODE__OK;
+    }
+    if (!has_cluster(node)) {
+        return CLIENT__CODE__NO_CLUSTER;
+    }
+    if (request->kind == REQUEST_WRITE || request->kind == REQUEST_OPEN_SESSION ||
+        request->kind == REQUEST_ATTACH_SESSION) {
+        return node->draining ? CLIENT__CODE__STOPPING : CLIENT__CODE__OK;
+    }
+    return CLIENT__CODE__OK;
+}
+
+/* Whether this server's state is new enough for the request. */
+static bool is_ready(const struct request *request)
+{
+    zxid applied = state_applied(request->client->node->state);
+
+    return applied >= request->seen_zxid &&
+           (request->barrier == NULL ||
+            (request->barrier->finished && applied >= request->barrier->index));
+}
+
+/* Start a write at the end of the started ones, or whatever stands first. False: it must wait. */
+static bool start(struct request *request)
+{
+    struct client *client = request->client;
+    bool is_first = client->requests.next == &request->link;
+    Client__Code code = obstacle(request);
+    bool started = false;
+
+    if (request->kind == REQUEST_WRITE && code == CLIENT__CODE__OK) {
+        started = propose_write(request);
+    } else if (!is_first) {
+        return false;
+    } else if (code != CLIENT__CODE__OK) {
+        refuse(request, code);
+        return true;
+    } else if (request->kind == REQUEST_OPEN_SESSION || request->kind == REQUEST_ATTACH_SESSION) {
+        started = propose_session_change(request);
+    } else if (request->kind == REQUEST_CLOSE_SESSION) {
+        if (client->session == 0) {
+            refuse(request, CLIENT__CODE__SESSION_EXPIRED);
+            return true;
+        }
+        started = propose_session_change(request);
+    } else if (request->kind == REQUEST_MEMBERSHIP) {
+        request->started = true;
+        client->first_unstarted = request->link.next;
+        node_cluster_submit(client->node, request);
+        return true;
+    } else {
+        struct reply reply = {.code = CLIENT__CODE__OK};
+
+        if (!is_ready(request)) {
+            return false;
+        }
+        if (request->kind == REQUEST_STATUS) {
+            node_cluster_read_status(client->node, request, &reply);
+        } else if (request->kind == REQUEST_WATCH || request->kind == REQUEST_UNWATCH) {
+            node_watches_execute(client->node, request, &reply);
+        } else if (request->kind != REQUEST_PING) {
+            node_reads_execute(client->node, request, &reply);
+        }
+        if (client->node->failed) {
+            return false;
+        }
+        answer(request, &reply);
+        return true;
+    }
+    if (started) {
+        request->started = true;
+        client->first_unstarted = request->link.next;
+    }
+    return started;
+}
+
+/* Started requests other than writes let nothing pass. */
+static bool lets_pass(const struct client *client)
+{
+    const struct list *last = client->first_unstarted->previous;
+
+    return last == &client->requests ||
+           CONTAINER_OF(last, const struct request, link)->kind == REQUEST_WRITE;
+}
+
+static void run(struct client *client)
+{
+    if (client->running) {
+        return;
+    }
+    client->running = true;
+    while (client->first_unstarted != &client->requests && lets_pass(client)) {
+        if (!start(request_of(client->first_unstarted))) {
+            block(client);
+            break;
+        }
+    }
+    client->running = false;
+}
+
+void node_clients_run(struct node *node)
+{
+    struct list round;
+
+    /* Those that block again go to the end of node->blocked, behind this round. */
+    list_init(&round);
+    while (!list_is_empty(&node->blocked)) {
+        list_append(&round, list_take_first(&node->blocked));
+    }
+    while (!list_is_empty(&round) && !node->failed) {
+        run(client_of_blocked(list_take_first(&round)));
+    }
+    while (!list_is_empty(&round)) {
+        list_append(&node->blocked, list_take_first(&round));
+    }
+}
+
+/* --- Read indexes --- */
+
+/* The barrier that reads of this turn join: the one not asked for yet. */
+static struct read_barrier *open_barrier(struct node *node)
+{
+    struct list *last = node->barriers.previous;
+    struct read_barrier *barrier = CONTAINER_OF(last, struct read_barrier, link);
+
+    if (last == &node->barriers || barrier->token != 0 || barrier->finished) {
+        barrier = xcalloc(1, sizeof *barrier);
+        list_append(&node->barriers, &barrier->link);
+    }
+    barrier->references++;
+    return barrier;
+}
+
+void node_clients_ask_read_index(struct node *node)
+{
+    LIST_FOR_EACH (link, &node->barriers) {
+        struct read_barrier *barrier = CONTAINER_OF(link, struct read_barrier, link);
+
+        if (barrier->token == 0 && !barrier->finished && has_cluster(node)) {
+            uint64_t token = ++node->last_token;
+
+            if (raft_read(node->raft, node_now(node), token) == STATUS_OK) {
+                barrier->token = token;
+                barrier->references++;
+            }
+        }
+    }
+}
+
+void node_clients_on_read_index(struct node *node, uint64_t token, bool ok, raft_index index)
+{
+    LIST_FOR_EACH (link, &node->barriers) {
+        struct read_barrier *barrier = CONTAINER_OF(link, struct read_barrier, link);
+
+        if (barrier->token == token) {
+            barrier->token = 0; /* a failed one is asked for again, with a new token */
+            barrier->finished = ok;
+            barrier->index = index;
+            barrier_unref(barrier);
+            return;
+        }
+    }
+}
+
+/* --- Deadlines --- */
+
+static Client__Code late_code(const struct request *request)
+{
+    if (request->kind == REQUEST_WRITE || request->kind == REQUEST_OPEN_SESSION ||
+        request->kind == REQUEST_ATTACH_SESSION || request->kind == REQUEST_CLOSE_SESSION) {
+        return CLIENT__CODE__BUSY;
+    }
+    if (request->barrier != NULL && !request->barrier->finished) {
+        return CLIENT__CODE__NO_LEADER;
+    }
+    return CLIENT__CODE__BEHIND;
+}
+
+uint64_t node_clients_expire(struct node *node)
+{
+    uint64_t next_us = UINT64_MAX;
+
+    LIST_FOR_EACH (link, &node->blocked) {
+        struct client *client = client_of_blocked(link);
+
+        while (!list_is_empty(&client->requests)) {
+            struct request *first = request_of(client->requests.next);
+
+            if (first->started) {
+                break;
+            }
+            if (first->deadline_us > node_now(node)) {
+                next_us = first->deadline_us < next_us ? first->deadline_us : next_us;
+                break;
+            }
+            refuse(first, late_code(first));
+        }
+    }
+    return next_us;
+}
+
+/* --- The public part --- */
+
+struct client *
+client_open(struct node *node, const struct client_callbacks *callbacks, void *context)
+{
+    struct client *client = xcalloc(1, sizeof *client);
+
+    client->node = node;
+    client->callbacks = *callbacks;
+    client->context = context;
+    list_init(&client->requests);
+    list_init(&client->blocked_link);
+    client->first_unstarted = &client->requests;
+    list_append(&node->clients, &client->link);
+    watch_owner_init(node->watches, &client->watches, client);
+    return client;
+}
+
+void client_close(struct client *client)
+{
+    leave_session(client);
+    watch_owner_release(client->node->watches, &client->watches);
+    LIST_FOR_EACH (link, &client->requests) {
+        struct request *request = request_of(link);
+
+        list_remove(link);
+        if (request->started && request->kind == REQUEST_MEMBERSHIP) {
+            node_cluster_abandon(client->node, request);
+        } else if (request->started) {
+            proposal_abandon(request->proposal);
+        }
+        barrier_unref(request->barrier);
+        request_free(request);
+    }
+    list_remove(&client->link);
+    list_remove(&client->blocked_link);
+    free(client);
+}
+
+void client_submit(struct client *client, struct request *request)
+{
+    struct node *node = client->node;
+
+    request->client = client;
+    request->started = false;
+    request->deadline_us = node_now(node) + node->options.request_timeout_us;
+    request->barrier = request->linearizable ? open_barrier(node) : NULL;
+    if (client->first_unstarted == &client->requests) {
+        client->first_unstarted = &request->link;
+    }
+    list_append(&client->requests, &request->link);
+    client->request_count++;
+    if (client->session != 0) {
+        session_contact_heard(node->contact, client->session, node_now(node));
+    }
+    block(client);
+}
+
+bool client_is_full(const struct client *client)
+{
+    return client->request_count >= REQUESTS_MAX;
+}

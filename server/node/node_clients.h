@@ -1,0 +1,28 @@
+/* Connections of clients: their requests in order, their sessions, and the read indexes that
+ * linearizable reads wait for. The public part is in node.h (client_open and so on). */
+#ifndef NODE_NODE_CLIENTS_H
+#define NODE_NODE_CLIENTS_H
+
+#include "server/node/node_internal.h"
+
+void node_clients_init(struct node *node);
+void node_clients_release(struct node *node); /* all are closed */
+
+/* Start and answer what can be: at the beginning of a turn and after applying. */
+void node_clients_run(struct node *node);
+/* Ask the core for read indexes that are wanted. Before the core is flushed. */
+void node_clients_ask_read_index(struct node *node);
+void node_clients_on_read_index(struct node *node, uint64_t token, bool ok, raft_index index);
+/* Give up what waited too long. Returns the next time this must be looked at. */
+uint64_t node_clients_expire(struct node *node);
+
+/* A session was attached elsewhere, closed or expired: its connection here is told. */
+void node_clients_on_session_change(struct node *node, const struct state_change *change);
+void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Code code);
+
+/* The answer of a request that was handed on (STATUS and MEMBERSHIP). */
+void node_clients_answer(struct request *request, const struct reply *reply);
+/* True while no client waits for a write or a read. */
+bool node_clients_are_idle(const struct node *node);
+
+#endif

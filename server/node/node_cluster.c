@@ -1,0 +1,666 @@
+#include "server/node/node_cluster.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/log.h"
+#include "server/node/node_clients.h"
+#include "server/node/node_status.h"
+#include "server/node/peer_codec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    INTRODUCTION_INTERVAL_US = 500 * 1000, /* between reports on ourselves to the others */
+    CALL_RETRY_US = 100 * 1000,            /* before a cluster request is tried again */
+    CALL_TIMEOUT_FACTOR = 3,               /* times the timeout of other requests */
+    CALLS_MAX = 256
+};
+
+/* A cluster request on its way. */
+struct cluster_call {
+    struct list link;        /* in node->calls */
+    struct request *request; /* of a client here; NULL if it went, or a peer relayed it */
+    raft_id peer;            /* who relayed it; 0 = nobody */
+    uint64_t peer_call_id;
+    uint8_t *encoded; /* the packed client.Request */
+    size_t encoded_bytes;
+    uint64_t deadline_us;
+    uint64_t retry_us;
+    enum { CALL_WAITING, CALL_RUNNING, CALL_RELAYED, CALL_DONE } state;
+    uint64_t id; /* of our Relay */
+    raft_id relayed_to;
+    struct buffer response; /* packed, when done */
+};
+
+/* A server that waits for its Bootstrapped until our first entry is durable. */
+struct bootstrap_probe {
+    struct list link;
+    uint64_t probe;
+};
+
+static struct cluster_call *call_of(struct list *link)
+{
+    return CONTAINER_OF(link, struct cluster_call, link);
+}
+
+static void call_free(struct cluster_call *call)
+{
+    list_remove(&call->link);
+    free(call->encoded);
+    buffer_release(&call->response);
+    free(call);
+}
+
+/* --- Ends of calls --- */
+
+static void set_response(struct cluster_call *call, const Client__Response *response)
+{
+    buffer_clear(&call->response);
+    (void)client__response__pack(
+        response, buffer_extend(&call->response, client__response__get_packed_size(response)));
+    call->state = CALL_DONE;
+}
+
+static void set_refusal(struct cluster_call *call, Client__Code code, const char *text)
+{
+    Client__Response response = CLIENT__RESPONSE__INIT;
+    char *message = xstrdup(text);
+
+    response.code = code;
+    response.message = message;
+    set_response(call, &response);
+    free(message);
+}
+
+/* Whether a response means that the next leader should be asked. */
+static bool may_retry(struct node *node, const struct cluster_call *call, Client__Code code)
+{
+    return call->peer == 0 && node_now(node) < call->deadline_us &&
+           (code == CLIENT__CODE__NO_LEADER || code == CLIENT__CODE__UNKNOWN_OUTCOME);
+}
+
+static void wait_again(struct node *node, struct cluster_call *call)
+{
+    call->state = CALL_WAITING;
+    call->relayed_to = 0;
+    call->retry_us = node_now(node) + CALL_RETRY_US;
+}
+
+static void on_finished(void *context, void *operation, Client__Response *response)
+{
+    struct node *node = context;
+    struct cluster_call *call = operation;
+
+    if (may_retry(node, call, response->code)) {
+        wait_again(node, call);
+    } else {
+        set_response(call, response);
+    }
+}
+
+static void deliver(struct node *node, struct cluster_call *call)
+{
+    if (call->request != NULL) {
+        struct reply reply = {.code = CLIENT__CODE__OK, .relayed = buffer_lend(&call->response)};
+
+        node_clients_answer(call->request, &reply);
+    } else if (call->peer != 0) {
+        Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+        Peer__Relayed relayed = PEER__RELAYED__INIT;
+
+        relayed.id = call->peer_call_id;
+        relayed.response.data = call->response.data;
+        relayed.response.len = call->response.size;
+        message.body_case = PEER__PEER_MESSAGE__BODY_RELAYED;
+        message.relayed = &relayed;
+        (void)node_send(node, call->peer, &message);
+    }
+    call_free(call);
+}
+
+/* --- Beginnings of calls --- */
+
+static struct cluster_call *call_new(struct node *node, struct bytes encoded)
+{
+    struct cluster_call *call = xcalloc(1, sizeof *call);
+
+    call->encoded = bytes_copy(encoded);
+    call->encoded_bytes = encoded.size;
+    call->deadline_us = node_now(node) + CALL_TIMEOUT_FACTOR * node->options.request_timeout_us;
+    call->state = CALL_WAITING;
+    list_append(&node->calls, &call->link);
+    return call;
+}
+
+static size_t call_count(const struct node *node)
+{
+    size_t count = 0;
+
+    LIST_FOR_EACH (link, &node->calls) {
+        count++;
+    }
+    return count;
+}
+
+void node_cluster_submit(struct node *node, struct request *request)
+{
+    struct cluster_call *call = call_new(node, request->membership.encoded);
+
+    call->request = request;
+    if (call_count(node) > CALLS_MAX) {
+        set_refusal(call, CLIENT__CODE__BUSY, "too many cluster requests are under way here");
+    }
+}
+
+void node_cluster_abandon(struct node *node, struct request *request)
+{
+    LIST_FOR_EACH (link, &node->calls) {
+        if (call_of(link)->request == request) {
+            call_of(link)->request = NULL;
+        }
+    }
+}
+
+void node_cluster_on_relay(struct node *node, raft_id peer, const Peer__Relay *relay)
+{
+    struct cluster_call *call = call_new(node, bytes_of(relay->request.data, relay->request.len));
+
+    call->peer = peer;
+    call->peer_call_id = relay->id;
+    if (call_count(node) > CALLS_MAX) {
+        set_refusal(call, CLIENT__CODE__BUSY, "too many cluster requests are under way there");
+    } else if (node->status.leader != node->options.id) {
+        set_refusal(call, CLIENT__CODE__NO_LEADER, "the server asked leads no more");
+    }
+}
+
+static void relay(struct node *node, struct cluster_call *call, raft_id leader)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__Relay body = PEER__RELAY__INIT;
+
+    call->id = ++node->last_call_id;
+    body.id = call->id;
+    body.request.data = call->encoded;
+    body.request.len = call->encoded_bytes;
+    message.body_case = PEER__PEER_MESSAGE__BODY_RELAY;
+    message.relay = &body;
+    if (node_send(node, leader, &message)) {
+        call->state = CALL_RELAYED;
+        call->relayed_to = leader;
+    } else {
+        wait_again(node, call);
+    }
+}
+
+static void dispatch(struct node *node, struct cluster_call *call)
+{
+    Client__Request *request = client__request__unpack(NULL, call->encoded_bytes, call->encoded);
+
+    if (request == NULL || !membership_is_request(request)) {
+        set_refusal(call, CLIENT__CODE__UNREADABLE, "unreadable cluster request");
+    } else if (!membership_needs_leader(request) || node->status.leader == node->options.id) {
+        call->state = CALL_RUNNING;
+        membership_submit(node->membership, node_now(node), request, call->deadline_us, call);
+    } else if (raft_config_effective(node->raft)->member_count == 0) {
+        set_refusal(call, CLIENT__CODE__NO_CLUSTER,
+                    "this server belongs to no cluster yet; run init first, or ask a member");
+    } else if (node->status.leader != 0) {
+        relay(node, call, node->status.leader);
+    }
+    if (request != NULL) {
+        client__request__free_unpacked(request, NULL);
+    }
+}
+
+void node_cluster_on_relayed(struct node *node, raft_id peer, const Peer__Relayed *relayed)
+{
+    LIST_FOR_EACH (link, &node->calls) {
+        struct cluster_call *call = call_of(link);
+        Client__Response *response;
+
+        if (call->state != CALL_RELAYED || call->id != relayed->id || call->relayed_to != peer) {
+            continue;
+        }
+        response = client__response__unpack(NULL, relayed->response.len, relayed->response.data);
+        if (response == NULL || may_retry(node, call, response->code)) {
+            wait_again(node, call);
+        } else {
+            set_response(call, response);
+        }
+        if (response != NULL) {
+            client__response__free_unpacked(response, NULL);
+        }
+    }
+}
+
+static uint64_t run_calls(struct node *node)
+{
+    uint64_t next_us = UINT64_MAX;
+
+    LIST_FOR_EACH (link, &node->calls) {
+        struct cluster_call *call = call_of(link);
+
+        if (call->state == CALL_WAITING && node_now(node) >= call->retry_us) {
+            dispatch(node, call);
+        }
+        if (call->state != CALL_DONE && call->state != CALL_RUNNING &&
+            node_now(node) >= call->deadline_us) {
+            set_refusal(call,
+                        call->state == CALL_RELAYED ? CLIENT__CODE__UNKNOWN_OUTCOME
+                                                    : CLIENT__CODE__NO_LEADER,
+                        "no leader answered in time; ask for the status, then try again");
+        }
+        if (call->state == CALL_DONE) {
+            deliver(node, call);
+            next_us = node_now(node);
+        } else {
+            uint64_t due_us =
+                call->state == CALL_WAITING ? node_now(node) + CALL_RETRY_US : call->deadline_us;
+            next_us = due_us < next_us ? due_us : next_us;
+        }
+    }
+    return next_us;
+}
+
+/* --- Links --- */
+
+static struct member_report *find_report(struct node *node, raft_id id, bool make)
+{
+    struct member_report *free_report = NULL;
+
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        if (node->reports[i].id == id) {
+            return &node->reports[i];
+        }
+        if (node->reports[i].id == 0 || (free_report == NULL && !node->reports[i].is_linked)) {
+            free_report = &node->reports[i];
+        }
+    }
+    if (!make || free_report == NULL) {
+        return NULL;
+    }
+    *free_report = (struct member_report){.id = id};
+    return free_report;
+}
+
+bool node_cluster_is_linked(const struct node *node, raft_id member)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        if (node->reports[i].id == member) {
+            return node->reports[i].is_linked;
+        }
+    }
+    return false;
+}
+
+static void introduce(struct node *node, raft_id to)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__NodeReport report = PEER__NODE_REPORT__INIT;
+    struct state_digest digest = state_digest(node->state);
+    char role[16];
+    char version[32];
+
+    (void)snprintf(role, sizeof role, "%s", node_status_role(node));
+    (void)snprintf(version, sizeof version, "%s", node->options.version);
+    report.applied = state_applied(node->state);
+    report.last = node->status.last_index;
+    report.term = node->status.term;
+    report.role = role;
+    report.version = version;
+    report.digest_zxid = report.applied;
+    report.digest_count = digest.record_count;
+    report.digest_sum = digest.sum;
+    report.short_of_space = !node->has_space;
+    message.body_case = PEER__PEER_MESSAGE__BODY_NODE_REPORT;
+    message.node_report = &report;
+    (void)node_send(node, to, &message);
+}
+
+void node_cluster_on_peer_up(struct node *node, raft_id peer)
+{
+    struct member_report *report = find_report(node, peer, true);
+
+    if (report != NULL) {
+        report->is_linked = true;
+    }
+    introduce(node, peer);
+}
+
+void node_cluster_on_peer_down(struct node *node, raft_id peer)
+{
+    struct member_report *report = find_report(node, peer, false);
+
+    if (report != NULL) {
+        report->is_linked = false;
+    }
+    LIST_FOR_EACH (link, &node->calls) {
+        struct cluster_call *call = call_of(link);
+
+        if (call->state == CALL_RELAYED && call->relayed_to == peer) {
+            wait_again(node, call);
+        }
+    }
+}
+
+void node_cluster_on_report(struct node *node, raft_id peer, const Peer__NodeReport *report)
+{
+    struct member_report *kept = find_report(node, peer, true);
+
+    if (kept == NULL) {
+        return;
+    }
+    kept->applied = report->applied;
+    kept->last = report->last;
+    kept->term = report->term;
+    kept->short_of_space = report->short_of_space;
+    (void)snprintf(kept->role, sizeof kept->role, "%s", report->role);
+    (void)snprintf(kept->version, sizeof kept->version, "%s", report->version);
+}
+
+static void link_members(struct node *node)
+{
+    const struct raft_config *config = raft_config_effective(node->raft);
+    struct node_peer peers[RAFT_MEMBERS_MAX];
+    size_t count = 0;
+
+    if (memcmp(config, &node->linked_config, sizeof *config) == 0) {
+        return;
+    }
+    node->linked_config = *config;
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        const struct raft_member *member = &node->linked_config.members[i];
+
+        if (member->id != node->options.id) {
+            peers[count].id = member->id;
+            memcpy(peers[count].incarnation, member->incarnation, sizeof member->incarnation);
+            peers[count].address = member->address;
+            count++;
+        }
+    }
+    node->port.set_peers(node->port.context, peers, count);
+    log_event(LOG_LEVEL_INFO, "configuration", "index=%" PRIu64 " members=%" PRIu32 " joint=%s",
+              node->status.config_index, config->member_count, config->joint ? "yes" : "no");
+}
+
+static uint64_t introduce_all(struct node *node)
+{
+    uint64_t now_us = node_now(node);
+    bool any = false;
+
+    if (now_us - node->introduced_us < INTRODUCTION_INTERVAL_US) {
+        return node->introduced_us + INTRODUCTION_INTERVAL_US;
+    }
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        if (node->reports[i].is_linked) {
+            introduce(node, node->reports[i].id);
+            any = true;
+        }
+    }
+    node->introduced_us = now_us;
+    return any ? now_us + INTRODUCTION_INTERVAL_US : UINT64_MAX;
+}
+
+/* --- Being a stranger, and being asked by one --- */
+
+static enum status take_cluster(struct node *node, const uint8_t *cluster_id, struct error *error)
+{
+    enum status status = node->port.set_cluster(node->port.context, cluster_id, error);
+
+    if (status == STATUS_OK) {
+        node->options.has_cluster = true;
+        memcpy(node->options.cluster_id, cluster_id, NODE_CLUSTER_ID_BYTES);
+        dump_transfer_set_cluster(node->dumps, cluster_id);
+    }
+    return status;
+}
+
+static enum status bootstrap(void *context,
+                             const struct raft_config *config,
+                             const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES],
+                             struct error *error)
+{
+    struct node *node = context;
+    enum status status = take_cluster(node, cluster_id, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = raft_bootstrap(node->raft, config);
+    if (status != STATUS_OK) {
+        return error_set(error, status, "this server already holds a log");
+    }
+    return STATUS_OK;
+}
+
+static void send_probe(void *context, uint64_t token, const char *address, struct bytes message)
+{
+    struct node *node = context;
+
+    node->port.probe(node->port.context, token, address, message);
+}
+
+static struct node_identity own_identity(void *context)
+{
+    return node_identity(context);
+}
+
+void node_cluster_init(struct node *node)
+{
+    const struct membership_port port = {.context = node,
+                                         .identity = own_identity,
+                                         .probe = send_probe,
+                                         .bootstrap = bootstrap,
+                                         .finish = on_finished};
+
+    list_init(&node->calls);
+    list_init(&node->bootstrap_probes);
+    node->membership = membership_new(&port, node->raft, node->options.address);
+}
+
+void node_cluster_release(struct node *node)
+{
+    membership_free(node->membership);
+    LIST_FOR_EACH (link, &node->calls) {
+        call_free(call_of(link));
+    }
+    LIST_FOR_EACH (link, &node->bootstrap_probes) {
+        list_remove(link);
+        free(CONTAINER_OF(link, struct bootstrap_probe, link));
+    }
+}
+
+static void answer_probe(struct node *node, uint64_t probe, const Peer__PeerMessage *message)
+{
+    buffer_clear(&node->turn_buffer);
+    peer_codec_pack(message, &node->turn_buffer);
+    node->port.probe_reply(node->port.context, probe, buffer_lend(&node->turn_buffer));
+}
+
+static void answer_bootstrap(struct node *node, uint64_t probe, char *refusal)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__Bootstrapped bootstrapped = PEER__BOOTSTRAPPED__INIT;
+
+    bootstrapped.refusal = refusal;
+    message.body_case = PEER__PEER_MESSAGE__BODY_BOOTSTRAPPED;
+    message.bootstrapped = &bootstrapped;
+    answer_probe(node, probe, &message);
+}
+
+static void on_bootstrap(struct node *node, uint64_t probe, const Peer__Bootstrap *asked)
+{
+    struct node_identity identity = node_identity(node);
+    struct raft_status status = raft_status(node->raft);
+    struct raft_config config;
+    uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
+    char refusal[ERROR_TEXT_BYTES_MAX] = "";
+    struct error error;
+    struct bootstrap_probe *waiting;
+
+    switch (membership_check_bootstrap(&identity, &status, asked, &config, cluster_id, refusal)) {
+    case MEMBERSHIP_BOOTSTRAP_REFUSED:
+        answer_bootstrap(node, probe, refusal);
+        return;
+    case MEMBERSHIP_BOOTSTRAP_WANTED:
+        if (bootstrap(node, &config, cluster_id, &error) != STATUS_OK) {
+            answer_bootstrap(node, probe, error.text);
+            return;
+        }
+        break;
+    case MEMBERSHIP_BOOTSTRAP_DONE:
+        break;
+    }
+    waiting = xcalloc(1, sizeof *waiting);
+    waiting->probe = probe;
+    list_append(&node->bootstrap_probes, &waiting->link);
+}
+
+static void answer_durable_bootstraps(struct node *node)
+{
+    char none[1] = "";
+
+    if (list_is_empty(&node->bootstrap_probes) || raft_status(node->raft).durable_index == 0) {
+        return;
+    }
+    LIST_FOR_EACH (link, &node->bootstrap_probes) {
+        struct bootstrap_probe *waiting = CONTAINER_OF(link, struct bootstrap_probe, link);
+
+        answer_bootstrap(node, waiting->probe, none);
+        list_remove(link);
+        free(waiting);
+    }
+}
+
+static void on_probe_query(struct node *node, uint64_t probe)
+{
+    struct node_identity identity = node_identity(node);
+    struct raft_status status = raft_status(node->raft);
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__ProbeReply reply = PEER__PROBE_REPLY__INIT;
+
+    membership_probe_reply(&identity, &status, node->options.address, &reply);
+    message.body_case = PEER__PEER_MESSAGE__BODY_PROBE_REPLY;
+    message.probe_reply = &reply;
+    answer_probe(node, probe, &message);
+}
+
+enum status node_on_probe(struct node *node, uint64_t probe, struct bytes message)
+{
+    Peer__PeerMessage *wire = peer__peer_message__unpack(NULL, message.size, message.data);
+    enum status status = STATUS_OK;
+
+    if (wire != NULL && !node->failed && wire->body_case == PEER__PEER_MESSAGE__BODY_PROBE_QUERY) {
+        on_probe_query(node, probe);
+    } else if (wire != NULL && !node->failed &&
+               wire->body_case == PEER__PEER_MESSAGE__BODY_BOOTSTRAP) {
+        on_bootstrap(node, probe, wire->bootstrap);
+    } else {
+        status = STATUS_INVALID;
+    }
+    if (wire != NULL) {
+        peer__peer_message__free_unpacked(wire, NULL);
+    }
+    return status;
+}
+
+void node_on_probe_answer(struct node *node,
+                          uint64_t token,
+                          enum status status,
+                          const Peer__Identity *identity,
+                          struct bytes message,
+                          const char *text)
+{
+    if (!node->failed) {
+        membership_on_probe_answer(node->membership, node_now(node), token, status, identity,
+                                   message, text);
+    }
+}
+
+static bool refuse(char refusal[ERROR_TEXT_BYTES_MAX], const char *text)
+{
+    (void)snprintf(refusal, ERROR_TEXT_BYTES_MAX, "%s", text);
+    return false;
+}
+
+/* A server without a cluster takes that of a peer that was told its incarnation: only the
+ * configuration of the cluster that added it holds that. */
+static bool join(struct node *node,
+                 const Peer__Identity *from,
+                 Peer__Channel channel,
+                 bool knows_our_incarnation,
+                 char refusal[ERROR_TEXT_BYTES_MAX])
+{
+    struct error error;
+
+    if (channel != PEER__CHANNEL__CONTROL || !knows_our_incarnation ||
+        from->cluster_id.len != NODE_CLUSTER_ID_BYTES) {
+        return refuse(refusal, "this server belongs to no cluster yet");
+    }
+    if (take_cluster(node, from->cluster_id.data, &error) != STATUS_OK) {
+        return refuse(refusal, error.text);
+    }
+    return true;
+}
+
+bool node_admit(struct node *node,
+                const Peer__Identity *from,
+                Peer__Channel channel,
+                bool knows_our_incarnation,
+                char refusal[ERROR_TEXT_BYTES_MAX])
+{
+    const struct raft_member *member;
+
+    if (node->failed) {
+        return refuse(refusal, "this server is stopping");
+    }
+    if (from->format > NODE_FORMAT) {
+        return refuse(refusal, "this server is too old for that peer: upgrade it first");
+    }
+    if (channel == PEER__CHANNEL__PROBE) {
+        return true;
+    }
+    if (from->id == 0 || from->id == node->options.id ||
+        from->incarnation.len != RAFT_INCARNATION_BYTES) {
+        return refuse(refusal, "illegal peer identity");
+    }
+    if (!node->options.has_cluster) {
+        return join(node, from, channel, knows_our_incarnation, refusal);
+    }
+    if (from->cluster_id.len != NODE_CLUSTER_ID_BYTES ||
+        memcmp(from->cluster_id.data, node->options.cluster_id, NODE_CLUSTER_ID_BYTES) != 0) {
+        return refuse(refusal, "this server belongs to another cluster");
+    }
+    member = raft_config_find(raft_config_effective(node->raft), from->id);
+    if (member != NULL &&
+        memcmp(member->incarnation, from->incarnation.data, RAFT_INCARNATION_BYTES) != 0) {
+        return refuse(refusal,
+                      "the member of this id has another data folder: was it wiped? Remove the "
+                      "member, then add it again");
+    }
+    return true;
+}
+
+uint64_t node_cluster_tick(struct node *node)
+{
+    uint64_t membership_us;
+    uint64_t calls_us;
+    uint64_t introduce_us;
+    uint64_t next_us;
+
+    link_members(node);
+    answer_durable_bootstraps(node);
+    calls_us = run_calls(node);
+    membership_us = membership_tick(node->membership, node_now(node));
+    introduce_us = introduce_all(node);
+    next_us = membership_us < calls_us ? membership_us : calls_us;
+    return introduce_us < next_us ? introduce_us : next_us;
+}
+
+void node_cluster_read_status(struct node *node, struct request *request, struct reply *reply)
+{
+    reply->status = node_status_make(node, &request->arena);
+}

@@ -1,0 +1,28 @@
+/* The other members: links, what they say of themselves, cluster requests carried to whom they
+ * concern, and strangers that ask who we are. */
+#ifndef NODE_NODE_CLUSTER_H
+#define NODE_NODE_CLUSTER_H
+
+#include "server/node/node_internal.h"
+
+void node_cluster_init(struct node *node);
+void node_cluster_release(struct node *node);
+
+/* MEMBERSHIP: runs here, or on the leader; answered by node_clients_answer. */
+void node_cluster_submit(struct node *node, struct request *request);
+/* The asker is gone. */
+void node_cluster_abandon(struct node *node, struct request *request);
+/* STATUS: fill the reply, in the request's arena. */
+void node_cluster_read_status(struct node *node, struct request *request, struct reply *reply);
+
+/* After the inputs, before the core is flushed. Returns when to call again at the latest. */
+uint64_t node_cluster_tick(struct node *node);
+
+bool node_cluster_is_linked(const struct node *node, raft_id member);
+void node_cluster_on_peer_up(struct node *node, raft_id peer);
+void node_cluster_on_peer_down(struct node *node, raft_id peer);
+void node_cluster_on_report(struct node *node, raft_id peer, const Peer__NodeReport *report);
+void node_cluster_on_relay(struct node *node, raft_id peer, const Peer__Relay *relay);
+void node_cluster_on_relayed(struct node *node, raft_id peer, const Peer__Relayed *relayed);
+
+#endif

@@ -1,0 +1,141 @@
+/* What the units of the driver share: struct node itself. Each unit owns the members below its
+ * name; the others only read them. */
+#ifndef NODE_NODE_INTERNAL_H
+#define NODE_NODE_INTERNAL_H
+
+#include "base/arena.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "server/node/dump_transfer.h"
+#include "server/node/entry_cache.h"
+#include "server/node/history.h"
+#include "server/node/membership.h"
+#include "server/node/node.h"
+#include "server/node/session_contact.h"
+#include "server/node/session_expiry.h"
+#include "server/node/watch_table.h"
+
+/* What a member last said of itself. */
+struct member_report {
+    raft_id id; /* 0 = free */
+    bool is_linked;
+    uint64_t applied;
+    uint64_t last;
+    uint64_t term;
+    char role[16];
+    char version[32];
+    bool short_of_space;
+};
+
+/* A connection: its requests in order, its session, its watches. */
+struct client {
+    struct list link;         /* in node->clients */
+    struct list blocked_link; /* in node->blocked: to be run */
+    struct map_node by_session;
+    struct node *node;
+    struct client_callbacks callbacks;
+    void *context;
+    struct list requests; /* in the order of submission; started writes are a prefix */
+    size_t request_count;
+    struct list *first_unstarted; /* in `requests`, or its head */
+    session_id session;           /* 0 = none */
+    uint64_t generation;
+    bool running;
+    struct watch_owner watches;
+};
+
+struct node {
+    /* node */
+    struct node_options options;
+    struct node_port port;
+    struct raft *raft;
+    struct raft_output *output;
+    uint64_t now_us; /* of this turn */
+    bool time_is_fresh;
+    bool failed;
+    bool draining;
+    uint64_t drain_deadline_us;
+    struct raft_status status; /* after the last flush */
+    raft_term led_term;        /* the term this node leads, 0 = none */
+    raft_index led_from;       /* an index at or after that term's NOOP */
+    bool has_space;
+    uint64_t space_checked_us;
+    struct buffer turn_buffer; /* for packing one message */
+    uint64_t last_token;       /* of reads asked from the core */
+
+    /* node_log */
+    struct entry_cache cache;
+    raft_seq written_seq; /* the last write handed to the disk */
+    raft_seq durable_seq; /* the last write reported durable */
+    raft_index log_trim;  /* entries up to here are given up; the disk follows */
+    uint64_t log_jobs;    /* with the log thread */
+
+    /* node_apply */
+    struct state *state;
+    struct tree_store *tree;
+    uint64_t tree_generation;
+    raft_index commit_index;
+    struct buffer applied_config; /* packed; empty while there is none */
+    raft_index applied_config_index;
+    struct history *history;
+    bool installing; /* a dump replaces the log; nothing is applied meanwhile */
+    struct dump_installed installed;
+    raft_seq installed_seq; /* durable: switch */
+
+    /* node_checkpoint */
+    struct checkpoint_job *commit_job; /* NULL = none under way */
+    struct state_generation *sealed;
+    struct buffer sealed_config;
+    struct tree_record *sealed_records;
+    bool commit_waits; /* for space; tried again at retry_commit_us */
+    uint64_t retry_commit_us;
+    uint64_t checkpointed_us;
+    raft_index checkpointed_index;
+    uint64_t bytes_since_checkpoint; /* of applied entries */
+    uint64_t entries_since_checkpoint;
+    struct dump_transfer *dumps;
+
+    /* node_proposals */
+    struct list queued;    /* not yet placed anywhere */
+    struct list forwarded; /* in the one Forward under way */
+    struct list placed;    /* by (term, index): wait to be applied */
+    size_t queued_count;
+    uint64_t queued_bytes;
+    uint64_t forward_id;
+    raft_id forwarded_to;
+    uint64_t retry_us;
+    uint64_t last_stamp_ms;
+
+    /* node_clients */
+    struct list clients;
+    struct map clients_by_session;
+    struct list blocked; /* clients to be run */
+    struct list barriers;
+
+    /* node_watches */
+    struct watch_table *watches;
+    uint64_t progress_us;
+
+    /* node_sessions */
+    struct session_contact *contact;
+    struct session_expiry *expiry;
+    uint64_t reported_us;
+
+    /* node_cluster */
+    struct membership *membership;
+    struct member_report reports[RAFT_MEMBERS_MAX];
+    struct raft_config linked_config; /* as last given to set_peers */
+    uint64_t introduced_us;
+    struct list calls;
+    uint64_t last_call_id;
+    struct list bootstrap_probes;
+};
+
+/* The monotonic time of this turn. */
+uint64_t node_now(struct node *node);
+/* Stop: nothing is done any more. */
+void node_fail(struct node *node, const struct error *error);
+/* Send to a peer's control link; false when it was dropped. */
+bool node_send(struct node *node, raft_id peer, const Peer__PeerMessage *message);
+
+#endif

@@ -1,0 +1,20 @@
+/* Between the core and the log: writes out, payloads in and out, entries for peers, trimming. */
+#ifndef NODE_NODE_LOG_H
+#define NODE_NODE_LOG_H
+
+#include "server/node/node_internal.h"
+
+/* Put the payloads of entries that the core itself appended (NOOP, CONFIG) into the cache, for
+ * indexes below `end`. Before any other payload is put at `end`. */
+void node_log_cache_own(struct node *node, raft_index end);
+/* Hand a flushed write to the disk. */
+void node_log_write(struct node *node, const struct raft_write *write);
+/* Send a flushed message; entries that are not in memory are read first, and the message follows.
+ */
+void node_log_send(struct node *node, const struct raft_message *message);
+void node_log_on_done(struct node *node, struct log_job *job);
+/* Give up entries that a checkpoint covers, but for the tail kept for lagging members; drop
+ * payloads that nobody needs. */
+void node_log_trim(struct node *node);
+
+#endif

@@ -1,0 +1,237 @@
+#include "server/node/node_reads.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+enum {
+    /* A page stays far below the frame limit: names, values and acls up to PAGE_BYTES_MAX, one
+     * more item of at most a value's size, and about 100 bytes of stat and framing for each of the
+     * items. */
+    PAGE_BYTES_MAX = 2 * 1024 * 1024,
+    PAGE_COUNT_MAX = 16384
+};
+
+static bool failed(struct node *node, enum status status, const char *what)
+{
+    struct error error;
+
+    if (status == STATUS_OK) {
+        return false;
+    }
+    (void)error_set(&error, status,
+                    "cannot read %s: %s; the data folder is damaged or its disk fails", what,
+                    status_text(status));
+    node_fail(node, &error);
+    return true;
+}
+
+static void read_node(struct node *node, struct request *request, struct reply *reply)
+{
+    enum op_error error = OP_NO_NODE;
+
+    reply->node = NULL;
+    if (!failed(node, state_read(node->state, request->path, &error, &reply->node), "a node")) {
+        reply->code = (Client__Code)error;
+    }
+}
+
+static size_t count_limit(const struct request *request)
+{
+    return request->page.count_max == 0 || request->page.count_max > PAGE_COUNT_MAX
+               ? PAGE_COUNT_MAX
+               : request->page.count_max;
+}
+
+static void read_children(struct node *node, struct request *request, struct reply *reply)
+{
+    enum op_error error = OP_NO_NODE;
+
+    reply->children.count = 0;
+    if (!failed(node,
+                state_read_children(node->state, request->path, request->page.after,
+                                    count_limit(request), PAGE_BYTES_MAX, request->page.with_nodes,
+                                    &request->arena, &error, &reply->children),
+                "children")) {
+        reply->code = (Client__Code)error;
+    }
+}
+
+/* --- A subtree, parents before children, siblings by name --- */
+
+static struct bytes path_join(struct arena *arena, struct bytes parent, struct bytes name)
+{
+    bool is_root = parent.size == 1;
+    size_t prefix = is_root ? 0 : parent.size;
+    uint8_t *path = arena_alloc(arena, prefix + 1 + name.size);
+
+    memcpy(path, parent.data, prefix);
+    path[prefix] = '/';
+    memcpy(path + prefix + 1, name.data, name.size);
+    return bytes_of(path, prefix + 1 + name.size);
+}
+
+/* The last `/` of a path other than the root. */
+static size_t last_slash(struct bytes path)
+{
+    const uint8_t *slash = memrchr(path.data, '/', path.size);
+
+    CHECK(slash != NULL);
+    return (size_t)(slash - path.data);
+}
+
+static struct bytes path_parent(struct bytes path)
+{
+    size_t slash = last_slash(path);
+
+    return bytes_of(path.data, slash == 0 ? 1 : slash);
+}
+
+static struct bytes path_name(struct bytes path)
+{
+    size_t slash = last_slash(path);
+
+    return bytes_of(path.data + slash + 1, path.size - slash - 1);
+}
+
+static uint32_t depth_below(struct bytes root, struct bytes path)
+{
+    uint32_t depth = 0;
+
+    for (size_t i = root.size == 1 ? 0 : root.size; i < path.size; i++) {
+        depth += path.data[i] == '/';
+    }
+    return path.size == 1 ? 0 : depth;
+}
+
+/* The first child of `parent` with a name after `after`; false when there is none. */
+static bool child_after(struct node *node,
+                        struct request *request,
+                        struct bytes parent,
+                        struct bytes after,
+                        struct reply_tree_node *ret)
+{
+    struct state_children children = {.count = 0};
+    enum op_error error = OP_NO_NODE;
+    enum status status = state_read_children(node->state, parent, after, 1, PAGE_BYTES_MAX, true,
+                                             &request->arena, &error, &children);
+
+    if (failed(node, status, "a subtree") || error != OP_OK || children.count == 0) {
+        return false;
+    }
+    ret->path = path_join(&request->arena, parent, children.items[0].name);
+    ret->node = children.items[0].node;
+    return true;
+}
+
+/* The node that follows `path` in the order of the walk, whether or not `path` still exists. */
+static bool walk_next(struct node *node,
+                      struct request *request,
+                      struct bytes path,
+                      struct reply_tree_node *ret)
+{
+    uint32_t depth_max = request->page.depth_max == 0 ? UINT32_MAX : request->page.depth_max;
+
+    if (depth_below(request->path, path) < depth_max &&
+        child_after(node, request, path, BYTES_EMPTY, ret)) {
+        return true;
+    }
+    while (path.size > request->path.size && !node->failed) {
+        if (child_after(node, request, path_parent(path), path_name(path), ret)) {
+            return true;
+        }
+        path = path_parent(path);
+    }
+    return false;
+}
+
+static bool is_inside(struct bytes root, struct bytes path)
+{
+    if (!state_path_is_valid(path) || path.size < root.size ||
+        memcmp(path.data, root.data, root.size) != 0) {
+        return false;
+    }
+    return path.size == root.size || root.size == 1 || path.data[root.size] == '/';
+}
+
+static void read_tree(struct node *node, struct request *request, struct reply *reply)
+{
+    size_t count_max = count_limit(request);
+    size_t capacity = 0;
+    size_t bytes = 0;
+    struct reply_tree_node *nodes = NULL;
+    struct reply_tree_node next = {.node = NULL};
+    enum op_error error = OP_NO_NODE;
+    bool found;
+
+    reply->tree.nodes = NULL;
+    reply->tree.count = 0;
+    reply->tree.more = false;
+    if (!state_path_is_valid(request->path) ||
+        (request->page.after.size > 0 && !is_inside(request->path, request->page.after))) {
+        reply->code = CLIENT__CODE__BAD_ARGUMENTS;
+        return;
+    }
+    if (failed(node, state_read(node->state, request->path, &error, &next.node), "a subtree") ||
+        error != OP_OK) {
+        reply->code = (Client__Code)error;
+        return;
+    }
+    next.path = request->path;
+    found = true;
+    if (request->page.after.size > 0) {
+        state_node_unref(next.node);
+        found = walk_next(node, request, request->page.after, &next);
+    }
+    while (found) {
+        bool is_null;
+
+        if (reply->tree.count == count_max || bytes > PAGE_BYTES_MAX) {
+            state_node_unref(next.node);
+            reply->tree.more = true;
+            break;
+        }
+        if (reply->tree.count == capacity) {
+            struct reply_tree_node *grown;
+
+            capacity = capacity == 0 ? 64 : 2 * capacity;
+            grown = arena_alloc(&request->arena, capacity * sizeof *grown);
+            if (reply->tree.count > 0) {
+                memcpy(grown, nodes, reply->tree.count * sizeof *grown);
+            }
+            nodes = grown;
+            reply->tree.nodes = grown;
+        }
+        bytes += next.path.size +
+                 (request->page.with_nodes ? state_node_value(next.node, &is_null).size : 0);
+        nodes[reply->tree.count++] = next;
+        found = walk_next(node, request, next.path, &next);
+    }
+}
+
+void node_reads_execute(struct node *node, struct request *request, struct reply *reply)
+{
+    if (request->kind == REQUEST_GET) {
+        read_node(node, request, reply);
+    } else if (request->kind == REQUEST_LIST) {
+        read_children(node, request, reply);
+    } else {
+        CHECK(request->kind == REQUEST_READ_TREE);
+        read_tree(node, request, reply);
+    }
+}
+
+void node_reads_release(const struct request *request, struct reply *reply)
+{
+    if (request->kind == REQUEST_GET && reply->code == CLIENT__CODE__OK) {
+        state_node_unref(reply->node);
+    } else if (request->kind == REQUEST_LIST && reply->code == CLIENT__CODE__OK) {
+        for (size_t i = 0; i < reply->children.count; i++) {
+            state_node_unref(reply->children.items[i].node);
+        }
+    } else if (request->kind == REQUEST_READ_TREE && reply->code == CLIENT__CODE__OK) {
+        for (size_t i = 0; i < reply->tree.count; i++) {
+            state_node_unref(reply->tree.nodes[i].node);
+        }
+    }
+}

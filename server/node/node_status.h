@@ -1,0 +1,12 @@
+/* What this server tells of itself and of the cluster. */
+#ifndef NODE_NODE_STATUS_H
+#define NODE_NODE_STATUS_H
+
+#include "server/node/node_internal.h"
+
+/* leader, candidate, follower, learner, removed, or none without a cluster. */
+const char *node_status_role(const struct node *node);
+/* In the arena. */
+const Client__StatusReply *node_status_make(struct node *node, struct arena *arena);
+
+#endif
