@@ -176,7 +176,7 @@ static void refuse(struct request *request, Client__Code code)
     answer(request, &reply);
 }
 
-void node_clients_answer(struct request *request, const struct reply *reply)
+static void on_cluster_answer(struct request *request, const struct reply *reply)
 {
     struct client *client = request->client;
     struct reply copy = *reply;
@@ -371,7 +371,7 @@ static bool start(struct request *request)
     } else if (request->kind == REQUEST_MEMBERSHIP) {
         request->started = true;
         client->first_unstarted = request->link.next;
-        node_cluster_submit(client->node, request);
+        node_cluster_submit(client->node, request, on_cluster_answer);
         return true;
     } else {
         struct reply reply = {.code = CLIENT__CODE__OK};

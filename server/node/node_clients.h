@@ -20,8 +20,6 @@ uint64_t node_clients_expire(struct node *node);
 void node_clients_on_session_change(struct node *node, const struct state_change *change);
 void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Code code);
 
-/* The answer of a request that was handed on (STATUS and MEMBERSHIP). */
-void node_clients_answer(struct request *request, const struct reply *reply);
 /* True while no client waits for a write or a read. */
 bool node_clients_are_idle(const struct node *node);
 

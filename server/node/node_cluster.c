@@ -3,7 +3,6 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
-#include "server/node/node_clients.h"
 #include "server/node/node_status.h"
 #include "server/node/peer_codec.h"
 
@@ -24,6 +23,7 @@ struct cluster_call {
     struct request *request; /* of a client here; NULL if it went, or a peer relayed it */
     raft_id peer;            /* who relayed it; 0 = nobody */
     uint64_t peer_call_id;
+    node_cluster_answer *answer;
     uint8_t *encoded; /* the packed client.Request */
     size_t encoded_bytes;
     uint64_t deadline_us;
@@ -105,7 +105,7 @@ static void deliver(struct node *node, struct cluster_call *call)
     if (call->request != NULL) {
         struct reply reply = {.code = CLIENT__CODE__OK, .relayed = buffer_lend(&call->response)};
 
-        node_clients_answer(call->request, &reply);
+        call->answer(call->request, &reply);
     } else if (call->peer != 0) {
         Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
         Peer__Relayed relayed = PEER__RELAYED__INIT;
@@ -144,11 +144,12 @@ static size_t call_count(const struct node *node)
     return count;
 }
 
-void node_cluster_submit(struct node *node, struct request *request)
+void node_cluster_submit(struct node *node, struct request *request, node_cluster_answer *answer)
 {
     struct cluster_call *call = call_new(node, request->membership.encoded);
 
     call->request = request;
+    call->answer = answer;
     if (call_count(node) > CALLS_MAX) {
         set_refusal(call, CLIENT__CODE__BUSY, "too many cluster requests are under way here");
     }

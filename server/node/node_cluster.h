@@ -8,8 +8,11 @@
 void node_cluster_init(struct node *node);
 void node_cluster_release(struct node *node);
 
-/* MEMBERSHIP: runs here, or on the leader; answered by node_clients_answer. */
-void node_cluster_submit(struct node *node, struct request *request);
+/* The answer to a request that was submitted here. */
+typedef void node_cluster_answer(struct request *request, const struct reply *reply);
+
+/* MEMBERSHIP: runs here, or on the leader; `answer` is called once, from node_cluster_tick. */
+void node_cluster_submit(struct node *node, struct request *request, node_cluster_answer *answer);
 /* The asker is gone. */
 void node_cluster_abandon(struct node *node, struct request *request);
 /* STATUS: fill the reply, in the request's arena. */
