@@ -18,6 +18,9 @@ function(confer_options target)
                                              -fno-sanitize-recover=all)
     target_link_options(${target} PUBLIC -fsanitize=${CONFER_SANITIZE})
   endif()
+  if(CONFER_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
 endfunction()
 
 # confer_library(NAME LINK a b ...): a static library of this folder's sources. Position
