@@ -31,7 +31,9 @@ enum {
     STATE_VALUE_BYTES_MAX = 1024 * 1024,
     STATE_TRANSACTION_BYTES_MAX = 4 * 1024 * 1024, /* an encoded command */
     STATE_ACL_ENTRIES_MAX = 64,
-    STATE_KEPT_RESULTS_MAX = 1024, /* unconfirmed writes of one session */
+    STATE_TRANSACTION_OPERATIONS_MAX = 65536,
+    STATE_KEPT_RESULTS_MAX = 1024,           /* unconfirmed writes of one session, and */
+    STATE_KEPT_BYTES_MAX = 16 * 1024 * 1024, /* their results: with more none is executed */
     STATE_PASSWORD_BYTES = 16,
     STATE_SESSION_TIMEOUT_MS_MIN = 1000,
     STATE_SESSION_TIMEOUT_MS_MAX = 10 * 60 * 1000
@@ -86,6 +88,9 @@ struct state_source {
 
 struct state_options {
     uint64_t cache_bytes_max; /* clean nodes kept in RAM */
+    /* Any number. Drawn at random, nobody can choose names that collide in the hash tables; no
+     * result depends on it. */
+    uint64_t hash_seed;
 };
 
 struct state;
@@ -109,6 +114,8 @@ struct state_digest {
     uint64_t sum; /* of the hashes of all records */
 };
 struct state_digest state_digest(const struct state *state);
+/* Nodes in the tree, the root and the system nodes included. */
+uint64_t state_node_count(const struct state *state);
 
 /* --- Nodes as seen by readers --- */
 
@@ -145,8 +152,8 @@ struct state_acl_entry state_node_acl(const struct state_node *node, uint32_t po
 uint64_t state_node_ttl_ms(const struct state_node *node);
 bool state_node_is_container(const struct state_node *node);
 
-/* The node at `path` now, with a reference for the caller. A path that is not valid names no node.
- * *ret_error is OP_OK or OP_NO_NODE. */
+/* The node at `path` now, with a reference for the caller. A path that is not valid names no node,
+ * but an empty one names the root, as in ZooKeeper's reads. *ret_error is OP_OK or OP_NO_NODE. */
 MUST_CHECK enum status state_read(struct state *state,
                                   struct bytes path,
                                   enum op_error *ret_error,
@@ -234,7 +241,10 @@ struct state_op_result {
 struct state_result {
     enum op_error error; /* of the command; of a transaction: that of its first failed operation */
     zxid zxid;           /* of the command that had this result (an earlier one for a retry) */
-    struct state_op_result *operations; /* in the arena; one per operation, also when failed */
+    /* In the arena; one per operation, also when failed: OP_OK before the one that failed,
+     * OP_NOT_EXECUTED after it, and for all when the session refused the command. None when the
+     * command could not be read. */
+    struct state_op_result *operations;
     size_t operation_count;
     session_id session; /* open and attach */
     uint64_t generation;
@@ -248,8 +258,17 @@ struct state_result {
 };
 
 /* Apply the command entry at log index `zxid` (> state_applied). `entry` is the whole payload:
- * stamp and Command. An unreadable one is applied with error OP_UNREADABLE and changes nothing
- * (apply must not fail for what is in the log). The result is in `arena`. */
+ * stamp and Command; it is not needed any more afterwards. The result is in `arena`.
+ *
+ * ret_result->error, besides those of the operations:
+ * OP_UNREADABLE, OP_LIMIT, OP_BAD_ARGUMENTS: what state_command_check refuses; nothing changed but
+ * the time.
+ * OP_SESSION_EXPIRED: there is no such session; attach: or the password is wrong.
+ * OP_SESSION_MOVED: the session was attached again since `generation`. A close or an expiry of such
+ * a session is void. OP_SEQUENCE_GAP, OP_SEQUENCE_FORGOTTEN, OP_TOO_MANY_UNCONFIRMED: not executed,
+ * not counted. What the command confirms is forgotten nevertheless.
+ *
+ * Any status but OK (the source's, or STATUS_CORRUPT) leaves a state that can only be freed. */
 MUST_CHECK enum status state_apply(struct state *state,
                                    zxid zxid,
                                    struct bytes entry,
@@ -259,9 +278,13 @@ MUST_CHECK enum status state_apply(struct state *state,
 /* An entry without a command (no-op, configuration) was passed. */
 void state_skip(struct state *state, zxid zxid);
 
-/* Whether a Command may be proposed at all: readable, within the limits above, with a body, and
- * (for clients) of a kind that clients may send. Checked before proposing, so that apply cannot
- * fail for it. */
+/* Whether a Command may be proposed at all. Checked before proposing; apply checks the same and
+ * refuses the command for the same reason, so a command that passes here is executed.
+ *
+ * OP_UNREADABLE: not a Command of this format, a field twice or unknown, no body.
+ * OP_LIMIT: command, path, value, ACL, or the number of operations above the limits.
+ * OP_BAD_ARGUMENTS: a null value with bytes, a password of another size than
+ * STATE_PASSWORD_BYTES at an opening, a sequence number without a session. */
 MUST_CHECK enum op_error state_command_check(struct bytes command);
 
 /* Load into the cache what applying `command` will touch, so that apply seldom waits for the disk.
@@ -292,7 +315,7 @@ struct state_generation *state_seal(struct state *state);
 zxid state_generation_applied(const struct state_generation *generation);
 /* Records ordered by key, unique; valid until state_generation_end. Readable from another thread.
  */
-const struct state_record *state_generation_records(const struct state_generation *generation,
+const struct state_record *state_generation_records(struct state_generation *generation,
                                                     size_t *ret_count);
 /* The source now shows the generation's records (its reader was renewed): forget them, or keep them
  * as clean nodes. */

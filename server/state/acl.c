@@ -1,0 +1,162 @@
+#include "server/state/acl.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+enum { ENTRY_HEADER_BYTES = 7 };
+
+static struct state_acl_entry open_entry(void)
+{
+    return (struct state_acl_entry){
+        .permissions = ACL_ALL,
+        .scheme = bytes_of_text("world"),
+        .id = bytes_of_text("anyone"),
+    };
+}
+
+static bool entry_equal(const struct state_acl_entry *left, const struct state_acl_entry *right)
+{
+    return left->permissions == right->permissions && bytes_equal(left->scheme, right->scheme) &&
+           bytes_equal(left->id, right->id);
+}
+
+static bool is_text(struct bytes bytes, const char *text)
+{
+    return bytes_equal(bytes, bytes_of_text(text));
+}
+
+static enum op_error entry_check(const struct state_acl_entry *entry)
+{
+    if (entry->scheme.size > ACL_SCHEME_BYTES_MAX || entry->id.size > ACL_ID_BYTES_MAX) {
+        return OP_LIMIT;
+    }
+    if (entry->scheme.size == 0 || is_text(entry->scheme, "auth") ||
+        is_text(entry->scheme, "super")) {
+        return OP_INVALID_ACL;
+    }
+    if (is_text(entry->scheme, "world") && !is_text(entry->id, "anyone")) {
+        return OP_INVALID_ACL;
+    }
+    return OP_OK;
+}
+
+static bool stands_before(const struct state_acl_entry *entries, size_t position)
+{
+    for (size_t i = 0; i < position; i++) {
+        if (entry_equal(&entries[i], &entries[position])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static uint8_t *entry_store(uint8_t *to, const struct state_acl_entry *entry)
+{
+    bytes_store_u32(to, entry->permissions);
+    to[4] = (uint8_t)entry->scheme.size;
+    bytes_store_u16(to + 5, (uint16_t)entry->id.size);
+    to += ENTRY_HEADER_BYTES;
+    memcpy(to, entry->scheme.data, entry->scheme.size);
+    to += entry->scheme.size;
+    if (entry->id.size > 0) {
+        memcpy(to, entry->id.data, entry->id.size);
+    }
+    return to + entry->id.size;
+}
+
+enum op_error acl_encode(const struct state_acl_entry *entries,
+                         size_t count,
+                         struct arena *arena,
+                         struct acl *ret_acl)
+{
+    struct state_acl_entry open = open_entry();
+    size_t size_max = 0;
+    uint8_t *start;
+    uint8_t *end;
+    uint8_t kept = 0;
+
+    if (count > STATE_ACL_ENTRIES_MAX) {
+        return OP_LIMIT;
+    }
+    for (size_t i = 0; i < count; i++) {
+        enum op_error error = entry_check(&entries[i]);
+
+        if (error != OP_OK) {
+            return error;
+        }
+        size_max += ENTRY_HEADER_BYTES + entries[i].scheme.size + entries[i].id.size;
+    }
+    start = arena_alloc(arena, size_max);
+    end = start;
+    for (size_t i = 0; i < count; i++) {
+        if (!stands_before(entries, i)) {
+            end = entry_store(end, &entries[i]);
+            kept++;
+        }
+    }
+    if (kept == 1 && entry_equal(&entries[0], &open)) {
+        kept = 0;
+        end = start;
+    }
+    *ret_acl = (struct acl){.count = kept, .encoded = bytes_of(start, (size_t)(end - start))};
+    return OP_OK;
+}
+
+struct acl acl_read_only(struct arena *arena)
+{
+    struct state_acl_entry entry = open_entry();
+    struct acl acl;
+
+    entry.permissions = 1;
+    CHECK(acl_encode(&entry, 1, arena, &acl) == OP_OK);
+    return acl;
+}
+
+static enum status entry_read(struct reader *reader, struct state_acl_entry *ret_entry)
+{
+    struct state_acl_entry entry = {.permissions = 0};
+    uint8_t scheme_bytes = 0;
+    uint16_t id_bytes = 0;
+
+    (void)reader_u32(reader, &entry.permissions);
+    (void)reader_u8(reader, &scheme_bytes);
+    (void)reader_u16(reader, &id_bytes);
+    (void)reader_lend(reader, scheme_bytes, &entry.scheme);
+    (void)reader_lend(reader, id_bytes, &entry.id);
+    *ret_entry = entry;
+    return reader->failed ? STATUS_INVALID : STATUS_OK;
+}
+
+bool acl_is_well_formed(struct acl acl)
+{
+    struct reader reader = reader_of(acl.encoded);
+    struct state_acl_entry entry;
+
+    for (uint8_t i = 0; i < acl.count; i++) {
+        if (entry_read(&reader, &entry) != STATUS_OK) {
+            return false;
+        }
+    }
+    return reader_finish(&reader) == STATUS_OK;
+}
+
+uint32_t acl_entry_count(struct acl acl)
+{
+    return acl.count == 0 ? 1 : acl.count;
+}
+
+struct state_acl_entry acl_entry(struct acl acl, uint32_t position)
+{
+    struct reader reader = reader_of(acl.encoded);
+    struct state_acl_entry entry = open_entry();
+
+    CHECK_OP(position, <, acl_entry_count(acl));
+    if (acl.count == 0) {
+        return entry;
+    }
+    for (uint32_t i = 0; i <= position; i++) {
+        CHECK(entry_read(&reader, &entry) == STATUS_OK);
+    }
+    return entry;
+}

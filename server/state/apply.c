@@ -1,0 +1,301 @@
+#include "server/state/apply.h"
+
+#include "server/state/command.h"
+#include "server/state/operation.h"
+#include "server/state/result.h"
+
+#include <string.h>
+
+static void refuse(struct state_result *result, enum op_error error)
+{
+    result->error = error;
+    for (size_t i = 0; i < result->operation_count; i++) {
+        result->operations[i] = (struct state_op_result){.error = OP_NOT_EXECUTED};
+    }
+}
+
+/* --- Operations and transactions --- */
+
+/* As ZooKeeper reports a failed multi: no error before the one that failed, "not executed" after
+ * it. */
+static void fail_at(struct state_result *result, size_t position)
+{
+    enum op_error error = result->operations[position].error;
+
+    refuse(result, error);
+    for (size_t i = 0; i < position; i++) {
+        result->operations[i].error = OP_OK;
+    }
+    result->operations[position].error = error;
+}
+
+static enum status
+execute(struct tree_write *write, Record__Command *command, struct state_result *result)
+{
+    struct overlay *overlay = write->tree->overlay;
+    struct overlay_savepoint savepoint = overlay_savepoint(overlay);
+    uint64_t next_node_id = write->tree->next_node_id;
+    Record__Operation **operations;
+    size_t count = command_operations(command, &operations);
+
+    for (size_t i = 0; i < count; i++) {
+        enum status status = operation_apply(write, operations[i], &result->operations[i]);
+
+        if (status != STATUS_OK) {
+            return status;
+        }
+        if (result->operations[i].error != OP_OK) {
+            overlay_rollback(overlay, savepoint);
+            write->tree->next_node_id = next_node_id;
+            write->change_count = 0;
+            fail_at(result, i);
+            return STATUS_OK;
+        }
+        overlay_trim(overlay);
+    }
+    return STATUS_OK;
+}
+
+static enum op_error session_refusal(const struct session *session, uint64_t generation)
+{
+    if (session == NULL) {
+        return OP_SESSION_EXPIRED;
+    }
+    return session->generation == generation ? OP_OK : OP_SESSION_MOVED;
+}
+
+/* A numbered write that is not the next one, or cannot be. */
+static enum op_error sequence_refusal(const struct session *session, uint64_t sequence)
+{
+    if (sequence <= session->confirmed) {
+        return OP_SEQUENCE_FORGOTTEN;
+    }
+    if (sequence - 1 > session->last_sequence) {
+        return OP_SEQUENCE_GAP;
+    }
+    if (sequence > session->last_sequence &&
+        (session->last_sequence - session->confirmed >= STATE_KEPT_RESULTS_MAX ||
+         session->kept_bytes >= STATE_KEPT_BYTES_MAX)) {
+        return OP_TOO_MANY_UNCONFIRMED;
+    }
+    return OP_OK;
+}
+
+static enum status repeat(struct state *state,
+                          const struct session *session,
+                          uint64_t sequence,
+                          struct arena *arena,
+                          struct state_result *result)
+{
+    struct bytes kept;
+    enum status status = session_kept(&state->sessions, session, sequence, &kept);
+
+    return status == STATUS_OK ? result_decode(kept, arena, result) : status;
+}
+
+/* The session is there and attached by the asker. */
+static enum status apply_numbered(struct state *state,
+                                  struct tree_write *write,
+                                  Record__Command *command,
+                                  struct session *session,
+                                  struct state_result *result)
+{
+    enum op_error refusal = sequence_refusal(session, command->sequence);
+    enum status status;
+
+    if (refusal != OP_OK) {
+        refuse(result, refusal);
+        return STATUS_OK;
+    }
+    if (command->sequence <= session->last_sequence) {
+        return repeat(state, session, command->sequence, write->arena, result);
+    }
+    status = execute(write, command, result);
+    if (status == STATUS_OK) {
+        session_keep(&state->sessions, session, result_encode(result, write->arena));
+    }
+    return status;
+}
+
+/* What a client confirmed is forgotten also when its write is then refused: it said so, and it may
+ * be what makes room. */
+static enum status apply_of_session(struct state *state,
+                                    struct tree_write *write,
+                                    Record__Command *command,
+                                    struct session *session,
+                                    struct state_result *result)
+{
+    uint64_t last_sequence = session->last_sequence;
+    bool changed = false;
+    enum status status = session_confirm(&state->sessions, session, command->confirmed, &changed);
+
+    if (status == STATUS_OK) {
+        status = command->sequence == 0 ? execute(write, command, result)
+                                        : apply_numbered(state, write, command, session, result);
+    }
+    if (status == STATUS_OK && (changed || session->last_sequence != last_sequence)) {
+        status = session_table_write(&state->sessions, session);
+    }
+    return status;
+}
+
+static enum status apply_write(struct state *state,
+                               struct tree_write *write,
+                               Record__Command *command,
+                               struct state_result *result)
+{
+    Record__Operation **operations;
+    struct session *session;
+    enum op_error refusal;
+
+    result->operation_count = command_operations(command, &operations);
+    result->operations =
+        arena_calloc(write->arena, result->operation_count, sizeof *result->operations);
+    if (command->session == 0) {
+        return execute(write, command, result);
+    }
+    session = session_table_find(&state->sessions, command->session);
+    refusal = session_refusal(session, command->generation);
+    if (refusal != OP_OK) {
+        refuse(result, refusal);
+        return STATUS_OK;
+    }
+    return apply_of_session(state, write, command, session, result);
+}
+
+/* --- Sessions --- */
+
+static uint32_t timeout_clamp(uint32_t timeout_ms)
+{
+    if (timeout_ms < STATE_SESSION_TIMEOUT_MS_MIN) {
+        return STATE_SESSION_TIMEOUT_MS_MIN;
+    }
+    return timeout_ms > STATE_SESSION_TIMEOUT_MS_MAX ? STATE_SESSION_TIMEOUT_MS_MAX : timeout_ms;
+}
+
+/* In a time that does not tell how much of it is right. */
+static bool password_matches(const struct session *session, ProtobufCBinaryData password)
+{
+    unsigned difference = 0;
+
+    if (password.len != STATE_PASSWORD_BYTES) {
+        return false;
+    }
+    for (size_t i = 0; i < STATE_PASSWORD_BYTES; i++) {
+        difference |= (unsigned)(session->password[i] ^ password.data[i]);
+    }
+    return difference == 0;
+}
+
+static void note_session(struct tree_write *write, enum state_change_kind kind, session_id id)
+{
+    tree_note(write, (struct state_change){.kind = kind, .session = id});
+}
+
+static void show_session(const struct session *session, struct state_result *result)
+{
+    result->session = session->id;
+    result->generation = session->generation;
+    result->timeout_ms = session->timeout_ms;
+}
+
+static enum status apply_open(struct state *state,
+                              struct tree_write *write,
+                              const Record__OpenSession *open,
+                              struct state_result *result)
+{
+    struct session *session = session_table_add(&state->sessions, write->zxid);
+
+    session->generation = 1;
+    session->owner = open->owner;
+    session->timeout_ms = timeout_clamp(open->timeout_ms);
+    memcpy(session->password, open->password.data, STATE_PASSWORD_BYTES);
+    show_session(session, result);
+    note_session(write, STATE_SESSION_OPENED, session->id);
+    return session_table_write(&state->sessions, session);
+}
+
+static enum status apply_attach(struct state *state,
+                                struct tree_write *write,
+                                session_id id,
+                                const Record__AttachSession *attach,
+                                struct state_result *result)
+{
+    struct session *session = session_table_find(&state->sessions, id);
+
+    if (session == NULL || !password_matches(session, attach->password)) {
+        result->error = OP_SESSION_EXPIRED;
+        return STATUS_OK;
+    }
+    session->generation++;
+    session->owner = attach->owner;
+    session->timeout_ms = timeout_clamp(attach->timeout_ms);
+    show_session(session, result);
+    note_session(write, STATE_SESSION_ATTACHED, session->id);
+    return session_table_write(&state->sessions, session);
+}
+
+static enum status apply_end(struct state *state,
+                             struct tree_write *write,
+                             session_id id,
+                             uint64_t generation,
+                             enum state_change_kind kind,
+                             struct state_result *result)
+{
+    struct session *session = session_table_find(&state->sessions, id);
+    enum status status;
+
+    result->error = session_refusal(session, generation);
+    if (result->error != OP_OK) {
+        return STATUS_OK;
+    }
+    write->session = id;
+    status = tree_remove_ephemerals(write, id);
+    note_session(write, kind, id);
+    return status == STATUS_OK ? session_table_remove(&state->sessions, session) : status;
+}
+
+enum status apply_command(struct state *state,
+                          zxid at,
+                          Record__Command *command,
+                          struct arena *arena,
+                          struct state_result *ret_result)
+{
+    struct tree_write write = {
+        .tree = &state->tree,
+        .arena = arena,
+        .zxid = at,
+        .time_ms = state->time_ms,
+        .session = command->session,
+    };
+    enum status status = STATUS_OK;
+
+    switch (command->body_case) {
+    case RECORD__COMMAND__BODY_OPERATION:
+    case RECORD__COMMAND__BODY_TRANSACTION:
+        status = apply_write(state, &write, command, ret_result);
+        break;
+    case RECORD__COMMAND__BODY_OPEN_SESSION:
+        status = apply_open(state, &write, command->open_session, ret_result);
+        break;
+    case RECORD__COMMAND__BODY_ATTACH_SESSION:
+        status = apply_attach(state, &write, command->session, command->attach_session, ret_result);
+        break;
+    case RECORD__COMMAND__BODY_CLOSE_SESSION:
+        status = apply_end(state, &write, command->session, command->generation,
+                           STATE_SESSION_CLOSED, ret_result);
+        break;
+    case RECORD__COMMAND__BODY_EXPIRE_SESSION:
+        status = apply_end(state, &write, command->expire_session->session,
+                           command->expire_session->generation, STATE_SESSION_EXPIRED, ret_result);
+        break;
+    case RECORD__COMMAND__BODY__NOT_SET:
+    case _RECORD__COMMAND__BODY__CASE_IS_INT_SIZE:
+    default:
+        ret_result->error = OP_UNREADABLE;
+        break;
+    }
+    ret_result->changes = write.changes;
+    ret_result->change_count = write.change_count;
+    return status;
+}

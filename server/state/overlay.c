@@ -1,0 +1,520 @@
+#include "server/state/overlay.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/checksum.h"
+#include "server/state/generation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Retired records that become clean with each write or command. More than one a write, so that
+ * they cannot pile up. */
+enum { RETIRED_PER_WRITE = 2, RETIRED_PER_COMMAND = 16 };
+
+void overlay_init(struct overlay *overlay,
+                  const struct state_source *source,
+                  uint64_t clean_bytes_max,
+                  uint64_t hash_seed)
+{
+    *overlay = (struct overlay){
+        .source = *source,
+        .hash_seed = hash_seed,
+        .clean_bytes_max = clean_bytes_max,
+        .generation = 1,
+    };
+    map_init(&overlay->index);
+    list_init(&overlay->clean);
+}
+
+static uint64_t hash_of(const struct overlay *overlay, struct bytes key)
+{
+    return map_hash_bytes(key, overlay->hash_seed);
+}
+
+/* The version that counts among those in RAM, be it a tombstone. */
+static struct record *newest(const struct overlay *overlay, struct bytes key, uint64_t hash)
+{
+    struct record *found = NULL;
+
+    MAP_FOR_HASH (node, &overlay->index, hash) {
+        struct record *record = CONTAINER_OF(node, struct record, index);
+
+        if (bytes_equal(record_key_of(record), key) &&
+            (found == NULL || record->generation > found->generation)) {
+            found = record;
+        }
+    }
+    return found;
+}
+
+/* --- Clean records --- */
+
+static void clean_insert(struct overlay *overlay, struct record *record)
+{
+    CHECK(record->generation == 0);
+    list_prepend(&overlay->clean, &record->links.recent);
+    overlay->clean_bytes += record_memory_bytes(record);
+    overlay->clean_count++;
+}
+
+static void clean_remove(struct overlay *overlay, struct record *record)
+{
+    list_remove(&record->links.recent);
+    overlay->clean_bytes -= record_memory_bytes(record);
+    overlay->clean_count--;
+}
+
+void overlay_trim(struct overlay *overlay)
+{
+    while (overlay->clean_bytes > overlay->clean_bytes_max) {
+        struct record *record = CONTAINER_OF(overlay->clean.previous, struct record, links.recent);
+
+        clean_remove(overlay, record);
+        map_remove(&overlay->index, &record->index);
+        record_unref(record);
+    }
+}
+
+static struct record *
+load(struct overlay *overlay, struct bytes key, uint64_t hash, struct bytes value)
+{
+    struct record *record = record_new(key, value.size);
+
+    if (value.size > 0) {
+        memcpy(record_value_space(record), value.data, value.size);
+    }
+    map_insert(&overlay->index, &record->index, hash);
+    clean_insert(overlay, record);
+    return record;
+}
+
+struct record *overlay_cache(struct overlay *overlay, struct bytes key, struct bytes value)
+{
+    uint64_t hash = hash_of(overlay, key);
+    struct record *record = newest(overlay, key, hash);
+
+    return record != NULL ? record : load(overlay, key, hash, value);
+}
+
+enum status overlay_find(struct overlay *overlay, struct bytes key, struct record **ret_record)
+{
+    uint64_t hash = hash_of(overlay, key);
+    struct record *record = newest(overlay, key, hash);
+    enum status status;
+    struct bytes value;
+
+    if (record != NULL) {
+        if (record->generation == 0) {
+            list_remove(&record->links.recent);
+            list_prepend(&overlay->clean, &record->links.recent);
+        }
+        *ret_record = record->removed ? NULL : record;
+        return STATUS_OK;
+    }
+    status = overlay->source.lookup(overlay->source.context, key, &value);
+    if (status == STATUS_NOT_FOUND) {
+        *ret_record = NULL;
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        *ret_record = load(overlay, key, hash, value);
+    }
+    return status;
+}
+
+/* --- Dirty records --- */
+
+static void run_count(struct overlay_run *run, const struct record *record)
+{
+    run->record_count++;
+    run->bytes += record_memory_bytes(record);
+}
+
+static void run_discount(struct overlay_run *run, const struct record *record)
+{
+    run->record_count--;
+    run->bytes -= record_memory_bytes(record);
+}
+
+/* `record` joins the current generation, in the place of `old` if that is of it too. The index
+ * takes one reference. */
+static void
+current_insert(struct overlay *overlay, struct record *old, struct record *record, uint64_t hash)
+{
+    record->generation = overlay->generation;
+    map_insert(&overlay->index, &record->index, hash);
+    if (old != NULL && old->generation == overlay->generation) {
+        record_tree_replace(&overlay->current.tree, old, record);
+        run_discount(&overlay->current, old);
+        map_remove(&overlay->index, &old->index);
+        record_unref(old);
+    } else {
+        record_tree_insert(&overlay->current.tree, record);
+        if (old != NULL && old->generation == 0) {
+            clean_remove(overlay, old);
+            map_remove(&overlay->index, &old->index);
+            record_unref(old);
+        }
+    }
+    run_count(&overlay->current, record);
+}
+
+static void current_drop(struct overlay *overlay, struct record *record)
+{
+    record_tree_remove(&overlay->current.tree, record);
+    run_discount(&overlay->current, record);
+    map_remove(&overlay->index, &record->index);
+    record_unref(record);
+}
+
+/* Takes a reference of each for the journal. */
+static void journal_append(struct overlay *overlay, struct record *before, struct record *after)
+{
+    if (overlay->journal_count == overlay->journal_capacity) {
+        overlay->journal_capacity =
+            overlay->journal_capacity == 0 ? 64 : 2 * overlay->journal_capacity;
+        overlay->journal =
+            xrealloc(overlay->journal, overlay->journal_capacity * sizeof *overlay->journal);
+    }
+    overlay->journal[overlay->journal_count++] = (struct overlay_step){
+        .before = before == NULL ? NULL : record_ref(before),
+        .after = after == NULL ? NULL : record_ref(after),
+    };
+}
+
+static uint64_t digest_of(const struct record *record)
+{
+    return checksum_pair(record_key_of(record), record_value_of(record));
+}
+
+static void digest_add(struct overlay *overlay, const struct record *record)
+{
+    overlay->node_count += record->data[0] == 'n';
+    overlay->digest.record_count++;
+    overlay->digest.sum += digest_of(record);
+}
+
+static void digest_subtract(struct overlay *overlay, const struct record *record)
+{
+    overlay->node_count -= record->data[0] == 'n';
+    overlay->digest.record_count--;
+    overlay->digest.sum -= digest_of(record);
+}
+
+void overlay_put(struct overlay *overlay, const struct record *before, struct record *record)
+{
+    struct bytes key = record_key_of(record);
+    uint64_t hash = hash_of(overlay, key);
+    struct record *old = newest(overlay, key, hash);
+
+    CHECK(before == (old != NULL && old->removed ? NULL : old));
+    if (before != NULL) {
+        digest_subtract(overlay, before);
+    }
+    digest_add(overlay, record);
+    record->absent_below =
+        old == NULL || (old->generation == overlay->generation && old->absent_below);
+    journal_append(overlay, old, record);
+    current_insert(overlay, old, record, hash);
+}
+
+void overlay_remove(struct overlay *overlay, const struct record *before)
+{
+    struct bytes key = record_key_of(before);
+    uint64_t hash = hash_of(overlay, key);
+    struct record *old = newest(overlay, key, hash);
+    struct record *tombstone;
+
+    CHECK(before == old);
+    digest_subtract(overlay, old);
+    if (old->generation == overlay->generation && old->absent_below) {
+        journal_append(overlay, old, NULL);
+        current_drop(overlay, old);
+        return;
+    }
+    tombstone = record_new(key, 0);
+    tombstone->removed = true;
+    journal_append(overlay, old, tombstone);
+    current_insert(overlay, old, tombstone, hash);
+}
+
+/* --- Commands --- */
+
+static void retire(struct overlay *overlay, uint64_t count_max);
+
+static void journal_clear(struct overlay *overlay)
+{
+    enum { STEPS_KEPT = 4096 };
+
+    for (size_t i = 0; i < overlay->journal_count; i++) {
+        record_unref(overlay->journal[i].before);
+        record_unref(overlay->journal[i].after);
+    }
+    overlay->journal_count = 0;
+    if (overlay->journal_capacity > STEPS_KEPT) {
+        free(overlay->journal);
+        overlay->journal = NULL;
+        overlay->journal_capacity = 0;
+    }
+}
+
+void overlay_begin(struct overlay *overlay)
+{
+    retire(overlay, RETIRED_PER_COMMAND + RETIRED_PER_WRITE * overlay->journal_count);
+    journal_clear(overlay);
+    overlay_trim(overlay);
+}
+
+struct overlay_savepoint overlay_savepoint(const struct overlay *overlay)
+{
+    return (struct overlay_savepoint){
+        .journal_count = overlay->journal_count,
+        .digest = overlay->digest,
+    };
+}
+
+static void undo(struct overlay *overlay, struct overlay_step step)
+{
+    struct record *before = step.before;
+    struct bytes key = record_key_of(before != NULL ? before : step.after);
+    uint64_t hash = hash_of(overlay, key);
+
+    if (before != NULL && before->generation == overlay->generation) {
+        current_insert(overlay, step.after, record_ref(before), hash);
+    } else {
+        current_drop(overlay, step.after);
+        if (before != NULL && before->generation == 0) {
+            map_insert(&overlay->index, &before->index, hash);
+            clean_insert(overlay, record_ref(before));
+        }
+    }
+    record_unref(step.before);
+    record_unref(step.after);
+}
+
+void overlay_rollback(struct overlay *overlay, struct overlay_savepoint savepoint)
+{
+    CHECK_OP(savepoint.journal_count, <=, overlay->journal_count);
+    while (overlay->journal_count > savepoint.journal_count) {
+        overlay->journal_count--;
+        undo(overlay, overlay->journal[overlay->journal_count]);
+    }
+    overlay->digest = savepoint.digest;
+}
+
+/* --- Scans --- */
+
+struct scan {
+    struct overlay *overlay;
+    struct bytes prefix;
+    struct record *current; /* the next of each run, NULL past the end */
+    struct record *sealed;
+    overlay_visitor *visit;
+    void *visitor;
+    bool stopped;
+};
+
+static bool starts_with(struct bytes key, struct bytes prefix)
+{
+    return key.size >= prefix.size &&
+           (prefix.size == 0 || memcmp(key.data, prefix.data, prefix.size) == 0);
+}
+
+static struct record *within(const struct scan *scan, struct record *record)
+{
+    return record != NULL && starts_with(record_key_of(record), scan->prefix) ? record : NULL;
+}
+
+/* The dirty version with the smallest key, stepped over in both runs; NULL when none is left. */
+static struct record *take_dirty(struct scan *scan)
+{
+    struct record *current = scan->current;
+    struct record *sealed = scan->sealed;
+    int order = current == NULL  ? 1
+                : sealed == NULL ? -1
+                                 : bytes_compare(record_key_of(current), record_key_of(sealed));
+
+    if (order <= 0 && current != NULL) {
+        scan->current = within(scan, record_tree_next(current));
+    }
+    if (order >= 0 && sealed != NULL) {
+        scan->sealed = within(scan, record_tree_next(sealed));
+    }
+    return order <= 0 ? current : sealed;
+}
+
+/* The smallest dirty key, or none. */
+static struct record *first_dirty(const struct scan *scan)
+{
+    if (scan->current == NULL || scan->sealed == NULL) {
+        return scan->current != NULL ? scan->current : scan->sealed;
+    }
+    return bytes_compare(record_key_of(scan->current), record_key_of(scan->sealed)) <= 0
+               ? scan->current
+               : scan->sealed;
+}
+
+static bool show(struct scan *scan, struct record *record)
+{
+    if (!record->removed) {
+        scan->stopped =
+            !scan->visit(scan->visitor, record_key_of(record), record_value_of(record), record);
+    }
+    return !scan->stopped;
+}
+
+/* Merges one record of the source with what is dirty up to its key. */
+static bool visit_source(void *context, struct bytes key, struct bytes value)
+{
+    struct scan *scan = context;
+    struct record *first;
+
+    while ((first = first_dirty(scan)) != NULL) {
+        int order = bytes_compare(record_key_of(first), key);
+
+        if (order > 0) {
+            break;
+        }
+        if (!show(scan, take_dirty(scan))) {
+            return false;
+        }
+        if (order == 0) {
+            return true;
+        }
+    }
+    scan->stopped = !scan->visit(scan->visitor, key, value, NULL);
+    return !scan->stopped;
+}
+
+enum status overlay_scan(struct overlay *overlay,
+                         struct bytes from,
+                         struct bytes prefix,
+                         overlay_visitor *visit,
+                         void *visitor)
+{
+    struct scan scan = {
+        .overlay = overlay,
+        .prefix = prefix,
+        .visit = visit,
+        .visitor = visitor,
+    };
+    struct bytes first = bytes_compare(from, prefix) < 0 ? prefix : from;
+    enum status status;
+
+    scan.current = within(&scan, record_tree_from(&overlay->current.tree, first));
+    if (overlay->sealed != NULL) {
+        scan.sealed = within(&scan, record_tree_from(&overlay->sealed->tree, first));
+    }
+    status = overlay->source.range(overlay->source.context, first, prefix, visit_source, &scan);
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+        return status;
+    }
+    while (!scan.stopped && first_dirty(&scan) != NULL) {
+        (void)show(&scan, take_dirty(&scan));
+    }
+    return STATUS_OK;
+}
+
+/* --- Generations --- */
+
+/* Make up to `count_max` retired records clean, or forget those that a later version replaced. */
+static void retire(struct overlay *overlay, uint64_t count_max)
+{
+    while (count_max-- > 0) {
+        struct record *record = record_tree_take_leaf(&overlay->retired.tree);
+
+        if (record == NULL) {
+            return;
+        }
+        run_discount(&overlay->retired, record);
+        if (record->removed ||
+            newest(overlay, record_key_of(record), record->index.hash) != record) {
+            map_remove(&overlay->index, &record->index);
+            record_unref(record);
+        } else {
+            record->generation = 0;
+            record->absent_below = false;
+            clean_insert(overlay, record);
+        }
+    }
+}
+
+struct state_generation *overlay_seal(struct overlay *overlay, zxid applied, struct bytes meta)
+{
+    CHECK(overlay->sealed == NULL);
+    CHECK_OP(overlay->generation, <, UINT32_MAX);
+    overlay->sealed = generation_new(overlay->current.tree, overlay->current.record_count,
+                                     overlay->current.bytes, applied, meta);
+    overlay->current = (struct overlay_run){.record_count = 0};
+    overlay->generation++;
+    return overlay->sealed;
+}
+
+void overlay_end(struct overlay *overlay, struct state_generation *generation)
+{
+    CHECK(generation != NULL);
+    CHECK(overlay->sealed == generation);
+    /* Oldest first: an older version must be gone before a newer one of its key becomes clean. */
+    retire(overlay, UINT64_MAX);
+    overlay->retired = (struct overlay_run){
+        .tree = generation->tree,
+        .record_count = generation->record_count,
+        .bytes = generation->bytes,
+    };
+    overlay->sealed = NULL;
+    generation_free(generation);
+    retire(overlay, RETIRED_PER_COMMAND);
+    overlay_trim(overlay);
+}
+
+static void unref_all(struct record_tree *tree)
+{
+    struct record *record;
+
+    while ((record = record_tree_take_leaf(tree)) != NULL) {
+        record_unref(record);
+    }
+}
+
+void overlay_release(struct overlay *overlay)
+{
+    journal_clear(overlay);
+    free(overlay->journal);
+    unref_all(&overlay->current.tree);
+    unref_all(&overlay->retired.tree);
+    if (overlay->sealed != NULL) {
+        unref_all(&overlay->sealed->tree);
+        generation_free(overlay->sealed);
+    }
+    for (struct list *link; (link = list_take_first(&overlay->clean)) != NULL;) {
+        record_unref(CONTAINER_OF(link, struct record, links.recent));
+    }
+    map_release(&overlay->index);
+}
+
+void overlay_check(const struct overlay *overlay)
+{
+    uint64_t sealed_count = overlay->sealed == NULL ? 0 : overlay->sealed->record_count;
+    uint64_t clean_count = 0;
+    uint64_t clean_bytes = 0;
+
+    record_tree_check(&overlay->current.tree, overlay->current.record_count);
+    record_tree_check(&overlay->retired.tree, overlay->retired.record_count);
+    if (overlay->sealed != NULL) {
+        record_tree_check(&overlay->sealed->tree, sealed_count);
+    }
+    LIST_FOR_EACH (link, &overlay->clean) {
+        const struct record *record = CONTAINER_OF(link, struct record, links.recent);
+
+        CHECK(record->generation == 0);
+        CHECK(!record->removed);
+        clean_count++;
+        clean_bytes += record_memory_bytes(record);
+    }
+    CHECK_OP(clean_count, ==, overlay->clean_count);
+    CHECK_OP(clean_bytes, ==, overlay->clean_bytes);
+    CHECK_OP(overlay->index.count, ==,
+             clean_count + sealed_count + overlay->current.record_count +
+                 overlay->retired.record_count);
+}

@@ -1,0 +1,169 @@
+#include "server/state/record_tree.h"
+
+#include "base/check.h"
+
+static struct record_links *links_of(struct record *record)
+{
+    return &record->links.tree;
+}
+
+/* The pointer that points at `record`: in its parent, or the root. */
+static struct record **place_of(struct record_tree *tree, struct record *record)
+{
+    struct record *parent = links_of(record)->parent;
+
+    if (parent == NULL) {
+        return &tree->root;
+    }
+    return links_of(parent)->left == record ? &links_of(parent)->left : &links_of(parent)->right;
+}
+
+/* The parent goes below its child; the order of keys stays. */
+static void rotate_up(struct record_tree *tree, struct record *record)
+{
+    struct record *parent = links_of(record)->parent;
+    struct record **place = place_of(tree, parent);
+    struct record *moved;
+
+    if (links_of(parent)->left == record) {
+        moved = links_of(record)->right;
+        links_of(record)->right = parent;
+        links_of(parent)->left = moved;
+    } else {
+        moved = links_of(record)->left;
+        links_of(record)->left = parent;
+        links_of(parent)->right = moved;
+    }
+    if (moved != NULL) {
+        links_of(moved)->parent = parent;
+    }
+    links_of(record)->parent = links_of(parent)->parent;
+    links_of(parent)->parent = record;
+    *place = record;
+}
+
+void record_tree_insert(struct record_tree *tree, struct record *record)
+{
+    struct record **place = &tree->root;
+    struct record *parent = NULL;
+
+    while (*place != NULL) {
+        int order = bytes_compare(record_key_of(record), record_key_of(*place));
+
+        CHECK(order != 0);
+        parent = *place;
+        place = order < 0 ? &links_of(parent)->left : &links_of(parent)->right;
+    }
+    record->links.tree = (struct record_links){.parent = parent};
+    *place = record;
+    while (links_of(record)->parent != NULL &&
+           record->index.hash < links_of(record)->parent->index.hash) {
+        rotate_up(tree, record);
+    }
+}
+
+void record_tree_remove(struct record_tree *tree, struct record *record)
+{
+    struct record_links *links = links_of(record);
+    struct record *child;
+
+    while (links->left != NULL && links->right != NULL) {
+        rotate_up(tree,
+                  links->left->index.hash < links->right->index.hash ? links->left : links->right);
+    }
+    child = links->left != NULL ? links->left : links->right;
+    *place_of(tree, record) = child;
+    if (child != NULL) {
+        links_of(child)->parent = links->parent;
+    }
+    *links = (struct record_links){.parent = NULL};
+}
+
+void record_tree_replace(struct record_tree *tree, struct record *old, struct record *record)
+{
+    CHECK(old->index.hash == record->index.hash);
+    *place_of(tree, old) = record;
+    record->links.tree = old->links.tree;
+    if (links_of(record)->left != NULL) {
+        links_of(links_of(record)->left)->parent = record;
+    }
+    if (links_of(record)->right != NULL) {
+        links_of(links_of(record)->right)->parent = record;
+    }
+    old->links.tree = (struct record_links){.parent = NULL};
+}
+
+struct record *record_tree_from(const struct record_tree *tree, struct bytes key)
+{
+    struct record *record = tree->root;
+    struct record *found = NULL;
+
+    while (record != NULL) {
+        if (bytes_compare(record_key_of(record), key) >= 0) {
+            found = record;
+            record = links_of(record)->left;
+        } else {
+            record = links_of(record)->right;
+        }
+    }
+    return found;
+}
+
+static struct record *leftmost(struct record *record)
+{
+    while (record->links.tree.left != NULL) {
+        record = record->links.tree.left;
+    }
+    return record;
+}
+
+struct record *record_tree_next(const struct record *record)
+{
+    struct record *parent = record->links.tree.parent;
+
+    if (record->links.tree.right != NULL) {
+        return leftmost(record->links.tree.right);
+    }
+    while (parent != NULL && parent->links.tree.right == record) {
+        record = parent;
+        parent = record->links.tree.parent;
+    }
+    return parent;
+}
+
+struct record *record_tree_take_leaf(struct record_tree *tree)
+{
+    struct record *record = tree->root;
+
+    if (record == NULL) {
+        return NULL;
+    }
+    while (record->links.tree.left != NULL || record->links.tree.right != NULL) {
+        record =
+            record->links.tree.left != NULL ? record->links.tree.left : record->links.tree.right;
+    }
+    *place_of(tree, record) = NULL;
+    record->links.tree = (struct record_links){.parent = NULL};
+    return record;
+}
+
+void record_tree_check(const struct record_tree *tree, uint64_t record_count)
+{
+    struct record *record = tree->root == NULL ? NULL : leftmost(tree->root);
+    struct record *previous = NULL;
+    uint64_t count = 0;
+
+    for (; record != NULL; record = record_tree_next(record)) {
+        struct record *parent = record->links.tree.parent;
+
+        CHECK(previous == NULL ||
+              bytes_compare(record_key_of(previous), record_key_of(record)) < 0);
+        CHECK(parent == NULL
+                  ? tree->root == record
+                  : (parent->links.tree.left == record) != (parent->links.tree.right == record));
+        CHECK(parent == NULL || parent->index.hash <= record->index.hash);
+        previous = record;
+        count++;
+    }
+    CHECK_OP(count, ==, record_count);
+}

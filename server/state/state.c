@@ -1,0 +1,372 @@
+#include "server/state/state.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/checksum.h"
+#include "server/state/apply.h"
+#include "server/state/command.h"
+#include "server/state/listing.h"
+#include "server/state/record_key.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The meta record:
+ *
+ *     0  u32  format         4  u64  applied         12  u64  time ms
+ *    20  u64  next node id  28  u64  record count    36  u64  digest sum
+ *    44  u64  node count */
+enum { FORMAT = 1, META_BYTES = 52, STAMP_BYTES = 8 };
+
+const char *op_error_text(enum op_error error)
+{
+    switch (error) {
+#define X(name, value, zookeeper, text)                                                            \
+    case OP_##name:                                                                                \
+        return text;
+        OP_ERROR_MAP(X)
+#undef X
+    default:
+        return "unknown error";
+    }
+}
+
+/* --- Life --- */
+
+static void meta_store(const struct state *state, uint8_t *data)
+{
+    bytes_store_u32(data, FORMAT);
+    bytes_store_u64(data + 4, state->applied);
+    bytes_store_u64(data + 12, state->time_ms);
+    bytes_store_u64(data + 20, state->tree.next_node_id);
+    bytes_store_u64(data + 28, state->overlay.digest.record_count);
+    bytes_store_u64(data + 36, state->overlay.digest.sum);
+    bytes_store_u64(data + 44, state->overlay.node_count);
+}
+
+static enum status meta_load(struct state *state, struct bytes meta, struct error *error)
+{
+    uint32_t format = meta.size < 4 ? 0 : bytes_load_u32(meta.data);
+
+    if (format > FORMAT) {
+        return error_set(error, STATUS_FORMAT,
+                         "the state has format %u, this program knows up to %u: it was written by "
+                         "a newer version, run that one",
+                         format, (unsigned)FORMAT);
+    }
+    if (format == 0 || meta.size != META_BYTES) {
+        return error_set(error, STATUS_CORRUPT,
+                         "the meta record of the state is damaged (%zu bytes, format %u)",
+                         meta.size, format);
+    }
+    state->applied = bytes_load_u64(meta.data + 4);
+    state->time_ms = bytes_load_u64(meta.data + 12);
+    state->tree.next_node_id = bytes_load_u64(meta.data + 20);
+    state->overlay.digest.record_count = bytes_load_u64(meta.data + 28);
+    state->overlay.digest.sum = bytes_load_u64(meta.data + 36);
+    state->overlay.node_count = bytes_load_u64(meta.data + 44);
+    return STATUS_OK;
+}
+
+static bool stop_at_first(void *visitor, struct bytes key, struct bytes value)
+{
+    bool *found = visitor;
+
+    (void)key;
+    (void)value;
+    *found = true;
+    return false;
+}
+
+static enum status format_empty(struct state *state, struct error *error)
+{
+    const struct state_source *source = &state->overlay.source;
+    bool found = false;
+    enum status status =
+        source->range(source->context, BYTES_EMPTY, BYTES_EMPTY, stop_at_first, &found);
+
+    if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+        return error_set(error, status, "the state cannot be read: %s", status_text(status));
+    }
+    if (found) {
+        return error_set(error, STATUS_CORRUPT, "the state has records but no meta record");
+    }
+    tree_format(&state->tree);
+    return STATUS_OK;
+}
+
+static enum status load(struct state *state, struct error *error)
+{
+    const struct state_source *source = &state->overlay.source;
+    struct record_key key;
+    struct bytes meta;
+    enum status status;
+
+    record_key_meta(&key);
+    status = source->lookup(source->context, record_key_lend(&key), &meta);
+    if (status == STATUS_NOT_FOUND) {
+        return format_empty(state, error);
+    }
+    if (status != STATUS_OK) {
+        return error_set(error, status, "the state cannot be read: %s", status_text(status));
+    }
+    status = meta_load(state, meta, error);
+    if (status == STATUS_OK) {
+        status = session_table_load(&state->sessions);
+        if (status != STATUS_OK) {
+            (void)error_set(error, status, "the sessions of the state cannot be read: %s",
+                            status_text(status));
+        }
+    }
+    return status;
+}
+
+enum status state_new(const struct state_options *options,
+                      const struct state_source *source,
+                      struct state **ret_state,
+                      struct error *error)
+{
+    struct state *state = xcalloc(1, sizeof *state);
+    enum status status;
+
+    overlay_init(&state->overlay, source, options->cache_bytes_max, options->hash_seed);
+    state->tree.overlay = &state->overlay;
+    session_table_init(&state->sessions, &state->overlay);
+    status = load(state, error);
+    if (status != STATUS_OK) {
+        state_free(state);
+        return status;
+    }
+    overlay_begin(&state->overlay);
+    *ret_state = state;
+    return STATUS_OK;
+}
+
+void state_free(struct state *state)
+{
+    if (state == NULL) {
+        return;
+    }
+    session_table_release(&state->sessions);
+    overlay_release(&state->overlay);
+    free(state);
+}
+
+zxid state_applied(const struct state *state)
+{
+    return state->applied;
+}
+
+uint64_t state_time_ms(const struct state *state)
+{
+    return state->time_ms;
+}
+
+struct state_digest state_digest(const struct state *state)
+{
+    struct state_digest digest = state->overlay.digest;
+    uint8_t counters[16];
+
+    bytes_store_u64(counters, state->time_ms);
+    bytes_store_u64(counters + 8, state->tree.next_node_id);
+    digest.sum += checksum_pair(bytes_of_text("m"), bytes_of(counters, sizeof counters));
+    return digest;
+}
+
+/* --- Nodes --- */
+
+enum status state_read(struct state *state,
+                       struct bytes path,
+                       enum op_error *ret_error,
+                       struct state_node **ret_node)
+{
+    struct record *record = NULL;
+    enum status status = tree_find(&state->tree, path, &record);
+
+    if (status == STATUS_OK) {
+        *ret_error = record == NULL ? OP_NO_NODE : OP_OK;
+        *ret_node = record == NULL ? NULL : znode_show(record_ref(record));
+    }
+    overlay_trim(&state->overlay);
+    return status;
+}
+
+enum status state_read_children(struct state *state,
+                                struct bytes path,
+                                struct bytes after,
+                                size_t count_max,
+                                size_t bytes_max,
+                                bool with_nodes,
+                                struct arena *arena,
+                                enum op_error *ret_error,
+                                struct state_children *ret_children)
+{
+    enum status status = listing_read(&state->tree, path, after, count_max, bytes_max, with_nodes,
+                                      arena, ret_error, ret_children);
+
+    overlay_trim(&state->overlay);
+    return status;
+}
+
+/* --- Sessions --- */
+
+static struct state_session show_session(const struct session *session)
+{
+    return (struct state_session){
+        .id = session->id,
+        .generation = session->generation,
+        .owner = session->owner,
+        .timeout_ms = session->timeout_ms,
+        .last_sequence = session->last_sequence,
+        .password = session->password,
+    };
+}
+
+bool state_session_find(const struct state *state, session_id id, struct state_session *ret)
+{
+    const struct session *session = session_table_find(&state->sessions, id);
+
+    if (session != NULL) {
+        *ret = show_session(session);
+    }
+    return session != NULL;
+}
+
+uint64_t state_node_count(const struct state *state)
+{
+    return state->overlay.node_count;
+}
+
+size_t state_session_count(const struct state *state)
+{
+    return state->sessions.by_id.count;
+}
+
+void state_session_each(const struct state *state,
+                        void (*visit)(void *visitor, const struct state_session *session),
+                        void *visitor)
+{
+    LIST_FOR_EACH (link, &state->sessions.in_order) {
+        struct state_session shown = show_session(CONTAINER_OF(link, struct session, in_order));
+
+        visit(visitor, &shown);
+    }
+}
+
+/* --- Apply --- */
+
+enum status state_apply(struct state *state,
+                        zxid at,
+                        struct bytes entry,
+                        struct arena *arena,
+                        struct state_result *ret_result)
+{
+    struct state_result result = {.error = OP_UNREADABLE, .zxid = at};
+    Record__Command *command = NULL;
+    enum status status = STATUS_OK;
+
+    CHECK_OP(at, >, state->applied);
+    overlay_begin(&state->overlay);
+    if (entry.size >= STAMP_BYTES) {
+        uint64_t stamp_ms = bytes_load_u64(entry.data);
+
+        if (stamp_ms > state->time_ms) {
+            state->time_ms = stamp_ms;
+        }
+        result.error = command_decode(bytes_of(entry.data + STAMP_BYTES, entry.size - STAMP_BYTES),
+                                      arena, &command);
+    }
+    if (command != NULL) {
+        status = apply_command(state, at, command, arena, &result);
+    }
+    state->applied = at;
+    overlay_trim(&state->overlay);
+    if (status == STATUS_OK) {
+        *ret_result = result;
+    }
+    return status;
+}
+
+void state_skip(struct state *state, zxid at)
+{
+    CHECK_OP(at, >, state->applied);
+    state->applied = at;
+}
+
+static struct bytes path_of(const Record__Operation *operation)
+{
+    ProtobufCBinaryData path = {.len = 0};
+
+    switch (operation->kind_case) {
+    case RECORD__OPERATION__KIND_CREATE:
+        path = operation->create->path;
+        break;
+    case RECORD__OPERATION__KIND_SET:
+        path = operation->set->path;
+        break;
+    case RECORD__OPERATION__KIND_REMOVE:
+        path = operation->remove->path;
+        break;
+    case RECORD__OPERATION__KIND_SET_ACL:
+        path = operation->set_acl->path;
+        break;
+    case RECORD__OPERATION__KIND_CHECK:
+        path = operation->check->path;
+        break;
+    case RECORD__OPERATION__KIND_CHECK_ABSENT:
+        path = operation->check_absent->path;
+        break;
+    case RECORD__OPERATION__KIND__NOT_SET:
+    case _RECORD__OPERATION__KIND__CASE_IS_INT_SIZE:
+    default:
+        break;
+    }
+    return bytes_of(path.data, path.len);
+}
+
+void state_prefetch(struct state *state, struct bytes command)
+{
+    struct arena arena;
+    Record__Command *decoded = NULL;
+
+    arena_init(&arena);
+    if (command_decode(command, &arena, &decoded) == OP_OK) {
+        Record__Operation **operations;
+        size_t count = command_operations(decoded, &operations);
+
+        for (size_t i = 0; i < count; i++) {
+            struct record *record;
+
+            /* What cannot be read now is met again, and reported, by apply. */
+            if (tree_find(&state->tree, path_of(operations[i]), &record) != STATUS_OK) {
+                break;
+            }
+            overlay_trim(&state->overlay);
+        }
+    }
+    arena_release(&arena);
+}
+
+/* --- Checkpoints --- */
+
+struct state_dirty state_dirty(const struct state *state)
+{
+    return (struct state_dirty){
+        .record_count = state->overlay.current.record_count,
+        .bytes = state->overlay.current.bytes,
+        .sealed = state->overlay.sealed != NULL,
+    };
+}
+
+struct state_generation *state_seal(struct state *state)
+{
+    uint8_t meta[META_BYTES];
+
+    meta_store(state, meta);
+    return overlay_seal(&state->overlay, state->applied, bytes_of(meta, sizeof meta));
+}
+
+void state_generation_end(struct state *state, struct state_generation *generation)
+{
+    overlay_end(&state->overlay, generation);
+}

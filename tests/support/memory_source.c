@@ -1,0 +1,204 @@
+#include "tests/support/memory_source.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct entry {
+    size_t key_bytes;
+    size_t value_bytes;
+    uint8_t *data; /* key, value */
+};
+
+struct memory_source {
+    struct entry *entries; /* ordered by key */
+    size_t count;
+    uint64_t reads;
+    enum status failure;
+};
+
+static struct entry entry_make(struct bytes key, struct bytes value)
+{
+    struct entry entry = {
+        .key_bytes = key.size,
+        .value_bytes = value.size,
+        .data = xmalloc(key.size + value.size),
+    };
+
+    if (key.size > 0) {
+        memcpy(entry.data, key.data, key.size);
+    }
+    if (value.size > 0) {
+        memcpy(entry.data + key.size, value.data, value.size);
+    }
+    return entry;
+}
+
+static struct bytes key_of(const struct entry *entry)
+{
+    return bytes_of(entry->data, entry->key_bytes);
+}
+
+static struct bytes value_of(const struct entry *entry)
+{
+    return bytes_of(entry->data + entry->key_bytes, entry->value_bytes);
+}
+
+struct memory_source *memory_source_new(void)
+{
+    return xcalloc(1, sizeof(struct memory_source));
+}
+
+void memory_source_free(struct memory_source *source)
+{
+    if (source == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < source->count; i++) {
+        free(source->entries[i].data);
+    }
+    free(source->entries);
+    free(source);
+}
+
+struct memory_source *memory_source_clone(const struct memory_source *source)
+{
+    struct memory_source *clone = memory_source_new();
+
+    clone->entries = xcalloc(source->count, sizeof *clone->entries);
+    clone->count = source->count;
+    for (size_t i = 0; i < source->count; i++) {
+        clone->entries[i] = entry_make(key_of(&source->entries[i]), value_of(&source->entries[i]));
+    }
+    return clone;
+}
+
+void memory_source_apply(struct memory_source *source,
+                         const struct state_record *records,
+                         size_t record_count)
+{
+    struct entry *merged = xcalloc(source->count + record_count, sizeof *merged);
+    size_t count = 0;
+    size_t old = 0;
+
+    for (size_t i = 0; i < record_count; i++) {
+        CHECK(i == 0 || bytes_compare(records[i - 1].key, records[i].key) < 0);
+        while (old < source->count &&
+               bytes_compare(key_of(&source->entries[old]), records[i].key) < 0) {
+            merged[count++] = source->entries[old++];
+        }
+        if (old < source->count && bytes_equal(key_of(&source->entries[old]), records[i].key)) {
+            free(source->entries[old++].data);
+        }
+        if (!records[i].removed) {
+            merged[count++] = entry_make(records[i].key, records[i].value);
+        }
+    }
+    while (old < source->count) {
+        merged[count++] = source->entries[old++];
+    }
+    free(source->entries);
+    source->entries = merged;
+    source->count = count;
+}
+
+void memory_source_put(struct memory_source *source, struct bytes key, struct bytes value)
+{
+    memory_source_apply(source, &(struct state_record){.key = key, .value = value}, 1);
+}
+
+void memory_source_remove(struct memory_source *source, struct bytes key)
+{
+    memory_source_apply(source, &(struct state_record){.key = key, .removed = true}, 1);
+}
+
+/* The position of the first key that is not below `key`. */
+static size_t position_of(const struct memory_source *source, struct bytes key)
+{
+    size_t low = 0;
+    size_t high = source->count;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (bytes_compare(key_of(&source->entries[middle]), key) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static enum status lookup(void *context, struct bytes key, struct bytes *ret_value)
+{
+    struct memory_source *source = context;
+    size_t position = position_of(source, key);
+
+    if (source->failure != STATUS_OK) {
+        return source->failure;
+    }
+    if (position == source->count || !bytes_equal(key_of(&source->entries[position]), key)) {
+        return STATUS_NOT_FOUND;
+    }
+    source->reads++;
+    *ret_value = value_of(&source->entries[position]);
+    return STATUS_OK;
+}
+
+static enum status range(void *context,
+                         struct bytes from,
+                         struct bytes prefix,
+                         bool (*visit)(void *visitor, struct bytes key, struct bytes value),
+                         void *visitor)
+{
+    struct memory_source *source = context;
+
+    if (source->failure != STATUS_OK) {
+        return source->failure;
+    }
+    for (size_t i = position_of(source, from); i < source->count; i++) {
+        struct bytes key = key_of(&source->entries[i]);
+
+        if (key.size < prefix.size ||
+            (prefix.size > 0 && memcmp(key.data, prefix.data, prefix.size) != 0)) {
+            break;
+        }
+        source->reads++;
+        if (!visit(visitor, key, value_of(&source->entries[i]))) {
+            break;
+        }
+    }
+    return STATUS_OK;
+}
+
+struct state_source memory_source_port(struct memory_source *source)
+{
+    return (struct state_source){.context = source, .lookup = lookup, .range = range};
+}
+
+size_t memory_source_count(const struct memory_source *source)
+{
+    return source->count;
+}
+
+struct state_record memory_source_at(const struct memory_source *source, size_t position)
+{
+    CHECK_OP(position, <, source->count);
+    return (struct state_record){
+        .key = key_of(&source->entries[position]),
+        .value = value_of(&source->entries[position]),
+    };
+}
+
+uint64_t memory_source_reads(const struct memory_source *source)
+{
+    return source->reads;
+}
+
+void memory_source_fail(struct memory_source *source, enum status status)
+{
+    source->failure = status;
+}
