@@ -297,6 +297,16 @@ enum op_error state_lab_expire(struct state_lab *lab, session_id id, uint64_t ge
 
 /* --- Reading --- */
 
+bool state_lab_stat_equal(const struct state_stat *left, const struct state_stat *right)
+{
+    return left->czxid == right->czxid && left->mzxid == right->mzxid &&
+           left->pzxid == right->pzxid && left->ctime_ms == right->ctime_ms &&
+           left->mtime_ms == right->mtime_ms && left->version == right->version &&
+           left->cversion == right->cversion && left->aversion == right->aversion &&
+           left->ephemeral_owner == right->ephemeral_owner &&
+           left->value_bytes == right->value_bytes && left->child_count == right->child_count;
+}
+
 bool state_lab_stat(struct state_lab *lab, const char *path, struct state_stat *ret_stat)
 {
     struct state_node *node = NULL;

@@ -60,6 +60,8 @@ enum op_error state_lab_attach(struct state_lab *lab, session_id id, char letter
 enum op_error state_lab_close(struct state_lab *lab);
 enum op_error state_lab_expire(struct state_lab *lab, session_id id, uint64_t generation);
 
+bool state_lab_stat_equal(const struct state_stat *left, const struct state_stat *right);
+
 /* Reading. False: no such node. */
 bool state_lab_stat(struct state_lab *lab, const char *path, struct state_stat *ret_stat);
 /* The value as text in the arena of the last result; "(null)" and "(none)". */

@@ -2,7 +2,6 @@
 #include "tests/support/test.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define PERSISTENT           RECORD__CREATE_MODE__PERSISTENT
 #define EPHEMERAL            RECORD__CREATE_MODE__EPHEMERAL
@@ -59,7 +58,7 @@ static void test_create_sets_every_field_of_the_stat(void)
     EXPECT_EQ(state_lab_create(&lab, "/a", "value", PERSISTENT), OP_OK);
     EXPECT_BYTES(lab.result.operations[0].path, bytes_of_text("/a"));
     stat = stat_of("/a");
-    EXPECT_EQ(memcmp(&stat, &lab.result.operations[0].stat, sizeof stat), 0);
+    EXPECT(state_lab_stat_equal(&stat, &lab.result.operations[0].stat));
     EXPECT_EQ(stat.czxid, 1);
     EXPECT_EQ(stat.mzxid, 1);
     EXPECT_EQ(stat.pzxid, 1);
