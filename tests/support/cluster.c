@@ -1,0 +1,292 @@
+#include "tests/support/cluster.h"
+
+#include "base/prng.h"
+#include "tests/support/test.h"
+#include "tests/support/wire.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { ARGUMENTS_MAX = 40, PORT_LOWEST = 12000, PORT_COUNT = 20000, LOG_BYTES_SHOWN = 6000 };
+
+static struct cluster *live; /* the one whose servers may run */
+
+const char *cluster_program(const char *name)
+{
+    static char paths[4][1024];
+    static unsigned turn;
+    char *path = paths[turn++ % 4];
+
+    (void)snprintf(path, sizeof paths[0], "%s/%s", CONFER_BUILD, name);
+    return path;
+}
+
+/* An abstract socket named after the port, held until this program ends: no other test takes it. */
+static bool reserve(unsigned port)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int lock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int length = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, "confer-test-port-%u", port);
+    socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+
+    if (bind(lock, (const struct sockaddr *)&name, size) != 0) {
+        (void)close(lock);
+        return false;
+    }
+    return true;
+}
+
+static bool is_free(unsigned port)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int yes = 1;
+    bool is_bound;
+
+    name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    (void)setsockopt(probe, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    is_bound = bind(probe, (const struct sockaddr *)&name, sizeof name) == 0;
+    (void)close(probe);
+    return is_bound;
+}
+
+unsigned cluster_free_port(void)
+{
+    struct prng prng;
+
+    prng_init(&prng, (uint64_t)getpid() ^ process_now_ms() << 20);
+    for (int tries = 0; tries < 1000; tries++) {
+        unsigned port = PORT_LOWEST + (unsigned)prng_below(&prng, PORT_COUNT);
+
+        if (is_free(port) && reserve(port)) {
+            return port;
+        }
+    }
+    (void)fprintf(stderr, "no free port was found\n");
+    abort();
+}
+
+static void show_log(struct cluster_server *server)
+{
+    const char *text;
+    size_t size;
+
+    if (server->process.out < 0) {
+        return;
+    }
+    text = process_text(&server->process, server->process.out);
+    size = strlen(text);
+    (void)fprintf(stderr, "--- server %u (%s) wrote:\n%s", server->id, server->log,
+                  size > LOG_BYTES_SHOWN ? text + size - LOG_BYTES_SHOWN : text);
+}
+
+static void release(struct cluster *cluster, bool with_logs)
+{
+    live = NULL;
+    for (unsigned id = 1; id <= cluster->server_count; id++) {
+        process_kill(&cluster->servers[id].process);
+    }
+    for (unsigned id = 1; id <= cluster->server_count; id++) {
+        if (with_logs) {
+            show_log(&cluster->servers[id]);
+        }
+        process_release(&cluster->servers[id].process);
+    }
+}
+
+/* A cluster that is still live belongs to a test case that failed. */
+static void release_live(void)
+{
+    if (live != NULL) {
+        release(live, true);
+    }
+}
+
+void cluster_init(struct cluster *cluster, unsigned server_count)
+{
+    static bool is_first = true;
+
+    if (is_first) {
+        (void)atexit(release_live);
+        is_first = false;
+    }
+    release_live();
+    *cluster = (struct cluster){.server_count = 0};
+    live = cluster;
+    while (cluster->server_count < server_count) {
+        (void)cluster_add(cluster);
+    }
+}
+
+unsigned cluster_add(struct cluster *cluster)
+{
+    struct cluster_server *server;
+    const char *folder = test_folder();
+
+    EXPECT(cluster->server_count < CLUSTER_SERVERS_MAX);
+    server = &cluster->servers[++cluster->server_count];
+    server->id = cluster->server_count;
+    server->process = (struct process){.out = -1, .err = -1};
+    (void)snprintf(server->address, sizeof server->address, "127.0.0.1:%u", cluster_free_port());
+    (void)snprintf(server->data, sizeof server->data, "%.400s/data", folder);
+    (void)snprintf(server->log, sizeof server->log, "%.400s/log", folder);
+    return server->id;
+}
+
+void cluster_release(struct cluster *cluster)
+{
+    release(cluster, false);
+}
+
+void cluster_launch(struct cluster *cluster, unsigned id)
+{
+    struct cluster_server *server = &cluster->servers[id];
+    char number[16];
+    const char *arguments[ARGUMENTS_MAX] = {cluster_program("server/confer-server"),
+                                            "--id",
+                                            number,
+                                            "--server",
+                                            server->address,
+                                            "--data",
+                                            server->data};
+
+    (void)snprintf(number, sizeof number, "%u", id);
+    for (size_t i = 0; cluster->options[i] != NULL; i++) {
+        arguments[7 + i] = cluster->options[i];
+    }
+    process_release(&server->process);
+    process_start(&server->process, arguments, server->log);
+}
+
+void cluster_start(struct cluster *cluster, unsigned id)
+{
+    struct cluster_server *server = &cluster->servers[id];
+    uint64_t end = process_now_ms() + CLUSTER_DEADLINE_MS;
+    struct wire wire;
+
+    cluster_launch(cluster, id);
+    while (!wire_connect(&wire, server->address)) {
+        EXPECT(!process_wait(&server->process, 0));
+        EXPECT(process_now_ms() < end);
+        process_pause();
+    }
+    wire_close(&wire);
+}
+
+void cluster_kill(struct cluster *cluster, unsigned id)
+{
+    process_kill(&cluster->servers[id].process);
+}
+
+void cluster_signal(struct cluster *cluster, unsigned id, int signal)
+{
+    process_signal(&cluster->servers[id].process, signal);
+}
+
+/* The argument list of confer-cli; `rest` are texts up to NULL. */
+static void collect(struct cluster *cluster, unsigned id, va_list rest, const char **arguments)
+{
+    size_t count = 0;
+    const char *text;
+
+    arguments[count++] = cluster_program("cli/confer-cli");
+    if (id != 0) {
+        arguments[count++] = "--address";
+        arguments[count++] = cluster->servers[id].address;
+    }
+    while ((text = va_arg(rest, const char *)) != NULL) {
+        EXPECT(count < ARGUMENTS_MAX - 1);
+        arguments[count++] = text;
+    }
+    arguments[count] = NULL;
+}
+
+const struct outcome *cluster_cli(struct cluster *cluster, unsigned id, ...)
+{
+    const char *arguments[ARGUMENTS_MAX];
+    va_list rest;
+
+    va_start(rest, id);
+    collect(cluster, id, rest, arguments);
+    va_end(rest);
+    return outcome_of(arguments, CLUSTER_DEADLINE_MS);
+}
+
+void cluster_cli_start(struct cluster *cluster, struct process *process, unsigned id, ...)
+{
+    const char *arguments[ARGUMENTS_MAX];
+    va_list rest;
+
+    va_start(rest, id);
+    collect(cluster, id, rest, arguments);
+    va_end(rest);
+    process_start(process, arguments, NULL);
+}
+
+/* The leader that the server at `address` knows; 0 = none, or no answer. */
+static unsigned leader_known_at(const char *address)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Status status = CLIENT__STATUS__INIT;
+    Client__Response *response;
+    struct wire wire;
+    unsigned leader = 0;
+
+    request.body_case = CLIENT__REQUEST__BODY_STATUS;
+    request.status = &status;
+    if (!wire_connect(&wire, address)) {
+        return 0;
+    }
+    response = wire_greet(&wire) ? wire_call(&wire, &request, 1000) : NULL;
+    if (response != NULL && response->body_case == CLIENT__RESPONSE__BODY_STATUS) {
+        leader = (unsigned)response->status->leader;
+    }
+    if (response != NULL) {
+        client__response__free_unpacked(response, NULL);
+    }
+    wire_close(&wire);
+    return leader;
+}
+
+unsigned cluster_wait_leader(struct cluster *cluster, unsigned not, unsigned deadline_ms)
+{
+    uint64_t end = process_now_ms() + deadline_ms;
+
+    do {
+        for (unsigned id = 1; id <= cluster->server_count; id++) {
+            unsigned leader = cluster->servers[id].process.pid > 0 && id != not
+                                  ? leader_known_at(cluster->servers[id].address)
+                                  : 0;
+
+            if (leader != 0 && leader != not &&leader <= cluster->server_count &&
+                cluster->servers[leader].process.pid > 0) {
+                return leader;
+            }
+        }
+        process_pause();
+    } while (process_now_ms() < end);
+    return 0;
+}
+
+void cluster_form(struct cluster *cluster)
+{
+    char nodes[512] = "";
+    size_t size = 0;
+    const struct outcome *made;
+
+    for (unsigned id = 1; id <= cluster->server_count; id++) {
+        cluster_start(cluster, id);
+        size += (size_t)snprintf(nodes + size, sizeof nodes - size, "%s%u=%s", id > 1 ? "," : "",
+                                 id, cluster->servers[id].address);
+    }
+    made = cluster_cli(cluster, 1, "init", "--nodes", nodes, NULL);
+    EXPECT_TEXT(made->err, "");
+    EXPECT_EQ(made->exit_code, 0);
+    EXPECT(cluster_wait_leader(cluster, 0, CLUSTER_DEADLINE_MS) != 0);
+}

@@ -1,0 +1,61 @@
+/* Servers as child processes on loopback, and the command line that talks to them.
+ *
+ * Ports lie below those that the kernel gives to outgoing connections and are reserved among all
+ * tests of the machine until the program ends, so a killed server finds its port free again. When a
+ * test case fails, its servers are ended by the next cluster_init or the program's end, and their
+ * logs are printed. A cluster is a static object for that reason. For the main thread only. */
+#ifndef TESTS_SUPPORT_CLUSTER_H
+#define TESTS_SUPPORT_CLUSTER_H
+
+#include "tests/support/process.h"
+
+enum { CLUSTER_SERVERS_MAX = 9, CLUSTER_DEADLINE_MS = 30000 };
+
+struct cluster_server {
+    unsigned id;
+    char address[32]; /* 127.0.0.1:PORT */
+    char data[512];
+    char log[512]; /* stdout and stderr of all its runs */
+    struct process process;
+};
+
+struct cluster {
+    struct cluster_server servers[CLUSTER_SERVERS_MAX + 1]; /* by id, from 1 */
+    unsigned server_count;
+    const char *options[16]; /* for every server, NULL at the end */
+};
+
+/* A port of 127.0.0.1 that no test and nobody else uses now. */
+unsigned cluster_free_port(void);
+/* Where the built program of this name is, as "server/confer-server". */
+const char *cluster_program(const char *name);
+
+/* Choose ports and folders for servers 1 to `server_count`; nothing runs yet. */
+void cluster_init(struct cluster *cluster, unsigned server_count);
+/* Add one more server with the next id. */
+unsigned cluster_add(struct cluster *cluster);
+/* Kill all servers; the end of a test case that passed. */
+void cluster_release(struct cluster *cluster);
+
+/* Start a server and wait until it takes connections. A failed expectation when it does not. */
+void cluster_start(struct cluster *cluster, unsigned id);
+/* Start it, whatever becomes of it. */
+void cluster_launch(struct cluster *cluster, unsigned id);
+void cluster_kill(struct cluster *cluster, unsigned id);
+void cluster_signal(struct cluster *cluster, unsigned id, int signal);
+/* Start all, make them a cluster with `init`, and wait for a leader. */
+void cluster_form(struct cluster *cluster);
+
+/* Run confer-cli against a server: cluster_cli(&cluster, 1, "get", "/a", NULL). Id 0 gives no
+ * address. As outcome_of, with CLUSTER_DEADLINE_MS. */
+const struct outcome *cluster_cli(struct cluster *cluster, unsigned id, ...)
+    __attribute__((sentinel));
+/* The same in the background; process_release it. */
+void cluster_cli_start(struct cluster *cluster, struct process *process, unsigned id, ...)
+    __attribute__((sentinel));
+
+/* Wait until a server says that `status` knows a leader that runs, and return the leader's id; 0
+ * after `deadline_ms`. `not` names a former leader that does not count; 0 = none. */
+unsigned cluster_wait_leader(struct cluster *cluster, unsigned not, unsigned deadline_ms);
+
+#endif

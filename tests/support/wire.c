@@ -1,0 +1,157 @@
+#include "tests/support/wire.h"
+
+#include "base/address.h"
+#include "proto/frame.h"
+#include "tests/support/process.h"
+
+#include <arpa/inet.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+bool wire_connect(struct wire *wire, const char *address)
+{
+    struct address parsed;
+    struct sockaddr_in to = {.sin_family = AF_INET};
+
+    *wire = (struct wire){.socket = -1};
+    if (address_parse(address, &parsed, NULL) != STATUS_OK ||
+        inet_pton(AF_INET, parsed.host, &to.sin_addr) != 1) {
+        return false;
+    }
+    to.sin_port = htons(parsed.port);
+    wire->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(wire->socket, (const struct sockaddr *)&to, sizeof to) != 0) {
+        wire_close(wire);
+        return false;
+    }
+    return true;
+}
+
+void wire_close(struct wire *wire)
+{
+    if (wire->socket >= 0) {
+        (void)close(wire->socket);
+    }
+    wire->socket = -1;
+}
+
+bool wire_send(struct wire *wire, struct bytes bytes)
+{
+    while (bytes.size > 0 && wire->socket >= 0) {
+        ssize_t sent = send(wire->socket, bytes.data, bytes.size, MSG_NOSIGNAL);
+
+        if (sent <= 0) {
+            wire_close(wire);
+            return false;
+        }
+        bytes.data += sent;
+        bytes.size -= (size_t)sent;
+    }
+    return wire->socket >= 0;
+}
+
+bool wire_greet(struct wire *wire)
+{
+    return wire_send(wire, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
+}
+
+bool wire_request(struct wire *wire, Client__Request *request)
+{
+    struct buffer frame = BUFFER_INIT;
+    size_t size;
+    bool sent;
+
+    request->id = ++wire->last_id;
+    size = client__request__get_packed_size(request);
+    frame_client_put_head(buffer_extend(&frame, FRAME_CLIENT_HEAD_BYTES), (uint32_t)size);
+    (void)client__request__pack(request, buffer_extend(&frame, size));
+    sent = wire_send(wire, buffer_lend(&frame));
+    buffer_release(&frame);
+    return sent;
+}
+
+/* Wait until there is something to read; false at `end`. */
+static bool wait_readable(const struct wire *wire, uint64_t end)
+{
+    struct pollfd readable = {.fd = wire->socket, .events = POLLIN};
+    uint64_t now = process_now_ms();
+
+    return poll(&readable, 1, now < end ? (int)(end - now) : 0) > 0;
+}
+
+static bool receive(struct wire *wire, uint8_t *data, size_t size, uint64_t end)
+{
+    while (size > 0 && wire->socket >= 0) {
+        ssize_t got;
+
+        if (!wait_readable(wire, end)) {
+            return false;
+        }
+        got = recv(wire->socket, data, size, 0);
+        if (got <= 0) {
+            wire_close(wire);
+            return false;
+        }
+        data += got;
+        size -= (size_t)got;
+    }
+    return wire->socket >= 0;
+}
+
+Client__Response *wire_response(struct wire *wire, unsigned deadline_ms)
+{
+    uint64_t end = process_now_ms() + deadline_ms;
+    uint8_t head[FRAME_CLIENT_HEAD_BYTES];
+    struct buffer body = BUFFER_INIT;
+    Client__Response *response = NULL;
+    uint32_t size;
+
+    if (!receive(wire, head, sizeof head, end)) {
+        return NULL;
+    }
+    if (frame_client_head(head, &size) == STATUS_OK &&
+        receive(wire, buffer_extend(&body, size), size, end)) {
+        response = client__response__unpack(NULL, body.size, body.data);
+    }
+    if (response == NULL) {
+        wire_close(wire); /* in the middle of a frame, or past nonsense */
+    }
+    buffer_release(&body);
+    return response;
+}
+
+Client__Response *wire_call(struct wire *wire, Client__Request *request, unsigned deadline_ms)
+{
+    uint64_t end = process_now_ms() + deadline_ms;
+    Client__Response *response;
+
+    if (!wire_request(wire, request)) {
+        return NULL;
+    }
+    do {
+        uint64_t now = process_now_ms();
+
+        response = wire_response(wire, now < end ? (unsigned)(end - now) : 0);
+        if (response == NULL || response->id == request->id) {
+            return response;
+        }
+        client__response__free_unpacked(response, NULL);
+    } while (true);
+}
+
+bool wire_wait_closed(struct wire *wire, unsigned deadline_ms)
+{
+    uint64_t end = process_now_ms() + deadline_ms;
+    uint8_t dropped[4096];
+
+    while (wire->socket >= 0) {
+        if (!wait_readable(wire, end)) {
+            return false;
+        }
+        if (recv(wire->socket, dropped, sizeof dropped, 0) <= 0) {
+            wire_close(wire);
+        }
+    }
+    return true;
+}

@@ -1,0 +1,33 @@
+/* A connection to a server that speaks the client protocol by hand: what a test needs to ask a
+ * question without the client library, or to misbehave. Every call has a deadline. */
+#ifndef TESTS_SUPPORT_WIRE_H
+#define TESTS_SUPPORT_WIRE_H
+
+#include "base/bytes.h"
+#include "proto/client.pb-c.h"
+
+#include <stdbool.h>
+
+struct wire {
+    int socket; /* -1 = closed */
+    uint64_t last_id;
+};
+
+/* Connect to `address` (127.0.0.1:PORT); false when nobody takes the connection. */
+bool wire_connect(struct wire *wire, const char *address);
+void wire_close(struct wire *wire);
+/* Send these bytes; false when the other end has closed. */
+bool wire_send(struct wire *wire, struct bytes bytes);
+/* The client's preface. */
+bool wire_greet(struct wire *wire);
+/* Frame and send a request, giving it the next id. */
+bool wire_request(struct wire *wire, Client__Request *request);
+/* The next response, released with client__response__free_unpacked; NULL at the deadline, or when
+ * the connection ends or carries nonsense (it is then closed). */
+Client__Response *wire_response(struct wire *wire, unsigned deadline_ms);
+/* Send a request and wait for its response; pushed responses are passed over. */
+Client__Response *wire_call(struct wire *wire, Client__Request *request, unsigned deadline_ms);
+/* True once the other end has closed the connection; what it still sent is dropped. */
+bool wire_wait_closed(struct wire *wire, unsigned deadline_ms);
+
+#endif
