@@ -40,11 +40,13 @@ struct checkpoint_job {
     /* TOUCH */
     struct bytes *keys;
     size_t key_count;
-    /* Out. COMMIT other than OK and NO_SPACE: end the process. */
-    struct error error; /* error.status is STATUS_OK on success */
-    void *context;      /* the owner's */
+    /* Out; status STATUS_OK on success. COMMIT other than OK and NO_SPACE: end the process. */
+    struct error error;
+    void *context; /* the owner's */
 };
 
+/* `notify(context)` is called on the thread whenever a job is done; it must only wake the main
+ * thread. UNAVAILABLE: the system gives no thread. */
 MUST_CHECK enum status checkpoint_thread_start(void (*notify)(void *context),
                                                void *context,
                                                struct checkpoint_thread **ret_thread,
@@ -52,6 +54,7 @@ MUST_CHECK enum status checkpoint_thread_start(void (*notify)(void *context),
 /* Finish what was submitted, then end. NULL is fine. */
 void checkpoint_thread_stop(struct checkpoint_thread *thread);
 void checkpoint_thread_submit(struct checkpoint_thread *thread, struct checkpoint_job *job);
+/* Move all done jobs to the end of `done`. */
 void checkpoint_thread_take_done(struct checkpoint_thread *thread, struct list *done);
 
 #endif

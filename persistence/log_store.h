@@ -2,10 +2,15 @@
  * default (synchronous) flags. Every value carries a checksum over its key and itself. An entry
  * larger than 512 KiB is stored in pieces.
  *
- * Threads: open, boot and close on one thread while nothing else runs. log_store_write on one
- * thread (LMDB's writer); log_store_read may run on another thread at the same time.
+ * Threads: open, boot and close on one thread while nothing else runs. Writing functions take turns
+ * (they block each other), log_store_read and log_store_state may run on any thread at any time.
  *
- * A failed write has an unknown outcome: the caller ends the process, restart finds out. */
+ * What the statuses of a write mean:
+ *   NO_SPACE        map or disk are full: nothing was written, the store goes on, a later write may
+ *                   pass.
+ *   INVALID, LIMIT  the write itself is impossible: nothing was written.
+ *   others          the outcome is unknown: every later write is refused with the same words; end
+ *                   the process, restart finds out. */
 #ifndef PERSISTENCE_LOG_STORE_H
 #define PERSISTENCE_LOG_STORE_H
 
@@ -13,7 +18,11 @@
 #include "base/error.h"
 #include "raft/raft.h"
 
-enum { LOG_STORE_CLUSTER_ID_BYTES = 16, LOG_STORE_FORMAT = 1 };
+enum {
+    LOG_STORE_CLUSTER_ID_BYTES = 16,
+    LOG_STORE_FORMAT = 1,
+    LOG_STORE_ENTRY_BYTES_MAX = 128 * 1024 * 1024
+};
 
 struct log_store;
 
@@ -43,15 +52,18 @@ MUST_CHECK enum status log_store_open(const char *path,
                                       struct error *error);
 void log_store_close(struct log_store *store); /* NULL is fine */
 
+/* As of log_store_open and log_store_set_cluster: a reset in between shows its tree_generation
+ * after the next open. The thread that calls these two. */
 const struct log_identity *log_store_identity(const struct log_store *store);
 
 /* Make the cluster's id durable, before anything else of the cluster is stored. OK if it is that id
- * already. MISMATCH: the folder belongs to another cluster. */
+ * already. MISMATCH: the folder belongs to another cluster. May run beside the writing thread, and
+ * waits for its write. */
 MUST_CHECK enum status log_store_set_cluster(struct log_store *store,
                                              const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES],
                                              struct error *error);
 
-/* What the log holds, for raft_boot. */
+/* What the log holds durably, for raft_boot and for what trimming did. Any thread. */
 struct log_state {
     raft_term term;
     raft_id vote;
@@ -70,8 +82,9 @@ struct log_entry {
 };
 
 /* Visit the entries first..last in order until `visit` returns other than OK, which is then
- * returned. NOT_FOUND: the range is not all there (trimmed meanwhile). CORRUPT: an entry is
- * damaged; the text names index and folder. */
+ * returned. An empty range (last < first) is OK. NOT_FOUND: the range is not all there (trimmed
+ * meanwhile, or not written yet). CORRUPT: an entry, or a piece of one, is damaged or missing; the
+ * text names index and folder. Payloads point into the map and pin its pages: be quick. */
 MUST_CHECK enum status log_store_read(struct log_store *store,
                                       raft_index first,
                                       raft_index last,
@@ -80,7 +93,7 @@ MUST_CHECK enum status log_store_read(struct log_store *store,
                                       void *context,
                                       struct error *error);
 
-/* All of it in one durable transaction. */
+/* All of it in one durable transaction, in this order. The term never falls. */
 struct log_write {
     bool hard_state;
     raft_term term;
@@ -90,7 +103,8 @@ struct log_write {
     raft_index reset_index;
     raft_term reset_term;
     uint64_t tree_generation;
-    /* Entries to append, in order, consecutive. Existing entries at and after the first vanish. */
+    /* Entries to append, in order, consecutive, the first between base + 1 and last + 1. Existing
+     * entries at and after the first vanish. */
     const struct log_entry *entries;
     size_t entry_count;
     /* Entries up to this index may go (a checkpoint holds them): some of them are deleted with each
@@ -99,18 +113,19 @@ struct log_write {
     raft_index trim;
 };
 
+/* Blocks for one commit (two flushes of the disk). The statuses are explained at the top. */
 MUST_CHECK enum status
 log_store_write(struct log_store *store, const struct log_write *write, struct error *error);
 
 /* Delete up to `count_max` entries up to `trim` in a transaction of their own, for idle moments.
- * *ret_more: some are left. */
+ * *ret_more: some are left. Nothing to delete: no transaction. */
 MUST_CHECK enum status log_store_trim(struct log_store *store,
                                       raft_index trim,
                                       size_t count_max,
                                       bool *ret_more,
                                       struct error *error);
 
-/* Used part of the map, in bytes; for the space rules. Any thread. */
+/* Used part of the map, in bytes, without freed pages; for the space rules. Any thread. */
 uint64_t log_store_used_bytes(const struct log_store *store);
 uint64_t log_store_map_bytes(const struct log_store *store);
 

@@ -1,7 +1,8 @@
 /* The log thread: the only writer of a log_store. It takes everything that is queued, makes it
  * durable in one transaction and reports; while it syncs, the next batch gathers: group commit
- * without a timer. Between batches it pre-zeroes and trims. It also reads old entries for peers
- * that lag.
+ * without a timer. Between batches it pre-zeroes, and when idle it trims. Old entries for peers
+ * that lag are read by a second thread of its own, so that neither a sync nor a cold page delays
+ * the other side.
  *
  * Jobs belong to the thread from submission until they come back from log_thread_take_done. Except
  * for the `notify` callback everything here is called by the main thread.
@@ -29,21 +30,24 @@ struct log_job {
     raft_index first;
     raft_index last;
     size_t bytes_max;
-    enum status read_status;   /* OK, NOT_FOUND (trimmed), CORRUPT */
+    enum status read_status;   /* OK, NOT_FOUND (trimmed), CORRUPT, IO */
+    struct error read_error;   /* the words, unless OK */
     struct buffer payloads;    /* filled by the thread, released by the job's owner */
     struct log_entry *entries; /* xmalloc'ed, payloads point into the buffer; the owner frees it */
     size_t entry_count;
     void *context; /* the owner's */
 };
 
-/* `notify(context)` is called on the log thread whenever something is done or failed; it must only
- * wake the main thread. The store is used by the thread until log_thread_stop. */
+/* `notify(context)` is called on the thread's own threads whenever something is done or failed; it
+ * must only wake the main thread. The store is used until log_thread_stop. UNAVAILABLE: the system
+ * gives no thread. */
 MUST_CHECK enum status log_thread_start(struct log_store *store,
                                         void (*notify)(void *context),
                                         void *context,
                                         struct log_thread **ret_thread,
                                         struct error *error);
-/* Finish what was submitted, then end; returns when it has. NULL is fine. */
+/* Finish what was submitted, then end; returns when it has. Jobs that nobody took, and after a
+ * failed write those not done, are their owner's again. NULL is fine. */
 void log_thread_stop(struct log_thread *thread);
 
 /* Writes are done in the order of submission. Reads wait for no write. */

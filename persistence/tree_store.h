@@ -80,11 +80,14 @@ uint64_t tree_store_map_bytes(const struct tree_store *store);
 
 /* --- Dumps: the whole checkpoint as one file of sorted records with checksums --- */
 
-/* Write the last commit to a new file at `path`, in one short read transaction; synced, complete or
- * absent (written under a temporary name). `cluster_id` is stored in it. Checkpoint thread. */
+/* Write the last commit to a new file at `path`, in one read transaction; synced, complete or
+ * absent (written under a temporary name). `cluster_id` is stored in it. `config` of the meta is
+ * written to `config_buffer`. NO_SPACE, IO; CORRUPT: a record is damaged, so there is no dump of
+ * it. Checkpoint thread. */
 MUST_CHECK enum status tree_store_dump(struct tree_store *store,
                                        const char *path,
                                        const uint8_t cluster_id[16],
+                                       struct buffer *config_buffer,
                                        struct tree_meta *ret_meta,
                                        uint64_t *ret_bytes,
                                        struct error *error);

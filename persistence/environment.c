@@ -1,0 +1,460 @@
+#include "persistence/environment.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+/* LMDB's own table of free pages. */
+enum { FREE_DATABASE = 0, META_PAGES = 2 };
+
+/* A short write is reported by LMDB as EIO. With less than this left, it was a full disk. */
+enum { DISK_FULL_BYTES = 1024 * 1024 };
+
+static bool is_disk_full(const struct environment *environment, int result)
+{
+    struct statvfs info;
+
+    if (result == ENOSPC || result == EDQUOT || result == EFBIG) {
+        return true;
+    }
+    return result == EIO && statvfs(environment->path, &info) == 0 &&
+           (uint64_t)info.f_bavail * info.f_frsize < DISK_FULL_BYTES;
+}
+
+MDB_val environment_value(const void *data, size_t size)
+{
+    union {
+        const void *in;
+        void *out;
+    } pointer = {.in = data};
+
+    return (MDB_val){.mv_size = size, .mv_data = pointer.out};
+}
+
+enum status environment_error(const struct environment *environment,
+                              int result,
+                              const char *what,
+                              struct error *error)
+{
+    const char *path = environment->path;
+
+    if (is_disk_full(environment, result)) {
+        return error_set(error, STATUS_NO_SPACE,
+                         "no space on the disk of %s while %s: %s; free some", path, what,
+                         mdb_strerror(result));
+    }
+    switch (result) {
+    case MDB_MAP_FULL:
+        return error_set(error, STATUS_NO_SPACE,
+                         "the store %s is full while %s: its map has %llu bytes; remove data, or "
+                         "restart with a larger map",
+                         path, what, (unsigned long long)environment->map_bytes);
+    case MDB_NOTFOUND:
+        return error_set(error, STATUS_NOT_FOUND, "nothing found in %s while %s", path, what);
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_BAD_VALSIZE:
+        return error_set(error, STATUS_CORRUPT,
+                         "%s is damaged (%s, while %s): " ENVIRONMENT_WAY_OUT, path,
+                         mdb_strerror(result), what);
+    case MDB_VERSION_MISMATCH:
+        return error_set(error, STATUS_FORMAT,
+                         "%s was written by another version of LMDB: use the version that wrote it",
+                         path);
+    case MDB_TXN_FULL:
+        return error_set(error, STATUS_LIMIT, "too much for one transaction in %s while %s", path,
+                         what);
+    case ENOMEM:
+        return error_set(error, STATUS_NO_MEMORY,
+                         "not enough memory or address space for %s while %s: give a smaller map",
+                         path, what);
+    default:
+        return error_set(error, STATUS_IO, "%s failed while %s: %s", path, what,
+                         mdb_strerror(result));
+    }
+}
+
+static uint64_t round_to_pages(uint64_t bytes)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t smallest = 16 * page;
+
+    CHECK_OP(bytes, <=, UINT64_MAX / 2);
+    return bytes < smallest ? smallest : (bytes + page - 1) / page * page;
+}
+
+/* Without the freed pages: these are LMDB's to use again, so a store that was emptied has space
+ * though its file stays long. */
+static uint64_t used_bytes(MDB_txn *txn, MDB_dbi database, size_t page_bytes)
+{
+    MDB_stat data;
+    MDB_stat free;
+    size_t pages;
+
+    CHECK(mdb_stat(txn, database, &data) == MDB_SUCCESS);
+    CHECK(mdb_stat(txn, FREE_DATABASE, &free) == MDB_SUCCESS);
+    pages = META_PAGES + data.ms_branch_pages + data.ms_leaf_pages + data.ms_overflow_pages +
+            free.ms_branch_pages + free.ms_leaf_pages + free.ms_overflow_pages;
+    return (uint64_t)pages * page_bytes;
+}
+
+static enum status open_env(struct environment *environment,
+                            const struct environment_options *options,
+                            struct error *error)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    int result = mdb_env_create(&environment->env);
+
+    if (result != MDB_SUCCESS) {
+        environment->env = NULL;
+        return environment_error(environment, result, "opening", error);
+    }
+    environment->map_bytes = round_to_pages(options->map_bytes);
+    result = mdb_env_set_mapsize(environment->env, (size_t)environment->map_bytes);
+    if (result == MDB_SUCCESS) {
+        result =
+            mdb_env_open(environment->env, environment->path, options->env_flags | MDB_NOTLS, 0600);
+    }
+    if (result != MDB_SUCCESS) {
+        mdb_env_close(environment->env);
+        environment->env = NULL;
+        return environment_error(environment, result, "opening", error);
+    }
+    CHECK(mdb_env_info(environment->env, &info) == MDB_SUCCESS);
+    CHECK(mdb_env_stat(environment->env, &stat) == MDB_SUCCESS);
+    environment->map_bytes = info.me_mapsize;
+    environment->page_bytes = stat.ms_psize;
+    return STATUS_OK;
+}
+
+static enum status open_database(struct environment *environment,
+                                 MDB_txn *txn,
+                                 const struct environment_options *options,
+                                 struct error *error)
+{
+    unsigned flags;
+    int result = mdb_dbi_open(txn, NULL, 0, &environment->database);
+
+    if (result == MDB_SUCCESS) {
+        result = mdb_dbi_flags(txn, environment->database, &flags);
+    }
+    if (result != MDB_SUCCESS) {
+        return environment_error(environment, result, "opening its database", error);
+    }
+    if (flags != options->database_flags) {
+        return error_set(error, STATUS_CORRUPT,
+                         "%s holds a database of another kind: it is not Confer's, or "
+                         "damaged; " ENVIRONMENT_WAY_OUT,
+                         environment->path);
+    }
+    environment->used_bytes = used_bytes(txn, environment->database, environment->page_bytes);
+    return STATUS_OK;
+}
+
+/* The number of pages in LMDB's free list that lie at or after `first`. */
+static enum status count_free_pages(struct environment *environment,
+                                    uint64_t first,
+                                    uint64_t *ret_count,
+                                    struct error *error)
+{
+    MDB_txn *txn;
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    uint64_t count = 0;
+    int result = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn);
+
+    if (result != MDB_SUCCESS) {
+        return environment_error(environment, result, "reading its free list", error);
+    }
+    result = mdb_cursor_open(txn, FREE_DATABASE, &cursor);
+    while (result == MDB_SUCCESS &&
+           (result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
+        size_t words = value.mv_size / sizeof(size_t);
+
+        /* The first word is the number of those that follow. */
+        for (size_t i = 1; i < words; i++) {
+            size_t page;
+
+            memcpy(&page, (const char *)value.mv_data + i * sizeof page, sizeof page);
+            count += page >= first;
+        }
+    }
+    if (cursor != NULL) {
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    if (result != MDB_NOTFOUND) {
+        return environment_error(environment, result, "reading its free list", error);
+    }
+    *ret_count = count;
+    return STATUS_OK;
+}
+
+/* A page of the map beyond the file's end kills the reader with SIGBUS. LMDB itself may leave the
+ * file shorter than its last page number says (pages taken and given back in one transaction are
+ * never written), so missing pages are in order if all of them are free; then the file is extended,
+ * with a hole. */
+static enum status check_length(struct environment *environment, struct error *error)
+{
+    MDB_envinfo info;
+    struct stat stat;
+    mdb_filehandle_t file;
+    uint64_t pages;
+    uint64_t present;
+    uint64_t free = 0;
+    enum status status;
+
+    CHECK(mdb_env_info(environment->env, &info) == MDB_SUCCESS);
+    CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
+    if (fstat(file, &stat) != 0) {
+        return environment_error(environment, errno, "opening", error);
+    }
+    pages = (uint64_t)info.me_last_pgno + 1;
+    present = (uint64_t)stat.st_size / environment->page_bytes;
+    if (present >= pages) {
+        return STATUS_OK;
+    }
+    if (ftruncate(file, (off_t)(pages * environment->page_bytes)) != 0) {
+        return environment_error(environment, errno, "extending data.mdb", error);
+    }
+    status = count_free_pages(environment, present, &free, error);
+    if (status == STATUS_OK && free == pages - present) {
+        return STATUS_OK;
+    }
+    /* As it was found: for whoever looks at the damage. */
+    if (ftruncate(file, stat.st_size) != 0 || status == STATUS_IO || status == STATUS_NO_MEMORY) {
+        return environment_error(environment, EIO, "checking the length of data.mdb", error);
+    }
+    return error_set(
+        error, STATUS_CORRUPT,
+        "%s/data.mdb is cut off: %llu bytes are there, %llu are needed; " ENVIRONMENT_WAY_OUT,
+        environment->path, (unsigned long long)stat.st_size,
+        (unsigned long long)(pages * environment->page_bytes));
+}
+
+static enum status open_existing(struct environment *environment,
+                                 const struct environment_options *options,
+                                 struct error *error)
+{
+    MDB_txn *txn;
+    int dead;
+    enum status status = open_env(environment, options, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = check_length(environment, error);
+    if (status == STATUS_OK) {
+        status = environment_begin_read(environment, &txn, error);
+    }
+    if (status == STATUS_OK) {
+        status = open_database(environment, txn, options, error);
+        mdb_txn_abort(txn);
+    }
+    if (status == STATUS_OK) {
+        (void)mdb_reader_check(environment->env, &dead);
+    } else {
+        environment_close(environment);
+    }
+    return status;
+}
+
+enum status environment_open(struct environment *environment,
+                             const char *path,
+                             const struct environment_options *options,
+                             struct error *error)
+{
+    char data[FILES_PATH_BYTES_MAX];
+    struct stat info;
+    enum status status;
+
+    memset(environment, 0, sizeof *environment);
+    status = files_join(path, "", environment->path, error);
+    if (status == STATUS_OK) {
+        status = files_join(path, "/data.mdb", data, error);
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (stat(path, &info) != 0) {
+        return errno == ENOENT
+                   ? error_set(error, STATUS_NOT_FOUND, "there is no folder %s", path)
+                   : error_set(error, STATUS_IO, "cannot look at %s: %s", path, strerror(errno));
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return error_set(error, STATUS_IO,
+                         "%s is not a folder: move it away, or give another --data", path);
+    }
+    if (stat(data, &info) == 0) {
+        return open_existing(environment, options, error);
+    }
+    if (errno != ENOENT) {
+        return error_set(error, STATUS_IO, "cannot look at %s: %s", data, strerror(errno));
+    }
+    /* Only what is empty may be replaced by something new. */
+    if (rmdir(path) == 0) {
+        return error_set(error, STATUS_NOT_FOUND, "the folder %s is empty", path);
+    }
+    return error_set(error, STATUS_CORRUPT, "%s is missing: " ENVIRONMENT_WAY_OUT, data);
+}
+
+static enum status
+fill_new(struct environment *environment,
+         const struct environment_options *options,
+         enum status (*fill)(struct environment *environment, void *context, struct error *error),
+         void *context,
+         struct error *error)
+{
+    MDB_txn *txn;
+    int result;
+    enum status status = open_env(environment, options, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = environment_begin_write(environment, &txn, error);
+    if (status == STATUS_OK) {
+        result =
+            mdb_dbi_open(txn, NULL, MDB_CREATE | options->database_flags, &environment->database);
+        if (result == MDB_SUCCESS) {
+            status = environment_commit(environment, txn, error);
+        } else {
+            mdb_txn_abort(txn);
+            status = environment_error(environment, result, "making its database", error);
+        }
+    }
+    if (status == STATUS_OK) {
+        status = fill(environment, context, error);
+    }
+    environment_close(environment);
+    return status;
+}
+
+enum status environment_create(const char *path,
+                               const struct environment_options *options,
+                               enum status (*fill)(struct environment *environment,
+                                                   void *context,
+                                                   struct error *error),
+                               void *context,
+                               struct error *error)
+{
+    struct environment environment;
+    struct stat info;
+    enum status status;
+
+    memset(&environment, 0, sizeof environment);
+    status = files_join(path, FILES_PART_SUFFIX, environment.path, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (lstat(path, &info) == 0) {
+        return error_set(error, STATUS_EXISTS, "%s exists already", path);
+    }
+    status = files_empty_folder(environment.path, true, error);
+    if (status == STATUS_OK) {
+        status = files_make_folders(environment.path, error);
+    }
+    if (status == STATUS_OK) {
+        status = fill_new(&environment, options, fill, context, error);
+    }
+    /* The names in the folder first, its own name last. */
+    if (status == STATUS_OK) {
+        status = files_sync_folder(environment.path, error);
+    }
+    if (status == STATUS_OK) {
+        status = files_rename(environment.path, path, error);
+    }
+    if (status != STATUS_OK && files_empty_folder(environment.path, true, NULL) != STATUS_OK) {
+        /* What is left is under a temporary name, which the next creation and the sweep remove. */
+        return status;
+    }
+    return status;
+}
+
+void environment_close(struct environment *environment)
+{
+    if (environment->env != NULL) {
+        mdb_env_close(environment->env);
+        environment->env = NULL;
+    }
+}
+
+static enum status fail_again(const struct environment *environment, struct error *error)
+{
+    return error_set(error, environment->failure.status, "%s", environment->failure.text);
+}
+
+enum status
+environment_fail(struct environment *environment, int result, const char *what, struct error *error)
+{
+    struct error *failure = &environment->failure;
+
+    (void)environment_error(environment, result, what, failure);
+    if (failure->status == STATUS_NO_SPACE) {
+        /* That status promises that nothing happened. */
+        failure->status = STATUS_IO;
+    }
+    environment->failed = true;
+    return fail_again(environment, error);
+}
+
+enum status
+environment_begin_write(struct environment *environment, MDB_txn **ret_txn, struct error *error)
+{
+    int result;
+
+    if (environment->failed) {
+        return fail_again(environment, error);
+    }
+    result = mdb_txn_begin(environment->env, NULL, 0, ret_txn);
+    return result == MDB_SUCCESS
+               ? STATUS_OK
+               : environment_error(environment, result, "starting a write", error);
+}
+
+enum status environment_begin_read(const struct environment *environment,
+                                   MDB_txn **ret_txn,
+                                   struct error *error)
+{
+    int result = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, ret_txn);
+
+    return result == MDB_SUCCESS ? STATUS_OK
+                                 : environment_error(environment, result, "starting a read", error);
+}
+
+/* After a failure in the meta page LMDB refuses every further transaction. */
+static bool takes_transactions(struct environment *environment)
+{
+    MDB_txn *txn;
+
+    if (mdb_txn_begin(environment->env, NULL, 0, &txn) != MDB_SUCCESS) {
+        return false;
+    }
+    mdb_txn_abort(txn);
+    return true;
+}
+
+enum status environment_commit(struct environment *environment, MDB_txn *txn, struct error *error)
+{
+    uint64_t used = used_bytes(txn, environment->database, environment->page_bytes);
+    int result = mdb_txn_commit(txn);
+
+    if (result == MDB_SUCCESS) {
+        environment->used_bytes = used;
+        return STATUS_OK;
+    }
+    if ((result == MDB_MAP_FULL || is_disk_full(environment, result)) &&
+        takes_transactions(environment)) {
+        return environment_error(environment, result, "writing to the disk", error);
+    }
+    /* The pages may or may not be on the disk, and a second sync would not tell: the kernel reports
+     * a failed write-back once. */
+    return environment_fail(environment, result, "writing to the disk", error);
+}

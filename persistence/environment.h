@@ -1,0 +1,87 @@
+/* One LMDB environment with one unnamed database: made whole or not at all, opened with a check
+ * that the file is all there, committed with errors that stick.
+ *
+ * Default flags always: each commit is synced before it returns (MDB_NOSYNC, MDB_NOMETASYNC and
+ * MDB_WRITEMAP are never set). MDB_NOTLS: read transactions belong to their handle, not to a
+ * thread. The map's size is fixed: address space only, and never changed while open.
+ *
+ * The caller sees to it that write transactions come from one thread at a time. */
+#ifndef PERSISTENCE_ENVIRONMENT_H
+#define PERSISTENCE_ENVIRONMENT_H
+
+#include "base/error.h"
+#include "persistence/files.h"
+
+#include <lmdb.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What to do about damage. */
+#define ENVIRONMENT_WAY_OUT                                                                        \
+    "take this server out of the cluster, move its data folder away and add it again (the other "  \
+    "members hold the data), or restore a backup"
+
+struct environment_options {
+    uint64_t map_bytes;      /* rounded up to whole pages; raised to what the file holds already */
+    unsigned env_flags;      /* besides MDB_NOTLS */
+    unsigned database_flags; /* MDB_INTEGERKEY or 0 */
+};
+
+struct environment {
+    MDB_env *env;
+    MDB_dbi database;
+    char path[FILES_PATH_BYTES_MAX];
+    size_t page_bytes;
+    uint64_t map_bytes;
+    _Atomic uint64_t used_bytes; /* in pages that hold something; freed ones do not count */
+    bool failed; /* a commit's outcome is unknown; `failure` is returned from then on */
+    struct error failure;
+};
+
+/* Open what environment_create made. NOT_FOUND: nothing is there (an empty folder is removed).
+ * CORRUPT: the file is damaged or cut off. FORMAT: of another LMDB. IO, NO_MEMORY. */
+MUST_CHECK enum status environment_open(struct environment *environment,
+                                        const char *path,
+                                        const struct environment_options *options,
+                                        struct error *error);
+/* Build a new environment at `path`, which must not exist: `fill` writes and commits what belongs
+ * in it, under PATH.part; then it gets its name. After a failure or a crash nothing is at `path`.
+ * It is closed again when this returns. */
+MUST_CHECK enum status environment_create(const char *path,
+                                          const struct environment_options *options,
+                                          enum status (*fill)(struct environment *environment,
+                                                              void *context,
+                                                              struct error *error),
+                                          void *context,
+                                          struct error *error);
+void environment_close(struct environment *environment);
+
+/* LMDB's type has no const; it does not write through the keys and values that it is given. */
+MDB_val environment_value(const void *data, size_t size);
+
+/* The error's words for result `result` of LMDB while doing `what` ("reading entry 5"). */
+enum status environment_error(const struct environment *environment,
+                              int result,
+                              const char *what,
+                              struct error *error);
+
+/* The same, and make it stick: every later write fails with these words. */
+enum status environment_fail(struct environment *environment,
+                             int result,
+                             const char *what,
+                             struct error *error);
+
+/* A write transaction; fails with the old words once a commit has failed. */
+MUST_CHECK enum status
+environment_begin_write(struct environment *environment, MDB_txn **ret_txn, struct error *error);
+MUST_CHECK enum status environment_begin_read(const struct environment *environment,
+                                              MDB_txn **ret_txn,
+                                              struct error *error);
+/* Commit durably; the transaction is gone afterwards.
+ * NO_SPACE  map or disk are full: nothing was written, and the environment goes on.
+ * others    the outcome is unknown, and every later write fails with the same words. */
+MUST_CHECK enum status
+environment_commit(struct environment *environment, MDB_txn *txn, struct error *error);
+
+#endif

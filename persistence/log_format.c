@@ -1,0 +1,201 @@
+#include "persistence/log_format.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+static const char magic[] = "CONFRLOG";
+
+enum { MAGIC_BYTES = sizeof magic - 1 };
+
+_Static_assert(LOG_IDENTITY_BYTES == MAGIC_BYTES + 4 + 8 + RAFT_INCARNATION_BYTES + 1 +
+                                         LOG_STORE_CLUSTER_ID_BYTES + 8 + 8,
+               "the identity's parts");
+
+uint32_t log_format_pieces(uint64_t payload_bytes)
+{
+    CHECK_OP(payload_bytes, <=, LOG_STORE_ENTRY_BYTES_MAX);
+    return payload_bytes == 0 ? 1
+                              : (uint32_t)((payload_bytes + LOG_PIECE_BYTES - 1) / LOG_PIECE_BYTES);
+}
+
+void log_format_seal(uint64_t key, uint8_t *value, size_t size)
+{
+    uint8_t key_bytes[8];
+
+    bytes_store_u64(key_bytes, key);
+    seal_put(bytes_of(key_bytes, sizeof key_bytes), value, size);
+}
+
+bool log_format_check(uint64_t key, struct bytes stored, struct bytes *ret_value)
+{
+    uint8_t key_bytes[8];
+
+    bytes_store_u64(key_bytes, key);
+    return seal_check(bytes_of(key_bytes, sizeof key_bytes), stored, ret_value);
+}
+
+size_t log_format_put_identity(const struct log_identity *identity, uint8_t *to)
+{
+    uint8_t *at = to;
+
+    memcpy(at, magic, MAGIC_BYTES);
+    at += MAGIC_BYTES;
+    bytes_store_u32(at, LOG_STORE_FORMAT);
+    at += 4;
+    bytes_store_u64(at, identity->node_id);
+    at += 8;
+    memcpy(at, identity->incarnation, RAFT_INCARNATION_BYTES);
+    at += RAFT_INCARNATION_BYTES;
+    *at++ = identity->has_cluster;
+    memcpy(at, identity->cluster_id, LOG_STORE_CLUSTER_ID_BYTES);
+    at += LOG_STORE_CLUSTER_ID_BYTES;
+    bytes_store_u64(at, identity->start_count);
+    at += 8;
+    bytes_store_u64(at, identity->tree_generation);
+    log_format_seal(LOG_KEY_IDENTITY, to, LOG_IDENTITY_BYTES);
+    return LOG_IDENTITY_BYTES + SEAL_BYTES;
+}
+
+size_t log_format_put_hard_state(const struct log_state *state, uint8_t *to)
+{
+    bytes_store_u64(to, state->term);
+    bytes_store_u64(to + 8, state->vote);
+    log_format_seal(LOG_KEY_HARD_STATE, to, LOG_HARD_STATE_BYTES);
+    return LOG_HARD_STATE_BYTES + SEAL_BYTES;
+}
+
+size_t log_format_put_base(const struct log_state *state, uint8_t *to)
+{
+    bytes_store_u64(to, state->base);
+    bytes_store_u64(to + 8, state->base_term);
+    log_format_seal(LOG_KEY_BASE, to, LOG_BASE_BYTES);
+    return LOG_BASE_BYTES + SEAL_BYTES;
+}
+
+enum status log_format_get_identity(struct bytes stored,
+                                    struct log_identity *ret_identity,
+                                    uint32_t *ret_format)
+{
+    struct log_identity identity;
+    struct bytes value;
+    const uint8_t *at;
+
+    /* Magic, format and seal stand at the same places in every format, so that damage is told from
+     * a newer version. */
+    if (!log_format_check(LOG_KEY_IDENTITY, stored, &value) || value.size < MAGIC_BYTES + 4 ||
+        memcmp(value.data, magic, MAGIC_BYTES) != 0) {
+        return STATUS_CORRUPT;
+    }
+    at = value.data + MAGIC_BYTES;
+    *ret_format = bytes_load_u32(at);
+    at += 4;
+    if (*ret_format != LOG_STORE_FORMAT) {
+        return STATUS_FORMAT;
+    }
+    if (value.size != LOG_IDENTITY_BYTES) {
+        return STATUS_CORRUPT;
+    }
+    memset(&identity, 0, sizeof identity);
+    identity.node_id = bytes_load_u64(at);
+    at += 8;
+    memcpy(identity.incarnation, at, RAFT_INCARNATION_BYTES);
+    at += RAFT_INCARNATION_BYTES;
+    identity.has_cluster = *at++ != 0;
+    memcpy(identity.cluster_id, at, LOG_STORE_CLUSTER_ID_BYTES);
+    at += LOG_STORE_CLUSTER_ID_BYTES;
+    identity.start_count = bytes_load_u64(at);
+    at += 8;
+    identity.tree_generation = bytes_load_u64(at);
+    *ret_identity = identity;
+    return STATUS_OK;
+}
+
+enum status log_format_get_hard_state(struct bytes stored, struct log_state *state)
+{
+    struct bytes value;
+
+    if (!log_format_check(LOG_KEY_HARD_STATE, stored, &value) ||
+        value.size != LOG_HARD_STATE_BYTES) {
+        return STATUS_CORRUPT;
+    }
+    state->term = bytes_load_u64(value.data);
+    state->vote = bytes_load_u64(value.data + 8);
+    return STATUS_OK;
+}
+
+enum status log_format_get_base(struct bytes stored, struct log_state *state)
+{
+    struct bytes value;
+
+    if (!log_format_check(LOG_KEY_BASE, stored, &value) || value.size != LOG_BASE_BYTES) {
+        return STATUS_CORRUPT;
+    }
+    state->base = bytes_load_u64(value.data);
+    state->base_term = bytes_load_u64(value.data + 8);
+    return STATUS_OK;
+}
+
+/* The part of the payload that lies in `piece`. */
+static struct bytes slice(struct bytes payload, uint32_t piece)
+{
+    size_t start = (size_t)piece * LOG_PIECE_BYTES;
+    size_t rest = payload.size - start;
+
+    CHECK_OP(start, <=, payload.size);
+    return bytes_of(payload.size == 0 ? NULL : payload.data + start,
+                    rest < LOG_PIECE_BYTES ? rest : LOG_PIECE_BYTES);
+}
+
+size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece)
+{
+    return (piece == 0 ? LOG_ENTRY_HEAD_BYTES : 0) + slice(entry->payload, piece).size + SEAL_BYTES;
+}
+
+void log_format_put_piece(const struct log_entry *entry, uint32_t piece, uint8_t *to)
+{
+    struct bytes part = slice(entry->payload, piece);
+    uint8_t *at = to;
+
+    if (piece == 0) {
+        bytes_store_u64(at, entry->term);
+        at[8] = (uint8_t)entry->type;
+        bytes_store_u32(at + 9, (uint32_t)entry->payload.size);
+        at += LOG_ENTRY_HEAD_BYTES;
+    }
+    if (part.size > 0) {
+        memcpy(at, part.data, part.size);
+    }
+    log_format_seal(log_key(entry->index, piece), to, (size_t)(at - to) + part.size);
+}
+
+bool log_format_get_first_piece(raft_index index,
+                                struct bytes stored,
+                                struct log_entry *ret_entry,
+                                size_t *ret_payload_bytes)
+{
+    struct bytes value;
+    size_t part;
+    uint32_t payload_bytes;
+    uint8_t type;
+
+    if (!log_format_check(log_key(index, 0), stored, &value) || value.size < LOG_ENTRY_HEAD_BYTES) {
+        return false;
+    }
+    type = value.data[8];
+    payload_bytes = bytes_load_u32(value.data + 9);
+    part = value.size - LOG_ENTRY_HEAD_BYTES;
+    if (type < RAFT_ENTRY_COMMAND || type > RAFT_ENTRY_CONFIG ||
+        payload_bytes > LOG_STORE_ENTRY_BYTES_MAX ||
+        part != (payload_bytes < LOG_PIECE_BYTES ? payload_bytes : LOG_PIECE_BYTES)) {
+        return false;
+    }
+    *ret_entry = (struct log_entry){
+        .index = index,
+        .term = bytes_load_u64(value.data),
+        .type = (enum raft_entry_type)type,
+        .payload = bytes_of(value.data + LOG_ENTRY_HEAD_BYTES, part),
+    };
+    *ret_payload_bytes = payload_bytes;
+    return true;
+}

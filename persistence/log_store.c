@@ -1,0 +1,221 @@
+#include "persistence/log_store.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "persistence/log_format.h"
+#include "persistence/log_store_internal.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct creation {
+    struct log_store *store;
+    raft_id node_id;
+};
+
+static enum status fill_new(struct environment *environment, void *context, struct error *error)
+{
+    const struct creation *creation = context;
+    struct log_work work = {.store = creation->store,
+                            .identity_changed = true,
+                            .hard_state_changed = true,
+                            .base_changed = true};
+    enum status status;
+
+    work.identity.node_id = creation->node_id;
+    if (getrandom(work.identity.incarnation, RAFT_INCARNATION_BYTES, 0) != RAFT_INCARNATION_BYTES) {
+        return error_set(error, STATUS_IO, "the system gives no random numbers (getrandom)");
+    }
+    /* put_record writes where the store points; it is opened anew afterwards. */
+    creation->store->environment.database = environment->database;
+    status = environment_begin_write(environment, &work.txn, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = log_work_put_records(&work, error);
+    if (status != STATUS_OK) {
+        mdb_txn_abort(work.txn);
+        return status;
+    }
+    return environment_commit(environment, work.txn, error);
+}
+
+static enum status
+load_identity(struct log_store *store, MDB_txn *txn, raft_id node_id, struct error *error)
+{
+    const char *path = store->environment.path;
+    struct bytes record;
+    uint32_t format = 0;
+    enum status status = log_store_get_record(store, txn, LOG_KEY_IDENTITY, &record, error);
+
+    if (status == STATUS_OK) {
+        status = log_format_get_identity(record, &store->identity, &format);
+    } else if (status != STATUS_NOT_FOUND) {
+        return status;
+    }
+    if (status == STATUS_NOT_FOUND || status == STATUS_CORRUPT) {
+        return log_store_record_damaged(store, "identity", status == STATUS_NOT_FOUND, error);
+    }
+    if (status == STATUS_FORMAT) {
+        return error_set(error, STATUS_FORMAT,
+                         "%s has format %" PRIu32 ", this program knows format %d: run the version "
+                         "that wrote it, or a newer one",
+                         path, format, (int)LOG_STORE_FORMAT);
+    }
+    if (store->identity.node_id != node_id) {
+        return error_set(error, STATUS_MISMATCH,
+                         "data folder %s belongs to node %" PRIu64 ", this is node %" PRIu64
+                         ": give --id %" PRIu64 " or another --data",
+                         path, store->identity.node_id, node_id, store->identity.node_id);
+    }
+    return STATUS_OK;
+}
+
+static enum status load(struct log_store *store, raft_id node_id, struct error *error)
+{
+    MDB_txn *txn;
+    enum status status = environment_begin_read(&store->environment, &txn, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = load_identity(store, txn, node_id, error);
+    if (status == STATUS_OK) {
+        status = log_store_load_state(store, txn, &store->state, error);
+    }
+    mdb_txn_abort(txn);
+    return status;
+}
+
+static enum status raise_start_count(struct log_store *store, struct error *error)
+{
+    struct log_work work;
+    enum status status = log_work_begin(store, &work, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    work.identity.start_count++;
+    work.identity_changed = true;
+    status = log_work_finish(&work, STATUS_OK, error);
+    store->shown = store->identity;
+    return status;
+}
+
+static enum status open_or_create(struct log_store *store,
+                                  const char *path,
+                                  raft_id node_id,
+                                  uint64_t map_bytes,
+                                  struct error *error)
+{
+    struct environment_options options = {.map_bytes = map_bytes, .database_flags = MDB_INTEGERKEY};
+    enum status status = environment_open(&store->environment, path, &options, error);
+
+    if (status == STATUS_NOT_FOUND) {
+        struct creation creation = {.store = store, .node_id = node_id};
+
+        status = environment_create(path, &options, fill_new, &creation, error);
+        if (status == STATUS_OK) {
+            status = environment_open(&store->environment, path, &options, error);
+        }
+    }
+    return status;
+}
+
+enum status log_store_open(const char *path,
+                           raft_id node_id,
+                           const struct log_store_options *options,
+                           struct log_store **ret_store,
+                           struct error *error)
+{
+    struct log_store *store = xcalloc(1, sizeof *store);
+    enum status status;
+
+    _Static_assert(sizeof(size_t) == sizeof(uint64_t), "MDB_INTEGERKEY takes 64-bit keys");
+    CHECK(pthread_mutex_init(&store->write_lock, NULL) == 0);
+    CHECK(pthread_mutex_init(&store->state_lock, NULL) == 0);
+    store->prezero = options->prezero;
+    status = open_or_create(store, path, node_id, options->map_bytes, error);
+    if (status == STATUS_OK) {
+        status = load(store, node_id, error);
+    }
+    if (status == STATUS_OK) {
+        status = raise_start_count(store, error);
+    }
+    if (status != STATUS_OK) {
+        log_store_close(store);
+        return status;
+    }
+    *ret_store = store;
+    return STATUS_OK;
+}
+
+void log_store_close(struct log_store *store)
+{
+    if (store == NULL) {
+        return;
+    }
+    environment_close(&store->environment);
+    (void)pthread_mutex_destroy(&store->write_lock);
+    (void)pthread_mutex_destroy(&store->state_lock);
+    free(store);
+}
+
+enum status log_store_set_cluster(struct log_store *store,
+                                  const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES],
+                                  struct error *error)
+{
+    const struct log_identity *shown = &store->shown;
+    struct log_work work;
+    enum status status;
+
+    if (shown->has_cluster) {
+        return memcmp(shown->cluster_id, cluster_id, LOG_STORE_CLUSTER_ID_BYTES) == 0
+                   ? STATUS_OK
+                   : error_set(error, STATUS_MISMATCH,
+                               "data folder %s belongs to another cluster: give another --data",
+                               store->environment.path);
+    }
+    status = log_work_begin(store, &work, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    work.identity.has_cluster = true;
+    memcpy(work.identity.cluster_id, cluster_id, LOG_STORE_CLUSTER_ID_BYTES);
+    work.identity_changed = true;
+    status = log_work_finish(&work, STATUS_OK, error);
+    if (status == STATUS_OK) {
+        store->shown.has_cluster = true;
+        memcpy(store->shown.cluster_id, cluster_id, LOG_STORE_CLUSTER_ID_BYTES);
+    }
+    return status;
+}
+
+const struct log_identity *log_store_identity(const struct log_store *store)
+{
+    return &store->shown;
+}
+
+struct log_state log_store_state(const struct log_store *store)
+{
+    /* A lock is no part of what the store says. */
+    pthread_mutex_t *lock = &((struct log_store *)(uintptr_t)store)->state_lock;
+    struct log_state state;
+
+    (void)pthread_mutex_lock(lock);
+    state = store->state;
+    (void)pthread_mutex_unlock(lock);
+    return state;
+}
+
+uint64_t log_store_used_bytes(const struct log_store *store)
+{
+    return store->environment.used_bytes;
+}
+
+uint64_t log_store_map_bytes(const struct log_store *store)
+{
+    return store->environment.map_bytes;
+}

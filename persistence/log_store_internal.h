@@ -1,0 +1,73 @@
+/* The inside of a log store: log_store.c opens it, log_store_write.c and log_store_read.c do the
+ * rest. The log thread may use log_store_write_batch and log_prezero.h. */
+#ifndef PERSISTENCE_LOG_STORE_INTERNAL_H
+#define PERSISTENCE_LOG_STORE_INTERNAL_H
+
+#include "persistence/environment.h"
+#include "persistence/log_store.h"
+
+#include <pthread.h>
+
+struct log_store {
+    struct environment environment;
+    /* Held by whoever writes, from the beginning of the transaction to its end, and while zeros are
+     * written: LMDB must not use the file's end meanwhile. */
+    pthread_mutex_t write_lock;
+    struct log_identity identity; /* as on disk; under write_lock */
+    struct log_identity shown;    /* for log_store_identity: changed by open and set_cluster only */
+    pthread_mutex_t state_lock;
+    struct log_state state; /* as on disk; written under both locks */
+    bool prezero;
+    uint64_t prezero_rest; /* batches to let pass after a full disk */
+};
+
+/* As log_store_write, for several writes in one transaction, in order: the last hard state counts,
+ * later entries replace earlier ones, a reset drops what came before it. All or nothing. */
+MUST_CHECK enum status log_store_write_batch(struct log_store *store,
+                                             const struct log_write *const *writes,
+                                             size_t count,
+                                             struct error *error);
+
+/* A write under way. `state` and `identity` become the store's when it is durable. */
+struct log_work {
+    struct log_store *store;
+    MDB_txn *txn;
+    MDB_cursor *cursor;
+    struct log_state state;
+    struct log_identity identity;
+    bool identity_changed;
+    bool hard_state_changed;
+    bool base_changed;
+};
+
+/* Take the write lock and begin a transaction. After OK log_work_finish must follow. */
+MUST_CHECK enum status
+log_work_begin(struct log_store *store, struct log_work *work, struct error *error);
+/* With `status` OK put the changed records and commit, else take everything back. Gives the lock
+ * back. Returns what became of it. */
+MUST_CHECK enum status
+log_work_finish(struct log_work *work, enum status status, struct error *error);
+MUST_CHECK enum status log_work_put_records(struct log_work *work, struct error *error);
+
+/* NOT_FOUND, IO, CORRUPT. */
+MUST_CHECK enum status log_store_get_record(const struct log_store *store,
+                                            MDB_txn *txn,
+                                            uint64_t key,
+                                            struct bytes *ret_record,
+                                            struct error *error);
+/* Base and hard state from their records, the last entry from the last key. */
+MUST_CHECK enum status log_store_load_state(const struct log_store *store,
+                                            MDB_txn *txn,
+                                            struct log_state *state,
+                                            struct error *error);
+/* CORRUPT with the words. */
+enum status log_store_record_damaged(const struct log_store *store,
+                                     const char *what,
+                                     bool missing,
+                                     struct error *error);
+enum status log_store_entry_damaged(const struct log_store *store,
+                                    raft_index index,
+                                    const char *how,
+                                    struct error *error);
+
+#endif

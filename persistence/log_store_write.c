@@ -1,0 +1,317 @@
+#include "persistence/log_store.h"
+
+#include "persistence/log_format.h"
+#include "persistence/log_store_internal.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { TRIM_PER_APPENDED = 3 };
+
+static enum status put_record(
+    struct log_work *work, uint64_t key, const uint8_t *record, size_t size, struct error *error)
+{
+    MDB_val key_value = environment_value(&key, sizeof key);
+    MDB_val value = environment_value(record, size);
+    int result = mdb_put(work->txn, work->store->environment.database, &key_value, &value, 0);
+
+    return result == MDB_SUCCESS ? STATUS_OK
+                                 : environment_error(&work->store->environment, result,
+                                                     "writing a record of the log", error);
+}
+
+enum status log_work_put_records(struct log_work *work, struct error *error)
+{
+    uint8_t record[LOG_RECORD_BYTES_MAX];
+    enum status status = STATUS_OK;
+
+    if (work->identity_changed) {
+        status = put_record(work, LOG_KEY_IDENTITY, record,
+                            log_format_put_identity(&work->identity, record), error);
+    }
+    if (status == STATUS_OK && work->hard_state_changed) {
+        status = put_record(work, LOG_KEY_HARD_STATE, record,
+                            log_format_put_hard_state(&work->state, record), error);
+    }
+    if (status == STATUS_OK && work->base_changed) {
+        status = put_record(work, LOG_KEY_BASE, record, log_format_put_base(&work->state, record),
+                            error);
+    }
+    return status;
+}
+
+static enum status
+append_entry(struct log_work *work, const struct log_entry *entry, struct error *error)
+{
+    uint32_t pieces = log_format_pieces(entry->payload.size);
+
+    for (uint32_t piece = 0; piece < pieces; piece++) {
+        uint64_t key = log_key(entry->index, piece);
+        MDB_val key_value = environment_value(&key, sizeof key);
+        MDB_val value = environment_value(NULL, log_format_piece_bytes(entry, piece));
+        int result = mdb_cursor_put(work->cursor, &key_value, &value, MDB_APPEND | MDB_RESERVE);
+
+        if (result == MDB_KEYEXIST) {
+            return log_store_entry_damaged(work->store, entry->index,
+                                           "has keys behind the log's end", error);
+        }
+        if (result != MDB_SUCCESS) {
+            return environment_error(&work->store->environment, result, "appending to the log",
+                                     error);
+        }
+        log_format_put_piece(entry, piece, value.mv_data);
+    }
+    return STATUS_OK;
+}
+
+/* Delete the keys from `first` on that are below `end`. */
+static enum status
+delete_keys(struct log_work *work, uint64_t first, uint64_t end, struct error *error)
+{
+    for (;;) {
+        MDB_val key = environment_value(&first, sizeof first);
+        MDB_val value;
+        uint64_t found = 0;
+        int result = mdb_cursor_get(work->cursor, &key, &value, MDB_SET_RANGE);
+
+        if (result == MDB_SUCCESS) {
+            memcpy(&found, key.mv_data, sizeof found);
+        }
+        if (result == MDB_NOTFOUND || (result == MDB_SUCCESS && found >= end)) {
+            return STATUS_OK;
+        }
+        if (result == MDB_SUCCESS) {
+            result = mdb_cursor_del(work->cursor, 0);
+        }
+        if (result != MDB_SUCCESS) {
+            return environment_error(&work->store->environment, result, "deleting from the log",
+                                     error);
+        }
+    }
+}
+
+static enum status
+find_term(struct log_work *work, raft_index index, raft_term *ret, struct error *error)
+{
+    uint64_t key = log_key(index, 0);
+    MDB_val key_value = environment_value(&key, sizeof key);
+    MDB_val value;
+    struct log_entry entry;
+    size_t payload_bytes;
+    int result = mdb_get(work->txn, work->store->environment.database, &key_value, &value);
+
+    if (result == MDB_NOTFOUND) {
+        return log_store_entry_damaged(work->store, index, "is missing", error);
+    }
+    if (result != MDB_SUCCESS) {
+        return environment_error(&work->store->environment, result, "reading the log", error);
+    }
+    if (!log_format_get_first_piece(index, bytes_of(value.mv_data, value.mv_size), &entry,
+                                    &payload_bytes)) {
+        return log_store_entry_damaged(work->store, index, "is damaged", error);
+    }
+    *ret = entry.term;
+    return STATUS_OK;
+}
+
+/* Delete at most `count_max` entries from the front, none above `trim`. */
+static enum status
+trim_front(struct log_work *work, raft_index trim, size_t count_max, struct error *error)
+{
+    raft_index target = trim < work->state.last ? trim : work->state.last;
+    enum status status;
+
+    if (target <= work->state.base || count_max == 0) {
+        return STATUS_OK;
+    }
+    if (target - work->state.base > count_max) {
+        target = work->state.base + count_max;
+    }
+    status = find_term(work, target, &work->state.base_term, error);
+    if (status == STATUS_OK) {
+        status = delete_keys(work, log_key(work->state.base + 1, 0), log_key(target + 1, 0), error);
+    }
+    work->state.base = target;
+    work->base_changed = true;
+    return status;
+}
+
+static enum status reset(struct log_work *work, const struct log_write *write, struct error *error)
+{
+    int result = mdb_drop(work->txn, work->store->environment.database, 0);
+
+    if (result != MDB_SUCCESS) {
+        return environment_error(&work->store->environment, result, "dropping the log", error);
+    }
+    work->state.base = write->reset_index;
+    work->state.base_term = write->reset_term;
+    work->state.last = write->reset_index;
+    work->identity.tree_generation = write->tree_generation;
+    work->identity_changed = true;
+    work->hard_state_changed = true;
+    work->base_changed = true;
+    return STATUS_OK;
+}
+
+static enum status append(struct log_work *work, const struct log_write *write, struct error *error)
+{
+    raft_index first = write->entries[0].index;
+    enum status status = STATUS_OK;
+
+    if (first <= work->state.last) {
+        status = delete_keys(work, log_key(first, 0), UINT64_MAX, error);
+    }
+    for (size_t i = 0; status == STATUS_OK && i < write->entry_count; i++) {
+        status = append_entry(work, &write->entries[i], error);
+    }
+    work->state.last = first + write->entry_count - 1;
+    return status;
+}
+
+/* Whether the write continues what the log holds: checked before anything is touched. */
+static enum status
+check(const struct log_work *work, const struct log_write *write, struct error *error)
+{
+    raft_index base = write->reset ? write->reset_index : work->state.base;
+    raft_index last = write->reset ? write->reset_index : work->state.last;
+    const char *path = work->store->environment.path;
+
+    if (write->hard_state && write->term < work->state.term) {
+        return error_set(error, STATUS_INVALID,
+                         "refused to write term %" PRIu64 " to %s, which holds %" PRIu64,
+                         write->term, path, work->state.term);
+    }
+    if (write->reset && write->reset_index > LOG_INDEX_MAX) {
+        return error_set(error, STATUS_LIMIT, "%s cannot hold a log at index %" PRIu64, path,
+                         write->reset_index);
+    }
+    for (size_t i = 0; i < write->entry_count; i++) {
+        const struct log_entry *entry = &write->entries[i];
+
+        if (i == 0 ? entry->index <= base || entry->index > last + 1
+                   : entry->index != write->entries[i - 1].index + 1) {
+            return error_set(error, STATUS_INVALID,
+                             "refused to write entry %" PRIu64 " to %s, whose entries are %" PRIu64
+                             " to %" PRIu64 ": it does not continue them",
+                             entry->index, path, base + 1, last);
+        }
+        if (entry->payload.size > LOG_STORE_ENTRY_BYTES_MAX || entry->index > LOG_INDEX_MAX) {
+            return error_set(error, STATUS_LIMIT,
+                             "log entry %" PRIu64 " of %zu bytes is too large for %s", entry->index,
+                             entry->payload.size, path);
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status
+apply_write(struct log_work *work, const struct log_write *write, struct error *error)
+{
+    enum status status = check(work, write, error);
+
+    if (status == STATUS_OK && write->hard_state) {
+        work->state.term = write->term;
+        work->state.vote = write->vote;
+        work->hard_state_changed = true;
+    }
+    if (status == STATUS_OK && write->reset) {
+        status = reset(work, write, error);
+    }
+    if (status == STATUS_OK && write->entry_count > 0) {
+        status = append(work, write, error);
+    }
+    if (status == STATUS_OK) {
+        status = trim_front(work, write->trim, write->entry_count * TRIM_PER_APPENDED, error);
+    }
+    return status;
+}
+
+enum status log_work_begin(struct log_store *store, struct log_work *work, struct error *error)
+{
+    enum status status;
+    int result;
+
+    (void)pthread_mutex_lock(&store->write_lock);
+    *work = (struct log_work){.store = store, .state = store->state, .identity = store->identity};
+    status = environment_begin_write(&store->environment, &work->txn, error);
+    if (status == STATUS_OK) {
+        result = mdb_cursor_open(work->txn, store->environment.database, &work->cursor);
+        if (result != MDB_SUCCESS) {
+            mdb_txn_abort(work->txn);
+            status = environment_error(&store->environment, result, "starting a write", error);
+        }
+    }
+    if (status != STATUS_OK) {
+        (void)pthread_mutex_unlock(&store->write_lock);
+    }
+    return status;
+}
+
+enum status log_work_finish(struct log_work *work, enum status status, struct error *error)
+{
+    struct log_store *store = work->store;
+
+    if (status == STATUS_OK) {
+        status = log_work_put_records(work, error);
+    }
+    mdb_cursor_close(work->cursor);
+    if (status == STATUS_OK) {
+        status = environment_commit(&store->environment, work->txn, error);
+    } else {
+        mdb_txn_abort(work->txn);
+    }
+    if (status == STATUS_OK) {
+        store->identity = work->identity;
+        (void)pthread_mutex_lock(&store->state_lock);
+        store->state = work->state;
+        (void)pthread_mutex_unlock(&store->state_lock);
+    }
+    (void)pthread_mutex_unlock(&store->write_lock);
+    return status;
+}
+
+enum status log_store_write_batch(struct log_store *store,
+                                  const struct log_write *const *writes,
+                                  size_t count,
+                                  struct error *error)
+{
+    struct log_work work;
+    enum status status = log_work_begin(store, &work, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    for (size_t i = 0; status == STATUS_OK && i < count; i++) {
+        status = apply_write(&work, writes[i], error);
+    }
+    return log_work_finish(&work, status, error);
+}
+
+enum status
+log_store_write(struct log_store *store, const struct log_write *write, struct error *error)
+{
+    return log_store_write_batch(store, &write, 1, error);
+}
+
+enum status log_store_trim(
+    struct log_store *store, raft_index trim, size_t count_max, bool *ret_more, struct error *error)
+{
+    struct log_state state = log_store_state(store);
+    raft_index target = trim < state.last ? trim : state.last;
+    struct log_work work;
+    enum status status;
+
+    if (target <= state.base) {
+        *ret_more = false;
+        return STATUS_OK;
+    }
+    status = log_work_begin(store, &work, error);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = log_work_finish(&work, trim_front(&work, trim, count_max, error), error);
+    if (status == STATUS_OK) {
+        *ret_more = work.state.base < target;
+    }
+    return status;
+}

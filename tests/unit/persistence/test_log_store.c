@@ -1,0 +1,1119 @@
+#include "persistence/log_store.h"
+
+#include "base/alloc.h"
+#include "base/prng.h"
+#include "persistence/environment.h"
+#include "persistence/log_format.h"
+#include "tests/support/damage.h"
+#include "tests/support/test.h"
+
+#include <lmdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NODE = 1, MAP_BYTES = 256 * 1024 * 1024, PIECE = LOG_PIECE_BYTES };
+
+static char path[4096];
+static char data_path[4200];
+static struct error error;
+
+static void new_path(void)
+{
+    (void)snprintf(path, sizeof path, "%s/log", test_folder());
+    (void)snprintf(data_path, sizeof data_path, "%s/data.mdb", path);
+}
+
+static enum status open_with(raft_id node, uint64_t map_bytes, struct log_store **store)
+{
+    struct log_store_options options = {.map_bytes = map_bytes, .prezero = false};
+
+    return log_store_open(path, node, &options, store, &error);
+}
+
+static struct log_store *open_store(void)
+{
+    struct log_store *store = NULL;
+
+    EXPECT_OK(open_with(NODE, MAP_BYTES, &store));
+    return store;
+}
+
+/* A payload that says which entry it belongs to, at both ends and in between. */
+static uint8_t *make_payload(raft_index index, raft_term term, size_t bytes)
+{
+    uint8_t *payload = xmalloc(bytes);
+    struct prng prng;
+
+    prng_init(&prng, index * 1000 + term);
+    for (size_t i = 0; i < bytes; i++) {
+        payload[i] = i % 8 == 0 ? (uint8_t)prng_next(&prng) : (uint8_t)(payload[i - 1] + 1);
+    }
+    return payload;
+}
+
+static enum status
+append(struct log_store *store, raft_index first, size_t count, raft_term term, size_t bytes)
+{
+    struct log_entry *entries = xcalloc(count, sizeof *entries);
+    struct log_write write = {.entries = entries, .entry_count = count};
+    enum status status;
+
+    for (size_t i = 0; i < count; i++) {
+        entries[i] = (struct log_entry){
+            .index = first + i,
+            .term = term,
+            .type = RAFT_ENTRY_COMMAND,
+            .payload = bytes_of(make_payload(first + i, term, bytes), bytes),
+        };
+    }
+    status = log_store_write(store, &write, &error);
+    for (size_t i = 0; i < count; i++) {
+        free((void *)(uintptr_t)entries[i].payload.data);
+    }
+    free(entries);
+    return status;
+}
+
+struct expectation {
+    raft_index next;
+    raft_term term;
+    size_t bytes;
+};
+
+static enum status check_entry(void *context, const struct log_entry *entry)
+{
+    struct expectation *expected = context;
+    uint8_t *payload = make_payload(expected->next, expected->term, expected->bytes);
+
+    EXPECT_EQ(entry->index, expected->next);
+    EXPECT_EQ(entry->term, expected->term);
+    EXPECT_EQ(entry->type, RAFT_ENTRY_COMMAND);
+    EXPECT_BYTES(entry->payload, bytes_of(payload, expected->bytes));
+    free(payload);
+    expected->next++;
+    return STATUS_OK;
+}
+
+static enum status ignore_entry(void *context, const struct log_entry *entry)
+{
+    (void)entry;
+    ++*(size_t *)context;
+    return STATUS_OK;
+}
+
+static void expect_entries(
+    struct log_store *store, raft_index first, raft_index last, raft_term term, size_t bytes)
+{
+    struct expectation expected = {.next = first, .term = term, .bytes = bytes};
+
+    EXPECT_OK(log_store_read(store, first, last, check_entry, &expected, &error));
+    EXPECT_EQ(expected.next, last + 1);
+}
+
+static enum status read_all(struct log_store *store, raft_index first, raft_index last)
+{
+    size_t count = 0;
+
+    return log_store_read(store, first, last, ignore_entry, &count, &error);
+}
+
+/* --- Opening --- */
+
+static void test_new_folder_has_an_identity_and_an_empty_log(void)
+{
+    static const uint8_t zeros[RAFT_INCARNATION_BYTES];
+    struct log_store *store;
+    const struct log_identity *identity;
+    struct log_state state;
+
+    new_path();
+    store = open_store();
+    identity = log_store_identity(store);
+    state = log_store_state(store);
+    EXPECT_EQ(identity->node_id, NODE);
+    EXPECT(memcmp(identity->incarnation, zeros, sizeof zeros) != 0);
+    EXPECT(!identity->has_cluster);
+    EXPECT_EQ(identity->start_count, 1);
+    EXPECT_EQ(identity->tree_generation, 0);
+    EXPECT_EQ(state.term, 0);
+    EXPECT_EQ(state.vote, 0);
+    EXPECT_EQ(state.base, 0);
+    EXPECT_EQ(state.base_term, 0);
+    EXPECT_EQ(state.last, 0);
+    EXPECT_OK(read_all(store, 1, 0));
+    EXPECT_EQ(read_all(store, 1, 1), STATUS_NOT_FOUND);
+    log_store_close(store);
+}
+
+static void test_identity_stays_and_starts_are_counted(void)
+{
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    memcpy(incarnation, log_store_identity(store)->incarnation, sizeof incarnation);
+    log_store_close(store);
+    for (uint64_t start = 2; start < 5; start++) {
+        store = open_store();
+        EXPECT_EQ(log_store_identity(store)->start_count, start);
+        EXPECT(memcmp(log_store_identity(store)->incarnation, incarnation, sizeof incarnation) ==
+               0);
+        log_store_close(store);
+    }
+}
+
+static void test_two_folders_have_different_incarnations(void)
+{
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    memcpy(incarnation, log_store_identity(store)->incarnation, sizeof incarnation);
+    log_store_close(store);
+    new_path();
+    store = open_store();
+    EXPECT(memcmp(log_store_identity(store)->incarnation, incarnation, sizeof incarnation) != 0);
+    log_store_close(store);
+}
+
+static void test_another_node_is_refused_with_both_ids(void)
+{
+    struct log_store *store;
+
+    new_path();
+    log_store_close(open_store());
+    EXPECT_EQ(open_with(3, MAP_BYTES, &store), STATUS_MISMATCH);
+    EXPECT_CONTAINS(error.text, "belongs to node 1, this is node 3");
+    EXPECT_CONTAINS(error.text, path);
+    /* And the refusal changed nothing. */
+    store = open_store();
+    EXPECT_EQ(log_store_identity(store)->start_count, 2);
+    log_store_close(store);
+}
+
+static void test_cluster_is_set_once(void)
+{
+    static const uint8_t one[LOG_STORE_CLUSTER_ID_BYTES] = {1, 2, 3};
+    static const uint8_t other[LOG_STORE_CLUSTER_ID_BYTES] = {3, 2, 1};
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(log_store_set_cluster(store, one, &error));
+    EXPECT_OK(log_store_set_cluster(store, one, &error));
+    EXPECT_EQ(log_store_set_cluster(store, other, &error), STATUS_MISMATCH);
+    EXPECT_CONTAINS(error.text, path);
+    log_store_close(store);
+    store = open_store();
+    EXPECT(log_store_identity(store)->has_cluster);
+    EXPECT(memcmp(log_store_identity(store)->cluster_id, one, sizeof one) == 0);
+    EXPECT_EQ(log_store_set_cluster(store, other, &error), STATUS_MISMATCH);
+    log_store_close(store);
+}
+
+/* --- Writing and reading --- */
+
+static void test_entries_survive_a_restart(void)
+{
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 100, 2, 200));
+    expect_entries(store, 1, 100, 2, 200);
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).last, 100);
+    expect_entries(store, 1, 100, 2, 200);
+    expect_entries(store, 40, 60, 2, 200);
+    EXPECT_EQ(read_all(store, 40, 101), STATUS_NOT_FOUND);
+    EXPECT_EQ(read_all(store, 0, 5), STATUS_NOT_FOUND);
+    log_store_close(store);
+}
+
+static void test_types_terms_and_empty_payloads_are_kept(void)
+{
+    static const struct log_entry entries[] = {
+        {.index = 1, .term = 1, .type = RAFT_ENTRY_CONFIG, .payload = {(const uint8_t *)"c", 1}},
+        {.index = 2, .term = 7, .type = RAFT_ENTRY_NOOP, .payload = {NULL, 0}},
+        {.index = 3, .term = UINT64_MAX, .type = RAFT_ENTRY_COMMAND, .payload = {NULL, 0}},
+    };
+    struct log_write write = {.entries = entries, .entry_count = 3};
+    struct log_store *store;
+    size_t count = 0;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(log_store_write(store, &write, &error));
+    write.entries = entries;
+    EXPECT_OK(log_store_read(store, 1, 3, ignore_entry, &count, &error));
+    EXPECT_EQ(count, 3);
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).last, 3);
+    log_store_close(store);
+}
+
+static enum status stop_at_three(void *context, const struct log_entry *entry)
+{
+    ++*(size_t *)context;
+    return entry->index == 3 ? STATUS_CLOSED : STATUS_OK;
+}
+
+static void test_a_visitor_can_stop(void)
+{
+    struct log_store *store;
+    size_t count = 0;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 10, 1, 10));
+    EXPECT_EQ(log_store_read(store, 1, 10, stop_at_three, &count, &error), STATUS_CLOSED);
+    EXPECT_EQ(count, 3);
+    log_store_close(store);
+}
+
+static void test_hard_state_survives_and_the_term_never_falls(void)
+{
+    struct log_write write = {.hard_state = true, .term = 5, .vote = 2};
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(log_store_write(store, &write, &error));
+    write.term = 4;
+    EXPECT_EQ(log_store_write(store, &write, &error), STATUS_INVALID);
+    write.term = 6;
+    write.vote = 0;
+    EXPECT_OK(log_store_write(store, &write, &error));
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).term, 6);
+    EXPECT_EQ(log_store_state(store).vote, 0);
+    log_store_close(store);
+}
+
+static void test_entries_of_several_pieces_at_the_borders(void)
+{
+    static const size_t sizes[] = {PIECE - 1,     PIECE,         PIECE + 1,
+                                   2 * PIECE - 1, 2 * PIECE,     2 * PIECE + 1,
+                                   8 << 20,       (8 << 20) + 5, PIECE - 4096 + 1};
+    enum { SIZES = sizeof sizes / sizeof sizes[0] };
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    for (size_t i = 0; i < SIZES; i++) {
+        EXPECT_OK(append(store, i + 1, 1, 1, sizes[i]));
+    }
+    log_store_close(store);
+    store = open_store();
+    for (size_t i = 0; i < SIZES; i++) {
+        expect_entries(store, i + 1, i + 1, 1, sizes[i]);
+    }
+    /* Overwriting takes all pieces of the old ones. */
+    EXPECT_OK(append(store, 2, SIZES, 2, 10));
+    expect_entries(store, 2, SIZES + 1, 2, 10);
+    expect_entries(store, 1, 1, 1, sizes[0]);
+    log_store_close(store);
+}
+
+static void test_an_entry_too_large_is_refused(void)
+{
+    uint8_t byte = 0;
+    struct log_entry entry = {.index = 1,
+                              .term = 1,
+                              .type = RAFT_ENTRY_COMMAND,
+                              .payload = {&byte, (size_t)LOG_STORE_ENTRY_BYTES_MAX + 1}};
+    struct log_write write = {.entries = &entry, .entry_count = 1};
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_EQ(log_store_write(store, &write, &error), STATUS_LIMIT);
+    EXPECT_OK(append(store, 1, 1, 1, 10));
+    log_store_close(store);
+}
+
+static void test_overwriting_drops_everything_behind(void)
+{
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 50, 1, 100));
+    EXPECT_OK(append(store, 20, 3, 2, 120));
+    EXPECT_EQ(log_store_state(store).last, 22);
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).last, 22);
+    expect_entries(store, 1, 19, 1, 100);
+    expect_entries(store, 20, 22, 2, 120);
+    EXPECT_EQ(read_all(store, 20, 23), STATUS_NOT_FOUND);
+    EXPECT_OK(append(store, 1, 1, 3, 5));
+    EXPECT_EQ(log_store_state(store).last, 1);
+    log_store_close(store);
+}
+
+static void test_a_gap_is_refused_and_nothing_is_written(void)
+{
+    struct log_entry entries[2] = {
+        {.index = 11, .term = 1, .type = RAFT_ENTRY_COMMAND},
+        {.index = 13, .term = 1, .type = RAFT_ENTRY_COMMAND},
+    };
+    struct log_write write = {.hard_state = true, .term = 9, .entries = entries, .entry_count = 2};
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 10, 1, 10));
+    EXPECT_EQ(log_store_write(store, &write, &error), STATUS_INVALID);
+    EXPECT_CONTAINS(error.text, "entry 13");
+    EXPECT_EQ(append(store, 12, 1, 1, 10), STATUS_INVALID);
+    EXPECT_CONTAINS(error.text, "entry 12");
+    EXPECT_EQ(append(store, 0, 1, 1, 10), STATUS_INVALID);
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).last, 10);
+    EXPECT_EQ(log_store_state(store).term, 0);
+    expect_entries(store, 1, 10, 1, 10);
+    log_store_close(store);
+}
+
+/* --- Trimming and reset --- */
+
+static void test_trimming_follows_appending_and_moves_the_base(void)
+{
+    struct log_store *store;
+    struct log_entry entry = {.index = 101, .term = 4, .type = RAFT_ENTRY_NOOP};
+    struct log_write write = {.entries = &entry, .entry_count = 1, .trim = 90};
+    struct log_state state;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 100, 3, 50));
+    EXPECT_OK(log_store_write(store, &write, &error));
+    state = log_store_state(store);
+    EXPECT_EQ(state.base, 3);
+    EXPECT_EQ(state.base_term, 3);
+    EXPECT_EQ(state.last, 101);
+    EXPECT_EQ(read_all(store, 3, 10), STATUS_NOT_FOUND);
+    expect_entries(store, 4, 100, 3, 50);
+    log_store_close(store);
+    store = open_store();
+    state = log_store_state(store);
+    EXPECT_EQ(state.base, 3);
+    EXPECT_EQ(state.base_term, 3);
+    EXPECT_EQ(state.last, 101);
+    /* Below the base nothing can be written. */
+    EXPECT_EQ(append(store, 3, 1, 5, 10), STATUS_INVALID);
+    EXPECT_OK(append(store, 4, 1, 5, 10));
+    log_store_close(store);
+}
+
+static void test_a_write_without_entries_trims_nothing(void)
+{
+    struct log_write write = {.hard_state = true, .term = 2, .trim = 50};
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 100, 1, 50));
+    EXPECT_OK(log_store_write(store, &write, &error));
+    EXPECT_EQ(log_store_state(store).base, 0);
+    log_store_close(store);
+}
+
+static void test_idle_trimming_in_steps_to_the_end(void)
+{
+    struct log_store *store;
+    bool more = false;
+    size_t steps = 0;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 100, 1, 50));
+    do {
+        EXPECT_OK(log_store_trim(store, 95, 30, &more, &error));
+        steps++;
+    } while (more);
+    EXPECT_EQ(steps, 4);
+    EXPECT_EQ(log_store_state(store).base, 95);
+    /* Beyond the end: all of it, and the log goes on behind. */
+    EXPECT_OK(log_store_trim(store, 500, 1000, &more, &error));
+    EXPECT(!more);
+    EXPECT_EQ(log_store_state(store).base, 100);
+    EXPECT_EQ(log_store_state(store).last, 100);
+    EXPECT_OK(log_store_trim(store, 500, 1000, &more, &error));
+    EXPECT_EQ(append(store, 102, 1, 1, 10), STATUS_INVALID);
+    EXPECT_OK(append(store, 101, 2, 1, 10));
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).base, 100);
+    EXPECT_EQ(log_store_state(store).base_term, 1);
+    expect_entries(store, 101, 102, 1, 10);
+    log_store_close(store);
+}
+
+static void test_trimmed_space_is_used_again(void)
+{
+    struct log_store *store;
+    size_t file_bytes = 0;
+    bool more;
+
+    new_path();
+    store = open_store();
+    for (raft_index first = 1; first < 20000; first += 1000) {
+        EXPECT_OK(append(store, first, 1000, 1, 200));
+        EXPECT_OK(log_store_trim(store, first + 500, 10000, &more, &error));
+        if (first == 5001) {
+            file_bytes = damage_file_bytes(data_path);
+        }
+    }
+    EXPECT(damage_file_bytes(data_path) <= file_bytes + file_bytes / 4);
+    EXPECT(log_store_used_bytes(store) < file_bytes);
+    log_store_close(store);
+}
+
+static void test_reset_keeps_identity_and_vote_and_drops_the_rest(void)
+{
+    struct log_write vote = {.hard_state = true, .term = 5, .vote = 3};
+    struct log_write reset = {
+        .reset = true, .reset_index = 1000, .reset_term = 5, .tree_generation = 7};
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    struct log_store *store;
+    struct log_state state;
+
+    new_path();
+    store = open_store();
+    memcpy(incarnation, log_store_identity(store)->incarnation, sizeof incarnation);
+    EXPECT_OK(append(store, 1, 5000, 4, 100));
+    EXPECT_OK(log_store_write(store, &vote, &error));
+    EXPECT_OK(log_store_write(store, &reset, &error));
+    EXPECT_EQ(read_all(store, 1, 1), STATUS_NOT_FOUND);
+    EXPECT_EQ(append(store, 1002, 1, 5, 10), STATUS_INVALID);
+    EXPECT_OK(append(store, 1001, 2, 5, 10));
+    EXPECT(log_store_used_bytes(store) < 64 * 1024);
+    log_store_close(store);
+    store = open_store();
+    state = log_store_state(store);
+    EXPECT_EQ(state.term, 5);
+    EXPECT_EQ(state.vote, 3);
+    EXPECT_EQ(state.base, 1000);
+    EXPECT_EQ(state.base_term, 5);
+    EXPECT_EQ(state.last, 1002);
+    EXPECT_EQ(log_store_identity(store)->tree_generation, 7);
+    EXPECT_EQ(log_store_identity(store)->start_count, 2);
+    EXPECT(memcmp(log_store_identity(store)->incarnation, incarnation, sizeof incarnation) == 0);
+    expect_entries(store, 1001, 1002, 5, 10);
+    log_store_close(store);
+}
+
+static void test_reset_hard_state_and_entries_in_one_write(void)
+{
+    struct log_entry entries[2] = {{.index = 51, .term = 8, .type = RAFT_ENTRY_NOOP},
+                                   {.index = 52, .term = 8, .type = RAFT_ENTRY_NOOP}};
+    struct log_write write = {.hard_state = true,
+                              .term = 8,
+                              .vote = 1,
+                              .reset = true,
+                              .reset_index = 50,
+                              .reset_term = 7,
+                              .tree_generation = 1,
+                              .entries = entries,
+                              .entry_count = 2};
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 100, 1, 10));
+    EXPECT_OK(log_store_write(store, &write, &error));
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).base, 50);
+    EXPECT_EQ(log_store_state(store).last, 52);
+    EXPECT_EQ(log_store_state(store).term, 8);
+    log_store_close(store);
+}
+
+/* --- A full store --- */
+
+static void test_a_full_map_writes_nothing_and_recovers_by_trimming(void)
+{
+    struct log_store *store;
+    raft_index last = 0;
+    bool more;
+
+    new_path();
+    EXPECT_OK(open_with(NODE, 1024 * 1024, &store));
+    while (append(store, last + 1, 10, 1, 1000) == STATUS_OK) {
+        last += 10;
+    }
+    EXPECT_EQ(error.status, STATUS_NO_SPACE);
+    EXPECT_CONTAINS(error.text, path);
+    EXPECT(last > 100);
+    EXPECT_EQ(log_store_state(store).last, last);
+    EXPECT(log_store_used_bytes(store) > log_store_map_bytes(store) / 2);
+    expect_entries(store, 1, last, 1, 1000);
+    EXPECT_OK(log_store_trim(store, last / 2, 100000, &more, &error));
+    EXPECT_OK(append(store, last + 1, 1, 1, 10));
+    for (int i = 0; i < 10; i++) {
+        EXPECT_OK(append(store, last + 2 + (raft_index)i * 10, 10, 1, 1000));
+    }
+    log_store_close(store);
+    EXPECT_OK(open_with(NODE, 1024 * 1024, &store));
+    EXPECT_EQ(log_store_state(store).last, last + 101);
+    log_store_close(store);
+}
+
+/* --- Damage --- */
+
+static void test_a_flipped_bit_in_an_entry_is_named(void)
+{
+    static const char text[] = "a payload that is found in the file by its content";
+    struct log_entry entry = {.index = 6,
+                              .term = 1,
+                              .type = RAFT_ENTRY_COMMAND,
+                              .payload = {(const uint8_t *)text, sizeof text}};
+    struct log_write write = {.entries = &entry, .entry_count = 1};
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 5, 1, 100));
+    EXPECT_OK(log_store_write(store, &write, &error));
+    EXPECT_OK(append(store, 7, 5, 1, 100));
+    log_store_close(store);
+    EXPECT(damage_flip(data_path, bytes_of(text, sizeof text)) > 0);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).last, 11);
+    EXPECT_EQ(read_all(store, 1, 11), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "entry 6");
+    EXPECT_CONTAINS(error.text, path);
+    expect_entries(store, 1, 5, 1, 100);
+    expect_entries(store, 7, 11, 1, 100);
+    log_store_close(store);
+}
+
+static void test_a_flipped_bit_in_a_later_piece_is_named(void)
+{
+    struct log_store *store;
+    uint8_t *payload = make_payload(2, 1, 3 * PIECE);
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 1, 1, 10));
+    EXPECT_OK(append(store, 2, 1, 1, 3 * PIECE));
+    log_store_close(store);
+    EXPECT_EQ(damage_flip(data_path, bytes_of(payload + 2 * PIECE + 100, 64)), 1);
+    free(payload);
+    store = open_store();
+    EXPECT_EQ(read_all(store, 1, 2), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "entry 2");
+    EXPECT_OK(read_all(store, 1, 1));
+    log_store_close(store);
+}
+
+/* Change one key behind the store's back, through LMDB. */
+static void edit(uint64_t key, const uint8_t *value, size_t size)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi database;
+    MDB_val key_value = environment_value(&key, sizeof key);
+    MDB_val stored = environment_value(value, size);
+
+    EXPECT_EQ(mdb_env_create(&env), 0);
+    EXPECT_EQ(mdb_env_set_mapsize(env, MAP_BYTES), 0);
+    EXPECT_EQ(mdb_env_open(env, path, 0, 0600), 0);
+    EXPECT_EQ(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    EXPECT_EQ(mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &database), 0);
+    if (value == NULL) {
+        EXPECT_EQ(mdb_del(txn, database, &key_value, NULL), 0);
+    } else {
+        EXPECT_EQ(mdb_put(txn, database, &key_value, &stored, 0), 0);
+    }
+    EXPECT_EQ(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void make_log_of_ten(void)
+{
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 9, 1, 100));
+    EXPECT_OK(append(store, 10, 1, 1, 2 * PIECE));
+    log_store_close(store);
+}
+
+static void test_a_missing_entry_is_named(void)
+{
+    struct log_store *store;
+
+    make_log_of_ten();
+    edit(log_key(5, 0), NULL, 0);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).last, 10);
+    EXPECT_EQ(read_all(store, 1, 10), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "entry 5");
+    EXPECT_CONTAINS(error.text, "is missing");
+    log_store_close(store);
+}
+
+static void test_a_missing_first_entry_refuses_the_start(void)
+{
+    struct log_store *store;
+
+    make_log_of_ten();
+    edit(log_key(1, 0), NULL, 0);
+    EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "entry 1 ");
+}
+
+static void test_a_missing_piece_is_named(void)
+{
+    struct log_store *store;
+
+    make_log_of_ten();
+    edit(log_key(10, 1), NULL, 0);
+    store = open_store();
+    EXPECT_EQ(read_all(store, 1, 10), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "entry 10");
+    EXPECT_CONTAINS(error.text, "lacks a piece");
+    log_store_close(store);
+    make_log_of_ten();
+    edit(log_key(10, 0), NULL, 0);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).last, 10);
+    EXPECT_EQ(read_all(store, 1, 10), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "entry 10");
+    log_store_close(store);
+}
+
+static void test_a_value_under_another_key_is_damage(void)
+{
+    struct log_entry entry = {
+        .index = 4, .term = 1, .type = RAFT_ENTRY_COMMAND, .payload = {(const uint8_t *)"x", 1}};
+    uint8_t value[64];
+    struct log_store *store;
+
+    make_log_of_ten();
+    log_format_put_piece(&entry, 0, value);
+    edit(log_key(5, 0), value, log_format_piece_bytes(&entry, 0));
+    store = open_store();
+    EXPECT_EQ(read_all(store, 1, 10), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "entry 5");
+    log_store_close(store);
+}
+
+static void test_missing_or_damaged_records_refuse_the_start(void)
+{
+    static const struct {
+        uint64_t key;
+        const char *name;
+    } records[] = {
+        {LOG_KEY_IDENTITY, "identity"}, {LOG_KEY_HARD_STATE, "hard state"}, {LOG_KEY_BASE, "base"}};
+    static const uint8_t rubbish[16] = {1, 2, 3};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct log_store *store;
+
+        make_log_of_ten();
+        edit(records[i].key, NULL, 0);
+        EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+        EXPECT_CONTAINS(error.text, records[i].name);
+        EXPECT_CONTAINS(error.text, "missing");
+        make_log_of_ten();
+        edit(records[i].key, rubbish, sizeof rubbish);
+        EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+        EXPECT_CONTAINS(error.text, records[i].name);
+        EXPECT_CONTAINS(error.text, "damaged");
+        edit(records[i].key, rubbish, 3);
+        EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+    }
+}
+
+static void test_a_newer_format_is_refused(void)
+{
+    struct log_identity identity = {.node_id = NODE};
+    uint8_t value[LOG_RECORD_BYTES_MAX];
+    struct log_store *store;
+
+    make_log_of_ten();
+    (void)log_format_put_identity(&identity, value);
+    bytes_store_u32(value + 8, LOG_STORE_FORMAT + 1);
+    log_format_seal(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES);
+    edit(LOG_KEY_IDENTITY, value, sizeof value);
+    EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_FORMAT);
+    EXPECT_CONTAINS(error.text, "format 2");
+    /* A format with a wrong seal is damage, not a newer version. */
+    value[20] ^= 1;
+    edit(LOG_KEY_IDENTITY, value, sizeof value);
+    EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+}
+
+static void test_a_file_cut_off_is_refused(void)
+{
+    struct log_store *store;
+    size_t bytes;
+
+    make_log_of_ten();
+    bytes = damage_file_bytes(data_path);
+    for (size_t cut = bytes - 4096; cut > 8192; cut -= 8192) {
+        enum status status;
+
+        damage_truncate(data_path, cut);
+        status = open_with(NODE, MAP_BYTES, &store);
+        EXPECT_EQ(status, STATUS_CORRUPT);
+        EXPECT_CONTAINS(error.text, path);
+        EXPECT_EQ(damage_file_bytes(data_path), cut);
+    }
+    damage_truncate(data_path, 4000);
+    EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+}
+
+static void test_a_missing_data_file_is_no_fresh_start(void)
+{
+    struct log_store *store;
+
+    make_log_of_ten();
+    EXPECT_EQ(unlink(data_path), 0);
+    EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "data.mdb is missing");
+}
+
+static void test_a_foreign_file_is_refused(void)
+{
+    struct log_store *store;
+    uint8_t rubbish[9000] = {7};
+
+    new_path();
+    EXPECT_EQ(mkdir(path, 0700), 0);
+    damage_write(data_path, 0, bytes_of(rubbish, sizeof rubbish));
+    EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, path);
+}
+
+static void test_a_file_at_the_path_is_refused(void)
+{
+    struct log_store *store;
+
+    new_path();
+    damage_write(path, 0, bytes_of_text("a file"));
+    EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_IO);
+    EXPECT_CONTAINS(error.text, "is not a folder");
+}
+
+static void test_an_interrupted_creation_is_begun_again(void)
+{
+    char part[4300];
+    char file[4400];
+    struct log_store *store;
+
+    new_path();
+    (void)snprintf(part, sizeof part, "%s.part", path);
+    (void)snprintf(file, sizeof file, "%s/data.mdb", part);
+    EXPECT_EQ(mkdir(part, 0700), 0);
+    damage_write(file, 0, bytes_of_text("half"));
+    store = open_store();
+    EXPECT_OK(append(store, 1, 1, 1, 10));
+    log_store_close(store);
+    EXPECT(access(part, F_OK) != 0);
+    /* An empty folder is as good as none. */
+    new_path();
+    EXPECT_EQ(mkdir(path, 0700), 0);
+    store = open_store();
+    log_store_close(store);
+}
+
+static void test_a_smaller_map_than_the_file_still_opens(void)
+{
+    struct log_store *store;
+
+    make_log_of_ten();
+    EXPECT_OK(open_with(NODE, 4096, &store));
+    EXPECT_OK(read_all(store, 1, 10));
+    log_store_close(store);
+}
+
+/* --- Killed while writing --- */
+
+enum { KILL_ROUNDS = 30 };
+
+/* Append and report each durable end, until killed. */
+static void write_until_killed(int reports, uint64_t seed)
+{
+    struct log_store *store;
+    struct prng prng;
+
+    prng_init(&prng, seed);
+    if (open_with(NODE, MAP_BYTES, &store) != STATUS_OK) {
+        _exit(1);
+    }
+    for (;;) {
+        struct log_state state = log_store_state(store);
+        size_t count = (size_t)prng_between(&prng, 1, 20);
+        size_t bytes = prng_below(&prng, 20) == 0 ? PIECE + 10 : 100;
+        bool more;
+
+        if (append(store, state.last + 1, count, 1, bytes) != STATUS_OK ||
+            (state.last > 300 &&
+             log_store_trim(store, state.last - 200, 50, &more, &error) != STATUS_OK)) {
+            _exit(1);
+        }
+        state = log_store_state(store);
+        if (write(reports, &state.last, sizeof state.last) != sizeof state.last) {
+            _exit(1);
+        }
+    }
+}
+
+static void sleep_us(uint64_t microseconds)
+{
+    struct timespec pause = {.tv_sec = (time_t)(microseconds / 1000000),
+                             .tv_nsec = (long)(microseconds % 1000000) * 1000};
+
+    (void)nanosleep(&pause, NULL);
+}
+
+static void test_nothing_acknowledged_is_lost_when_killed(void)
+{
+    struct prng prng;
+    raft_index acknowledged = 0;
+
+    new_path();
+    prng_init(&prng, 12);
+    log_store_close(open_store());
+    for (uint64_t round = 0; round < KILL_ROUNDS; round++) {
+        struct log_store *store;
+        struct log_state state;
+        raft_index reported;
+        int status;
+        int pipes[2];
+        pid_t child;
+
+        EXPECT_EQ(pipe(pipes), 0);
+        child = fork();
+        EXPECT(child >= 0);
+        if (child == 0) {
+            (void)close(pipes[0]);
+            write_until_killed(pipes[1], round);
+        }
+        (void)close(pipes[1]);
+        /* At least one write was acknowledged; then a random moment. */
+        EXPECT(read(pipes[0], &acknowledged, sizeof acknowledged) == sizeof acknowledged);
+        sleep_us(prng_below(&prng, 30000));
+        EXPECT_EQ(kill(child, SIGKILL), 0);
+        EXPECT_EQ(waitpid(child, &status, 0), child);
+        EXPECT(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        while (read(pipes[0], &reported, sizeof reported) == sizeof reported) {
+            acknowledged = reported;
+        }
+        (void)close(pipes[0]);
+        store = open_store();
+        state = log_store_state(store);
+        EXPECT(state.last >= acknowledged);
+        EXPECT(state.last <= acknowledged + 20);
+        EXPECT_OK(read_all(store, state.base + 1, state.last));
+        EXPECT_EQ(log_store_identity(store)->start_count, 3 + 2 * round);
+        log_store_close(store);
+    }
+}
+
+/* --- Against a plain array --- */
+
+enum { TWIN_MAX = 4096, TWIN_STEPS = 3000 };
+
+struct twin {
+    struct log_state state;
+    raft_term terms[TWIN_MAX];
+    size_t sizes[TWIN_MAX];
+};
+
+struct twin_check {
+    const struct twin *twin;
+    raft_index next;
+};
+
+static enum status compare_with_twin(void *context, const struct log_entry *entry)
+{
+    struct twin_check *check = context;
+    raft_term term = check->twin->terms[entry->index];
+    uint8_t *payload = make_payload(entry->index, term, check->twin->sizes[entry->index]);
+
+    EXPECT_EQ(entry->index, check->next);
+    EXPECT_EQ(entry->term, term);
+    EXPECT_BYTES(entry->payload, bytes_of(payload, check->twin->sizes[entry->index]));
+    free(payload);
+    check->next++;
+    return STATUS_OK;
+}
+
+static void compare_all(struct log_store *store, const struct twin *twin)
+{
+    struct twin_check check = {.twin = twin, .next = twin->state.base + 1};
+    struct log_state state = log_store_state(store);
+
+    EXPECT_EQ(state.term, twin->state.term);
+    EXPECT_EQ(state.vote, twin->state.vote);
+    EXPECT_EQ(state.base, twin->state.base);
+    EXPECT_EQ(state.base_term, twin->state.base_term);
+    EXPECT_EQ(state.last, twin->state.last);
+    EXPECT_OK(log_store_read(store, state.base + 1, state.last, compare_with_twin, &check, &error));
+    EXPECT_EQ(check.next, state.last + 1);
+}
+
+static void twin_append(struct log_store *store, struct twin *twin, struct prng *prng)
+{
+    raft_index low = twin->state.last > twin->state.base + 5 && prng_below(prng, 4) == 0
+                         ? twin->state.last - 4
+                         : twin->state.last + 1;
+    raft_index first = prng_between(prng, low, twin->state.last + 1);
+    size_t count = (size_t)prng_between(prng, 1, 10);
+    struct log_entry entries[10];
+    struct log_write write = {.entries = entries, .entry_count = count};
+    raft_index target;
+
+    if (prng_below(prng, 3) == 0) {
+        twin->state.term++;
+        twin->state.vote = prng_below(prng, 5);
+        write.hard_state = true;
+        write.term = twin->state.term;
+        write.vote = twin->state.vote;
+    }
+    for (size_t i = 0; i < count; i++) {
+        raft_index index = first + i;
+
+        twin->terms[index] = twin->state.term;
+        twin->sizes[index] = prng_below(prng, 50) == 0
+                                 ? (size_t)prng_between(prng, PIECE - 5, 2 * PIECE + 5)
+                                 : (size_t)prng_below(prng, 3000);
+        entries[i] = (struct log_entry){
+            .index = index,
+            .term = twin->terms[index],
+            .type = RAFT_ENTRY_COMMAND,
+            .payload = bytes_of(make_payload(index, twin->terms[index], twin->sizes[index]),
+                                twin->sizes[index])};
+    }
+    twin->state.last = first + count - 1;
+    write.trim = twin->state.last > 60 ? twin->state.last - 60 : 0;
+    target = twin->state.base + 3 * count < write.trim ? twin->state.base + 3 * count : write.trim;
+    if (target > twin->state.base) {
+        twin->state.base = target;
+        twin->state.base_term = twin->terms[target];
+    }
+    EXPECT_OK(log_store_write(store, &write, &error));
+    for (size_t i = 0; i < count; i++) {
+        free((void *)(uintptr_t)entries[i].payload.data);
+    }
+}
+
+static void twin_reset(struct log_store *store, struct twin *twin, struct prng *prng)
+{
+    struct log_write write = {.reset = true,
+                              .reset_index = twin->state.last + prng_below(prng, 20),
+                              .reset_term = twin->state.term,
+                              .tree_generation = twin->state.last};
+
+    EXPECT_OK(log_store_write(store, &write, &error));
+    twin->state.base = write.reset_index;
+    twin->state.base_term = write.reset_term;
+    twin->state.last = write.reset_index;
+}
+
+static void test_random_operations_agree_with_a_plain_array(void)
+{
+    static struct twin twin;
+    struct log_store *store;
+    struct prng prng;
+
+    new_path();
+    prng_init(&prng, 99);
+    memset(&twin, 0, sizeof twin);
+    store = open_store();
+    for (int step = 0; step < TWIN_STEPS && twin.state.last < TWIN_MAX - 40; step++) {
+        uint64_t dice = prng_below(&prng, 100);
+
+        if (dice == 0) {
+            twin_reset(store, &twin, &prng);
+        } else if (dice < 5) {
+            log_store_close(store);
+            store = open_store();
+        } else if (dice < 10) {
+            raft_index trim = prng_between(&prng, twin.state.base, twin.state.last + 3);
+            size_t count = (size_t)prng_between(&prng, 1, 20);
+            raft_index target = trim < twin.state.last ? trim : twin.state.last;
+            bool more;
+
+            target = target > twin.state.base + count ? twin.state.base + count : target;
+            EXPECT_OK(log_store_trim(store, trim, count, &more, &error));
+            if (target > twin.state.base) {
+                twin.state.base = target;
+                twin.state.base_term = twin.terms[target];
+            }
+        } else {
+            twin_append(store, &twin, &prng);
+        }
+        if (dice < 20) {
+            compare_all(store, &twin);
+        }
+    }
+    EXPECT(twin.state.last > 1000);
+    compare_all(store, &twin);
+    log_store_close(store);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_new_folder_has_an_identity_and_an_empty_log),
+        TEST_CASE(test_identity_stays_and_starts_are_counted),
+        TEST_CASE(test_two_folders_have_different_incarnations),
+        TEST_CASE(test_another_node_is_refused_with_both_ids),
+        TEST_CASE(test_cluster_is_set_once),
+        TEST_CASE(test_entries_survive_a_restart),
+        TEST_CASE(test_types_terms_and_empty_payloads_are_kept),
+        TEST_CASE(test_a_visitor_can_stop),
+        TEST_CASE(test_hard_state_survives_and_the_term_never_falls),
+        TEST_CASE(test_entries_of_several_pieces_at_the_borders),
+        TEST_CASE(test_an_entry_too_large_is_refused),
+        TEST_CASE(test_overwriting_drops_everything_behind),
+        TEST_CASE(test_a_gap_is_refused_and_nothing_is_written),
+        TEST_CASE(test_trimming_follows_appending_and_moves_the_base),
+        TEST_CASE(test_a_write_without_entries_trims_nothing),
+        TEST_CASE(test_idle_trimming_in_steps_to_the_end),
+        TEST_CASE(test_trimmed_space_is_used_again),
+        TEST_CASE(test_reset_keeps_identity_and_vote_and_drops_the_rest),
+        TEST_CASE(test_reset_hard_state_and_entries_in_one_write),
+        TEST_CASE(test_a_full_map_writes_nothing_and_recovers_by_trimming),
+        TEST_CASE(test_a_flipped_bit_in_an_entry_is_named),
+        TEST_CASE(test_a_flipped_bit_in_a_later_piece_is_named),
+        TEST_CASE(test_a_missing_entry_is_named),
+        TEST_CASE(test_a_missing_first_entry_refuses_the_start),
+        TEST_CASE(test_a_missing_piece_is_named),
+        TEST_CASE(test_a_value_under_another_key_is_damage),
+        TEST_CASE(test_missing_or_damaged_records_refuse_the_start),
+        TEST_CASE(test_a_newer_format_is_refused),
+        TEST_CASE(test_a_file_cut_off_is_refused),
+        TEST_CASE(test_a_missing_data_file_is_no_fresh_start),
+        TEST_CASE(test_a_foreign_file_is_refused),
+        TEST_CASE(test_a_file_at_the_path_is_refused),
+        TEST_CASE(test_an_interrupted_creation_is_begun_again),
+        TEST_CASE(test_a_smaller_map_than_the_file_still_opens),
+        TEST_CASE(test_nothing_acknowledged_is_lost_when_killed),
+        TEST_CASE(test_random_operations_agree_with_a_plain_array),
+        TEST_END,
+    };
+
+    return test_main("log_store", cases, argc, argv);
+}
