@@ -271,6 +271,7 @@ struct overlay_savepoint overlay_savepoint(const struct overlay *overlay)
     return (struct overlay_savepoint){
         .journal_count = overlay->journal_count,
         .digest = overlay->digest,
+        .node_count = overlay->node_count,
     };
 }
 
@@ -301,6 +302,7 @@ void overlay_rollback(struct overlay *overlay, struct overlay_savepoint savepoin
         undo(overlay, overlay->journal[overlay->journal_count]);
     }
     overlay->digest = savepoint.digest;
+    overlay->node_count = savepoint.node_count;
 }
 
 /* --- Scans --- */

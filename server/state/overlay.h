@@ -59,6 +59,7 @@ struct overlay {
 struct overlay_savepoint {
     size_t journal_count;
     struct state_digest digest;
+    uint64_t node_count;
 };
 
 void overlay_init(struct overlay *overlay,
