@@ -14,29 +14,11 @@
 #ifndef NODE_MEMBERSHIP_H
 #define NODE_MEMBERSHIP_H
 
-#include "proto/client.pb-c.h"
-#include "server/node/node.h"
+#include "server/node/membership_port.h"
 
 struct membership;
 
 enum { MEMBERSHIP_OPERATIONS_MAX = 64 };
-
-struct membership_port {
-    void *context;
-    struct node_identity (*identity)(void *context);
-    /* Dial, send the packed PeerMessage, wait for one, bounded; the answer comes by
-     * membership_on_probe_answer with this token, never from inside. */
-    void (*probe)(void *context, uint64_t token, const char *address, struct bytes message);
-    /* Make the cluster's id durable, then raft_bootstrap with `config` (the core is then still
-     * empty). Other than OK: the init ends with the text. */
-    enum status (*bootstrap)(void *context,
-                             const struct raft_config *config,
-                             const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES],
-                             struct error *error);
-    /* The end of an operation: code, message and membership are set; id and zxid are the
-     * receiver's. Lent. May come from inside membership_submit. Must not call this unit. */
-    void (*finish)(void *context, void *operation, Client__Response *response);
-};
 
 /* `address` is this server's own (--server); it and the core outlive the unit. */
 struct membership *
@@ -77,10 +59,6 @@ size_t membership_count(const struct membership *membership);
 
 /* --- Being asked --- */
 
-/* The first 16 bytes of the SHA-256 of the packed record.Config. */
-void membership_cluster_id(const struct raft_config *config,
-                           uint8_t cluster_id[NODE_CLUSTER_ID_BYTES]);
-
 /* Fill the answer to a ProbeQuery; lends from the arguments. */
 void membership_probe_reply(const struct node_identity *identity,
                             const struct raft_status *status,
@@ -94,7 +72,8 @@ enum membership_bootstrap {
     MEMBERSHIP_BOOTSTRAP_DONE     /* this server already takes part in exactly this cluster */
 };
 
-/* Judge a Bootstrap: the id is that of its configuration, which is legal, uniform, without learners
+/* Judge a Bootstrap: the id is that of its configuration (the first 16 bytes of the SHA-256 of the
+ * packed record.Config), which is legal, uniform, without learners
  * and names this server with this incarnation; and this server is fresh, or already in that
  * cluster. *ret_config and *ret_cluster_id are written when WANTED. */
 enum membership_bootstrap membership_check_bootstrap(const struct node_identity *identity,

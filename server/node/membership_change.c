@@ -1,0 +1,479 @@
+#include "server/node/membership_change.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+/* --- Add a learner --- */
+
+static const struct raft_member *find_address(const struct raft_config *config, const char *address)
+{
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        if (strcmp(config->members[i].address, address) == 0) {
+            return &config->members[i];
+        }
+    }
+    return NULL;
+}
+
+/* Against the present configuration: ends the operation and returns false, or returns true. The
+ * incarnation is looked at only once it is known. */
+static bool may_add(struct membership *membership,
+                    struct membership_operation *operation,
+                    const struct membership_target *target,
+                    bool knows_incarnation)
+{
+    const struct raft_config *config = raft_config_effective(membership->raft);
+    const struct raft_member *member = raft_config_find(config, target->id);
+    const struct raft_member *other = find_address(config, target->address);
+
+    if (other != NULL && other->id != target->id) {
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "%s is the address of member %" PRIu64, target->address,
+                                 other->id);
+        return false;
+    }
+    if (member != NULL && strcmp(member->address, target->address) != 0) {
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "server %" PRIu64
+                                 " is a member at %s already: to move it, remove-member %" PRIu64
+                                 " first",
+                                 target->id, member->address, target->id);
+        return false;
+    }
+    if (member != NULL && knows_incarnation &&
+        memcmp(member->incarnation, target->incarnation, sizeof member->incarnation) != 0) {
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "server %" PRIu64
+                                 " at %s has another data folder than member %" PRIu64
+                                 ": remove-member %" PRIu64 " first, then add it again",
+                                 target->id, target->address, target->id, target->id);
+        return false;
+    }
+    return true;
+}
+
+static void start_add(struct membership *membership,
+                      struct membership_operation *operation,
+                      const Client__AddLearner *add)
+{
+    struct node_identity identity = membership->port.identity(membership->port.context);
+    struct membership_target *target = &operation->targets[0];
+    size_t count = add->node == NULL ? 0 : 1;
+
+    if (!membership_operation_take_targets(membership, operation, &add->node, count)) {
+        return;
+    }
+    if (!may_add(membership, operation, target, false)) {
+        return;
+    }
+    if (target->id == identity.id) {
+        membership_operation_end(membership, operation, CLIENT__CODE__OK,
+                                 "server %" PRIu64 " is a member already", target->id);
+        return;
+    }
+    if (strcmp(target->address, membership->address) == 0) {
+        membership_operation_end(membership, operation, CLIENT__CODE__REFUSED,
+                                 "%s is the address of server %" PRIu64 " itself", target->address,
+                                 identity.id);
+        return;
+    }
+    operation->phase = MEMBERSHIP_PROBING;
+    membership_operation_query(membership, target);
+}
+
+void membership_change_on_probed(struct membership *membership,
+                                 struct membership_operation *operation,
+                                 const struct membership_target *target)
+{
+    struct node_identity identity = membership->port.identity(membership->port.context);
+    bool is_ours = target->has_cluster &&
+                   memcmp(target->cluster_id, identity.cluster_id, NODE_CLUSTER_ID_BYTES) == 0;
+    char hex[MEMBERSHIP_HEX_BYTES];
+
+    if (target->has_cluster && !is_ours) {
+        membership_operation_hex(target->cluster_id, hex);
+        membership_operation_end(membership, operation, CLIENT__CODE__REFUSED,
+                                 "server %" PRIu64 " at %s belongs to another cluster, %s: "
+                                 "start it with an empty data folder",
+                                 target->id, target->address, hex);
+    } else if (target->has_log && !target->has_cluster) {
+        membership_operation_end(membership, operation, CLIENT__CODE__REFUSED,
+                                 "server %" PRIu64 " at %s already holds a log without a cluster: "
+                                 "start it with an empty data folder",
+                                 target->id, target->address);
+    } else {
+        operation->phase = MEMBERSHIP_PROPOSING;
+    }
+}
+
+/* --- What the core must do --- */
+
+static bool has_voters(const struct raft_config *config, const raft_id *voters, size_t count)
+{
+    size_t present = 0;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        present += (config->members[i].flags & RAFT_VOTER_NEW) != 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct raft_member *member = raft_config_find(config, voters[i]);
+
+        if (member == NULL || (member->flags & RAFT_VOTER_NEW) == 0) {
+            return false;
+        }
+    }
+    return present == count;
+}
+
+/* The configuration is what the operation is to bring about. */
+static bool is_wanted(const struct membership_operation *operation,
+                      const struct raft_config *config)
+{
+    const struct membership_target *target = &operation->targets[0];
+    const struct raft_member *member;
+
+    switch (operation->kind) {
+    case MEMBERSHIP_ADD:
+        member = raft_config_find(config, target->id);
+        return member != NULL && strcmp(member->address, target->address) == 0 &&
+               memcmp(member->incarnation, target->incarnation, sizeof member->incarnation) == 0;
+    case MEMBERSHIP_CHANGE:
+        return !config->joint && has_voters(config, operation->voters, operation->voter_count);
+    case MEMBERSHIP_REMOVE:
+        return !config->joint && raft_config_find(config, operation->id) == NULL;
+    case MEMBERSHIP_INIT:
+    case MEMBERSHIP_TRANSFER:
+        break;
+    }
+    return false;
+}
+
+/* The set of voters without `id`. */
+static size_t
+voters_without(const struct raft_config *config, raft_id id, raft_id voters[RAFT_MEMBERS_MAX])
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        if ((config->members[i].flags & RAFT_VOTER_NEW) != 0 && config->members[i].id != id) {
+            voters[count] = config->members[i].id;
+            count++;
+        }
+    }
+    return count;
+}
+
+static enum status
+propose_add(struct membership *membership, struct membership_operation *operation, uint64_t now_us)
+{
+    const struct membership_target *target = &operation->targets[0];
+    struct raft_member member;
+
+    memset(&member, 0, sizeof member);
+    member.id = target->id;
+    memcpy(member.incarnation, target->incarnation, sizeof member.incarnation);
+    memcpy(member.address, target->address, strlen(target->address));
+    return raft_add_learner(membership->raft, now_us, &member, 0, &operation->index);
+}
+
+static enum status propose_remove(struct membership *membership,
+                                  struct membership_operation *operation,
+                                  uint64_t now_us)
+{
+    const struct raft_config *config = raft_config_effective(membership->raft);
+    const struct raft_member *member = raft_config_find(config, operation->id);
+    raft_id voters[RAFT_MEMBERS_MAX];
+    size_t count;
+
+    if (config->joint || member == NULL) {
+        return STATUS_BUSY; /* wait for what is under way */
+    }
+    if ((member->flags & RAFT_VOTER_NEW) == 0) {
+        return raft_remove_learner(membership->raft, now_us, operation->id, 0, &operation->index);
+    }
+    count = voters_without(config, operation->id, voters);
+    return raft_change_voters(membership->raft, now_us, voters, count, false, false, 0,
+                              &operation->index);
+}
+
+static enum status
+propose(struct membership *membership, struct membership_operation *operation, uint64_t now_us)
+{
+    switch (operation->kind) {
+    case MEMBERSHIP_ADD:
+        return propose_add(membership, operation, now_us);
+    case MEMBERSHIP_CHANGE:
+        return raft_change_voters(membership->raft, now_us, operation->voters,
+                                  operation->voter_count, false, false, 0, &operation->index);
+    case MEMBERSHIP_REMOVE:
+        return propose_remove(membership, operation, now_us);
+    case MEMBERSHIP_TRANSFER:
+        return raft_transfer(membership->raft, now_us, operation->id);
+    case MEMBERSHIP_INIT:
+        break;
+    }
+    CHECK(false);
+    return STATUS_INVALID;
+}
+
+/* Against the present configuration, looked at anew before each try. Ends the operation, or returns
+ * true. */
+static bool may_propose(struct membership *membership, struct membership_operation *operation)
+{
+    const struct raft_config *config = raft_config_effective(membership->raft);
+    raft_id voters[RAFT_MEMBERS_MAX];
+
+    if (operation->kind == MEMBERSHIP_ADD) {
+        return may_add(membership, operation, &operation->targets[0], true);
+    }
+    for (size_t i = 0; operation->kind == MEMBERSHIP_CHANGE && i < operation->voter_count; i++) {
+        if (raft_config_find(config, operation->voters[i]) == NULL) {
+            membership_operation_end(
+                membership, operation, CLIENT__CODE__CONFLICT,
+                "server %" PRIu64 " is not a member: add-learner --node %" PRIu64 "=ADDRESS first",
+                operation->voters[i], operation->voters[i]);
+            return false;
+        }
+    }
+    if (operation->kind == MEMBERSHIP_REMOVE && !config->joint &&
+        raft_config_is_voter(config, operation->id) &&
+        voters_without(config, operation->id, voters) == 0) {
+        membership_operation_end(
+            membership, operation, CLIENT__CODE__CONFLICT,
+            "server %" PRIu64 " is the only voter: make another one with change-membership first",
+            operation->id);
+        return false;
+    }
+    return true;
+}
+
+/* The core says no for good. */
+static void end_refused(struct membership *membership,
+                        struct membership_operation *operation,
+                        enum status status)
+{
+    if (status == STATUS_NOT_LEADER) {
+        membership_operation_end(membership, operation, CLIENT__CODE__NO_LEADER,
+                                 "this server leads no more");
+    } else if (operation->kind == MEMBERSHIP_TRANSFER && status == STATUS_UNAVAILABLE) {
+        membership_operation_end(membership, operation, CLIENT__CODE__UNREACHABLE,
+                                 "no voter that could lead is reachable by the leader");
+    } else if (operation->kind == MEMBERSHIP_TRANSFER) {
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "server %" PRIu64 " is not a voter: only a voter can lead",
+                                 operation->id);
+    } else if (operation->kind == MEMBERSHIP_ADD) {
+        membership_operation_end(membership, operation, CLIENT__CODE__LIMIT,
+                                 "a cluster has at most %d members", RAFT_MEMBERS_MAX);
+    } else {
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "the configuration asked for is not legal now: %s",
+                                 status_text(status));
+    }
+}
+
+/* Whether trying again later can help. */
+static bool is_passing(const struct membership_operation *operation, enum status status)
+{
+    return status == STATUS_BUSY ||
+           (status == STATUS_CONFLICT && operation->kind != MEMBERSHIP_TRANSFER);
+}
+
+static void step_proposing(struct membership *membership,
+                           struct membership_operation *operation,
+                           uint64_t now_us)
+{
+    struct raft_status raft = raft_status(membership->raft);
+    enum status status;
+
+    if (raft.role != RAFT_LEADER) {
+        membership_operation_end(membership, operation, CLIENT__CODE__NO_LEADER,
+                                 "this server leads no more");
+        return;
+    }
+    if (raft.config_committed && is_wanted(operation, raft_config_effective(membership->raft))) {
+        if (operation->kind == MEMBERSHIP_REMOVE) {
+            membership_operation_end(membership, operation, CLIENT__CODE__OK,
+                                     "server %" PRIu64 " is not a member", operation->id);
+        } else {
+            membership_operation_end(membership, operation, CLIENT__CODE__OK, "%s", "");
+        }
+        return;
+    }
+    if (!may_propose(membership, operation)) {
+        return;
+    }
+    status = propose(membership, operation, now_us);
+    operation->last_refusal = status;
+    if (status == STATUS_OK) {
+        operation->phase = MEMBERSHIP_COMMITTING;
+        operation->term = raft.term;
+    } else if (!is_passing(operation, status)) {
+        end_refused(membership, operation, status);
+    }
+}
+
+static void step_transferring(struct membership *membership, struct membership_operation *operation)
+{
+    struct raft_status raft = raft_status(membership->raft);
+    raft_id self = membership->port.identity(membership->port.context).id;
+
+    if (raft.leader != 0 &&
+        (operation->id == 0 ? raft.leader != self : raft.leader == operation->id)) {
+        membership_operation_end(membership, operation, CLIENT__CODE__OK,
+                                 "server %" PRIu64 " leads", raft.leader);
+    } else if (raft.role == RAFT_LEADER && raft.transfer_target == 0) {
+        membership_operation_end(
+            membership, operation, CLIENT__CODE__CONFLICT,
+            "leadership was not taken over in time; server %" PRIu64 " leads on", self);
+    } else if (raft.leader != 0 && raft.leader != self) {
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "server %" PRIu64 " leads now, not %" PRIu64, raft.leader,
+                                 operation->id);
+    }
+}
+
+static void step_committing(struct membership *membership, struct membership_operation *operation)
+{
+    struct raft_status raft = raft_status(membership->raft);
+    raft_index index = 0;
+    const struct raft_config *config;
+
+    if (operation->kind == MEMBERSHIP_TRANSFER) {
+        step_transferring(membership, operation);
+        return;
+    }
+    config = raft_config_committed(membership->raft, &index);
+    if (index >= operation->index && is_wanted(operation, config)) {
+        membership_operation_end(membership, operation, CLIENT__CODE__OK, "%s", "");
+    } else if (raft.role != RAFT_LEADER || raft.term != operation->term) {
+        membership_operation_end(membership, operation, CLIENT__CODE__UNKNOWN_OUTCOME,
+                                 "the leader changed before the change was complete");
+    }
+}
+
+/* --- Too late --- */
+
+/* The first of the wanted voters that holds the change up; 0 if none does. */
+static raft_id find_laggard(const struct membership *membership,
+                            const struct membership_operation *operation)
+{
+    struct raft_peer_status peer;
+
+    for (size_t i = 0; i < operation->voter_count; i++) {
+        raft_id id = operation->voters[i];
+
+        if (raft_peer_status(membership->raft, id, &peer) == STATUS_OK && !peer.caught_up) {
+            return id;
+        }
+    }
+    return 0;
+}
+
+static void end_unproposed(struct membership *membership, struct membership_operation *operation)
+{
+    raft_id laggard = find_laggard(membership, operation);
+    struct raft_peer_status peer;
+
+    if (operation->last_refusal == STATUS_CONFLICT && laggard != 0 &&
+        raft_peer_status(membership->raft, laggard, &peer) == STATUS_OK) {
+        membership_operation_end(
+            membership, operation, CLIENT__CODE__CONFLICT,
+            "server %" PRIu64 " has not caught up (%" PRIu64 " of %" PRIu64
+            " entries) and cannot vote yet: check that it runs, wait, and try again",
+            laggard, peer.match, raft_status(membership->raft).last_index);
+    } else {
+        membership_operation_end(
+            membership, operation, CLIENT__CODE__BUSY,
+            "another change or a transfer of leadership is under way; try again");
+    }
+}
+
+static bool may_start(struct membership *membership, struct membership_operation *operation)
+{
+    if (raft_config_effective(membership->raft)->member_count == 0) {
+        membership_operation_end(
+            membership, operation, CLIENT__CODE__NO_CLUSTER,
+            "this server belongs to no cluster yet: run init first, or ask a member");
+        return false;
+    }
+    if (raft_status(membership->raft).role != RAFT_LEADER) {
+        membership_operation_end(membership, operation, CLIENT__CODE__NO_LEADER,
+                                 "this server does not lead");
+        return false;
+    }
+    return true;
+}
+
+static void start_change(struct membership *membership,
+                         struct membership_operation *operation,
+                         const Client__ChangeMembership *change)
+{
+    if (change->n_voters < 1 || change->n_voters > RAFT_VOTERS_MAX) {
+        membership_operation_end(membership, operation, CLIENT__CODE__BAD_ARGUMENTS,
+                                 "%zu voters are named; a cluster has 1 to %d", change->n_voters,
+                                 RAFT_VOTERS_MAX);
+        return;
+    }
+    for (size_t i = 0; i < change->n_voters; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (change->voters[i] == change->voters[j]) {
+                membership_operation_end(membership, operation, CLIENT__CODE__BAD_ARGUMENTS,
+                                         "server %" PRIu64 " is named twice", change->voters[i]);
+                return;
+            }
+        }
+        operation->voters[i] = change->voters[i];
+    }
+    operation->voter_count = change->n_voters;
+}
+
+void membership_change_start(struct membership *membership,
+                             struct membership_operation *operation,
+                             const Client__Request *request)
+{
+    if (!may_start(membership, operation)) {
+        return;
+    }
+    operation->phase = MEMBERSHIP_PROPOSING;
+    switch (operation->kind) {
+    case MEMBERSHIP_ADD:
+        start_add(membership, operation, request->add_learner);
+        break;
+    case MEMBERSHIP_CHANGE:
+        start_change(membership, operation, request->change_membership);
+        break;
+    case MEMBERSHIP_REMOVE:
+        operation->id = request->remove_member->id;
+        break;
+    case MEMBERSHIP_TRANSFER:
+        operation->id = request->transfer_leader->target;
+        break;
+    case MEMBERSHIP_INIT:
+        CHECK(false);
+    }
+}
+
+void membership_change_step(struct membership *membership,
+                            struct membership_operation *operation,
+                            uint64_t now_us)
+{
+    if (operation->phase == MEMBERSHIP_PROPOSING) {
+        step_proposing(membership, operation, now_us);
+    } else {
+        step_committing(membership, operation);
+    }
+}
+
+void membership_change_end_late(struct membership *membership,
+                                struct membership_operation *operation)
+{
+    if (operation->phase == MEMBERSHIP_PROPOSING) {
+        end_unproposed(membership, operation);
+    } else {
+        membership_operation_end(
+            membership, operation, CLIENT__CODE__UNKNOWN_OUTCOME,
+            "begun, but not complete in time: is a majority of the voters up? See status");
+    }
+}
