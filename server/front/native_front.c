@@ -1,62 +1,166 @@
 #include "server/front/native_front.h"
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/log.h"
-#include "server/front/native_reply.h"
-#include "server/front/native_request.h"
+#include "server/front/native_encode.h"
 
 #include <stdlib.h>
 
 enum {
-    /* Answers that wait to be sent; beyond it nothing more is read from the connection. */
-    OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+    /* Of answers not sent yet: no further requests are taken until less waits. */
+    OUTPUT_HELD_BYTES = 4 * 1024 * 1024,
+    /* Of answers that the requests already taken may produce. */
+    EXPECTED_BYTES_MAX = 16 * 1024 * 1024,
+    GET_BYTES_GUESS = 64 * 1024,
+    PAGE_BYTES_GUESS = 2 * 1024 * 1024
+};
+
+/* How large the answers to one kind of request are: the largest lately, slowly forgotten. */
+struct reply_guess {
+    size_t bytes;
+    size_t pending;
+};
+
+struct native_client {
+    struct list link;         /* of the front's clients */
+    struct list waiting_link; /* of those that may go on, when not held */
+    struct native_front *front;
+    struct connection *connection;
+    struct client *client;
+    size_t pending; /* requests submitted and not answered */
+    struct reply_guess gets;
+    struct reply_guess pages;
+    /* A request that is refused here: answered when all before it are, as replies keep order. */
+    bool has_refusal;
+    struct native_refusal refusal;
+    bool held; /* the connection is paused */
 };
 
 struct native_front {
     struct node *node;
-    struct list sessions;
+    struct list clients;
+    struct list waiting; /* held connections of which something was answered or sent */
+    size_t client_count;
+    struct arena arena;
 };
 
-/* One connection. */
-struct native_session {
-    struct list link;
-    struct native_front *front;
-    struct connection *connection;
-    struct client *client;
-    bool is_paused;
-};
-
-static void send_response(struct native_session *session, const Client__Response *response)
+static struct reply_guess *guess_for(struct native_client *client, enum request_kind kind)
 {
-    size_t size = client__response__get_packed_size(response);
-    uint8_t *frame;
+    if (kind == REQUEST_GET) {
+        return &client->gets;
+    }
+    return kind == REQUEST_LIST || kind == REQUEST_READ_TREE ? &client->pages : NULL;
+}
 
-    if (size > FRAME_CLIENT_BYTES_MAX) {
-        struct arena arena;
-        Client__Response *refusal;
+/* May another request be taken? Besides the node's own bound, a reader that asks for much and does
+ * not read must not make us keep all the answers. */
+static bool is_full(const struct native_client *client)
+{
+    return client->has_refusal || client_is_full(client->client) ||
+           connection_output_bytes(client->connection) > OUTPUT_HELD_BYTES ||
+           client->gets.pending * client->gets.bytes + client->pages.pending * client->pages.bytes >
+               EXPECTED_BYTES_MAX;
+}
 
-        arena_init(&arena);
-        refusal = native_reply_refusal(response->id, CLIENT__CODE__LIMIT, &arena);
-        send_response(session, refusal);
-        arena_release(&arena);
+/* Something changed that may let a held connection go on; looked at when the turn ends. */
+static void look_again(struct native_client *client)
+{
+    if (client->held && list_is_empty(&client->waiting_link)) {
+        list_append(&client->front->waiting, &client->waiting_link);
+    }
+}
+
+/* At the end of this turn, and whenever something was answered or sent, it is seen whether it may go
+ * on. */
+static void hold(struct native_client *client)
+{
+    client->held = true;
+    connection_pause(client->connection);
+    look_again(client);
+}
+
+/* --- From the connection --- */
+
+static void submit(struct native_client *client, struct request *request)
+{
+    struct reply_guess *guess = guess_for(client, request->kind);
+
+    client->pending++;
+    if (guess != NULL) {
+        guess->pending++;
+    }
+    client_submit(client->client, request);
+}
+
+static void on_frame(void *context, struct connection *connection, struct bytes body)
+{
+    struct native_client *client = context;
+    struct request *request = NULL;
+
+    switch ((int)native_decode(body, &request, &client->refusal)) {
+    case STATUS_OK:
+        submit(client, request);
+        break;
+    case STATUS_UNAVAILABLE:
+        if (client->pending == 0) {
+            (void)native_encode_refusal(connection, &client->refusal);
+        } else {
+            client->has_refusal = true;
+        }
+        break;
+    default:
+        connection_close(connection, "a request is unreadable");
         return;
     }
-    frame = connection_reserve(session->connection, FRAME_CLIENT_HEAD_BYTES + size);
-    frame_client_put_head(frame, (uint32_t)size);
-    (void)client__response__pack(response, frame + FRAME_CLIENT_HEAD_BYTES);
-    connection_commit(session->connection, FRAME_CLIENT_HEAD_BYTES + size);
+    if (is_full(client)) {
+        hold(client);
+    }
 }
+
+static void on_drained(void *context, struct connection *connection)
+{
+    (void)connection;
+    look_again(context);
+}
+
+static void on_closed(void *context, struct connection *connection, const char *reason)
+{
+    struct native_client *client = context;
+    char remote[ADDRESS_TEXT_BYTES_MAX];
+
+    socket_address_text(connection_remote(connection), remote);
+    log_event(LOG_LEVEL_DEBUG, "client_closed", "remote=%s reason=%s", remote, log_quote(reason));
+    client_close(client->client);
+    list_remove(&client->link);
+    list_remove(&client->waiting_link);
+    client->front->client_count--;
+    free(client);
+}
+
+static const struct connection_handler handler = {
+    .on_frame = on_frame, .on_drained = on_drained, .on_closed = on_closed};
 
 /* --- From the node --- */
 
 static void on_reply(void *context, const struct request *request, const struct reply *reply)
 {
-    struct native_session *session = context;
-    struct arena arena;
+    struct native_client *client = context;
+    struct reply_guess *guess = guess_for(client, request->kind);
+    size_t put = native_encode_reply(client->connection, &client->front->arena, request, reply);
 
-    arena_init(&arena);
-    send_response(session, native_reply_make(request, reply, &arena));
-    arena_release(&arena);
+    arena_reset(&client->front->arena);
+    CHECK_OP(client->pending, >, 0);
+    client->pending--;
+    if (guess != NULL) {
+        guess->pending--;
+        guess->bytes = put > guess->bytes / 2 ? put : guess->bytes / 2;
+    }
+    if (client->pending == 0 && client->has_refusal) {
+        client->has_refusal = false;
+        (void)native_encode_refusal(client->connection, &client->refusal);
+    }
+    look_again(client);
 }
 
 static void on_events(void *context,
@@ -67,87 +171,37 @@ static void on_events(void *context,
                       zxid up_to,
                       bool lost)
 {
-    struct native_session *session = context;
-    struct arena arena;
+    struct native_client *client = context;
 
-    arena_init(&arena);
-    send_response(session,
-                  native_reply_events(watch, with_values, events, count, up_to, lost, &arena));
-    arena_release(&arena);
+    (void)native_encode_events(client->connection, &client->front->arena, watch, with_values,
+                               events, count, up_to, lost);
+    arena_reset(&client->front->arena);
 }
 
 static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
 {
-    struct native_session *session = context;
-    struct arena arena;
+    struct native_client *client = context;
 
-    arena_init(&arena);
-    send_response(session, native_reply_notice(kind, code, &arena));
-    arena_release(&arena);
+    (void)native_encode_notice(client->connection, kind, code);
 }
 
 static size_t output_bytes(void *context)
 {
-    const struct native_session *session = context;
+    struct native_client *client = context;
 
-    return connection_output_bytes(session->connection);
+    return connection_output_bytes(client->connection);
 }
 
-static const struct client_callbacks callbacks = {.on_reply = on_reply,
-                                                  .on_events = on_events,
-                                                  .on_notice = on_notice,
-                                                  .output_bytes = output_bytes};
-
-/* --- From the connection --- */
-
-static bool must_wait(const struct native_session *session)
-{
-    return client_is_full(session->client) ||
-           connection_output_bytes(session->connection) > OUTPUT_BYTES_MAX;
-}
-
-static void on_frame(void *context, struct connection *connection, struct bytes body)
-{
-    struct native_session *session = context;
-    struct request *request;
-
-    if (native_request_read(body, &request) != STATUS_OK) {
-        connection_close(connection, "unreadable request");
-        return;
-    }
-    client_submit(session->client, request);
-    if (must_wait(session)) {
-        session->is_paused = true;
-        connection_pause(connection);
-    }
-}
-
-static void session_free(struct native_session *session)
-{
-    client_close(session->client);
-    list_remove(&session->link);
-    free(session);
-}
-
-static void on_closed(void *context, struct connection *connection, const char *reason)
-{
-    struct native_session *session = context;
-    char remote[ADDRESS_TEXT_BYTES_MAX];
-
-    socket_address_text(connection_remote(connection), remote);
-    log_event(LOG_LEVEL_DEBUG, "client_closed", "remote=%s reason=%s", remote->text,
-              log_quote(reason));
-    session_free(session);
-}
-
-static const struct connection_handler handler = {.on_frame = on_frame, .on_closed = on_closed};
+/* --- Life --- */
 
 struct native_front *native_front_new(struct node *node)
 {
     struct native_front *front = xcalloc(1, sizeof *front);
 
     front->node = node;
-    list_init(&front->sessions);
+    list_init(&front->clients);
+    list_init(&front->waiting);
+    arena_init(&front->arena);
     return front;
 }
 
@@ -156,37 +210,56 @@ void native_front_free(struct native_front *front)
     if (front == NULL) {
         return;
     }
-    LIST_FOR_EACH (link, &front->sessions) {
-        struct native_session *session = CONTAINER_OF(link, struct native_session, link);
-
-        connection_set_handler(session->connection, NULL, NULL);
-        connection_close(session->connection, "the server stops");
-        session_free(session);
-    }
+    CHECK_OP(front->client_count, ==, 0);
+    arena_release(&front->arena);
     free(front);
 }
 
 void native_front_take(struct native_front *front, struct connection *connection)
 {
-    struct native_session *session = xcalloc(1, sizeof *session);
+    static const struct client_callbacks callbacks = {.on_reply = on_reply,
+                                                      .on_events = on_events,
+                                                      .on_notice = on_notice,
+                                                      .output_bytes = output_bytes};
+    struct native_client *client = xcalloc(1, sizeof *client);
 
-    session->front = front;
-    session->connection = connection;
-    session->client = client_open(front->node, &callbacks, session);
-    list_append(&front->sessions, &session->link);
-    connection_set_handler(connection, &handler, session);
+    client->front = front;
+    client->connection = connection;
+    client->gets.bytes = GET_BYTES_GUESS;
+    client->pages.bytes = PAGE_BYTES_GUESS;
+    list_init(&client->waiting_link);
+    list_append(&front->clients, &client->link);
+    front->client_count++;
+    client->client = client_open(front->node, &callbacks, client);
     connection_set_protocol(connection, FRAME_PROTOCOL_CLIENT, FRAME_CLIENT_BYTES_MAX);
+    connection_set_handler(connection, &handler, client);
     connection_set_state(connection, CONNECTION_OPEN);
 }
 
-void native_front_resume(struct native_front *front)
+void native_front_end(struct native_front *front)
 {
-    LIST_FOR_EACH (link, &front->sessions) {
-        struct native_session *session = CONTAINER_OF(link, struct native_session, link);
+    struct list *link;
 
-        if (session->is_paused && !must_wait(session)) {
-            session->is_paused = false;
-            connection_resume(session->connection);
+    while ((link = list_take_first(&front->waiting)) != NULL) {
+        struct native_client *client = CONTAINER_OF(link, struct native_client, waiting_link);
+
+        if (!is_full(client)) {
+            client->held = false;
+            connection_resume(client->connection);
         }
     }
+}
+
+void native_front_finish(struct native_front *front, const char *reason)
+{
+    LIST_FOR_EACH (link, &front->clients) {
+        struct native_client *client = CONTAINER_OF(link, struct native_client, link);
+
+        connection_finish(client->connection, reason);
+    }
+}
+
+size_t native_front_client_count(const struct native_front *front)
+{
+    return front->client_count;
 }

@@ -1,6 +1,6 @@
-/* The native front: connections of client.proto on one side, clients of the node on the other. It
- * turns bytes into requests and replies into bytes, and holds a connection back that asks faster
- * than it is answered. Main thread. */
+/* The front for client.proto: connections whose first bytes were the client preface, as clients of
+ * the node. Turns frames into requests and replies into frames, and holds requests back when the
+ * node, or the reader on the other side, does not keep up. Main thread. */
 #ifndef FRONT_NATIVE_FRONT_H
 #define FRONT_NATIVE_FRONT_H
 
@@ -11,12 +11,17 @@ struct native_front;
 
 /* `node` outlives the front. */
 struct native_front *native_front_new(struct node *node);
-/* Closes what is left; the connections' on_closed is not called any more. NULL is fine. */
+/* All connections must be closed and reported (connection_loop_begin). NULL is fine. */
 void native_front_free(struct native_front *front);
 
-/* Take over a connection whose first bytes told a native client. */
+/* Take over a connection in state PREFACE. */
 void native_front_take(struct native_front *front, struct connection *connection);
-/* Between the inputs of a turn and node_turn's end: read on where answers made room. */
-void native_front_resume(struct native_front *front);
+/* At the end of a turn, after connection_loop_end: let connections go on whose requests were
+ * answered or whose answers were sent. */
+void native_front_end(struct native_front *front);
+/* Send what waits, then close all. */
+void native_front_finish(struct native_front *front, const char *reason);
+
+size_t native_front_client_count(const struct native_front *front);
 
 #endif

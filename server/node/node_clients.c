@@ -321,9 +321,6 @@ static Client__Code obstacle(const struct request *request)
 {
     const struct node *node = request->client->node;
 
-    if (request->refusal != CLIENT__CODE__OK) {
-        return request->refusal;
-    }
     if (request->kind == REQUEST_STATUS || request->kind == REQUEST_MEMBERSHIP ||
         request->kind == REQUEST_PING) {
         return CLIENT__CODE__OK;

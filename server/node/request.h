@@ -36,11 +36,11 @@ enum request_kind {
 struct request {
     enum request_kind kind;
     uint64_t id;    /* the front's: echoed in the reply */
+    uint32_t notes; /* the front's own, for its reply; the node does not look at it */
     zxid seen_zxid; /* wait until this is applied here, bounded; then BEHIND */
     bool linearizable;
     struct bytes path; /* GET, LIST, READ_TREE, WATCH */
     struct arena arena;
-    Client__Code refusal; /* not OK: the front cannot take it; answered so when its turn comes */
     union {
         struct {
             uint32_t timeout_ms;
@@ -51,14 +51,8 @@ struct request {
             struct bytes after;
             uint32_t count_max; /* 0 = as many as fit */
             uint32_t depth_max; /* READ_TREE; 0 = all */
-            bool with_nodes; /* READ_TREE: values count for the size of a page; LIST: give the nodes
-                              */
-            bool with_values; /* the front's: whether it shows them */
-        } page;               /* LIST, READ_TREE */
-        struct {
-            bool with_acl; /* the front's */
-            bool stat_only;
-        } get; /* GET */
+            bool with_nodes;
+        } page; /* LIST, READ_TREE */
         struct {
             /* A packed record.Command whose session and generation the node puts in itself (fields
              * absent here): operation or transaction, sequence, confirmed. */

@@ -1,0 +1,492 @@
+#include "server/front/native_decode.h"
+
+#include <string.h>
+
+/* --- The wire format of protobuf, as far as it is walked by hand --- */
+
+enum {
+    WIRE_VARINT = 0,
+    WIRE_FIXED64 = 1,
+    WIRE_BYTES = 2,
+    WIRE_FIXED32 = 5,
+    VARINT_BYTES_MAX = 10,
+    FIELD_NUMBER_MAX = (1 << 29) - 1
+};
+
+struct field {
+    uint32_t number;
+    uint32_t type;
+    uint64_t value; /* VARINT */
+    struct bytes bytes; /* BYTES */
+};
+
+static bool read_varint(struct reader *reader, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    uint8_t byte;
+
+    for (unsigned i = 0; i < VARINT_BYTES_MAX; i++) {
+        if (reader_u8(reader, &byte) != STATUS_OK) {
+            return false;
+        }
+        if (i == VARINT_BYTES_MAX - 1 && byte > 1) {
+            return false;
+        }
+        value |= (uint64_t)(byte & 0x7f) << (7 * i);
+        if ((byte & 0x80) == 0) {
+            *ret_value = value;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next field; false at the end (reader not failed) or when it is malformed (failed). */
+static bool read_field(struct reader *reader, struct field *ret_field)
+{
+    uint64_t key;
+    uint64_t size = 0;
+    bool readable;
+
+    if (reader->rest.size == 0) {
+        return false;
+    }
+    if (!read_varint(reader, &key) || (key >> 3) == 0 || (key >> 3) > FIELD_NUMBER_MAX) {
+        reader->failed = true;
+        return false;
+    }
+    ret_field->number = (uint32_t)(key >> 3);
+    ret_field->type = (uint32_t)(key & 7);
+    switch (ret_field->type) {
+    case WIRE_VARINT:
+        readable = read_varint(reader, &ret_field->value);
+        break;
+    case WIRE_BYTES:
+        readable = read_varint(reader, &size) && size <= reader->rest.size &&
+                   reader_lend(reader, (size_t)size, &ret_field->bytes) == STATUS_OK;
+        break;
+    case WIRE_FIXED64:
+        readable = reader_lend(reader, 8, &ret_field->bytes) == STATUS_OK;
+        break;
+    case WIRE_FIXED32:
+        readable = reader_lend(reader, 4, &ret_field->bytes) == STATUS_OK;
+        break;
+    default:
+        readable = false;
+        break;
+    }
+    reader->failed = reader->failed || !readable;
+    return readable;
+}
+
+static size_t varint_bytes(uint64_t value)
+{
+    size_t count = 1;
+
+    while (value >= 0x80) {
+        value >>= 7;
+        count++;
+    }
+    return count;
+}
+
+static uint8_t *put_varint(uint8_t *to, uint64_t value)
+{
+    while (value >= 0x80) {
+        *to++ = (uint8_t)(value | 0x80);
+        value >>= 7;
+    }
+    *to++ = (uint8_t)value;
+    return to;
+}
+
+static uint64_t key_of(uint32_t number, uint32_t type)
+{
+    return (uint64_t)number << 3 | type;
+}
+
+/* --- The envelope --- */
+
+enum { REQUEST_ID = 1, REQUEST_SEEN_ZXID = 2 };
+
+struct envelope {
+    uint64_t id;
+    uint64_t seen_zxid;
+    uint32_t body_number; /* 0 = none */
+    struct bytes body;
+};
+
+/* A request has one body; the fields of later versions that are not messages are skipped. */
+static enum status read_envelope(struct bytes frame, struct envelope *envelope)
+{
+    struct reader reader = reader_of(frame);
+    struct field field = {.number = 0};
+
+    while (read_field(&reader, &field)) {
+        if (field.number == REQUEST_ID && field.type == WIRE_VARINT) {
+            envelope->id = field.value;
+        } else if (field.number == REQUEST_SEEN_ZXID && field.type == WIRE_VARINT) {
+            envelope->seen_zxid = field.value;
+        } else if (field.number <= REQUEST_SEEN_ZXID) {
+            return STATUS_INVALID;
+        } else if (field.type == WIRE_BYTES) {
+            if (envelope->body_number != 0) {
+                return STATUS_INVALID;
+            }
+            envelope->body_number = field.number;
+            envelope->body = field.bytes;
+        }
+    }
+    return reader_finish(&reader) == STATUS_OK && envelope->id != 0 ? STATUS_OK : STATUS_INVALID;
+}
+
+/* --- A write: client.Write to record.Command --- */
+
+enum {
+    WRITE_OPERATIONS = 1,
+    WRITE_TRANSACTION = 2,
+    WRITE_SEQUENCE = 3,
+    WRITE_CONFIRMED = 4,
+    COMMAND_SEQUENCE = 3,
+    COMMAND_CONFIRMED = 4,
+    COMMAND_OPERATION = 10,
+    COMMAND_TRANSACTION = 11,
+    TRANSACTION_OPERATIONS = 1
+};
+
+struct write {
+    uint64_t sequence;
+    uint64_t confirmed;
+    bool transaction;
+    size_t operation_count;
+    size_t operations_bytes; /* each with its key and length */
+};
+
+static bool is_operation(const struct field *field)
+{
+    return field->number == WRITE_OPERATIONS && field->type == WIRE_BYTES;
+}
+
+static size_t operation_bytes(struct bytes operation)
+{
+    return varint_bytes(key_of(TRANSACTION_OPERATIONS, WIRE_BYTES)) +
+           varint_bytes(operation.size) + operation.size;
+}
+
+static enum status read_write(struct bytes body, struct write *write)
+{
+    struct reader reader = reader_of(body);
+    struct field field = {.number = 0};
+
+    while (read_field(&reader, &field)) {
+        if (is_operation(&field)) {
+            write->operation_count++;
+            write->operations_bytes += operation_bytes(field.bytes);
+        } else if (field.number <= WRITE_CONFIRMED && field.type != WIRE_VARINT) {
+            return STATUS_INVALID;
+        } else if (field.number == WRITE_TRANSACTION) {
+            write->transaction = field.value != 0;
+        } else if (field.number == WRITE_SEQUENCE) {
+            write->sequence = field.value;
+        } else if (field.number == WRITE_CONFIRMED) {
+            write->confirmed = field.value;
+        } else if (field.number == WRITE_OPERATIONS) {
+            return STATUS_INVALID;
+        }
+    }
+    return reader_finish(&reader);
+}
+
+static uint8_t *put_operation(uint8_t *to, uint32_t number, struct bytes operation)
+{
+    to = put_varint(to, key_of(number, WIRE_BYTES));
+    to = put_varint(to, operation.size);
+    if (operation.size > 0) {
+        memcpy(to, operation.data, operation.size);
+    }
+    return to + operation.size;
+}
+
+static uint8_t *put_number(uint8_t *to, uint32_t number, uint64_t value)
+{
+    if (value == 0) {
+        return to;
+    }
+    return put_varint(put_varint(to, key_of(number, WIRE_VARINT)), value);
+}
+
+/* The only copy that is made of a value on its way into the log's entry. */
+static struct bytes make_command(struct arena *arena, struct bytes body, const struct write *write)
+{
+    bool transaction = write->transaction || write->operation_count > 1;
+    uint8_t *start = arena_alloc(arena, write->operations_bytes + 5 * (1 + VARINT_BYTES_MAX));
+    uint8_t *to = start;
+    struct reader reader = reader_of(body);
+    struct field field = {.number = 0};
+
+    to = put_number(to, COMMAND_SEQUENCE, write->sequence);
+    to = put_number(to, COMMAND_CONFIRMED, write->confirmed);
+    if (transaction) {
+        to = put_varint(to, key_of(COMMAND_TRANSACTION, WIRE_BYTES));
+        to = put_varint(to, write->operations_bytes);
+    }
+    while (read_field(&reader, &field)) {
+        if (is_operation(&field)) {
+            to = put_operation(to, transaction ? TRANSACTION_OPERATIONS : COMMAND_OPERATION,
+                               field.bytes);
+        }
+    }
+    return bytes_of(start, (size_t)(to - start));
+}
+
+static enum status decode_write(const struct envelope *envelope,
+                                struct request **ret_request,
+                                struct native_refusal *ret_refusal)
+{
+    struct write write = {.sequence = 0};
+    struct request *request;
+
+    if (read_write(envelope->body, &write) != STATUS_OK) {
+        return STATUS_INVALID;
+    }
+    if (write.operation_count == 0) {
+        *ret_refusal = (struct native_refusal){.id = envelope->id,
+                                               .code = CLIENT__CODE__BAD_ARGUMENTS,
+                                               .message = "a write needs an operation"};
+        return STATUS_UNAVAILABLE;
+    }
+    if (write.operations_bytes > STATE_TRANSACTION_BYTES_MAX) {
+        *ret_refusal = (struct native_refusal){
+            .id = envelope->id,
+            .code = CLIENT__CODE__LIMIT,
+            .message = "the write is larger than a transaction may be; split it"};
+        return STATUS_UNAVAILABLE;
+    }
+    request = request_new(REQUEST_WRITE);
+    request->write.command = make_command(&request->arena, envelope->body, &write);
+    *ret_request = request;
+    return STATUS_OK;
+}
+
+/* --- The others: unpacked by protobuf-c into the request's arena --- */
+
+static void *allocate(void *arena, size_t size)
+{
+    return arena_alloc(arena, size);
+}
+
+static void release(void *arena, void *memory)
+{
+    (void)arena;
+    (void)memory;
+}
+
+static struct bytes bytes_from(ProtobufCBinaryData data)
+{
+    return bytes_of(data.data, data.len);
+}
+
+static bool fill_get(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
+{
+    const Client__Get *get = client__get__unpack(allocator, body.size, body.data);
+
+    if (get == NULL) {
+        return false;
+    }
+    request->path = bytes_from(get->path);
+    request->linearizable = get->level == CLIENT__READ_LEVEL__LINEARIZABLE;
+    request->notes =
+        (get->with_acl ? NATIVE_NOTE_ACL : 0U) | (get->stat_only ? NATIVE_NOTE_STAT_ONLY : 0U);
+    return true;
+}
+
+static bool fill_list(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
+{
+    const Client__List *list = client__list__unpack(allocator, body.size, body.data);
+
+    if (list == NULL) {
+        return false;
+    }
+    request->path = bytes_from(list->path);
+    request->linearizable = list->level == CLIENT__READ_LEVEL__LINEARIZABLE;
+    request->page.after = bytes_from(list->after);
+    request->page.count_max = list->count_max;
+    request->page.with_nodes = list->with_stats || list->with_values;
+    request->notes = (list->with_stats ? NATIVE_NOTE_STATS : 0U) |
+                     (list->with_values ? NATIVE_NOTE_VALUES : 0U);
+    return true;
+}
+
+static bool
+fill_read_tree(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
+{
+    const Client__ReadTree *tree = client__read_tree__unpack(allocator, body.size, body.data);
+
+    if (tree == NULL) {
+        return false;
+    }
+    request->path = bytes_from(tree->path);
+    request->linearizable = tree->level == CLIENT__READ_LEVEL__LINEARIZABLE;
+    request->page.after = bytes_from(tree->after);
+    request->page.count_max = tree->count_max;
+    request->page.depth_max = tree->depth_max;
+    request->page.with_nodes = tree->with_values;
+    request->notes = tree->with_values ? NATIVE_NOTE_VALUES : 0U;
+    return true;
+}
+
+static bool
+fill_open_session(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
+{
+    const Client__OpenSession *open =
+        client__open_session__unpack(allocator, body.size, body.data);
+
+    if (open == NULL) {
+        return false;
+    }
+    request->session.timeout_ms = open->timeout_ms;
+    return true;
+}
+
+static bool
+fill_attach_session(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
+{
+    const Client__AttachSession *attach =
+        client__attach_session__unpack(allocator, body.size, body.data);
+
+    if (attach == NULL) {
+        return false;
+    }
+    request->session.session = attach->session;
+    request->session.password = bytes_from(attach->password);
+    request->session.timeout_ms = attach->timeout_ms;
+    return true;
+}
+
+static bool fill_watch(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
+{
+    const Client__Watch *watch = client__watch__unpack(allocator, body.size, body.data);
+
+    if (watch == NULL) {
+        return false;
+    }
+    request->path = bytes_from(watch->path);
+    request->watch.watch = watch->watch;
+    request->watch.recursive = watch->recursive;
+    request->watch.with_values = watch->with_values;
+    request->watch.from = watch->from_zxid;
+    return true;
+}
+
+static bool fill_unwatch(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
+{
+    const Client__Unwatch *unwatch = client__unwatch__unpack(allocator, body.size, body.data);
+
+    if (unwatch == NULL) {
+        return false;
+    }
+    request->watch.watch = unwatch->watch;
+    return true;
+}
+
+/* Requests without anything in them. What a later version puts there is ignored. */
+static bool fill_nothing(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
+{
+    (void)request;
+    (void)allocator;
+    (void)body;
+    return true;
+}
+
+struct body_kind {
+    uint32_t number;
+    enum request_kind kind;
+    bool (*fill)(struct request *request, ProtobufCAllocator *allocator, struct bytes body);
+};
+
+/* The numbers are those of client.Request; membership requests are carried as they came. */
+static const struct body_kind body_kinds[] = {
+    {CLIENT__REQUEST__BODY_OPEN_SESSION, REQUEST_OPEN_SESSION, fill_open_session},
+    {CLIENT__REQUEST__BODY_ATTACH_SESSION, REQUEST_ATTACH_SESSION, fill_attach_session},
+    {CLIENT__REQUEST__BODY_CLOSE_SESSION, REQUEST_CLOSE_SESSION, fill_nothing},
+    {CLIENT__REQUEST__BODY_PING, REQUEST_PING, fill_nothing},
+    {CLIENT__REQUEST__BODY_GET, REQUEST_GET, fill_get},
+    {CLIENT__REQUEST__BODY_LIST, REQUEST_LIST, fill_list},
+    {CLIENT__REQUEST__BODY_READ_TREE, REQUEST_READ_TREE, fill_read_tree},
+    {CLIENT__REQUEST__BODY_WATCH, REQUEST_WATCH, fill_watch},
+    {CLIENT__REQUEST__BODY_UNWATCH, REQUEST_UNWATCH, fill_unwatch},
+    {CLIENT__REQUEST__BODY_INIT, REQUEST_MEMBERSHIP, NULL},
+    {CLIENT__REQUEST__BODY_ADD_LEARNER, REQUEST_MEMBERSHIP, NULL},
+    {CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP, REQUEST_MEMBERSHIP, NULL},
+    {CLIENT__REQUEST__BODY_REMOVE_MEMBER, REQUEST_MEMBERSHIP, NULL},
+    {CLIENT__REQUEST__BODY_TRANSFER_LEADER, REQUEST_MEMBERSHIP, NULL},
+    {CLIENT__REQUEST__BODY_STATUS, REQUEST_STATUS, fill_nothing}};
+
+static const struct body_kind *find_kind(uint32_t number)
+{
+    for (size_t i = 0; i < sizeof body_kinds / sizeof body_kinds[0]; i++) {
+        if (body_kinds[i].number == number) {
+            return &body_kinds[i];
+        }
+    }
+    return NULL;
+}
+
+static enum status decode_body(const struct body_kind *kind,
+                               struct bytes frame,
+                               struct bytes body,
+                               struct request **ret_request)
+{
+    struct request *request = request_new(kind->kind);
+    ProtobufCAllocator allocator = {
+        .alloc = allocate, .free = release, .allocator_data = &request->arena};
+
+    if (kind->fill == NULL) {
+        request->membership.encoded = arena_copy(&request->arena, frame);
+    } else if (!kind->fill(request, &allocator, body)) {
+        request_free(request);
+        return STATUS_INVALID;
+    }
+    *ret_request = request;
+    return STATUS_OK;
+}
+
+enum status native_decode(struct bytes frame,
+                          struct request **ret_request,
+                          struct native_refusal *ret_refusal)
+{
+    struct envelope envelope = {.id = 0};
+    const struct body_kind *kind;
+    enum status status;
+
+    if (read_envelope(frame, &envelope) != STATUS_OK) {
+        return STATUS_INVALID;
+    }
+    if (envelope.body_number == CLIENT__REQUEST__BODY_WRITE) {
+        status = decode_write(&envelope, ret_request, ret_refusal);
+    } else {
+        kind = find_kind(envelope.body_number);
+        if (kind == NULL) {
+            *ret_refusal = (struct native_refusal){
+                .id = envelope.id,
+                .code = CLIENT__CODE__UNSUPPORTED,
+                .message = "this server does not know this request; it may be older than the "
+                           "client"};
+            return STATUS_UNAVAILABLE;
+        }
+        if (frame.size > NATIVE_BODY_BYTES_MAX) {
+            *ret_refusal =
+                (struct native_refusal){.id = envelope.id,
+                                        .code = CLIENT__CODE__LIMIT,
+                                        .message = "a request other than a write has at most "
+                                                   "64 KiB"};
+            return STATUS_UNAVAILABLE;
+        }
+        status = decode_body(kind, frame, envelope.body, ret_request);
+    }
+    if (status == STATUS_OK) {
+        (*ret_request)->id = envelope.id;
+        (*ret_request)->seen_zxid = envelope.seen_zxid;
+    }
+    return status;
+}

@@ -1,0 +1,154 @@
+/* One TCP connection that carries frames, and the loop that all of them share.
+ *
+ * Owns the descriptor, the bytes that came and are not a whole frame yet, the bytes that wait to be
+ * sent, and the deadlines. What the frames mean is its handler's business.
+ *
+ * Main thread only. Nothing here calls back out of a function that the owner called: frames come
+ * from libevent's dispatch and from connection_loop_begin, closings from connection_loop_begin
+ * alone. So an owner may close, pause or send at any point.
+ *
+ * In a turn each connection makes at most one read call (of CONNECTION_READ_BYTES) and, at its end,
+ * one write call. */
+#ifndef NET_CONNECTION_H
+#define NET_CONNECTION_H
+
+#include "base/bytes.h"
+#include "base/list.h"
+#include "proto/frame.h"
+#include "server/net/socket.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { CONNECTION_READ_BYTES = 256 * 1024, CONNECTION_REASON_BYTES_MAX = 160 };
+
+struct connection;
+
+struct connection_limits {
+    /* State PREFACE and HANDSHAKE, each; DRAINING. */
+    unsigned handshake_ms; /* 10 s */
+    unsigned drain_ms;     /* 5 s */
+    /* A frame that began must go on: CONNECTION_PROGRESS_BYTES or its end within this time. */
+    unsigned frame_ms; /* 30 s */
+    /* Bytes that wait to be sent must move within this time. */
+    unsigned stall_ms; /* 30 s */
+    /* Waiting to be sent on one connection: beyond it, the connection is closed. */
+    size_t output_bytes_max; /* 64 MiB */
+};
+
+enum { CONNECTION_PROGRESS_BYTES = 64 * 1024 };
+
+struct connection_limits connection_limits_default(void);
+
+/* --- The loop --- */
+
+struct connection_loop {
+    struct event_base *base;
+    struct connection_limits limits;
+    uint64_t output_bytes_max; /* of all connections together, 1 GiB; see connection_commit */
+    uint64_t output_bytes;
+    size_t count;
+    uint8_t *scratch;
+    struct list dirty;
+    struct list ready;
+    struct list closed;
+};
+
+/* `base` stays the caller's and outlives the loop. */
+void connection_loop_init(struct connection_loop *loop,
+                          struct event_base *base,
+                          const struct connection_limits *limits);
+/* All connections must be closed and reported. */
+void connection_loop_release(struct connection_loop *loop);
+/* After the events of a turn: give the frames of resumed connections, then report the closed ones
+ * (on_closed) and free them. */
+void connection_loop_begin(struct connection_loop *loop);
+/* At the end of a turn: write what was sent. */
+void connection_loop_end(struct connection_loop *loop);
+/* There is something for connection_loop_begin to do: do not wait for events. */
+bool connection_loop_is_pending(const struct connection_loop *loop);
+
+/* --- One connection --- */
+
+/*   PREFACE ----+--> HANDSHAKE --> OPEN     accepted; first bytes seen; both sides know each other
+ *               +------------------^
+ *   any of these --> DRAINING --> CLOSED    connection_finish; all was sent
+ *   any ------------------------> CLOSED    connection_close, end of stream, error, deadline */
+enum connection_state {
+    CONNECTION_PREFACE,
+    CONNECTION_HANDSHAKE,
+    CONNECTION_OPEN,
+    CONNECTION_DRAINING,
+    CONNECTION_CLOSED
+};
+
+struct connection_handler {
+    /* State PREFACE: the first bytes are those of a client or a peer. Set handler, protocol and
+     * state, or close. */
+    void (*on_preface)(void *context, struct connection *connection, enum frame_protocol protocol);
+    /* A whole, intact frame; `body` is lent until the function returns. */
+    void (*on_frame)(void *context, struct connection *connection, struct bytes body);
+    /* The output has become empty after it had to wait. May be NULL. */
+    void (*on_drained)(void *context, struct connection *connection);
+    /* The last call for this connection, whoever closed it; it is freed afterwards. */
+    void (*on_closed)(void *context, struct connection *connection, const char *reason);
+};
+
+/* Takes over a connected, non-blocking `socket`. It begins in PREFACE (accepted) or HANDSHAKE
+ * (dialled: peer frames). `handler` is borrowed for as long as it is set. */
+struct connection *connection_new(struct connection_loop *loop,
+                                  int socket,
+                                  const struct socket_address *remote,
+                                  enum connection_state state,
+                                  const struct connection_handler *handler,
+                                  void *context);
+
+/* Hand over to another owner. A NULL handler abandons: nothing is called any more. */
+void connection_set_handler(struct connection *connection,
+                            const struct connection_handler *handler,
+                            void *context);
+void *connection_context(const struct connection *connection);
+void connection_set_state(struct connection *connection, enum connection_state state);
+enum connection_state connection_state(const struct connection *connection);
+/* CLIENT or PEER: how frames are cut. A frame above `frame_bytes_max` closes the connection. */
+void connection_set_protocol(struct connection *connection,
+                             enum frame_protocol protocol,
+                             uint32_t frame_bytes_max);
+void connection_set_patience(struct connection *connection, const struct socket_patience *patience);
+const struct socket_address *connection_remote(const struct connection *connection);
+/* When bytes came last, on clock_monotonic_us. */
+uint64_t connection_heard_us(const struct connection *connection);
+
+/* Back-pressure: no frames are given and nothing is read between these two. */
+void connection_pause(struct connection *connection);
+void connection_resume(struct connection *connection);
+
+/* `size` bytes of the output to write into, contiguous; then commit as many. Between the two no
+ * other call on this connection. Sent at the end of the turn. Commit closes the connection when it
+ * holds more than output_bytes_max, or when all together hold too much and this one more than its
+ * share. On a closed connection the bytes go nowhere. */
+uint8_t *connection_reserve(struct connection *connection, size_t size)
+    __attribute__((returns_nonnull));
+void connection_commit(struct connection *connection, size_t size);
+/* One peer frame around `body` (copied). */
+void connection_send_peer_frame(struct connection *connection, struct bytes body);
+void connection_send(struct connection *connection, struct bytes bytes);
+size_t connection_output_bytes(const struct connection *connection);
+
+/* `release(context)` is called when the connection is freed, whoever owns it by then. */
+void
+connection_on_release(struct connection *connection, void (*release)(void *context), void *context);
+
+/* Close now, dropping what was not sent. on_closed comes from the next connection_loop_begin. */
+void connection_close(struct connection *connection, const char *reason);
+/* Send what waits and the end of the stream, then wait for the other side's end, bounded: closing
+ * at once could destroy what was sent last. Nothing is given to the handler any more. */
+void connection_finish(struct connection *connection, const char *reason);
+/* Send what waits and tell the other side that nothing follows; go on reading until its end. */
+void connection_retire(struct connection *connection);
+
+const char *connection_state_name(enum connection_state state);
+
+#endif

@@ -1,0 +1,508 @@
+#include "server/net/handshake.h"
+
+#include "base/check.h"
+
+#include <inttypes.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { ROLE_DIALLER = 1, ROLE_ACCEPTOR = 2 };
+
+const char *handshake_channel_name(Peer__Channel channel)
+{
+    switch ((int)channel) {
+    case PEER__CHANNEL__CONTROL:
+        return "control";
+    case PEER__CHANNEL__BULK:
+        return "bulk";
+    case PEER__CHANNEL__PROBE:
+        return "probe";
+    default:
+        return "unknown";
+    }
+}
+
+/* --- Messages --- */
+
+static ProtobufCBinaryData binary(const uint8_t *data, size_t size)
+{
+    /* protobuf-c has no const here; packing does not write. */
+    union {
+        const uint8_t *in;
+        uint8_t *out;
+    } pointer = {.in = data};
+
+    return (ProtobufCBinaryData){.data = pointer.out, .len = size};
+}
+
+void handshake_identity_message(const struct handshake_identity *from, Peer__Identity *identity)
+{
+    peer__identity__init(identity);
+    identity->id = from->id;
+    identity->incarnation = binary(from->incarnation, HANDSHAKE_ID_BYTES);
+    if (from->has_cluster) {
+        identity->cluster_id = binary(from->cluster_id, HANDSHAKE_ID_BYTES);
+    }
+    identity->format = from->format;
+}
+
+static void put_message(struct buffer *out, const Peer__PeerMessage *message)
+{
+    size_t size = peer__peer_message__get_packed_size(message);
+
+    (void)peer__peer_message__pack(message, buffer_extend(out, size));
+}
+
+static void put_accepted(struct buffer *out, const char *refusal)
+{
+    Peer__Accepted accepted = PEER__ACCEPTED__INIT;
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    char text[ERROR_TEXT_BYTES_MAX];
+
+    (void)snprintf(text, sizeof text, "%s", refusal);
+    accepted.refusal = text;
+    message.body_case = PEER__PEER_MESSAGE__BODY_ACCEPTED;
+    message.accepted = &accepted;
+    put_message(out, &message);
+}
+
+/* Everything fails here: the other side is told with `out` (acceptor only), the owner with `error`.
+ */
+static enum status fail(struct handshake *handshake,
+                        struct buffer *out,
+                        struct error *error,
+                        enum status status,
+                        const char *text)
+{
+    bool is_acceptor = handshake->state == HANDSHAKE_WAITS_FOR_HELLO ||
+                       handshake->state == HANDSHAKE_WAITS_FOR_PROOF;
+
+    handshake->state = HANDSHAKE_FAILED;
+    if (is_acceptor) {
+        put_accepted(out, text);
+    }
+    return error_set(error, status, "%s", text);
+}
+
+static bool read_identity(const Peer__Identity *message, struct handshake_identity *ret_identity)
+{
+    struct handshake_identity identity = {.has_cluster = false};
+
+    if (message == NULL || message->id == 0 || message->incarnation.len != HANDSHAKE_ID_BYTES ||
+        (message->cluster_id.len != 0 && message->cluster_id.len != HANDSHAKE_ID_BYTES)) {
+        return false;
+    }
+    identity.id = message->id;
+    memcpy(identity.incarnation, message->incarnation.data, HANDSHAKE_ID_BYTES);
+    identity.has_cluster = message->cluster_id.len != 0;
+    if (identity.has_cluster) {
+        memcpy(identity.cluster_id, message->cluster_id.data, HANDSHAKE_ID_BYTES);
+    }
+    identity.format = message->format;
+    *ret_identity = identity;
+    return true;
+}
+
+/* --- Proofs --- */
+
+static void put_identity(struct buffer *text, const struct handshake_identity *identity)
+{
+    static const uint8_t none[HANDSHAKE_ID_BYTES];
+
+    buffer_put_u64(text, identity->id);
+    buffer_put(text, bytes_of(identity->incarnation, HANDSHAKE_ID_BYTES));
+    buffer_put_u8(text, identity->has_cluster ? 1 : 0);
+    buffer_put(text,
+               bytes_of(identity->has_cluster ? identity->cluster_id : none, HANDSHAKE_ID_BYTES));
+    buffer_put_u32(text, identity->format);
+}
+
+/* All parts have a fixed size, so no two handshakes give the same text. */
+static void prove(const struct handshake *handshake,
+                  uint8_t role,
+                  bool self_is_dialler,
+                  uint8_t proof[HANDSHAKE_PROOF_BYTES])
+{
+    static const char label[] = "confer peer handshake 1";
+    static const uint8_t none[HANDSHAKE_ID_BYTES];
+    struct buffer text = BUFFER_INIT;
+    unsigned size = 0;
+
+    buffer_put(&text, bytes_of(label, sizeof label));
+    buffer_put_u8(&text, role);
+    buffer_put_u32(&text, (uint32_t)handshake->channel);
+    buffer_put(&text, bytes_of(handshake->dialler_nonce, HANDSHAKE_NONCE_BYTES));
+    buffer_put(&text, bytes_of(handshake->acceptor_nonce, HANDSHAKE_NONCE_BYTES));
+    put_identity(&text, self_is_dialler ? &handshake->self : &handshake->peer);
+    put_identity(&text, self_is_dialler ? &handshake->peer : &handshake->self);
+    buffer_put_u64(&text, handshake->to);
+    buffer_put_u8(&text, handshake->has_to_incarnation ? 1 : 0);
+    buffer_put(&text, bytes_of(handshake->has_to_incarnation ? handshake->to_incarnation : none,
+                               HANDSHAKE_ID_BYTES));
+    CHECK(HMAC(EVP_sha256(), handshake->policy.secret.data, (int)handshake->policy.secret.size,
+               text.data, text.size, proof, &size) != NULL);
+    CHECK_OP(size, ==, HANDSHAKE_PROOF_BYTES);
+    buffer_release(&text);
+}
+
+/* Our own proof, empty without a secret. */
+static size_t
+own_proof(const struct handshake *handshake, uint8_t role, uint8_t proof[HANDSHAKE_PROOF_BYTES])
+{
+    if (handshake->policy.secret.size == 0) {
+        return 0;
+    }
+    prove(handshake, role, role == ROLE_DIALLER, proof);
+    return HANDSHAKE_PROOF_BYTES;
+}
+
+/* NULL if `proof` proves it, else what is wrong. */
+static const char *
+check_proof(const struct handshake *handshake, uint8_t role, const ProtobufCBinaryData *proof)
+{
+    uint8_t expected[HANDSHAKE_PROOF_BYTES];
+
+    if (handshake->policy.secret.size == 0) {
+        return proof->len == 0
+                   ? NULL
+                   : "this server has no cluster secret, the other one has: give both the same "
+                     "--cluster-secret-file";
+    }
+    if (proof->len == 0) {
+        return "the server that connected or answered has no cluster secret: give it the "
+               "--cluster-secret-file of the others";
+    }
+    prove(handshake, role, role == ROLE_DIALLER ? false : true, expected);
+    if (proof->len != sizeof expected ||
+        CRYPTO_memcmp(proof->data, expected, sizeof expected) != 0) {
+        return "the cluster secrets differ: give both servers the same --cluster-secret-file";
+    }
+    return NULL;
+}
+
+/* --- Checks --- */
+
+static const char *check_reach(const struct handshake *handshake)
+{
+    if (handshake->policy.secret.size > 0 || handshake->policy.insecure_peers ||
+        handshake->remote_is_loopback) {
+        return NULL;
+    }
+    return "without a cluster secret servers meet on one machine only: give all of them the same "
+           "--cluster-secret-file (or, in a network where everybody is trusted, --insecure-peers)";
+}
+
+static bool same_incarnation(const uint8_t *left, const uint8_t *right)
+{
+    return memcmp(left, right, HANDSHAKE_ID_BYTES) == 0;
+}
+
+/* What both ends ask of the other's identity. */
+static const char *check_identity(const struct handshake *handshake, enum status *ret_status)
+{
+    const struct handshake_identity *self = &handshake->self;
+    const struct handshake_identity *peer = &handshake->peer;
+
+    *ret_status = STATUS_MISMATCH;
+    if (peer->format > self->format) {
+        *ret_status = STATUS_FORMAT;
+        return "the other server speaks a newer version than this one: upgrade this one first";
+    }
+    if (peer->id == self->id && same_incarnation(peer->incarnation, self->incarnation)) {
+        return "this address leads back to the same server";
+    }
+    if (handshake->channel == PEER__CHANNEL__PROBE) {
+        return NULL;
+    }
+    if (peer->id == self->id) {
+        return "two servers have the same --id";
+    }
+    if (self->has_cluster && peer->has_cluster &&
+        memcmp(self->cluster_id, peer->cluster_id, HANDSHAKE_ID_BYTES) != 0) {
+        return "the two servers belong to different clusters";
+    }
+    return NULL;
+}
+
+/* --- Acceptor --- */
+
+/* Whom the dialler asked for. NULL if that is us. */
+static const char *
+check_addressee(const struct handshake *handshake, char *text, size_t text_bytes)
+{
+    if (handshake->to == 0 && handshake->channel == PEER__CHANNEL__PROBE) {
+        return NULL;
+    }
+    if (handshake->to != handshake->self.id) {
+        (void)snprintf(text, text_bytes,
+                       "server %" PRIu64 " is here, not %" PRIu64 ": check the addresses",
+                       handshake->self.id, handshake->to);
+        return text;
+    }
+    if (!handshake->has_to_incarnation) {
+        return handshake->channel == PEER__CHANNEL__PROBE ? NULL
+                                                          : "the incarnation asked for is missing";
+    }
+    if (!handshake_knows_our_incarnation(handshake)) {
+        (void)snprintf(text, text_bytes,
+                       "server %" PRIu64 " has another data folder than the cluster knows: remove "
+                       "the member and add it again, or give it its old folder",
+                       handshake->self.id);
+        return text;
+    }
+    return NULL;
+}
+
+static enum status receive_hello(struct handshake *handshake,
+                                 const Peer__Hello *hello,
+                                 struct buffer *out,
+                                 struct error *error)
+{
+    Peer__Identity identity;
+    Peer__Welcome welcome = PEER__WELCOME__INIT;
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    uint8_t proof[HANDSHAKE_PROOF_BYTES];
+    char text[ERROR_TEXT_BYTES_MAX];
+    enum status status = STATUS_MISMATCH;
+    const char *refusal;
+
+    if (!read_identity(hello->from, &handshake->peer) ||
+        hello->nonce.len != HANDSHAKE_NONCE_BYTES ||
+        (hello->to_incarnation.len != 0 && hello->to_incarnation.len != HANDSHAKE_ID_BYTES) ||
+        (int)hello->channel < PEER__CHANNEL__CONTROL ||
+        (int)hello->channel > PEER__CHANNEL__PROBE) {
+        return fail(handshake, out, error, STATUS_INVALID, "the Hello is malformed");
+    }
+    handshake->channel = hello->channel;
+    handshake->to = hello->to;
+    handshake->has_to_incarnation = hello->to_incarnation.len != 0;
+    if (handshake->has_to_incarnation) {
+        memcpy(handshake->to_incarnation, hello->to_incarnation.data, HANDSHAKE_ID_BYTES);
+    }
+    memcpy(handshake->dialler_nonce, hello->nonce.data, HANDSHAKE_NONCE_BYTES);
+    refusal = check_reach(handshake);
+    if (refusal == NULL) {
+        refusal = check_identity(handshake, &status);
+    }
+    if (refusal == NULL) {
+        status = STATUS_MISMATCH;
+        refusal = check_addressee(handshake, text, sizeof text);
+    }
+    if (refusal != NULL) {
+        return fail(handshake, out, error, status, refusal);
+    }
+    handshake_identity_message(&handshake->self, &identity);
+    welcome.from = &identity;
+    welcome.nonce = binary(handshake->acceptor_nonce, HANDSHAKE_NONCE_BYTES);
+    welcome.proof = binary(proof, own_proof(handshake, ROLE_ACCEPTOR, proof));
+    message.body_case = PEER__PEER_MESSAGE__BODY_WELCOME;
+    message.welcome = &welcome;
+    put_message(out, &message);
+    handshake->state = HANDSHAKE_WAITS_FOR_PROOF;
+    return STATUS_OK;
+}
+
+static enum status receive_proof(struct handshake *handshake,
+                                 const Peer__Proof *proof,
+                                 struct buffer *out,
+                                 struct error *error)
+{
+    const char *refusal = check_proof(handshake, ROLE_DIALLER, &proof->proof);
+
+    if (refusal != NULL) {
+        return fail(handshake, out, error, STATUS_MISMATCH, refusal);
+    }
+    handshake->state = HANDSHAKE_PROVEN;
+    return STATUS_OK;
+}
+
+void handshake_decide(struct handshake *handshake, const char *refusal, struct buffer *out)
+{
+    CHECK(handshake->state == HANDSHAKE_PROVEN);
+    put_accepted(out, refusal);
+    handshake->state = refusal[0] == '\0' ? HANDSHAKE_DONE : HANDSHAKE_FAILED;
+}
+
+/* --- Dialler --- */
+
+static const char *check_target(const struct handshake *handshake, char *text, size_t text_bytes)
+{
+    const struct handshake_identity *peer = &handshake->peer;
+
+    if (handshake->to != 0 && peer->id != handshake->to) {
+        (void)snprintf(text, text_bytes,
+                       "server %" PRIu64 " answers there, not %" PRIu64 ": check the addresses",
+                       peer->id, handshake->to);
+        return text;
+    }
+    if (handshake->has_to_incarnation &&
+        !same_incarnation(peer->incarnation, handshake->to_incarnation)) {
+        (void)snprintf(text, text_bytes,
+                       "server %" PRIu64 " has another data folder than the cluster knows: remove "
+                       "the member and add it again, or give it its old folder",
+                       peer->id);
+        return text;
+    }
+    return NULL;
+}
+
+static enum status receive_welcome(struct handshake *handshake,
+                                   const Peer__Welcome *welcome,
+                                   struct buffer *out,
+                                   struct error *error)
+{
+    Peer__Proof proof = PEER__PROOF__INIT;
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    uint8_t bytes[HANDSHAKE_PROOF_BYTES];
+    char text[ERROR_TEXT_BYTES_MAX];
+    enum status status = STATUS_MISMATCH;
+    const char *refusal;
+
+    if (!read_identity(welcome->from, &handshake->peer) ||
+        welcome->nonce.len != HANDSHAKE_NONCE_BYTES) {
+        return fail(handshake, out, error, STATUS_INVALID, "the Welcome is malformed");
+    }
+    memcpy(handshake->acceptor_nonce, welcome->nonce.data, HANDSHAKE_NONCE_BYTES);
+    refusal = check_reach(handshake);
+    if (refusal == NULL) {
+        refusal = check_proof(handshake, ROLE_ACCEPTOR, &welcome->proof);
+    }
+    if (refusal == NULL) {
+        refusal = check_identity(handshake, &status);
+    }
+    if (refusal == NULL) {
+        refusal = check_target(handshake, text, sizeof text);
+    }
+    if (refusal != NULL) {
+        return fail(handshake, out, error, status, refusal);
+    }
+    proof.proof = binary(bytes, own_proof(handshake, ROLE_DIALLER, bytes));
+    message.body_case = PEER__PEER_MESSAGE__BODY_PROOF;
+    message.proof = &proof;
+    put_message(out, &message);
+    handshake->state = HANDSHAKE_WAITS_FOR_ACCEPTED;
+    return STATUS_OK;
+}
+
+/* May come at any time after Hello: a refusal does not wait for the proof. */
+static enum status receive_accepted(struct handshake *handshake,
+                                    const Peer__Accepted *accepted,
+                                    struct error *error)
+{
+    if (accepted->refusal[0] != '\0') {
+        handshake->state = HANDSHAKE_FAILED;
+        return error_set(error, STATUS_MISMATCH, "refused there: %.400s", accepted->refusal);
+    }
+    if (handshake->state != HANDSHAKE_WAITS_FOR_ACCEPTED) {
+        handshake->state = HANDSHAKE_FAILED;
+        return error_set(error, STATUS_INVALID, "accepted before anything was proven");
+    }
+    handshake->state = HANDSHAKE_DONE;
+    return STATUS_OK;
+}
+
+/* --- Both --- */
+
+bool handshake_knows_our_incarnation(const struct handshake *handshake)
+{
+    return handshake->has_to_incarnation &&
+           same_incarnation(handshake->to_incarnation, handshake->self.incarnation);
+}
+
+void handshake_dial(struct handshake *handshake,
+                    const struct handshake_policy *policy,
+                    bool remote_is_loopback,
+                    const struct handshake_identity *self,
+                    Peer__Channel channel,
+                    const struct handshake_target *target,
+                    const uint8_t nonce[HANDSHAKE_NONCE_BYTES],
+                    struct buffer *out)
+{
+    Peer__Identity identity;
+    Peer__Hello hello = PEER__HELLO__INIT;
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+
+    *handshake = (struct handshake){.state = HANDSHAKE_WAITS_FOR_WELCOME,
+                                    .policy = *policy,
+                                    .remote_is_loopback = remote_is_loopback,
+                                    .self = *self,
+                                    .channel = channel,
+                                    .to = target->id,
+                                    .has_to_incarnation = target->incarnation != NULL};
+    memcpy(handshake->dialler_nonce, nonce, HANDSHAKE_NONCE_BYTES);
+    handshake_identity_message(self, &identity);
+    hello.from = &identity;
+    hello.to = target->id;
+    if (target->incarnation != NULL) {
+        memcpy(handshake->to_incarnation, target->incarnation, HANDSHAKE_ID_BYTES);
+        hello.to_incarnation = binary(handshake->to_incarnation, HANDSHAKE_ID_BYTES);
+    }
+    hello.nonce = binary(nonce, HANDSHAKE_NONCE_BYTES);
+    hello.channel = channel;
+    message.body_case = PEER__PEER_MESSAGE__BODY_HELLO;
+    message.hello = &hello;
+    put_message(out, &message);
+}
+
+void handshake_accept(struct handshake *handshake,
+                      const struct handshake_policy *policy,
+                      bool remote_is_loopback,
+                      const struct handshake_identity *self,
+                      const uint8_t nonce[HANDSHAKE_NONCE_BYTES])
+{
+    *handshake = (struct handshake){.state = HANDSHAKE_WAITS_FOR_HELLO,
+                                    .policy = *policy,
+                                    .remote_is_loopback = remote_is_loopback,
+                                    .self = *self};
+    memcpy(handshake->acceptor_nonce, nonce, HANDSHAKE_NONCE_BYTES);
+}
+
+static enum status dispatch(struct handshake *handshake,
+                            const Peer__PeerMessage *message,
+                            struct buffer *out,
+                            struct error *error)
+{
+    bool dialler = handshake->state == HANDSHAKE_WAITS_FOR_WELCOME ||
+                   handshake->state == HANDSHAKE_WAITS_FOR_ACCEPTED;
+
+    if (message->body_case == PEER__PEER_MESSAGE__BODY_HELLO &&
+        handshake->state == HANDSHAKE_WAITS_FOR_HELLO) {
+        return receive_hello(handshake, message->hello, out, error);
+    }
+    if (message->body_case == PEER__PEER_MESSAGE__BODY_PROOF &&
+        handshake->state == HANDSHAKE_WAITS_FOR_PROOF) {
+        return receive_proof(handshake, message->proof, out, error);
+    }
+    if (message->body_case == PEER__PEER_MESSAGE__BODY_WELCOME &&
+        handshake->state == HANDSHAKE_WAITS_FOR_WELCOME) {
+        return receive_welcome(handshake, message->welcome, out, error);
+    }
+    if (message->body_case == PEER__PEER_MESSAGE__BODY_ACCEPTED && dialler) {
+        return receive_accepted(handshake, message->accepted, error);
+    }
+    return fail(handshake, out, error, STATUS_INVALID,
+                "a message that does not belong here in the handshake");
+}
+
+enum status handshake_receive(struct handshake *handshake,
+                              struct bytes message,
+                              struct buffer *out,
+                              struct error *error)
+{
+    Peer__PeerMessage *unpacked = NULL;
+    enum status status;
+
+    /* Unpacking takes a small multiple of the message's size, which is small here. */
+    if (message.size <= HANDSHAKE_FRAME_BYTES_MAX) {
+        unpacked = peer__peer_message__unpack(NULL, message.size, message.data);
+    }
+    if (unpacked == NULL) {
+        return fail(handshake, out, error, STATUS_INVALID, "the handshake is unreadable");
+    }
+    status = dispatch(handshake, unpacked, out, error);
+    peer__peer_message__free_unpacked(unpacked, NULL);
+    return status;
+}
