@@ -290,3 +290,23 @@ void cluster_form(struct cluster *cluster)
     EXPECT_EQ(made->exit_code, 0);
     EXPECT(cluster_wait_leader(cluster, 0, CLUSTER_DEADLINE_MS) != 0);
 }
+
+uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id)
+{
+    char path[64];
+    char line[256];
+    uint64_t kib = 0;
+    FILE *status;
+
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)cluster->servers[id].process.pid);
+    status = fopen(path, "re");
+    EXPECT(status != NULL);
+    while (kib == 0 && fgets(line, sizeof line, status) != NULL) {
+        if (strncmp(line, "VmRSS:", 6) == 0) {
+            kib = strtoull(line + 6, NULL, 10);
+        }
+    }
+    (void)fclose(status);
+    EXPECT(kib > 0);
+    return kib * 1024;
+}

@@ -58,4 +58,7 @@ void cluster_cli_start(struct cluster *cluster, struct process *process, unsigne
  * after `deadline_ms`. `not` names a former leader that does not count; 0 = none. */
 unsigned cluster_wait_leader(struct cluster *cluster, unsigned not, unsigned deadline_ms);
 
+/* The memory that a running server holds now (VmRSS). */
+uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id);
+
 #endif

@@ -51,6 +51,19 @@ bool wire_send(struct wire *wire, struct bytes bytes)
     return wire->socket >= 0;
 }
 
+void wire_send_some(struct wire *wire, struct bytes bytes)
+{
+    while (bytes.size > 0) {
+        ssize_t sent = send(wire->socket, bytes.data, bytes.size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (sent <= 0) {
+            return;
+        }
+        bytes.data += sent;
+        bytes.size -= (size_t)sent;
+    }
+}
+
 bool wire_greet(struct wire *wire)
 {
     return wire_send(wire, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));

@@ -18,6 +18,8 @@ bool wire_connect(struct wire *wire, const char *address);
 void wire_close(struct wire *wire);
 /* Send these bytes; false when the other end has closed. */
 bool wire_send(struct wire *wire, struct bytes bytes);
+/* Send as many of these bytes as the connection takes without waiting. */
+void wire_send_some(struct wire *wire, struct bytes bytes);
 /* The client's preface. */
 bool wire_greet(struct wire *wire);
 /* Frame and send a request, giving it the next id. */

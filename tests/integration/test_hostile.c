@@ -1,0 +1,206 @@
+/* Nothing that a client or a stranger sends stops a server or costs other clients anything. */
+#include "base/prng.h"
+#include "proto/frame.h"
+#include "tests/support/cluster.h"
+#include "tests/support/test.h"
+#include "tests/support/wire.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLOSE_DEADLINE_MS = 30000 };
+
+static struct cluster cluster;
+
+/* The server runs, and others are served. */
+static void expect_unharmed(void)
+{
+    EXPECT(!process_wait(&cluster.servers[1].process, 0));
+    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/x", "1", NULL)->exit_code, 0);
+    EXPECT_TEXT(cluster_cli(&cluster, 1, "get", "/x", NULL)->out, "1\n");
+}
+
+static void begin(void)
+{
+    cluster_init(&cluster, 1);
+    cluster_form(&cluster);
+}
+
+static void expect_closed_after(struct bytes bytes)
+{
+    struct wire wire;
+
+    EXPECT(wire_connect(&wire, cluster.servers[1].address));
+    (void)wire_send(&wire, bytes);
+    EXPECT(wire_wait_closed(&wire, CLOSE_DEADLINE_MS));
+}
+
+static void test_unknown_first_bytes_close_the_connection(void)
+{
+    begin();
+    expect_closed_after(bytes_of_text("HELLO"));
+    expect_closed_after(bytes_of("CONFERC\x02", 8));
+    expect_closed_after(bytes_of("\0\0\0\0\0\0\0\0\0\0\0\0", 12));
+    expect_unharmed();
+    cluster_release(&cluster);
+}
+
+static void test_an_impossible_length_closes_the_connection(void)
+{
+    static const uint32_t lengths[] = {0, FRAME_CLIENT_BYTES_MAX + 1, INT32_MAX, UINT32_MAX};
+
+    begin();
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        struct buffer bytes = BUFFER_INIT;
+
+        buffer_put(&bytes, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
+        buffer_put_u32(&bytes, lengths[i]);
+        expect_closed_after(buffer_lend(&bytes));
+        buffer_clear(&bytes);
+        buffer_put(&bytes, bytes_of(frame_peer_preface, FRAME_PREFACE_BYTES));
+        buffer_put_u32(&bytes, lengths[i]);
+        buffer_put_u64(&bytes, 0);
+        expect_closed_after(buffer_lend(&bytes));
+        buffer_release(&bytes);
+    }
+    expect_unharmed();
+    cluster_release(&cluster);
+}
+
+static void test_noise_in_a_frame_closes_or_is_refused(void)
+{
+    struct prng prng;
+
+    begin();
+    prng_init(&prng, 1);
+    for (int round = 0; round < 300; round++) {
+        struct buffer bytes = BUFFER_INIT;
+        uint32_t size = (uint32_t)prng_between(&prng, 1, 200);
+        Client__Response *response;
+        struct wire wire;
+
+        buffer_put(&bytes, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
+        buffer_put_u32(&bytes, size);
+        for (uint32_t i = 0; i < size; i++) {
+            /* Low bytes look like fields more often. */
+            buffer_put_u8(&bytes,
+                          (uint8_t)prng_below(&prng, prng_below(&prng, 2) == 0 ? 256 : 0x40));
+        }
+        EXPECT(wire_connect(&wire, cluster.servers[1].address));
+        EXPECT(wire_send(&wire, buffer_lend(&bytes)));
+        response = wire_response(&wire, 20);
+        if (response != NULL) {
+            client__response__free_unpacked(response, NULL);
+        }
+        wire_close(&wire);
+        buffer_release(&bytes);
+    }
+    expect_unharmed();
+    cluster_release(&cluster);
+}
+
+static void test_a_request_without_body_is_answered_or_closed(void)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Response *response;
+    struct wire wire;
+
+    begin();
+    EXPECT(wire_connect(&wire, cluster.servers[1].address) && wire_greet(&wire));
+    response = wire_call(&wire, &request, CLOSE_DEADLINE_MS);
+    if (response != NULL) {
+        EXPECT(response->code != CLIENT__CODE__OK);
+        EXPECT(strlen(response->message) > 0);
+        client__response__free_unpacked(response, NULL);
+    } else {
+        EXPECT_EQ(wire.socket, -1); /* not merely silent */
+    }
+    wire_close(&wire);
+    expect_unharmed();
+    cluster_release(&cluster);
+}
+
+static void test_a_peer_of_a_wrong_cluster_is_refused(void)
+{
+    struct cluster_server *stranger;
+
+    /* Server 2 comes from another cluster and says that it is member 2 of this one. */
+    cluster_init(&cluster, 2);
+    cluster_form(&cluster);
+    stranger = &cluster.servers[2];
+    cluster_kill(&cluster, 2);
+    (void)snprintf(stranger->data, sizeof stranger->data, "%.400s/other", test_folder());
+    cluster_start(&cluster, 2);
+    EXPECT_EQ(cluster_cli(&cluster, 2, "get", "/x", NULL)->exit_code == 0, false);
+    EXPECT(!process_wait(&cluster.servers[1].process, 0));
+    cluster_release(&cluster);
+}
+
+static void test_slow_and_silent_connections_cost_others_nothing(void)
+{
+    enum { SLOW_COUNT = 200 };
+    static struct wire wires[SLOW_COUNT];
+
+    begin();
+    for (size_t i = 0; i < SLOW_COUNT; i++) {
+        /* Some say nothing, some stop in the preface, some in the head, some in the body. */
+        static const uint8_t start[] = "CONFERC\x01\0\0\xff\xffrest";
+
+        EXPECT(wire_connect(&wires[i], cluster.servers[1].address));
+        EXPECT(wire_send(&wires[i], bytes_of(start, i % (sizeof start - 1))));
+    }
+    expect_unharmed();
+    for (size_t i = 0; i < SLOW_COUNT; i++) {
+        wire_close(&wires[i]);
+    }
+    cluster_release(&cluster);
+}
+
+static void test_a_client_that_never_reads_is_held_back_and_others_are_served(void)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Get get = CLIENT__GET__INIT;
+    struct buffer frames = BUFFER_INIT;
+    struct wire wire;
+    char *value = malloc(100001);
+
+    begin();
+    EXPECT(value != NULL);
+    memset(value, 'v', 100000);
+    value[100000] = '\0';
+    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/large", value, NULL)->exit_code, 0);
+    free(value);
+    get.path = (ProtobufCBinaryData){.len = 6, .data = (uint8_t *)(uintptr_t) "/large"};
+    request.body_case = CLIENT__REQUEST__BODY_GET;
+    request.get = &get;
+    /* 20,000 requests ask for 2 GB of answers in all. */
+    for (request.id = 1; request.id <= 20000; request.id++) {
+        size_t size = client__request__get_packed_size(&request);
+
+        frame_client_put_head(buffer_extend(&frames, FRAME_CLIENT_HEAD_BYTES), (uint32_t)size);
+        (void)client__request__pack(&request, buffer_extend(&frames, size));
+    }
+    EXPECT(wire_connect(&wire, cluster.servers[1].address) && wire_greet(&wire));
+    wire_send_some(&wire, buffer_lend(&frames));
+    expect_unharmed();
+    EXPECT(cluster_memory_bytes(&cluster, 1) < UINT64_C(1) << 30);
+    wire_close(&wire);
+    buffer_release(&frames);
+    expect_unharmed();
+    cluster_release(&cluster);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_unknown_first_bytes_close_the_connection),
+        TEST_CASE(test_an_impossible_length_closes_the_connection),
+        TEST_CASE(test_noise_in_a_frame_closes_or_is_refused),
+        TEST_CASE(test_a_request_without_body_is_answered_or_closed),
+        TEST_CASE(test_a_peer_of_a_wrong_cluster_is_refused),
+        TEST_CASE(test_slow_and_silent_connections_cost_others_nothing),
+        TEST_CASE(test_a_client_that_never_reads_is_held_back_and_others_are_served),
+        TEST_END};
+    return test_main("hostile", cases, argc, argv);
+}

@@ -1,0 +1,153 @@
+/* One server: what it acknowledged outlives it, and what it cannot serve it refuses to start on. */
+#include "tests/integration/writers.h"
+#include "tests/support/cluster.h"
+#include "tests/support/test.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct cluster cluster;
+
+static void expect_get(const char *path, const char *value)
+{
+    const struct outcome *got = cluster_cli(&cluster, 1, "get", path, NULL);
+
+    EXPECT_TEXT(got->err, "");
+    EXPECT_TEXT(got->out, value);
+    EXPECT_EQ(got->exit_code, 0);
+}
+
+static void test_a_value_outlives_a_restart(void)
+{
+    cluster_init(&cluster, 1);
+    cluster_form(&cluster);
+    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/app/db/url", "postgres://db1/app", NULL)->exit_code,
+              0);
+    expect_get("/app/db/url", "postgres://db1/app\n");
+    cluster_signal(&cluster, 1, SIGTERM);
+    EXPECT(process_wait(&cluster.servers[1].process, CLUSTER_DEADLINE_MS));
+    EXPECT_EQ(cluster.servers[1].process.exit_code, 0);
+    cluster_start(&cluster, 1);
+    expect_get("/app/db/url", "postgres://db1/app\n");
+    cluster_kill(&cluster, 1);
+    cluster_start(&cluster, 1);
+    expect_get("/app/db/url", "postgres://db1/app\n");
+    cluster_release(&cluster);
+}
+
+static void test_every_acknowledged_write_outlives_kills_amid_writing(void)
+{
+    static const char *const small[] = {"--checkpoint-records", "50", "--log-tail-entries", "100"};
+    struct writers *writers;
+
+    cluster_init(&cluster, 1);
+    memcpy(cluster.options, small, sizeof small); /* checkpoints and trimming amid the kills */
+    cluster_form(&cluster);
+    writers = writers_start(cluster.servers[1].address, 4, "/written");
+    for (int round = 0; round < 5; round++) {
+        writers_wait(writers, 30, CLUSTER_DEADLINE_MS);
+        cluster_kill(&cluster, 1);
+        cluster_start(&cluster, 1);
+    }
+    writers_wait(writers, 30, CLUSTER_DEADLINE_MS);
+    writers_stop(writers);
+    EXPECT(writers_check(writers, cluster.servers[1].address) >= 4 * 30 * 6);
+    writers_free(writers);
+    cluster_release(&cluster);
+}
+
+/* The server must end by itself, unsuccessfully, and say these words. */
+static void expect_refused(unsigned id, const char *words)
+{
+    struct process *process = &cluster.servers[id].process;
+
+    cluster_launch(&cluster, id);
+    EXPECT(process_wait(process, CLUSTER_DEADLINE_MS));
+    EXPECT(process->exit_code > 0 && process->exit_code < 128);
+    EXPECT_CONTAINS(process_text(process, process->out), words);
+}
+
+static void test_a_folder_in_use_is_refused(void)
+{
+    cluster_init(&cluster, 2);
+    cluster_start(&cluster, 1);
+    memcpy(cluster.servers[2].data, cluster.servers[1].data, sizeof cluster.servers[2].data);
+    expect_refused(2, cluster.servers[1].data);
+    EXPECT(!process_wait(&cluster.servers[1].process, 0));
+    cluster_release(&cluster);
+}
+
+static void test_a_folder_of_another_id_is_refused(void)
+{
+    cluster_init(&cluster, 2);
+    cluster_start(&cluster, 1);
+    cluster_kill(&cluster, 1);
+    memcpy(cluster.servers[2].data, cluster.servers[1].data, sizeof cluster.servers[2].data);
+    expect_refused(2, cluster.servers[1].data);
+    cluster_start(&cluster, 1); /* and was left as it is */
+    cluster_release(&cluster);
+}
+
+static void test_a_port_in_use_is_refused(void)
+{
+    cluster_init(&cluster, 2);
+    cluster_start(&cluster, 1);
+    memcpy(cluster.servers[2].address, cluster.servers[1].address,
+           sizeof cluster.servers[2].address);
+    expect_refused(2, cluster.servers[1].address);
+    EXPECT(!process_wait(&cluster.servers[1].process, 0));
+    cluster_release(&cluster);
+}
+
+static void test_a_file_as_folder_is_refused(void)
+{
+    int file;
+
+    cluster_init(&cluster, 1);
+    file = open(cluster.servers[1].data, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+    EXPECT(file >= 0);
+    (void)close(file);
+    expect_refused(1, cluster.servers[1].data);
+    cluster_release(&cluster);
+}
+
+static void test_damaged_storage_is_refused_and_named(void)
+{
+    char path[600];
+    uint8_t garbage[4096];
+    struct stat info;
+    int file;
+
+    cluster_init(&cluster, 1);
+    cluster_form(&cluster);
+    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/a", "1", NULL)->exit_code, 0);
+    cluster_kill(&cluster, 1);
+    (void)snprintf(path, sizeof path, "%s/log/data.mdb", cluster.servers[1].data);
+    EXPECT_EQ(stat(path, &info), 0);
+    memset(garbage, 0xa5, sizeof garbage);
+    file = open(path, O_WRONLY | O_CLOEXEC);
+    for (off_t at = 0; at < info.st_size; at += (off_t)sizeof garbage) {
+        EXPECT_EQ(pwrite(file, garbage, sizeof garbage, at), (ssize_t)sizeof garbage);
+    }
+    (void)close(file);
+    expect_refused(1, cluster.servers[1].data);
+    cluster_release(&cluster);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_a_value_outlives_a_restart),
+        TEST_CASE(test_every_acknowledged_write_outlives_kills_amid_writing),
+        TEST_CASE(test_a_folder_in_use_is_refused),
+        TEST_CASE(test_a_folder_of_another_id_is_refused),
+        TEST_CASE(test_a_port_in_use_is_refused),
+        TEST_CASE(test_a_file_as_folder_is_refused),
+        TEST_CASE(test_damaged_storage_is_refused_and_named),
+        TEST_END};
+    return test_main("single_server", cases, argc, argv);
+}

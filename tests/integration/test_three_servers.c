@@ -1,0 +1,198 @@
+/* Three servers and what befalls them: no acknowledged write is lost, none takes effect twice. */
+#include "tests/integration/writers.h"
+#include "tests/support/cluster.h"
+#include "tests/support/test.h"
+#include "tests/support/wire.h"
+
+#include <confer.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { WRITER_COUNT = 8 };
+
+static struct cluster cluster;
+
+static const char *all_servers(void)
+{
+    static char text[256];
+    size_t size = 0;
+
+    for (unsigned id = 1; id <= cluster.server_count; id++) {
+        size += (size_t)snprintf(text + size, sizeof text - size, "%s%s", id > 1 ? "," : "",
+                                 cluster.servers[id].address);
+    }
+    return text;
+}
+
+static void test_a_killed_leader_costs_no_acknowledged_write(void)
+{
+    struct writers *writers;
+
+    cluster_init(&cluster, 3);
+    cluster_form(&cluster);
+    writers = writers_start(all_servers(), WRITER_COUNT, "/written");
+    writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+    for (int round = 0; round < 3; round++) {
+        unsigned leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+
+        EXPECT(leader != 0);
+        cluster_kill(&cluster, leader);
+        EXPECT(cluster_wait_leader(&cluster, leader, 15000) != 0);
+        writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+        cluster_start(&cluster, leader);
+        writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+    }
+    writers_stop(writers);
+    EXPECT(writers_check(writers, all_servers()) >= 20 * 7 * WRITER_COUNT);
+    /* Each server alone holds them too. */
+    for (unsigned id = 1; id <= 3; id++) {
+        (void)writers_check(writers, cluster.servers[id].address);
+    }
+    writers_free(writers);
+    cluster_release(&cluster);
+}
+
+static void test_all_killed_at_once_come_back_with_everything(void)
+{
+    struct writers *writers;
+
+    cluster_init(&cluster, 3);
+    cluster_form(&cluster);
+    writers = writers_start(all_servers(), WRITER_COUNT, "/written");
+    for (int round = 0; round < 2; round++) {
+        writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+        for (unsigned id = 1; id <= 3; id++) {
+            cluster_kill(&cluster, id);
+        }
+        for (unsigned id = 1; id <= 3; id++) {
+            cluster_start(&cluster, id);
+        }
+    }
+    writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+    writers_stop(writers);
+    EXPECT(writers_check(writers, all_servers()) >= 20 * 3 * WRITER_COUNT);
+    writers_free(writers);
+    cluster_release(&cluster);
+}
+
+/* What a linearizable read of `path` at one server gives: the value, or NULL without an answer. */
+static const char *read_linearizable(const char *address, const char *path, char value[64])
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Get get = CLIENT__GET__INIT;
+    Client__Response *response;
+    struct wire wire;
+    const char *read = NULL;
+
+    get.path = (ProtobufCBinaryData){.len = strlen(path), .data = (uint8_t *)(uintptr_t)path};
+    get.level = CLIENT__READ_LEVEL__LINEARIZABLE;
+    request.body_case = CLIENT__REQUEST__BODY_GET;
+    request.get = &get;
+    if (!wire_connect(&wire, address)) {
+        return NULL;
+    }
+    response = wire_greet(&wire) ? wire_call(&wire, &request, CLUSTER_DEADLINE_MS) : NULL;
+    if (response != NULL && response->code == CLIENT__CODE__OK &&
+        response->body_case == CLIENT__RESPONSE__BODY_GET) {
+        (void)snprintf(value, 64, "%.*s", (int)response->get->value.len,
+                       (const char *)response->get->value.data);
+        read = value;
+    }
+    if (response != NULL) {
+        client__response__free_unpacked(response, NULL);
+    }
+    wire_close(&wire);
+    return read;
+}
+
+static void set(struct confer *confer, const char *path, const char *value)
+{
+    EXPECT_EQ(confer_set(confer, path, value, strlen(value), CONFER_ANY_VERSION, NULL, NULL),
+              CONFER_OK);
+}
+
+static void test_a_leader_that_wakes_up_late_gives_no_old_value(void)
+{
+    struct confer_create ephemeral = {.mode = CONFER_EPHEMERAL};
+    struct confer_options options;
+    struct confer *owner = NULL;
+    struct confer *others = NULL;
+    struct confer_result *result = NULL;
+    char others_text[128];
+    char value[64];
+    const char *read;
+    unsigned leader;
+
+    cluster_init(&cluster, 3);
+    cluster_form(&cluster);
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    (void)snprintf(others_text, sizeof others_text, "%s,%s",
+                   cluster.servers[leader % 3 + 1].address,
+                   cluster.servers[(leader + 1) % 3 + 1].address);
+    confer_options_init(&options);
+    options.session_timeout_ms = 60000;
+    EXPECT_EQ(confer_open(cluster.servers[leader].address, &options, &owner), CONFER_OK);
+    EXPECT_EQ(confer_open(others_text, NULL, &others), CONFER_OK);
+    EXPECT_EQ(confer_create(owner, "/owned", NULL, 0, &ephemeral, NULL, NULL), CONFER_OK);
+    set(others, "/x", "old");
+
+    cluster_signal(&cluster, leader, SIGSTOP);
+    EXPECT(cluster_wait_leader(&cluster, leader, 15000) != 0);
+    set(others, "/x", "new");
+    cluster_signal(&cluster, leader, SIGCONT);
+    read = read_linearizable(cluster.servers[leader].address, "/x", value);
+    if (read != NULL) { /* it may say that it cannot answer; it may not answer wrongly */
+        EXPECT_TEXT(read, "new");
+    }
+
+    /* The session of the client that was attached to it lives on. */
+    set(owner, "/y", "still here");
+    EXPECT_EQ(confer_exists(others, "/owned", &(struct confer_call){.linearizable = true}, &result),
+              CONFER_OK);
+    EXPECT(result->exists);
+    confer_result_free(result);
+    confer_close(owner);
+    EXPECT_EQ(confer_exists(others, "/owned", &(struct confer_call){.linearizable = true}, &result),
+              CONFER_OK);
+    EXPECT(!result->exists);
+    confer_result_free(result);
+    confer_close(others);
+    cluster_release(&cluster);
+}
+
+static void test_a_minority_neither_writes_nor_reads_linearizably(void)
+{
+    struct confer_options options;
+    struct confer *confer = NULL;
+    unsigned leader;
+    char value[64];
+
+    cluster_init(&cluster, 3);
+    cluster_form(&cluster);
+    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/x", "1", NULL)->exit_code, 0);
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    for (unsigned id = 1; id <= 3; id++) {
+        if (id != leader) {
+            cluster_kill(&cluster, id);
+        }
+    }
+    confer_options_init(&options);
+    options.request_timeout_ms = 2000;
+    options.no_session = true;
+    EXPECT_EQ(confer_open(cluster.servers[leader].address, &options, &confer), CONFER_OK);
+    EXPECT(confer_set(confer, "/x", "2", 1, CONFER_ANY_VERSION, NULL, NULL) != CONFER_OK);
+    confer_close(confer);
+    EXPECT(read_linearizable(cluster.servers[leader].address, "/x", value) == NULL);
+    cluster_release(&cluster);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_a_killed_leader_costs_no_acknowledged_write),
+        TEST_CASE(test_all_killed_at_once_come_back_with_everything),
+        TEST_CASE(test_a_leader_that_wakes_up_late_gives_no_old_value),
+        TEST_CASE(test_a_minority_neither_writes_nor_reads_linearizably), TEST_END};
+    return test_main("three_servers", cases, argc, argv);
+}
