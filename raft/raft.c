@@ -90,6 +90,7 @@ enum status raft_boot(struct raft *raft, const struct raft_boot *boot)
     raft->log.last = boot->log_base;
     raft->commit = boot->applied_index;
     raft->commit_durable = boot->applied_index;
+    raft->commit_shown = boot->applied_index;
     raft_config_list_reset(raft, boot->config_index, &boot->config);
     return STATUS_OK;
 }
@@ -616,6 +617,10 @@ void raft_flush(struct raft *raft, raft_time now, struct raft_output *output)
         raft_transfer_flush(raft, output);
     }
     raft_read_flush(raft, output);
-    output->commit_index = raft->commit_durable;
+    /* Not what an install has just swept out of the log before the driver could apply it. */
+    if (raft->commit_durable <= raft_writes_durable_index(raft)) {
+        raft->commit_shown = raft->commit_durable;
+    }
+    output->commit_index = raft->commit_shown;
     output->next_deadline = next_deadline(raft);
 }

@@ -112,6 +112,13 @@ static void advance_commit(struct raft *raft, raft_index commit)
     }
 }
 
+/* All room is taken by entries that the leader knows to be here. An answer would make it send, in
+ * vain and at once, what follows; without one it looks again after a heartbeat. */
+static bool is_full_and_verified(const struct raft *raft)
+{
+    return raft_log_room(raft) == 0 && raft->ack.verified == raft->log.last;
+}
+
 void raft_follower_on_append(struct raft *raft,
                              const struct raft_message *message,
                              struct raft_range *ret_stored)
@@ -121,11 +128,13 @@ void raft_follower_on_append(struct raft *raft,
     raft_role_follow(raft, message->from);
     note_read_round(raft, message->append.read_round);
     if (!previous_matches(raft, message)) {
-        refuse(raft, message);
+        if (!is_full_and_verified(raft)) {
+            refuse(raft, message);
+        }
         return;
     }
-    raft_index verified = message->append.previous_index;
-    verified += store_entries(raft, message, ret_stored);
+    uint32_t stored = store_entries(raft, message, ret_stored);
+    raft_index verified = message->append.previous_index + stored;
     raft_index commit = message->append.commit;
     advance_commit(raft, commit < verified ? commit : verified);
     /* What this node knows to be committed was committed in this term or before, so this leader
@@ -136,7 +145,8 @@ void raft_follower_on_append(struct raft *raft,
     if (verified > raft->ack.verified) {
         raft->ack.verified = verified;
     }
-    if (verified <= raft_writes_durable_index(raft)) {
+    /* What found no room is sent again when the leader looks after it, not at once. */
+    if (stored == message->append.entry_count && verified <= raft_writes_durable_index(raft)) {
         raft->ack.due = true;
     }
 }

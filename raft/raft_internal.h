@@ -170,6 +170,7 @@ struct raft {
     raft_id leader;
     raft_index commit;         /* known to be committed */
     raft_index commit_durable; /* what the driver may apply */
+    raft_index commit_shown;   /* the last one it was told */
     struct raft_log log;
     struct raft_voters voters;
     struct raft_writes writes;

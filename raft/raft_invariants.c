@@ -29,6 +29,7 @@ static void check_log(const struct raft *raft)
     CHECK_OP(log->base, <=, raft->commit);
     CHECK_OP(raft->commit, <=, log->last);
     CHECK_OP(raft->commit_durable, <=, raft->commit);
+    CHECK_OP(raft->commit_shown, <=, raft->commit_durable);
     CHECK_OP(raft_writes_durable_index(raft), <=, log->last);
     CHECK_OP(raft->ack.verified, <=, log->last);
 }

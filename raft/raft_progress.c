@@ -210,6 +210,8 @@ void raft_progress_acknowledged(struct raft *raft, struct raft_peer *peer, raft_
         peer->next = peer->next > peer->match ? peer->next : peer->match + 1;
     } else if (peer->match >= raft->log.base) {
         become_replicate(peer);
+    } else if (peer->next <= peer->match) {
+        peer->next = peer->match + 1; /* it still lacks what is trimmed */
     }
 }
 
