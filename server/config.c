@@ -1,242 +1,90 @@
 #include "server/config.h"
 
-#include "base/address.h"
+#include "base/check.h"
 #include "base/quantity.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-enum kind { KIND_COUNT, KIND_TEXT, KIND_ADDRESS, KIND_FLAG, KIND_LEVEL, KIND_DURATION, KIND_SIZE };
+enum kind { KIND_FLAG, KIND_COUNT, KIND_BYTES, KIND_DURATION, KIND_ADDRESS, KIND_PATH, KIND_LEVEL };
 
 struct option {
     const char *name;
     enum kind kind;
-    size_t offset;
-    uint64_t fallback; /* of the numeric kinds */
-    uint64_t minimum;
+    size_t offset;        /* in struct config */
+    const char *value;    /* its name in --help; NULL for a flag */
+    const char *standard; /* the default, as it would be written; NULL = none */
+    uint64_t minimum;     /* of numbers, in the field's unit */
     uint64_t maximum;
-    const char *value; /* as --help shows it */
     const char *help;
 };
 
-#define KIB(count) ((uint64_t)(count) << 10)
-#define MIB(count) ((uint64_t)(count) << 20)
-#define GIB(count) ((uint64_t)(count) << 30)
-#define AT(member) offsetof(struct config, member)
+#define FIELD(name) offsetof(struct config, name)
+#define KIB(n)      ((uint64_t)(n) << 10)
+#define MIB(n)      ((uint64_t)(n) << 20)
+#define GIB(n)      ((uint64_t)(n) << 30)
+#define TIB(n)      ((uint64_t)(n) << 40)
+#define HOURS_MS(n) ((uint64_t)(n)*60 * 60 * 1000)
 
+/* --listen may be given several times; it has a row like the others and a case of its own. */
 static const struct option options[] = {
-    {"id", KIND_COUNT, AT(id), 0, 1, UINT32_MAX, "N", "number of this server in its cluster"},
-    {"server", KIND_ADDRESS, AT(server), 0, 0, 0, "HOST:PORT",
-     "address that clients and peers use"},
-    {"listen", KIND_ADDRESS, AT(listen), 0, 0, 0, "HOST:PORT", "where to listen, if not there"},
-    {"data", KIND_TEXT, AT(data), 0, 0, 0, "DIR", "data folder (default ./confer-data/ID)"},
-    {"cluster-secret-file", KIND_TEXT, AT(cluster_secret_file), 0, 0, 0, "FILE",
-     "secret that all members share; without it peers are taken from this machine only"},
-    {"insecure-peers", KIND_FLAG, AT(insecure_peers), 0, 0, 0, NULL,
-     "take peers from other machines without a secret"},
-    {"log-level", KIND_LEVEL, AT(log_level), 0, 0, 0, "LEVEL",
-     "error, warn, info or debug (default info)"},
-    {"heartbeat", KIND_DURATION, AT(heartbeat_ms), 50, 5, 10000, "TIME",
-     "between signs of life of the leader (default 50ms)"},
-    {"election-timeout", KIND_DURATION, AT(election_timeout_ms), 500, 20, 60000, "TIME",
-     "silence after which a new leader is sought (default 500ms)"},
-    {"request-timeout", KIND_DURATION, AT(request_timeout_ms), 10000, 100, 600000, "TIME",
-     "how long a request may wait here (default 10s)"},
-    {"cache", KIND_SIZE, AT(cache_bytes), MIB(256), 0, GIB(1024), "SIZE",
-     "memory for nodes that are also on disk (default 256MiB)"},
-    {"checkpoint-records", KIND_COUNT, AT(checkpoint_records), 65536, 1, 1 << 24, "N",
-     "changed records that start a checkpoint (default 65536)"},
-    {"checkpoint-bytes", KIND_SIZE, AT(checkpoint_bytes), MIB(32), KIB(4), GIB(4), "SIZE",
-     "changed bytes that start a checkpoint (default 32MiB)"},
-    {"checkpoint-interval", KIND_DURATION, AT(checkpoint_interval_ms), 10000, 10, 3600000, "TIME",
-     "age of a change that starts a checkpoint (default 10s)"},
-    {"log-tail", KIND_SIZE, AT(log_tail_bytes), MIB(64), KIB(4), GIB(4), "SIZE",
-     "log kept behind a checkpoint for members that lag (default 64MiB)"},
-    {"log-tail-entries", KIND_COUNT, AT(log_tail_entries), 1 << 17, 1, 1 << 17, "N",
-     "and the same as a number of entries (default 131072)"},
-    {"history", KIND_SIZE, AT(history_bytes), MIB(64), KIB(4), GIB(64), "SIZE",
-     "changes kept in memory for watches that resume (default 64MiB)"},
-    {"map-size", KIND_SIZE, AT(tree_map_bytes), GIB(64), MIB(1), GIB(1024), "SIZE",
-     "largest size of the tree on disk (default 64GiB)"},
-    {"log-map-size", KIND_SIZE, AT(log_map_bytes), GIB(8), MIB(1), GIB(1024), "SIZE",
-     "largest size of the log on disk (default 8GiB)"},
-    {"disk-reserve", KIND_SIZE, AT(disk_reserve_bytes), MIB(256), 0, GIB(1024), "SIZE",
-     "free disk below which only removals pass (default 256MiB)"},
-    {"max-connections", KIND_COUNT, AT(connections_max), 100000, 1, 10000000, "N",
-     "clients in all (default 100000)"},
-    {"max-connections-per-address", KIND_COUNT, AT(connections_per_address_max), 100000, 1,
-     10000000, "N", "connections of one address (default 100000)"},
-};
+    {"id", KIND_COUNT, FIELD(id), "N", NULL, 1, UINT32_MAX,
+     "this server's number in the cluster; required"},
+    {"server", KIND_ADDRESS, FIELD(server), "HOST:PORT", NULL, 0, 0,
+     "the address that clients and other servers use; required"},
+    {"listen", KIND_ADDRESS, FIELD(listen), "HOST:PORT", NULL, 0, 0,
+     "where to listen, up to 8 times (default: the address of --server)"},
+    {"data", KIND_PATH, FIELD(data), "DIR", NULL, 0, 0,
+     "the data folder, made if missing (default: ./confer-data/ID)"},
+    {"cache", KIND_BYTES, FIELD(cache_bytes), "SIZE", "256MiB", 0, TIB(16),
+     "memory for nodes that are not being changed"},
+    {"log-level", KIND_LEVEL, FIELD(log_level), "LEVEL", "info", 0, 0,
+     "error, warn, info or debug"},
+    {"cluster-secret-file", KIND_PATH, FIELD(secret_file), "FILE", NULL, 0, 0,
+     "the secret by which servers know each other; readable by its owner only"},
+    {"insecure-peers", KIND_FLAG, FIELD(insecure_peers), NULL, NULL, 0, 0,
+     "without a secret: take servers of other machines too"},
+    {"heartbeat", KIND_DURATION, FIELD(heartbeat_ms), "DURATION", "50ms", 5, 60000,
+     "how often the leader is heard"},
+    {"election-timeout", KIND_DURATION, FIELD(election_timeout_ms), "DURATION", "500ms", 20,
+     HOURS_MS(1), "how long a silent leader is waited for, at least 3 heartbeats"},
+    {"checkpoint-records", KIND_COUNT, FIELD(checkpoint_records), "N", "65536", 1, 1U << 24,
+     "changed records that start a checkpoint"},
+    {"checkpoint-bytes", KIND_BYTES, FIELD(checkpoint_bytes), "SIZE", "32MiB", KIB(1), GIB(16),
+     "changed bytes that start a checkpoint"},
+    {"checkpoint-interval", KIND_DURATION, FIELD(checkpoint_interval_ms), "DURATION", "10s", 10,
+     HOURS_MS(24), "the longest time between a change and its checkpoint"},
+    {"log-tail", KIND_BYTES, FIELD(log_tail_bytes), "SIZE", "64MiB", 0, GIB(64),
+     "log kept behind a checkpoint for members that lag"},
+    {"log-tail-entries", KIND_COUNT, FIELD(log_tail_entries), "N", "131072", 0, 1U << 17,
+     "and its entries at most"},
+    {"history", KIND_BYTES, FIELD(history_bytes), "SIZE", "64MiB", 0, GIB(64),
+     "changes kept in memory for watches that resume"},
+    {"history-changes", KIND_COUNT, FIELD(history_changes), "N", "262144", 1, 1U << 26,
+     "and their number at most"},
+    {"map-size", KIND_BYTES, FIELD(map_bytes), "SIZE", "64GiB", MIB(1), TIB(16),
+     "the most the tree may take on disk"},
+    {"log-map-size", KIND_BYTES, FIELD(log_map_bytes), "SIZE", "8GiB", MIB(4), TIB(16),
+     "the most the log may take on disk"},
+    {"disk-reserve", KIND_BYTES, FIELD(disk_reserve_bytes), "SIZE", "256MiB", 0, TIB(16),
+     "free disk below which only removals are taken"},
+    {"max-connections", KIND_COUNT, FIELD(max_connections), "N", "10000", 1, 1U << 20,
+     "clients connected at one time"},
+    {"max-connections-per-address", KIND_COUNT, FIELD(max_connections_per_address), "N", "5000", 1,
+     1U << 20, "connections of one address"},
+    {"version", KIND_FLAG, FIELD(version), NULL, NULL, 0, 0, "print the version and end"},
+    {"help", KIND_FLAG, FIELD(help), NULL, NULL, 0, 0, "print this and end"}};
 
-enum { OPTION_COUNT = sizeof options / sizeof options[0] };
+enum { OPTION_COUNT = sizeof options / sizeof options[0], NAME_BYTES_MAX = 40 };
 
-static void *member_of(struct config *config, const struct option *option)
-{
-    return (char *)config + option->offset;
-}
+/* --- Names --- */
 
-static void set_defaults(struct config *config)
-{
-    memset(config, 0, sizeof *config);
-    config->log_level = LOG_LEVEL_INFO;
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        if (options[i].fallback != 0) {
-            memcpy(member_of(config, &options[i]), &options[i].fallback, sizeof(uint64_t));
-        }
-    }
-}
-
-/* --- Which option was meant --- */
-
-/* Edits that turn one text into the other (Wagner and Fischer, 1974); 99 for long ones. */
-static unsigned edit_distance(const char *left, const char *right)
-{
-    enum { LENGTH_MAX = 40 };
-    unsigned row[LENGTH_MAX + 1];
-    size_t left_size = strlen(left);
-    size_t right_size = strlen(right);
-
-    if (left_size > LENGTH_MAX || right_size > LENGTH_MAX) {
-        return 99;
-    }
-    for (size_t j = 0; j <= right_size; j++) {
-        row[j] = (unsigned)j;
-    }
-    for (size_t i = 1; i <= left_size; i++) {
-        unsigned diagonal = row[0];
-
-        row[0] = (unsigned)i;
-        for (size_t j = 1; j <= right_size; j++) {
-            unsigned replaced = diagonal + (left[i - 1] != right[j - 1]);
-            unsigned shorter = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-
-            diagonal = row[j];
-            row[j] = replaced < shorter ? replaced : shorter;
-        }
-    }
-    return row[right_size];
-}
-
-static enum config_outcome refuse_unknown(const char *name, struct error *error)
-{
-    const struct option *nearest = NULL;
-    unsigned nearest_distance = 4;
-
-    for (size_t i = 0; i < OPTION_COUNT; i++) {
-        unsigned distance = edit_distance(name, options[i].name);
-
-        if (distance < nearest_distance) {
-            nearest_distance = distance;
-            nearest = &options[i];
-        }
-    }
-    if (nearest != NULL) {
-        (void)error_set(error, STATUS_INVALID, "unknown option --%.100s; did you mean --%s?", name,
-                        nearest->name);
-    } else {
-        (void)error_set(error, STATUS_INVALID, "unknown option --%.100s; see --help", name);
-    }
-    return CONFIG_WRONG;
-}
-
-/* --- Values --- */
-
-static enum status parse_number(const struct option *option,
-                                const char *text,
-                                uint64_t *ret_number,
-                                struct error *error)
-{
-    uint64_t number = 0;
-    struct error reason;
-    enum status status;
-
-    if (option->kind == KIND_DURATION) {
-        status = quantity_parse_duration_ms(text, &number, &reason);
-    } else if (option->kind == KIND_SIZE) {
-        status = quantity_parse_bytes(text, &number, &reason);
-    } else {
-        status = quantity_parse_count(text, option->maximum, &number, &reason);
-    }
-    if (status != STATUS_OK) {
-        return error_set(error, status, "--%s: %.300s", option->name, reason.text);
-    }
-    if (number < option->minimum || number > option->maximum) {
-        return error_set(error, STATUS_INVALID,
-                         "--%s: %s is not between %" PRIu64 " and %" PRIu64 "%s", option->name,
-                         text, option->minimum, option->maximum,
-                         option->kind == KIND_DURATION ? " ms"
-                         : option->kind == KIND_SIZE   ? " bytes"
-                                                       : "");
-    }
-    *ret_number = number;
-    return STATUS_OK;
-}
-
-static enum status
-set_value(struct config *config, const struct option *option, const char *text, struct error *error)
-{
-    struct address address;
-    struct error reason;
-    uint64_t number = 0;
-    enum log_level level;
-
-    switch (option->kind) {
-    case KIND_FLAG:
-        *(bool *)member_of(config, option) = true;
-        return STATUS_OK;
-    case KIND_TEXT:
-        memcpy(member_of(config, option), &text, sizeof text);
-        return STATUS_OK;
-    case KIND_ADDRESS:
-        if (address_parse(text, &address, &reason) != STATUS_OK) {
-            return error_set(error, STATUS_INVALID, "--%s: %.400s", option->name, reason.text);
-        }
-        memcpy(member_of(config, option), &text, sizeof text);
-        return STATUS_OK;
-    case KIND_LEVEL:
-        if (log_parse_level(text, &level) != STATUS_OK) {
-            return error_set(error, STATUS_INVALID,
-                             "--%s: '%.100s' is none of error, warn, info, debug", option->name,
-                             text);
-        }
-        config->log_level = level;
-        return STATUS_OK;
-    case KIND_COUNT:
-    case KIND_DURATION:
-    case KIND_SIZE:
-        break;
-    }
-    if (parse_number(option, text, &number, error) != STATUS_OK) {
-        return STATUS_INVALID;
-    }
-    memcpy(member_of(config, option), &number, sizeof number);
-    return STATUS_OK;
-}
-
-static enum status check_whole(const struct config *config, struct error *error)
-{
-    if (config->id == 0) {
-        return error_set(error, STATUS_INVALID,
-                         "--id is missing: the number of this server, as --id 1");
-    }
-    if (config->server == NULL) {
-        return error_set(error, STATUS_INVALID,
-                         "--server is missing: the address that others use, as --server "
-                         "127.0.0.1:10001");
-    }
-    if (config->election_timeout_ms < 3 * config->heartbeat_ms) {
-        return error_set(error, STATUS_INVALID,
-                         "--election-timeout (%" PRIu64
-                         " ms) must be at least three times --heartbeat (%" PRIu64 " ms)",
-                         config->election_timeout_ms, config->heartbeat_ms);
-    }
-    return STATUS_OK;
-}
-
-/* --- The command line --- */
-
-static const struct option *find_option(const char *name, size_t size)
+static const struct option *find(const char *name, size_t size)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (strlen(options[i].name) == size && memcmp(options[i].name, name, size) == 0) {
@@ -246,79 +94,414 @@ static const struct option *find_option(const char *name, size_t size)
     return NULL;
 }
 
-/* Take argv[*position] and, if it needs one, its value. */
-static enum config_outcome
-take_option(struct config *config, int argc, char **argv, int *position, struct error *error)
+static unsigned smallest(unsigned a, unsigned b, unsigned c)
 {
-    const char *name = argv[*position] + 2;
-    const char *equals = strchr(name, '=');
-    size_t size = equals == NULL ? strlen(name) : (size_t)(equals - name);
-    const struct option *option = find_option(name, size);
-    const char *value = equals == NULL ? NULL : equals + 1;
+    unsigned smaller = a < b ? a : b;
 
-    if (option == NULL) {
-        return refuse_unknown(name, error);
-    }
-    if (option->kind == KIND_FLAG && value != NULL) {
-        (void)error_set(error, STATUS_INVALID, "--%s takes no value", option->name);
-        return CONFIG_WRONG;
-    }
-    if (option->kind != KIND_FLAG && value == NULL) {
-        if (*position + 1 >= argc) {
-            (void)error_set(error, STATUS_INVALID, "--%s needs a value: --%s %s", option->name,
-                            option->name, option->value);
-            return CONFIG_WRONG;
-        }
-        value = argv[++*position];
-    }
-    return set_value(config, option, value, error) == STATUS_OK ? CONFIG_RUN : CONFIG_WRONG;
+    return smaller < c ? smaller : c;
 }
 
-enum config_outcome
-config_parse(int argc, char **argv, struct config *ret_config, struct error *error)
+/* Insertions, deletions and replacements that make `left` of `right` (Levenshtein). */
+static unsigned distance(const char *left, size_t left_size, const char *right)
+{
+    unsigned row[NAME_BYTES_MAX + 1];
+    size_t right_size = strlen(right);
+
+    CHECK_OP(right_size, <=, NAME_BYTES_MAX);
+    for (size_t j = 0; j <= right_size; j++) {
+        row[j] = (unsigned)j;
+    }
+    for (size_t i = 1; i <= left_size; i++) {
+        unsigned diagonal = row[0];
+
+        row[0] = (unsigned)i;
+        for (size_t j = 1; j <= right_size; j++) {
+            unsigned above = row[j];
+
+            row[j] = smallest(above + 1, row[j - 1] + 1,
+                              diagonal + (left[i - 1] == right[j - 1] ? 0 : 1));
+            diagonal = above;
+        }
+    }
+    return row[right_size];
+}
+
+/* The option that was probably meant, or NULL: a few letters away, or the start of just one. */
+static const char *guess(const char *name, size_t size)
+{
+    const char *best = NULL;
+    unsigned best_distance = size < 4 ? 2 : 3;
+    const char *prefixed = NULL;
+    unsigned prefixed_count = 0;
+
+    if (size == 0 || size > NAME_BYTES_MAX) {
+        return NULL;
+    }
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        unsigned away = distance(name, size, options[i].name);
+
+        if (away < best_distance) {
+            best = options[i].name;
+            best_distance = away;
+        }
+        if (strncmp(options[i].name, name, size) == 0) {
+            prefixed = options[i].name;
+            prefixed_count++;
+        }
+    }
+    return best == NULL && prefixed_count == 1 ? prefixed : best;
+}
+
+static enum status unknown(const char *argument, struct error *error)
+{
+    const char *name = argument;
+    const char *meant;
+
+    name += strspn(name, "-");
+    meant = guess(name, strcspn(name, "="));
+    if (argument[0] != '-') {
+        return error_set(error, STATUS_INVALID,
+                         "'%.100s' is not an option; see confer-server --help", argument);
+    }
+    if (meant == NULL) {
+        return error_set(error, STATUS_INVALID, "unknown option '%.100s'; see confer-server --help",
+                         argument);
+    }
+    return error_set(error, STATUS_INVALID, "unknown option '%.100s'; did you mean --%s?", argument,
+                     meant);
+}
+
+/* --- Values --- */
+
+static void *field_of(struct config *config, const struct option *option)
+{
+    return (char *)config + option->offset;
+}
+
+static void format_number(const struct option *option, uint64_t number, char text[32])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    size_t unit = 0;
+
+    if (option->kind == KIND_DURATION) {
+        (void)snprintf(text, 32, "%" PRIu64 "%s", number % 1000 == 0 ? number / 1000 : number,
+                       number % 1000 == 0 ? "s" : "ms");
+        return;
+    }
+    if (option->kind == KIND_COUNT) {
+        (void)snprintf(text, 32, "%" PRIu64, number);
+        return;
+    }
+    while (number != 0 && number % 1024 == 0 && unit < 4) {
+        number /= 1024;
+        unit++;
+    }
+    (void)snprintf(text, 32, "%" PRIu64 "%s", number, units[unit]);
+}
+
+static enum status
+check_range(const struct option *option, const char *text, uint64_t number, struct error *error)
+{
+    char minimum[32];
+    char maximum[32];
+
+    if (number >= option->minimum && number <= option->maximum) {
+        return STATUS_OK;
+    }
+    format_number(option, option->minimum, minimum);
+    format_number(option, option->maximum, maximum);
+    return error_set(error, STATUS_INVALID, "--%s %.100s: it must be %s to %s", option->name, text,
+                     minimum, maximum);
+}
+
+static enum status parse_number(struct config *config,
+                                const struct option *option,
+                                const char *text,
+                                struct error *error)
+{
+    uint64_t number = 0;
+    struct error why;
+    enum status status;
+
+    if (option->kind == KIND_COUNT) {
+        status = quantity_parse_count(text, UINT64_MAX, &number, &why);
+    } else if (option->kind == KIND_BYTES) {
+        status = quantity_parse_bytes(text, &number, &why);
+    } else {
+        status = quantity_parse_duration_ms(text, &number, &why);
+    }
+    if (status != STATUS_OK && option->kind == KIND_COUNT) {
+        return error_set(error, status, "--%s: '%.100s' is not a number", option->name, text);
+    }
+    if (status != STATUS_OK) {
+        return error_set(error, status, "--%s: %s", option->name, why.text);
+    }
+    status = check_range(option, text, number, error);
+    if (status == STATUS_OK) {
+        memcpy(field_of(config, option), &number, sizeof number);
+    }
+    return status;
+}
+
+static enum status parse_address(struct config *config,
+                                 const struct option *option,
+                                 const char *text,
+                                 struct error *error)
+{
+    struct address address;
+    struct error why;
+    char *field = field_of(config, option);
+
+    if (address_parse(text, &address, &why) != STATUS_OK) {
+        return error_set(error, STATUS_INVALID, "--%s: %s", option->name, why.text);
+    }
+    if (option->offset == FIELD(listen)) {
+        if (config->listen_count == CONFIG_LISTENERS_MAX) {
+            return error_set(error, STATUS_INVALID, "--listen may be given %d times at most",
+                             CONFIG_LISTENERS_MAX);
+        }
+        field = config->listen[config->listen_count++];
+    }
+    address_format(&address, field);
+    return STATUS_OK;
+}
+
+static enum status parse_path(struct config *config,
+                              const struct option *option,
+                              const char *text,
+                              struct error *error)
+{
+    if (text[0] == '\0' || strlen(text) >= CONFIG_PATH_BYTES_MAX) {
+        return error_set(error, STATUS_INVALID, "--%s: the path is empty or too long",
+                         option->name);
+    }
+    memcpy(field_of(config, option), text, strlen(text) + 1);
+    return STATUS_OK;
+}
+
+static enum status parse_value(struct config *config,
+                               const struct option *option,
+                               const char *text,
+                               struct error *error)
+{
+    switch (option->kind) {
+    case KIND_COUNT:
+    case KIND_BYTES:
+    case KIND_DURATION:
+        return parse_number(config, option, text, error);
+    case KIND_ADDRESS:
+        return parse_address(config, option, text, error);
+    case KIND_PATH:
+        return parse_path(config, option, text, error);
+    case KIND_LEVEL:
+        if (log_parse_level(text, &config->log_level) != STATUS_OK) {
+            return error_set(error, STATUS_INVALID,
+                             "--%s: '%.100s' is none of error, warn, info, debug", option->name,
+                             text);
+        }
+        return STATUS_OK;
+    case KIND_FLAG:
+        break;
+    }
+    CHECK(option->kind == KIND_FLAG);
+    *(bool *)field_of(config, option) = true;
+    return STATUS_OK;
+}
+
+/* --- All of it --- */
+
+static void set_defaults(struct config *config)
+{
+    memset(config, 0, sizeof *config);
+    for (size_t i = 0; i < OPTION_COUNT; i++) {
+        if (options[i].standard != NULL) {
+            CHECK(parse_value(config, &options[i], options[i].standard, NULL) == STATUS_OK);
+        }
+    }
+}
+
+static enum status
+parse_all(int argc, char *const *argv, struct config *config, struct error *error)
+{
+    for (int i = 1; i < argc; i++) {
+        const char *argument = argv[i];
+        const char *name = argument + 2;
+        const char *equals = strchr(argument, '=');
+        const struct option *option = NULL;
+        const char *value = equals == NULL ? NULL : equals + 1;
+        enum status status;
+
+        if (strncmp(argument, "--", 2) == 0) {
+            option = find(name, strcspn(name, "="));
+        }
+        if (option == NULL) {
+            return unknown(argument, error);
+        }
+        if (option->kind == KIND_FLAG && value != NULL) {
+            return error_set(error, STATUS_INVALID, "--%s takes no value", option->name);
+        }
+        if (option->kind != KIND_FLAG && value == NULL) {
+            if (i + 1 == argc) {
+                return error_set(error, STATUS_INVALID, "--%s needs a value: --%s %s", option->name,
+                                 option->name, option->value);
+            }
+            value = argv[++i];
+        }
+        status = parse_value(config, option, value, error);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status check_together(const struct config *config, struct error *error)
+{
+    if (config->id == 0) {
+        return error_set(error, STATUS_INVALID,
+                         "--id is missing; as in: confer-server --id 1 --server 127.0.0.1:10001");
+    }
+    if (config->server[0] == '\0') {
+        return error_set(error, STATUS_INVALID,
+                         "--server is missing; as in: confer-server --id 1 --server "
+                         "127.0.0.1:10001");
+    }
+    if (config->election_timeout_ms < 3 * config->heartbeat_ms) {
+        return error_set(error, STATUS_INVALID,
+                         "--election-timeout %" PRIu64 "ms is less than 3 heartbeats of %" PRIu64
+                         "ms: raise it, or lower --heartbeat",
+                         config->election_timeout_ms, config->heartbeat_ms);
+    }
+    if (config->secret_file[0] != '\0' && config->insecure_peers) {
+        return error_set(error, STATUS_INVALID,
+                         "--insecure-peers and --cluster-secret-file exclude each other: leave one "
+                         "out");
+    }
+    if (config->log_tail_bytes > config->log_map_bytes / 2) {
+        return error_set(error, STATUS_INVALID,
+                         "--log-tail is more than half of --log-map-size: lower it, or raise "
+                         "--log-map-size");
+    }
+    return STATUS_OK;
+}
+
+enum status
+config_parse(int argc, char *const *argv, struct config *ret_config, struct error *error)
 {
     struct config config;
+    enum status status;
 
     set_defaults(&config);
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            return CONFIG_HELP;
-        }
-        if (strcmp(argv[i], "--version") == 0) {
-            return CONFIG_VERSION;
-        }
-        if (strncmp(argv[i], "--", 2) != 0) {
-            (void)error_set(error, STATUS_INVALID, "unexpected argument '%.100s'; see --help",
-                            argv[i]);
-            return CONFIG_WRONG;
-        }
-        if (take_option(&config, argc, argv, &i, error) != CONFIG_RUN) {
-            return CONFIG_WRONG;
-        }
+    status = parse_all(argc, argv, &config, error);
+    if (status == STATUS_OK && !config.help && !config.version) {
+        status = check_together(&config, error);
     }
-    if (check_whole(&config, error) != STATUS_OK) {
-        return CONFIG_WRONG;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (config.listen_count == 0) {
+        memcpy(config.listen[0], config.server, sizeof config.server);
+        config.listen_count = 1;
+    }
+    if (config.data[0] == '\0') {
+        (void)snprintf(config.data, sizeof config.data, "./confer-data/%" PRIu64, config.id);
     }
     *ret_config = config;
-    return CONFIG_RUN;
+    return STATUS_OK;
 }
 
 void config_print_help(FILE *to)
 {
-    (void)fprintf(to, "Usage: confer-server --id N --server HOST:PORT [options]\n\n"
-                      "Run one server of a Confer cluster.\n\nOptions:\n");
+    (void)fprintf(to, "Usage: confer-server --id N --server HOST:PORT [OPTION ...]\n\n"
+                      "Run one server of a Confer cluster.\n\n");
     for (size_t i = 0; i < OPTION_COUNT; i++) {
-        char left[64];
+        char left[NAME_BYTES_MAX + 32];
 
         (void)snprintf(left, sizeof left, "--%s%s%s", options[i].name,
                        options[i].value == NULL ? "" : " ",
                        options[i].value == NULL ? "" : options[i].value);
-        (void)fprintf(to, "  %-36s %s\n", left, options[i].help);
+        (void)fprintf(to, "  %-34s %s", left, options[i].help);
+        if (options[i].standard != NULL) {
+            (void)fprintf(to, " (default: %s)", options[i].standard);
+        }
+        (void)fputc('\n', to);
     }
-    (void)fprintf(to, "  %-36s %s\n  %-36s %s\n\n", "--version", "print the version and end",
-                  "--help", "print this and end");
-    (void)fprintf(to, "Times are written as 100ms, 5s or 2m; sizes as 64KiB, 256MiB or 8GiB.\n\n"
-                      "Example, a cluster of one:\n"
+    (void)fprintf(to, "\nSizes are written as 64KiB, 256MiB, 8GiB; durations as 50ms, 10s, 2m.\n"
+                      "A first cluster of one server:\n"
                       "  confer-server --id 1 --server 127.0.0.1:10001\n"
                       "  confer-cli --address 127.0.0.1:10001 init --nodes 1=127.0.0.1:10001\n");
+}
+
+/* --- The secret --- */
+
+static enum status check_secret_file(int file, const char *path, struct error *error)
+{
+    struct stat info;
+
+    if (fstat(file, &info) != 0) {
+        return error_set(error, STATUS_IO, "cannot examine the secret file %s: %s", path,
+                         strerror(errno));
+    }
+    if (!S_ISREG(info.st_mode)) {
+        return error_set(error, STATUS_INVALID, "the secret file %s is not a file", path);
+    }
+    if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+        return error_set(error, STATUS_INVALID,
+                         "the secret file %s may be used by others: run chmod 600 %s", path, path);
+    }
+    if (info.st_size > CONFIG_SECRET_BYTES_MAX) {
+        return error_set(error, STATUS_INVALID, "the secret file %s has more than %d bytes", path,
+                         CONFIG_SECRET_BYTES_MAX);
+    }
+    return STATUS_OK;
+}
+
+static enum status read_all(int file, const char *path, struct buffer *secret, struct error *error)
+{
+    uint8_t bytes[CONFIG_SECRET_BYTES_MAX];
+    size_t size = 0;
+
+    while (size < sizeof bytes) {
+        ssize_t came = read(file, bytes + size, sizeof bytes - size);
+
+        if (came < 0 && errno == EINTR) {
+            continue;
+        }
+        if (came < 0) {
+            return error_set(error, STATUS_IO, "cannot read the secret file %s: %s", path,
+                             strerror(errno));
+        }
+        if (came == 0) {
+            break;
+        }
+        size += (size_t)came;
+    }
+    while (size > 0 && (bytes[size - 1] == '\n' || bytes[size - 1] == '\r')) {
+        size--;
+    }
+    if (size == 0) {
+        return error_set(error, STATUS_INVALID,
+                         "the secret file %s is empty: make one with openssl rand -hex 32 > %s",
+                         path, path);
+    }
+    buffer_put(secret, bytes_of(bytes, size));
+    explicit_bzero(bytes, sizeof bytes);
+    return STATUS_OK;
+}
+
+enum status config_read_secret(const char *path, struct buffer *secret, struct error *error)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    enum status status;
+
+    if (file < 0) {
+        return error_set(error, STATUS_IO, "cannot open the secret file %s: %s", path,
+                         strerror(errno));
+    }
+    status = check_secret_file(file, path, error);
+    if (status == STATUS_OK) {
+        status = read_all(file, path, secret, error);
+    }
+    (void)close(file);
+    return status;
 }

@@ -1,8 +1,9 @@
-/* The options of confer-server: one table row per option gives the parser, the defaults and --help.
- */
+/* The server's options: one table gives parser, checks and --help. */
 #ifndef SERVER_CONFIG_H
 #define SERVER_CONFIG_H
 
+#include "base/address.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -10,36 +11,46 @@
 #include <stdint.h>
 #include <stdio.h>
 
+enum { CONFIG_LISTENERS_MAX = 8, CONFIG_PATH_BYTES_MAX = 4096, CONFIG_SECRET_BYTES_MAX = 4096 };
+
 struct config {
+    bool help;
+    bool version;
     uint64_t id;
-    const char *server; /* the address that others use */
-    const char *listen; /* NULL: the same */
-    const char *data;   /* NULL: ./confer-data/ID */
-    const char *cluster_secret_file;
+    char server[ADDRESS_TEXT_BYTES_MAX]; /* HOST:PORT */
+    char listen[CONFIG_LISTENERS_MAX][ADDRESS_TEXT_BYTES_MAX];
+    uint64_t listen_count; /* at least 1 once parsed: --server is the default */
+    char data[CONFIG_PATH_BYTES_MAX];
+    char secret_file[CONFIG_PATH_BYTES_MAX]; /* empty = none */
     bool insecure_peers;
     enum log_level log_level;
+    uint64_t cache_bytes;
     uint64_t heartbeat_ms;
     uint64_t election_timeout_ms;
-    uint64_t request_timeout_ms;
-    uint64_t cache_bytes;
     uint64_t checkpoint_records;
     uint64_t checkpoint_bytes;
     uint64_t checkpoint_interval_ms;
     uint64_t log_tail_bytes;
     uint64_t log_tail_entries;
     uint64_t history_bytes;
-    uint64_t tree_map_bytes;
+    uint64_t history_changes;
+    uint64_t map_bytes;
     uint64_t log_map_bytes;
     uint64_t disk_reserve_bytes;
-    uint64_t connections_max;
-    uint64_t connections_per_address_max;
+    uint64_t max_connections;
+    uint64_t max_connections_per_address;
 };
 
-enum config_outcome { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_WRONG };
-
-/* Read the command line. Texts point into argv. WRONG: `error` says what and how to do better. */
-enum config_outcome
-config_parse(int argc, char **argv, struct config *ret_config, struct error *error);
+/* `--name VALUE` and `--name=VALUE`. INVALID: an unknown or incomplete option, a value out of its
+ * range, or options that contradict each other; the text says which and what to write instead.
+ * With `help` or `version` set nothing else is checked. */
+MUST_CHECK enum status
+config_parse(int argc, char *const *argv, struct config *ret_config, struct error *error);
 void config_print_help(FILE *to);
+
+/* The contents of the secret file without line ends at its end; `secret` is released by the caller.
+ * INVALID: others may read it, it is empty or too long. IO: it cannot be read. */
+MUST_CHECK enum status
+config_read_secret(const char *path, struct buffer *secret, struct error *error);
 
 #endif
