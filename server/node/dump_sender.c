@@ -1,0 +1,567 @@
+#include "server/node/dump_sender.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "server/node/peer_codec.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RETRY_INTERVAL_US = 100 * 1000, FILE_INTERVAL_US = 1000 * 1000 };
+
+/* A dump file, of the checkpoint at (index, term) once it is made. */
+struct file {
+    struct list link;
+    char path[DATA_FOLDER_PATH_BYTES_MAX];
+    bool is_being_made;
+    raft_index index;
+    raft_term term;
+    uint64_t bytes;
+    size_t users;
+    uint64_t idle_since_us;
+};
+
+/*     WAITING --file made--> OPENING --link up--> OFFERED --wanted--> SENDING --all there-->
+ * INSTALLING and from each of them to CLOSING, where the next tick closes the link. */
+enum transfer_state {
+    TRANSFER_NONE,
+    TRANSFER_WAITING,
+    TRANSFER_OPENING,
+    TRANSFER_OFFERED,
+    TRANSFER_SENDING,
+    TRANSFER_INSTALLING,
+    TRANSFER_CLOSING
+};
+
+struct transfer {
+    enum transfer_state state;
+    raft_id peer;
+    struct file *file; /* NULL when CLOSING */
+    uint64_t sent;     /* SENDING: the next byte to send */
+    uint64_t acknowledged;
+    uint64_t progress_us; /* the last sign of the other side */
+};
+
+struct dump_sender {
+    const struct node_port *port;
+    struct raft *raft;
+    struct dump_sender_options options;
+    void *job_context;
+    struct list files;
+    uint64_t file_number;
+    struct transfer transfers[RAFT_MEMBERS_MAX];
+    struct buffer message;
+    uint8_t chunk[DUMP_CHUNK_BYTES];
+};
+
+struct dump_sender *dump_sender_new(const struct node_port *port,
+                                    struct raft *raft,
+                                    const struct dump_sender_options *options,
+                                    void *job_context)
+{
+    struct dump_sender *sender = xcalloc(1, sizeof *sender);
+
+    sender->port = port;
+    sender->raft = raft;
+    sender->options = *options;
+    sender->job_context = job_context;
+    list_init(&sender->files);
+    return sender;
+}
+
+static struct file *file_of(struct list *link)
+{
+    return CONTAINER_OF(link, struct file, link);
+}
+
+static void drop_file(struct dump_sender *sender, struct file *file)
+{
+    CHECK(!file->is_being_made);
+    sender->port->dump_remove(sender->port->context, file->path);
+    list_remove(&file->link);
+    free(file);
+}
+
+void dump_sender_free(struct dump_sender *sender)
+{
+    if (sender != NULL) {
+        LIST_FOR_EACH (link, &sender->files) {
+            drop_file(sender, file_of(link));
+        }
+        buffer_release(&sender->message);
+        free(sender);
+    }
+}
+
+void dump_sender_set_cluster(struct dump_sender *sender,
+                             const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES])
+{
+    memcpy(sender->options.cluster_id, cluster_id, NODE_CLUSTER_ID_BYTES);
+}
+
+/* --- Transfers --- */
+
+static struct transfer *find_transfer(struct dump_sender *sender, raft_id peer)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct transfer *transfer = &sender->transfers[i];
+
+        if (transfer->state != TRANSFER_NONE && transfer->peer == peer) {
+            return transfer;
+        }
+    }
+    return NULL;
+}
+
+static bool has_link(const struct transfer *transfer)
+{
+    return transfer->state != TRANSFER_NONE && transfer->state != TRANSFER_WAITING;
+}
+
+static void release_file(struct transfer *transfer, uint64_t now_us)
+{
+    if (transfer->file != NULL) {
+        transfer->file->users--;
+        transfer->file->idle_since_us = now_us;
+        transfer->file = NULL;
+    }
+}
+
+/* The link is left to the next tick, since this may run inside of one of its messages. */
+static void end(struct transfer *transfer, uint64_t now_us, bool link_is_gone)
+{
+    release_file(transfer, now_us);
+    transfer->state = has_link(transfer) && !link_is_gone ? TRANSFER_CLOSING : TRANSFER_NONE;
+}
+
+static void fail(struct dump_sender *sender,
+                 struct transfer *transfer,
+                 uint64_t now_us,
+                 bool link_is_gone,
+                 const char *reason)
+{
+    log_event(LOG_LEVEL_WARN, "dump_failed", "to=%" PRIu64 " sent=%" PRIu64 " reason=%s",
+              transfer->peer, transfer->acknowledged, log_quote(reason));
+    raft_dump_failed(sender->raft, now_us, transfer->peer);
+    end(transfer, now_us, link_is_gone);
+}
+
+static bool
+send(struct dump_sender *sender, const struct transfer *transfer, const Peer__PeerMessage *message)
+{
+    buffer_clear(&sender->message);
+    peer_codec_pack(message, &sender->message);
+    return sender->port->bulk_send(sender->port->context, transfer->peer,
+                                   buffer_lend(&sender->message));
+}
+
+static bool offer(struct dump_sender *sender, const struct transfer *transfer)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__DumpOffer body = PEER__DUMP_OFFER__INIT;
+
+    body.index = transfer->file->index;
+    body.term = transfer->file->term;
+    body.leader_term = raft_status(sender->raft).term;
+    body.bytes = transfer->file->bytes;
+    message.body_case = PEER__PEER_MESSAGE__BODY_DUMP_OFFER;
+    message.dump_offer = &body;
+    return send(sender, transfer, &message);
+}
+
+/* False if the link's queue is full. */
+static bool send_chunk(struct dump_sender *sender, struct transfer *transfer, size_t size)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__DumpChunk body = PEER__DUMP_CHUNK__INIT;
+
+    body.offset = transfer->sent;
+    body.data.data = sender->chunk;
+    body.data.len = size;
+    message.body_case = PEER__PEER_MESSAGE__BODY_DUMP_CHUNK;
+    message.dump_chunk = &body;
+    return send(sender, transfer, &message);
+}
+
+/* Fill the window. */
+static void send_chunks(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us)
+{
+    const struct file *file = transfer->file;
+    struct error error;
+
+    while (transfer->sent < file->bytes && transfer->sent - transfer->acknowledged <
+                                               (uint64_t)DUMP_WINDOW_CHUNKS * DUMP_CHUNK_BYTES) {
+        uint64_t rest = file->bytes - transfer->sent;
+        size_t size = rest < DUMP_CHUNK_BYTES ? (size_t)rest : DUMP_CHUNK_BYTES;
+
+        if (sender->port->dump_read(sender->port->context, file->path, transfer->sent,
+                                    sender->chunk, size, &error) != STATUS_OK) {
+            fail(sender, transfer, now_us, false, error.text);
+            return;
+        }
+        if (!send_chunk(sender, transfer, size)) {
+            return;
+        }
+        transfer->sent += size;
+    }
+}
+
+static void open_link(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us)
+{
+    transfer->state = TRANSFER_OPENING;
+    transfer->progress_us = now_us;
+    log_event(LOG_LEVEL_INFO, "dump_send", "to=%" PRIu64 " zxid=%" PRIu64 " bytes=%" PRIu64,
+              transfer->peer, transfer->file->index, transfer->file->bytes);
+    sender->port->bulk_open(sender->port->context, transfer->peer);
+}
+
+/* --- Files --- */
+
+static struct file *make_file(struct dump_sender *sender, struct tree_store *tree, uint64_t now_us)
+{
+    struct file *file = xcalloc(1, sizeof *file);
+    struct checkpoint_job *job;
+    char name[32];
+    struct error error;
+
+    sender->file_number++;
+    (void)snprintf(name, sizeof name, "send-%" PRIu64, sender->file_number);
+    if (sender->port->dump_path(sender->port->context, name, file->path, &error) != STATUS_OK) {
+        log_event(LOG_LEVEL_ERROR, "dump_not_made", "reason=%s", log_quote(error.text));
+        free(file);
+        return NULL;
+    }
+    file->is_being_made = true;
+    file->idle_since_us = now_us;
+    list_append(&sender->files, &file->link);
+    job = xcalloc(1, sizeof *job);
+    list_init(&job->link);
+    job->kind = CHECKPOINT_JOB_DUMP;
+    job->store = tree;
+    job->context = sender->job_context;
+    memcpy(job->dump_path, file->path, sizeof job->dump_path);
+    memcpy(job->cluster_id, sender->options.cluster_id, sizeof job->cluster_id);
+    sender->port->checkpoint_submit(sender->port->context, job);
+    return file;
+}
+
+/* Whoever installs it must find the next entry in the log. */
+static bool is_useful(const struct dump_sender *sender, const struct file *file)
+{
+    return file->is_being_made || file->index >= raft_status(sender->raft).log_base;
+}
+
+static struct file *
+find_or_make_file(struct dump_sender *sender, struct tree_store *tree, uint64_t now_us)
+{
+    LIST_FOR_EACH (link, &sender->files) {
+        if (is_useful(sender, file_of(link))) {
+            return file_of(link);
+        }
+    }
+    return tree == NULL ? NULL : make_file(sender, tree, now_us);
+}
+
+static void drop_idle_files(struct dump_sender *sender, uint64_t now_us)
+{
+    LIST_FOR_EACH (link, &sender->files) {
+        struct file *file = file_of(link);
+
+        if (file->users == 0 && !file->is_being_made &&
+            (!is_useful(sender, file) || now_us - file->idle_since_us >= DUMP_FILE_IDLE_US)) {
+            drop_file(sender, file);
+        }
+    }
+}
+
+static void on_made(struct dump_sender *sender, struct file *file, uint64_t now_us)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct transfer *transfer = &sender->transfers[i];
+
+        if (transfer->state == TRANSFER_WAITING && transfer->file == file) {
+            open_link(sender, transfer, now_us);
+        }
+    }
+}
+
+static void
+on_not_made(struct dump_sender *sender, struct file *file, uint64_t now_us, const char *reason)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct transfer *transfer = &sender->transfers[i];
+
+        if (transfer->state == TRANSFER_WAITING && transfer->file == file) {
+            fail(sender, transfer, now_us, false, reason);
+        }
+    }
+    drop_file(sender, file);
+}
+
+static struct file *file_being_made(struct dump_sender *sender)
+{
+    LIST_FOR_EACH (link, &sender->files) {
+        if (file_of(link)->is_being_made) {
+            return file_of(link);
+        }
+    }
+    return NULL;
+}
+
+void dump_sender_on_job(struct dump_sender *sender, uint64_t now_us, struct checkpoint_job *job)
+{
+    struct file *file = file_being_made(sender);
+
+    CHECK(file != NULL);
+    CHECK(strcmp(file->path, job->dump_path) == 0);
+    file->is_being_made = false;
+    file->index = job->meta.applied_index;
+    file->term = job->meta.applied_term;
+    file->bytes = job->dump_bytes;
+    file->idle_since_us = now_us;
+    if (job->error.status != STATUS_OK) {
+        on_not_made(sender, file, now_us, job->error.text);
+    } else if (file->index == 0) {
+        on_not_made(sender, file, now_us, "there is no checkpoint yet");
+    } else {
+        on_made(sender, file, now_us);
+    }
+    buffer_release(&job->config);
+    free(job);
+}
+
+/* --- What comes in --- */
+
+void dump_sender_on_bulk_up(struct dump_sender *sender, uint64_t now_us, raft_id peer)
+{
+    struct transfer *transfer = find_transfer(sender, peer);
+
+    if (transfer == NULL || transfer->state != TRANSFER_OPENING) {
+        return;
+    }
+    transfer->progress_us = now_us;
+    if (offer(sender, transfer)) {
+        transfer->state = TRANSFER_OFFERED;
+    } else {
+        fail(sender, transfer, now_us, false, "the link takes nothing");
+    }
+}
+
+void dump_sender_on_bulk_down(struct dump_sender *sender, uint64_t now_us, raft_id peer)
+{
+    struct transfer *transfer = find_transfer(sender, peer);
+
+    if (transfer == NULL || !has_link(transfer)) {
+        return;
+    }
+    if (transfer->state == TRANSFER_CLOSING) {
+        transfer->state = TRANSFER_NONE;
+    } else {
+        fail(sender, transfer, now_us, true, "the link closed");
+    }
+}
+
+static enum status invalid(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us)
+{
+    if (transfer != NULL && has_link(transfer) && transfer->state != TRANSFER_CLOSING) {
+        fail(sender, transfer, now_us, true, "the receiver sent what does not fit");
+    }
+    return STATUS_INVALID;
+}
+
+enum status dump_sender_on_wanted(struct dump_sender *sender,
+                                  uint64_t now_us,
+                                  raft_id peer,
+                                  const Peer__DumpWanted *wanted)
+{
+    struct transfer *transfer = find_transfer(sender, peer);
+
+    if (transfer != NULL && transfer->state == TRANSFER_CLOSING) {
+        return STATUS_OK;
+    }
+    if (transfer != NULL && has_link(transfer) && wanted->refusal[0] != '\0') {
+        fail(sender, transfer, now_us, false, wanted->refusal);
+        return STATUS_OK;
+    }
+    if (transfer == NULL || transfer->state != TRANSFER_OFFERED ||
+        wanted->offset > transfer->file->bytes) {
+        return invalid(sender, transfer, now_us);
+    }
+    transfer->sent = wanted->offset;
+    transfer->acknowledged = wanted->offset;
+    transfer->progress_us = now_us;
+    transfer->state =
+        wanted->offset == transfer->file->bytes ? TRANSFER_INSTALLING : TRANSFER_SENDING;
+    send_chunks(sender, transfer, now_us);
+    return STATUS_OK;
+}
+
+enum status dump_sender_on_received(struct dump_sender *sender,
+                                    uint64_t now_us,
+                                    raft_id peer,
+                                    const Peer__DumpReceived *received)
+{
+    struct transfer *transfer = find_transfer(sender, peer);
+
+    if (transfer != NULL && transfer->state == TRANSFER_CLOSING) {
+        return STATUS_OK;
+    }
+    if (transfer == NULL ||
+        (transfer->state != TRANSFER_SENDING && transfer->state != TRANSFER_INSTALLING) ||
+        received->offset < transfer->acknowledged || received->offset > transfer->sent ||
+        (received->installed && received->offset != transfer->file->bytes)) {
+        return invalid(sender, transfer, now_us);
+    }
+    if (received->offset > transfer->acknowledged || transfer->state == TRANSFER_INSTALLING) {
+        transfer->progress_us = now_us;
+    }
+    transfer->acknowledged = received->offset;
+    if (received->installed) {
+        log_event(LOG_LEVEL_INFO, "dump_sent", "to=%" PRIu64 " zxid=%" PRIu64, peer,
+                  transfer->file->index);
+        raft_dump_sent(sender->raft, now_us, peer, transfer->file->index);
+        end(transfer, now_us, false);
+    } else if (transfer->acknowledged == transfer->file->bytes) {
+        transfer->state = TRANSFER_INSTALLING;
+    } else {
+        send_chunks(sender, transfer, now_us);
+    }
+    return STATUS_OK;
+}
+
+/* --- The turn --- */
+
+static void close_links(struct dump_sender *sender)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct transfer *transfer = &sender->transfers[i];
+
+        if (transfer->state == TRANSFER_CLOSING) {
+            transfer->state = TRANSFER_NONE;
+            sender->port->bulk_close(sender->port->context, transfer->peer);
+        }
+    }
+}
+
+/* Whether the core still waits for the dump of this member. */
+static bool is_needed(const struct dump_sender *sender, const struct transfer *transfer)
+{
+    struct raft_peer_status status;
+
+    return raft_peer_status(sender->raft, transfer->peer, &status) == STATUS_OK &&
+           status.state == RAFT_PROGRESS_SNAPSHOT;
+}
+
+static void go_on(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us)
+{
+    if (!is_needed(sender, transfer)) {
+        end(transfer, now_us, false);
+    } else if (transfer->state != TRANSFER_WAITING &&
+               now_us - transfer->progress_us >= DUMP_PROGRESS_TIMEOUT_US) {
+        fail(sender, transfer, now_us, false, "the receiver gives no sign of life");
+    } else if (transfer->state == TRANSFER_SENDING) {
+        send_chunks(sender, transfer, now_us);
+    }
+}
+
+static void
+start(struct dump_sender *sender, raft_id peer, struct tree_store *tree, uint64_t now_us)
+{
+    struct file *file = find_or_make_file(sender, tree, now_us);
+    size_t i = 0;
+
+    if (file == NULL) {
+        return;
+    }
+    while (i < RAFT_MEMBERS_MAX && sender->transfers[i].state != TRANSFER_NONE) {
+        i++;
+    }
+    if (i == RAFT_MEMBERS_MAX) {
+        return; /* links of removed members are still closing */
+    }
+    file->users++;
+    sender->transfers[i] = (struct transfer){.state = TRANSFER_WAITING, .peer = peer, .file = file};
+    if (!file->is_being_made) {
+        open_link(sender, &sender->transfers[i], now_us);
+    }
+}
+
+static void start_wanted(struct dump_sender *sender, struct tree_store *tree, uint64_t now_us)
+{
+    const struct raft_config *config = raft_config_effective(sender->raft);
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        raft_id peer = config->members[i].id;
+        struct raft_peer_status status;
+
+        if (peer != sender->options.self && find_transfer(sender, peer) == NULL &&
+            raft_peer_status(sender->raft, peer, &status) == STATUS_OK && status.dump_wanted) {
+            start(sender, peer, tree, now_us);
+        }
+    }
+}
+
+uint64_t dump_sender_tick(struct dump_sender *sender, uint64_t now_us, struct tree_store *tree)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct transfer *transfer = &sender->transfers[i];
+
+        if (transfer->state != TRANSFER_NONE && transfer->state != TRANSFER_CLOSING) {
+            go_on(sender, transfer, now_us);
+        }
+    }
+    close_links(sender);
+    if (raft_status(sender->raft).role == RAFT_LEADER) {
+        start_wanted(sender, tree, now_us);
+    }
+    drop_idle_files(sender, now_us);
+    if (dump_sender_transfers(sender) > 0) {
+        return now_us + RETRY_INTERVAL_US;
+    }
+    return list_is_empty(&sender->files) ? UINT64_MAX : now_us + FILE_INTERVAL_US;
+}
+
+/* --- For others to look at --- */
+
+bool dump_sender_has_peer(const struct dump_sender *sender, raft_id peer)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        if (sender->transfers[i].peer == peer && has_link(&sender->transfers[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+size_t dump_sender_jobs(const struct dump_sender *sender)
+{
+    size_t count = 0;
+
+    for (struct list *link = sender->files.next; link != &sender->files; link = link->next) {
+        count += file_of(link)->is_being_made;
+    }
+    return count;
+}
+
+size_t dump_sender_transfers(const struct dump_sender *sender)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        count += sender->transfers[i].state != TRANSFER_NONE;
+    }
+    return count;
+}
+
+size_t dump_sender_files(const struct dump_sender *sender)
+{
+    size_t count = 0;
+
+    for (struct list *link = sender->files.next; link != &sender->files; link = link->next) {
+        count++;
+    }
+    return count;
+}
