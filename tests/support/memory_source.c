@@ -89,11 +89,15 @@ void memory_source_apply(struct memory_source *source,
                bytes_compare(key_of(&source->entries[old]), records[i].key) < 0) {
             merged[count++] = source->entries[old++];
         }
-        if (old < source->count && bytes_equal(key_of(&source->entries[old]), records[i].key)) {
-            free(source->entries[old++].data);
-        }
+        /* The new entry first: the record may be lent from the one that it replaces. */
+        bool replaces =
+            old < source->count && bytes_equal(key_of(&source->entries[old]), records[i].key);
+
         if (!records[i].removed) {
             merged[count++] = entry_make(records[i].key, records[i].value);
+        }
+        if (replaces) {
+            free(source->entries[old++].data);
         }
     }
     while (old < source->count) {

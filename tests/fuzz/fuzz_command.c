@@ -1,0 +1,100 @@
+/* Bytes as a command: whatever they are, apply agrees with the check and the state stays whole. The
+ * state has a session and a few nodes, so that some commands find something to do. */
+#include "base/check.h"
+#include "server/state/state.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static enum status no_lookup(void *context, struct bytes key, struct bytes *ret_value)
+{
+    (void)context;
+    (void)key;
+    (void)ret_value;
+    return STATUS_NOT_FOUND;
+}
+
+static enum status no_range(void *context,
+                            struct bytes from,
+                            struct bytes prefix,
+                            bool (*visit)(void *visitor, struct bytes key, struct bytes value),
+                            void *visitor)
+{
+    (void)context;
+    (void)from;
+    (void)prefix;
+    (void)visit;
+    (void)visitor;
+    return STATUS_OK;
+}
+
+static void apply(struct state *state, zxid at, struct bytes command, struct state_result *result)
+{
+    struct arena arena;
+    struct buffer entry = BUFFER_INIT;
+
+    arena_init(&arena);
+    buffer_put_u64(&entry, 1000 * at);
+    buffer_put(&entry, command);
+    CHECK(state_apply(state, at, buffer_lend(&entry), &arena, result) == STATUS_OK);
+    buffer_release(&entry);
+    arena_release(&arena);
+}
+
+/* Session 1 (generation 1), /a with an ephemeral child of it. */
+static zxid prepare(struct state *state)
+{
+    static const char open[] = "\x62\x15\x0a\x10pppppppppppppppp\x10\x88\x27";
+    static const char create[] = "\x52\x06\x0a\x04\x0a\x02/a";
+    static const char ephemeral[] = "\x08\x01\x10\x01\x52\x0a\x0a\x08\x0a\x04/a/b\x28\x01";
+    static const struct {
+        const char *bytes;
+        size_t size;
+    } commands[] = {
+        {open, sizeof open - 1}, {create, sizeof create - 1}, {ephemeral, sizeof ephemeral - 1}};
+    struct state_result result;
+    zxid at = 0;
+
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        at++;
+        apply(state, at, bytes_of(commands[i].bytes, commands[i].size), &result);
+        CHECK_OP(result.error, ==, OP_OK);
+    }
+    return at;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const struct state_options options = {.cache_bytes_max = 1};
+    const struct state_source source = {.lookup = no_lookup, .range = no_range};
+    struct bytes command = bytes_of(data, size);
+    enum op_error refusal = state_command_check(command);
+    struct state_digest before;
+    struct state_digest after;
+    struct state_result result;
+    struct state *state;
+    struct error error;
+    zxid at;
+
+    CHECK(state_new(&options, &source, &state, &error) == STATUS_OK);
+    at = prepare(state);
+    state_prefetch(state, command);
+    for (int round = 0; round < 2; round++) {
+        at++;
+        apply(state, at, command, &result);
+        before = state_digest(state);
+        CHECK(refusal == OP_OK || result.error == refusal);
+        state_check(state, true);
+    }
+    /* No command at all: only the time moves. */
+    at++;
+    apply(state, at, BYTES_EMPTY, &result);
+    after = state_digest(state);
+    CHECK_OP(result.error, ==, OP_UNREADABLE);
+    CHECK_OP(after.record_count, ==, before.record_count);
+    state_free(state);
+    return 0;
+}

@@ -1,0 +1,396 @@
+#include "server/state/record_key.h"
+#include "tests/support/state_lab.h"
+#include "tests/support/test.h"
+
+#include "base/check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PERSISTENT RECORD__CREATE_MODE__PERSISTENT
+
+static struct state_lab lab;
+
+static void start(void)
+{
+    state_lab_init(&lab, 1 << 20);
+}
+
+static void stop(void)
+{
+    state_lab_release(&lab);
+}
+
+/* As stop, for a state whose records were tampered with. */
+static void discard(void)
+{
+    state_free(lab.state);
+    memory_source_free(lab.source);
+    arena_release(&lab.arena);
+}
+
+static void checkpoint(void)
+{
+    state_lab_seal(&lab);
+    state_lab_end(&lab);
+}
+
+static size_t count_table(char table)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < memory_source_count(lab.source); i++) {
+        count += memory_source_at(lab.source, i).key.data[0] == (uint8_t)table ? 1 : 0;
+    }
+    return count;
+}
+
+static void test_a_restart_goes_on_where_the_checkpoint_stood(void)
+{
+    struct state_digest digest;
+
+    start();
+    lab.time_ms = 4000;
+    EXPECT_EQ(state_lab_create(&lab, "/a", "1", PERSISTENT), OP_OK);
+    state_skip(lab.state, lab.next++);
+    digest = state_digest(lab.state);
+    checkpoint();
+    EXPECT_EQ(state_lab_create(&lab, "/lost", "", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_restart(&lab), 2);
+    EXPECT_EQ(state_time_ms(lab.state), 4000);
+    EXPECT_EQ(state_digest(lab.state).sum, digest.sum);
+    EXPECT_EQ(state_digest(lab.state).record_count, digest.record_count);
+    EXPECT_EQ(state_node_count(lab.state), 5);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "a,zookeeper,");
+    stop();
+}
+
+static void test_a_generation_is_ordered_and_unique(void)
+{
+    const struct state_record *records;
+    size_t count;
+
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "1", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_set(&lab, "/a", "2", -1), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/b", "1", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_dirty(lab.state).record_count, 6);
+    EXPECT(!state_dirty(lab.state).sealed);
+    state_lab_seal(&lab);
+    EXPECT(state_dirty(lab.state).sealed);
+    EXPECT_EQ(state_dirty(lab.state).record_count, 0);
+    EXPECT_EQ(state_dirty(lab.state).bytes, 0);
+    EXPECT_EQ(state_generation_applied(lab.sealed), 3);
+    records = state_generation_records(lab.sealed, &count);
+    EXPECT_EQ(count, 7);
+    for (size_t i = 1; i < count; i++) {
+        EXPECT(bytes_compare(records[i - 1].key, records[i].key) < 0);
+    }
+    state_lab_end(&lab);
+    stop();
+}
+
+static void test_a_sealed_generation_does_not_move(void)
+{
+    const struct state_record *records;
+    uint64_t sums[2] = {0, 0};
+    size_t count;
+
+    start();
+    for (int i = 0; i < 50; i++) {
+        char path[16];
+
+        (void)snprintf(path, sizeof path, "/n%d", i);
+        EXPECT_EQ(state_lab_create(&lab, path, "1", PERSISTENT), OP_OK);
+    }
+    state_lab_seal(&lab);
+    for (int round = 0; round < 2; round++) {
+        records = state_generation_records(lab.sealed, &count);
+        for (size_t i = 0; i < count; i++) {
+            for (size_t j = 0; j < records[i].value.size; j++) {
+                sums[round] = sums[round] * 31 + records[i].value.data[j];
+            }
+        }
+        for (int i = 0; i < 50; i++) {
+            char path[16];
+
+            (void)snprintf(path, sizeof path, "/n%d", i);
+            (void)(i % 2 == 0 ? state_lab_remove(&lab, path, -1)
+                              : state_lab_set(&lab, path, "22", -1));
+        }
+    }
+    EXPECT_EQ(sums[0], sums[1]);
+    state_lab_end(&lab);
+    stop();
+}
+
+static void test_what_comes_and_goes_between_checkpoints_leaves_nothing(void)
+{
+    struct state_dirty before;
+
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "", PERSISTENT), OP_OK);
+    before = state_dirty(lab.state);
+    EXPECT_EQ(state_lab_create(&lab, "/a/b", "", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_remove(&lab, "/a/b", -1), OP_OK);
+    EXPECT_EQ(state_dirty(lab.state).record_count, before.record_count);
+    EXPECT_EQ(state_dirty(lab.state).bytes, before.bytes);
+    stop();
+}
+
+static void test_a_removal_reaches_the_source(void)
+{
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "", PERSISTENT), OP_OK);
+    checkpoint();
+    EXPECT_EQ(count_table('n'), 5);
+    EXPECT_EQ(state_lab_remove(&lab, "/a", -1), OP_OK);
+    EXPECT_TEXT(state_lab_value(&lab, "/a"), "(none)");
+    state_lab_seal(&lab);
+    EXPECT_TEXT(state_lab_value(&lab, "/a"), "(none)");
+    state_lab_end(&lab);
+    EXPECT_TEXT(state_lab_value(&lab, "/a"), "(none)");
+    EXPECT_EQ(count_table('n'), 4);
+    stop();
+}
+
+static void test_due_nodes_stand_in_tables_of_their_own(void)
+{
+    struct record_key key;
+    bool found = false;
+
+    start();
+    lab.time_ms = 1000;
+    EXPECT_EQ(state_lab_create(&lab, "/c", "", RECORD__CREATE_MODE__CONTAINER), OP_OK);
+    EXPECT_EQ(state_lab_create_ttl(&lab, "/t", 500), OP_OK);
+    checkpoint();
+    EXPECT_EQ(count_table('c'), 0); /* never used */
+    EXPECT_EQ(count_table('t'), 1);
+    EXPECT_EQ(state_lab_create(&lab, "/c/x", "", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/t/x", "", PERSISTENT), OP_OK);
+    checkpoint();
+    EXPECT_EQ(count_table('c'), 0);
+    EXPECT_EQ(count_table('t'), 0);
+    EXPECT_EQ(state_lab_remove(&lab, "/c/x", -1), OP_OK);
+    EXPECT_EQ(state_lab_remove(&lab, "/t/x", -1), OP_OK);
+    lab.time_ms = 2000;
+    EXPECT_EQ(state_lab_set(&lab, "/t", "again", -1), OP_OK);
+    checkpoint();
+    EXPECT_EQ(count_table('c'), 1);
+    EXPECT_EQ(count_table('t'), 1);
+    record_key_ttl(2500, 6, &key);
+    for (size_t i = 0; i < memory_source_count(lab.source); i++) {
+        struct state_record record = memory_source_at(lab.source, i);
+
+        if (bytes_equal(record.key, record_key_lend(&key))) {
+            EXPECT_BYTES(record.value, bytes_of_text("/t"));
+            found = true;
+        }
+    }
+    EXPECT(found);
+    EXPECT_EQ(state_lab_remove(&lab, "/c", -1), OP_OK);
+    EXPECT_EQ(state_lab_remove(&lab, "/t", -1), OP_OK);
+    checkpoint();
+    EXPECT_EQ(count_table('c') + count_table('t'), 0);
+    stop();
+}
+
+/* --- Damage and foreign data --- */
+
+static enum status open_again(struct error *error)
+{
+    struct state_source port = memory_source_port(lab.source);
+    struct state *state = NULL;
+    enum status status = state_new(&lab.options, &port, &state, error);
+
+    state_free(state);
+    return status;
+}
+
+static void test_a_newer_format_is_refused_with_the_way_out(void)
+{
+    struct error error;
+    uint8_t meta[52] = {0, 0, 0, 9};
+
+    start();
+    checkpoint();
+    memory_source_put(lab.source, bytes_of_text("m"), bytes_of(meta, sizeof meta));
+    EXPECT_EQ(open_again(&error), STATUS_FORMAT);
+    EXPECT_CONTAINS(error.text, "format 9");
+    EXPECT_CONTAINS(error.text, "newer version");
+    stop();
+}
+
+static void test_a_damaged_meta_record_is_refused(void)
+{
+    struct error error;
+    uint8_t meta[51] = {0, 0, 0, 1};
+
+    start();
+    checkpoint();
+    memory_source_put(lab.source, bytes_of_text("m"), bytes_of(meta, sizeof meta));
+    EXPECT_EQ(open_again(&error), STATUS_CORRUPT);
+    memory_source_put(lab.source, bytes_of_text("m"), BYTES_EMPTY);
+    EXPECT_EQ(open_again(&error), STATUS_CORRUPT);
+    memory_source_remove(lab.source, bytes_of_text("m"));
+    EXPECT_EQ(open_again(&error), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "no meta record");
+    stop();
+}
+
+static void test_a_damaged_session_record_is_refused(void)
+{
+    struct record_key key;
+    struct error error;
+
+    start();
+    checkpoint();
+    record_key_session(1, &key);
+    memory_source_put(lab.source, record_key_lend(&key), bytes_of_text("short"));
+    EXPECT_EQ(open_again(&error), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "sessions");
+    discard();
+}
+
+static struct state_record record_of(uint64_t parent_id, const char *name)
+{
+    struct record_key key;
+
+    record_key_node(parent_id, bytes_of_text(name), &key);
+    for (size_t i = 0; i < memory_source_count(lab.source); i++) {
+        if (bytes_equal(memory_source_at(lab.source, i).key, record_key_lend(&key))) {
+            return memory_source_at(lab.source, i);
+        }
+    }
+    check_failed(__FILE__, __LINE__, "no such record");
+}
+
+/* Any record that is cut off, too long, or of unknown flags. */
+static void test_a_damaged_node_is_reported_and_never_believed(void)
+{
+    struct state_node *node = NULL;
+    enum op_error error;
+
+    for (size_t size = 0; size < 90; size++) {
+        struct state_record record;
+        uint8_t *value;
+
+        start();
+        EXPECT_EQ(state_lab_create(&lab, "/a", "value", PERSISTENT), OP_OK);
+        checkpoint();
+        record = record_of(1, "a");
+        value = calloc(1, record.value.size + 3);
+        memcpy(value, record.value.data, record.value.size);
+        if (size == record.value.size) {
+            value[80] = 0xf0;
+        }
+        memory_source_put(lab.source, record.key,
+                          bytes_of(value, size == 89 ? record.value.size + 3 : size));
+        free(value);
+        (void)state_lab_restart(&lab);
+        EXPECT_EQ(state_read(lab.state, bytes_of_text("/a"), &error, &node), STATUS_CORRUPT);
+        discard();
+    }
+}
+
+static void test_a_failing_source_is_passed_on(void)
+{
+    struct state_children children;
+    struct state_node *node = NULL;
+    enum op_error error;
+    struct arena arena;
+    struct error text;
+
+    start();
+    checkpoint();
+    (void)state_lab_restart(&lab);
+    arena_init(&arena);
+    memory_source_fail(lab.source, STATUS_IO);
+    EXPECT_EQ(state_read(lab.state, bytes_of_text("/"), &error, &node), STATUS_IO);
+    EXPECT_EQ(state_read_children(lab.state, bytes_of_text("/"), BYTES_EMPTY, 1, 1, true, &arena,
+                                  &error, &children),
+              STATUS_IO);
+    EXPECT_EQ(open_again(&text), STATUS_IO);
+    memory_source_fail(lab.source, STATUS_OK);
+    EXPECT_OK(state_read(lab.state, bytes_of_text("/"), &error, &node));
+    state_node_unref(node);
+    arena_release(&arena);
+    stop();
+}
+
+/* --- Counters at their ends --- */
+
+static void patch_u32(uint64_t parent_id, const char *name, size_t offset, uint32_t number)
+{
+    struct state_record record = record_of(parent_id, name);
+    uint8_t value[256];
+
+    CHECK_OP(record.value.size, <=, sizeof value);
+    memcpy(value, record.value.data, record.value.size);
+    bytes_store_u32(value + offset, number);
+    memory_source_put(lab.source, record.key, bytes_of(value, record.value.size));
+    (void)state_lab_restart(&lab);
+}
+
+static void test_versions_step_over_minus_one(void)
+{
+    struct state_stat stat;
+
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "", PERSISTENT), OP_OK);
+    checkpoint();
+    patch_u32(1, "a", 56, (uint32_t)-2);
+    EXPECT_EQ(state_lab_set(&lab, "/a", "", -2), OP_OK);
+    EXPECT(state_lab_stat(&lab, "/a", &stat));
+    EXPECT_EQ(stat.version, 0);
+    discard();
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "", PERSISTENT), OP_OK);
+    checkpoint();
+    patch_u32(1, "a", 56, INT32_MAX);
+    EXPECT_EQ(state_lab_set(&lab, "/a", "", INT32_MAX), OP_OK);
+    EXPECT(state_lab_stat(&lab, "/a", &stat));
+    EXPECT_EQ(stat.version, INT32_MIN);
+    discard();
+}
+
+static void test_sequence_numbers_wrap_as_signed(void)
+{
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "", PERSISTENT), OP_OK);
+    checkpoint();
+    patch_u32(1, "a", 64, INT32_MAX);
+    EXPECT_EQ(state_lab_create(&lab, "/a/n", "", RECORD__CREATE_MODE__PERSISTENT_SEQUENTIAL),
+              OP_OK);
+    EXPECT_BYTES(lab.result.operations[0].path, bytes_of_text("/a/n2147483647"));
+    EXPECT_EQ(state_lab_create(&lab, "/a/n", "", RECORD__CREATE_MODE__PERSISTENT_SEQUENTIAL),
+              OP_OK);
+    EXPECT_BYTES(lab.result.operations[0].path, bytes_of_text("/a/n-2147483648"));
+    EXPECT_EQ(state_lab_create(&lab, "/a/n", "", RECORD__CREATE_MODE__PERSISTENT_SEQUENTIAL),
+              OP_OK);
+    EXPECT_BYTES(lab.result.operations[0].path, bytes_of_text("/a/n-2147483647"));
+    discard();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_a_restart_goes_on_where_the_checkpoint_stood),
+        TEST_CASE(test_a_generation_is_ordered_and_unique),
+        TEST_CASE(test_a_sealed_generation_does_not_move),
+        TEST_CASE(test_what_comes_and_goes_between_checkpoints_leaves_nothing),
+        TEST_CASE(test_a_removal_reaches_the_source),
+        TEST_CASE(test_due_nodes_stand_in_tables_of_their_own),
+        TEST_CASE(test_a_newer_format_is_refused_with_the_way_out),
+        TEST_CASE(test_a_damaged_meta_record_is_refused),
+        TEST_CASE(test_a_damaged_session_record_is_refused),
+        TEST_CASE(test_a_damaged_node_is_reported_and_never_believed),
+        TEST_CASE(test_a_failing_source_is_passed_on),
+        TEST_CASE(test_versions_step_over_minus_one),
+        TEST_CASE(test_sequence_numbers_wrap_as_signed),
+        TEST_END,
+    };
+
+    return test_main("checkpoints", cases, argc, argv);
+}
