@@ -16,7 +16,7 @@ enum {
 struct field {
     uint32_t number;
     uint32_t type;
-    uint64_t value; /* VARINT */
+    uint64_t value;     /* VARINT */
     struct bytes bytes; /* BYTES */
 };
 
@@ -169,8 +169,8 @@ static bool is_operation(const struct field *field)
 
 static size_t operation_bytes(struct bytes operation)
 {
-    return varint_bytes(key_of(TRANSACTION_OPERATIONS, WIRE_BYTES)) +
-           varint_bytes(operation.size) + operation.size;
+    return varint_bytes(key_of(TRANSACTION_OPERATIONS, WIRE_BYTES)) + varint_bytes(operation.size) +
+           operation.size;
 }
 
 static enum status read_write(struct bytes body, struct write *write)
@@ -312,8 +312,8 @@ static bool fill_list(struct request *request, ProtobufCAllocator *allocator, st
     request->page.after = bytes_from(list->after);
     request->page.count_max = list->count_max;
     request->page.with_nodes = list->with_stats || list->with_values;
-    request->notes = (list->with_stats ? NATIVE_NOTE_STATS : 0U) |
-                     (list->with_values ? NATIVE_NOTE_VALUES : 0U);
+    request->notes =
+        (list->with_stats ? NATIVE_NOTE_STATS : 0U) | (list->with_values ? NATIVE_NOTE_VALUES : 0U);
     return true;
 }
 
@@ -338,8 +338,7 @@ fill_read_tree(struct request *request, ProtobufCAllocator *allocator, struct by
 static bool
 fill_open_session(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
 {
-    const Client__OpenSession *open =
-        client__open_session__unpack(allocator, body.size, body.data);
+    const Client__OpenSession *open = client__open_session__unpack(allocator, body.size, body.data);
 
     if (open == NULL) {
         return false;
@@ -451,9 +450,8 @@ static enum status decode_body(const struct body_kind *kind,
     return STATUS_OK;
 }
 
-enum status native_decode(struct bytes frame,
-                          struct request **ret_request,
-                          struct native_refusal *ret_refusal)
+enum status
+native_decode(struct bytes frame, struct request **ret_request, struct native_refusal *ret_refusal)
 {
     struct envelope envelope = {.id = 0};
     const struct body_kind *kind;

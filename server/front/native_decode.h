@@ -32,8 +32,7 @@ struct native_refusal {
 /* OK: *ret_request is the caller's; it holds copies and keeps nothing of `frame`.
  * UNAVAILABLE: it is to be answered with *ret_refusal: an unknown request, or one above a limit.
  * INVALID: unreadable, or without an id; close the connection. */
-MUST_CHECK enum status native_decode(struct bytes frame,
-                                     struct request **ret_request,
-                                     struct native_refusal *ret_refusal);
+MUST_CHECK enum status
+native_decode(struct bytes frame, struct request **ret_request, struct native_refusal *ret_refusal);
 
 #endif

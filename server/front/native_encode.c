@@ -284,8 +284,7 @@ fill_write(Client__Response *response, struct arena *arena, const struct state_r
     response->write = write;
 }
 
-static void
-fill_session(Client__Response *response, struct arena *arena, const struct reply *reply)
+static void fill_session(Client__Response *response, struct arena *arena, const struct reply *reply)
 {
     Client__SessionReply *session = arena_alloc(arena, sizeof *session);
 
@@ -448,10 +447,8 @@ static Client__EventKind event_kind(enum state_change_kind kind)
     }
 }
 
-static void fill_event(Client__Event *to,
-                       struct arena *arena,
-                       const struct watch_event *from,
-                       bool with_values)
+static void
+fill_event(Client__Event *to, struct arena *arena, const struct watch_event *from, bool with_values)
 {
     client__event__init(to);
     to->zxid = from->zxid;

@@ -22,9 +22,8 @@ size_t native_encode_events(struct connection *connection,
                             size_t count,
                             zxid up_to,
                             bool lost);
-size_t native_encode_notice(struct connection *connection,
-                            Client__NoticeKind kind,
-                            Client__Code code);
+size_t
+native_encode_notice(struct connection *connection, Client__NoticeKind kind, Client__Code code);
 
 /* The text for a code when nobody had better words. */
 const char *native_code_text(Client__Code code);

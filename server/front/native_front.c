@@ -71,8 +71,8 @@ static void look_again(struct native_client *client)
     }
 }
 
-/* At the end of this turn, and whenever something was answered or sent, it is seen whether it may go
- * on. */
+/* At the end of this turn, and whenever something was answered or sent, it is seen whether it may
+ * go on. */
 static void hold(struct native_client *client)
 {
     client->held = true;

@@ -43,8 +43,8 @@ struct connection {
     struct event read_event;
     struct event write_event;
     struct event timer;
-    uint64_t timer_us;           /* when the timer fires; 0 = not armed */
-    uint64_t state_deadline_us;  /* 0 = none, also below */
+    uint64_t timer_us;          /* when the timer fires; 0 = not armed */
+    uint64_t state_deadline_us; /* 0 = none, also below */
     uint64_t frame_deadline_us;
     uint64_t stall_deadline_us;
     uint64_t heard_us;
@@ -110,9 +110,8 @@ static uint64_t sooner(uint64_t left_us, uint64_t right_us)
  * anew. So deadlines that come and go with each frame cost nothing. */
 static void arm_timer(struct connection *connection)
 {
-    uint64_t next_us =
-        sooner(connection->state_deadline_us,
-               sooner(connection->frame_deadline_us, connection->stall_deadline_us));
+    uint64_t next_us = sooner(connection->state_deadline_us,
+                              sooner(connection->frame_deadline_us, connection->stall_deadline_us));
     uint64_t now_us;
     uint64_t wait_us;
     struct timeval wait;
@@ -314,8 +313,8 @@ static void cut_input(struct connection *connection)
 static size_t missing_bytes(const struct connection *connection)
 {
     struct bytes rest = input_rest(connection);
-    size_t head = connection->state == CONNECTION_PREFACE ? FRAME_PREFACE_BYTES
-                                                          : head_bytes(connection);
+    size_t head =
+        connection->state == CONNECTION_PREFACE ? FRAME_PREFACE_BYTES : head_bytes(connection);
     uint32_t body_bytes = 0;
     uint64_t checksum;
 
@@ -365,10 +364,10 @@ static ssize_t read_socket(struct connection *connection, size_t *ret_in_input)
 
         room = missing < growth ? missing : growth;
     }
-    parts[0] = (struct iovec){
-        .iov_base = room > 0 ? buffer_extend(&connection->input, room) : NULL, .iov_len = room};
-    parts[1] = (struct iovec){.iov_base = connection->loop->scratch,
-                              .iov_len = CONNECTION_READ_BYTES};
+    parts[0] = (struct iovec){.iov_base = room > 0 ? buffer_extend(&connection->input, room) : NULL,
+                              .iov_len = room};
+    parts[1] =
+        (struct iovec){.iov_base = connection->loop->scratch, .iov_len = CONNECTION_READ_BYTES};
     came = room > 0 ? readv(connection->socket, parts, 2)
                     : read(connection->socket, parts[1].iov_base, parts[1].iov_len);
     *ret_in_input = came <= 0 ? 0 : (size_t)came < room ? (size_t)came : room;

@@ -138,8 +138,9 @@ void connection_send(struct connection *connection, struct bytes bytes);
 size_t connection_output_bytes(const struct connection *connection);
 
 /* `release(context)` is called when the connection is freed, whoever owns it by then. */
-void
-connection_on_release(struct connection *connection, void (*release)(void *context), void *context);
+void connection_on_release(struct connection *connection,
+                           void (*release)(void *context),
+                           void *context);
 
 /* Close now, dropping what was not sent. on_closed comes from the next connection_loop_begin. */
 void connection_close(struct connection *connection, const char *reason);

@@ -44,9 +44,8 @@ struct entrance {
 };
 
 /* One line in ten seconds, with how many it stands for. */
-static void log_refusal(struct entrance *entrance,
-                        const struct socket_address *remote,
-                        const char *reason)
+static void
+log_refusal(struct entrance *entrance, const struct socket_address *remote, const char *reason)
 {
     uint64_t now_us = clock_monotonic_us();
     char text[ADDRESS_TEXT_BYTES_MAX];

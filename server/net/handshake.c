@@ -230,8 +230,7 @@ static const char *check_identity(const struct handshake *handshake, enum status
 /* --- Acceptor --- */
 
 /* Whom the dialler asked for. NULL if that is us. */
-static const char *
-check_addressee(const struct handshake *handshake, char *text, size_t text_bytes)
+static const char *check_addressee(const struct handshake *handshake, char *text, size_t text_bytes)
 {
     if (handshake->to == 0 && handshake->channel == PEER__CHANNEL__PROBE) {
         return NULL;
@@ -388,9 +387,8 @@ static enum status receive_welcome(struct handshake *handshake,
 }
 
 /* May come at any time after Hello: a refusal does not wait for the proof. */
-static enum status receive_accepted(struct handshake *handshake,
-                                    const Peer__Accepted *accepted,
-                                    struct error *error)
+static enum status
+receive_accepted(struct handshake *handshake, const Peer__Accepted *accepted, struct error *error)
 {
     if (accepted->refusal[0] != '\0') {
         handshake->state = HANDSHAKE_FAILED;

@@ -63,7 +63,7 @@ struct handshake {
     struct handshake_identity self;
     struct handshake_identity peer; /* believed from PROVEN or DONE on */
     Peer__Channel channel;
-    uint64_t to;                    /* as in Hello */
+    uint64_t to; /* as in Hello */
     bool has_to_incarnation;
     uint8_t to_incarnation[HANDSHAKE_ID_BYTES];
     uint8_t dialler_nonce[HANDSHAKE_NONCE_BYTES];

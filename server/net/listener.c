@@ -41,8 +41,7 @@ static int open_reserve(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
-static enum status
-refuse(struct error *error, const char *address, const char *what, int number)
+static enum status refuse(struct error *error, const char *address, const char *what, int number)
 {
     if (number == EADDRINUSE) {
         return error_set(error, STATUS_EXISTS,

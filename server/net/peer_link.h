@@ -30,10 +30,7 @@ struct peer_link_handler {
     enum status (*on_message)(void *context, struct peer_link *link, struct bytes message);
     /* The last call; the link is freed afterwards. It may never have been up. `status` is CLOSED
      * or, when the handshake failed, why. Never called from inside a function of this unit. */
-    void (*on_down)(void *context,
-                    struct peer_link *link,
-                    enum status status,
-                    const char *reason);
+    void (*on_down)(void *context, struct peer_link *link, enum status status, const char *reason);
 };
 
 /* Takes over a connected socket and starts the handshake. */

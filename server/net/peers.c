@@ -81,8 +81,8 @@ static struct peer *find_or_make(struct peers *peers, uint64_t id)
         peer->peers = peers;
         peer->id = id;
         peer->backoff_ms = peers->options.backoff_ms_min;
-        CHECK(event_assign(&peer->timer, peers->options.world.loop->base, -1, 0, on_redial,
-                           peer) == 0);
+        CHECK(event_assign(&peer->timer, peers->options.world.loop->base, -1, 0, on_redial, peer) ==
+              0);
         list_append(&peers->all, &peer->link);
     }
     return peer;
@@ -372,9 +372,9 @@ static enum status on_message(void *context, struct peer_link *link, struct byte
         return STATUS_INVALID;
     }
     if (peer_link_channel(link) == PEER__CHANNEL__BULK) {
-        return peer->bulk == link ? peers->handler->on_bulk_message(peers->context, peer->id,
-                                                                    message)
-                                  : STATUS_OK;
+        return peer->bulk == link
+                   ? peers->handler->on_bulk_message(peers->context, peer->id, message)
+                   : STATUS_OK;
     }
     /* From a retired link too: what was under way on it counts. */
     return peers->handler->on_message(peers->context, peer->id, message);
@@ -426,8 +426,7 @@ static void on_down(void *context, struct peer_link *link, enum status status, c
     } else if (peer != NULL && peer->bulk_dialling == link) {
         peer->bulk_dialling = NULL;
         bulk_failed(peer, reason);
-    } else if (!peer_link_is_dialled(link) &&
-               peer_link_handshake(link)->state != HANDSHAKE_DONE) {
+    } else if (!peer_link_is_dialled(link) && peer_link_handshake(link)->state != HANDSHAKE_DONE) {
         log_refusal(peers, link, reason);
     }
     (void)status;

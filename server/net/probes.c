@@ -150,9 +150,9 @@ on_dialled(void *context, int socket, const struct socket_address *remote, const
         fail(question, STATUS_UNAVAILABLE, reason);
         return;
     }
-    question->peer_link = peer_link_dial(question->probes->world, socket, remote,
-                                         PEER__CHANNEL__PROBE, &anybody, &question_handler,
-                                         question);
+    question->peer_link =
+        peer_link_dial(question->probes->world, socket, remote, PEER__CHANNEL__PROBE, &anybody,
+                       &question_handler, question);
 }
 
 static void on_question_timer(evutil_socket_t socket, short events, void *context)
@@ -206,10 +206,8 @@ on_visit_down(void *context, struct peer_link *link, enum status status, const c
     visit_free(context);
 }
 
-static const struct peer_link_handler visit_handler = {.admit = admit_nobody,
-                                                       .on_up = ignore_up,
-                                                       .on_message = on_question,
-                                                       .on_down = on_visit_down};
+static const struct peer_link_handler visit_handler = {
+    .admit = admit_nobody, .on_up = ignore_up, .on_message = on_question, .on_down = on_visit_down};
 
 static void on_visit_timer(evutil_socket_t socket, short events, void *context)
 {

@@ -191,11 +191,11 @@ void resolver_free(struct resolver *resolver)
     free(resolver);
 }
 
-struct resolver_query *
-resolver_ask(struct resolver *resolver,
-             const struct address *address,
-             void (*done)(void *context, const struct resolver_answer *answer),
-             void *context)
+struct resolver_query *resolver_ask(struct resolver *resolver,
+                                    const struct address *address,
+                                    void (*done)(void *context,
+                                                 const struct resolver_answer *answer),
+                                    void *context)
 {
     struct shared *shared = resolver->shared;
     struct resolver_query *query = xcalloc(1, sizeof *query);

@@ -28,11 +28,11 @@ void resolver_free(struct resolver *resolver);
 
 /* `done(context, answer)` comes later from the event loop, once, unless cancelled; the answer is
  * lent. The query is gone after either. */
-struct resolver_query *
-resolver_ask(struct resolver *resolver,
-             const struct address *address,
-             void (*done)(void *context, const struct resolver_answer *answer),
-             void *context);
+struct resolver_query *resolver_ask(struct resolver *resolver,
+                                    const struct address *address,
+                                    void (*done)(void *context,
+                                                 const struct resolver_answer *answer),
+                                    void *context);
 void resolver_cancel(struct resolver_query *query);
 
 #endif

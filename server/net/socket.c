@@ -84,8 +84,7 @@ bool socket_address_numeric(const struct address *address, struct socket_address
     return true;
 }
 
-enum status
-socket_open(const struct socket_address *address, int *ret_socket, struct error *error)
+enum status socket_open(const struct socket_address *address, int *ret_socket, struct error *error)
 {
     int made =
         socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
