@@ -21,8 +21,9 @@ struct data_folder {
 };
 
 /* Make the folder if it is missing (mode 0700, parents too) and lock it.
- * LOCKED  another process has it, named by pid in the text.
- * IO      cannot be made, opened or written; the text names path and reason. */
+ * LOCKED            another process has it, named by pid in the text.
+ * INVALID           the path is too long for the names below it.
+ * IO, NO_SPACE      cannot be made, opened or written; the text names path and reason. */
 MUST_CHECK enum status
 data_folder_open(const char *path, struct data_folder *ret_folder, struct error *error);
 void data_folder_close(struct data_folder *folder);
@@ -32,14 +33,15 @@ void data_folder_log_path(const struct data_folder *folder, char path[DATA_FOLDE
 void data_folder_tree_path(const struct data_folder *folder,
                            uint64_t generation,
                            char path[DATA_FOLDER_PATH_BYTES_MAX]);
-/* DIR/dumps/NAME; makes DIR/dumps. */
+/* DIR/dumps/NAME; makes DIR/dumps. INVALID: NAME is empty, begins with a dot or has a slash. */
 MUST_CHECK enum status data_folder_dump_path(const struct data_folder *folder,
                                              const char *name,
                                              char path[DATA_FOLDER_PATH_BYTES_MAX],
                                              struct error *error);
 
-/* Delete every tree-N except `generation` and everything in dumps/: left over from an interrupted
- * installation. */
+/* Delete every tree-N except `generation`, every tree-N.part and everything in dumps/: left over
+ * from an interrupted installation. Other names are not touched. IO names what could not be
+ * deleted. */
 MUST_CHECK enum status
 data_folder_sweep(const struct data_folder *folder, uint64_t generation, struct error *error);
 

@@ -63,6 +63,10 @@ struct tree_record {
 };
 
 /* Put the records (ordered by key, unique) and `meta` in one durable transaction.
+ *
+ * Meant for up to 64k records or 32 MiB. There is no hard limit: past 131,072 changed pages LMDB
+ * writes pages out before the commit, which is slower (and 0.9.24 loses 1 MiB of memory each time,
+ * ITS#9155).
  * NO_SPACE  map or disk are full: nothing changed, try again when there is space.
  * others    the outcome is unknown: end the process. */
 MUST_CHECK enum status tree_store_commit(struct tree_store *store,

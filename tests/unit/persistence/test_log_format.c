@@ -1,0 +1,164 @@
+#include "persistence/log_format.h"
+
+#include "base/alloc.h"
+#include "tests/support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void test_keys_keep_entries_and_pieces_in_order_above_the_records(void)
+{
+    EXPECT(log_key(1, 0) > LOG_KEY_BASE);
+    EXPECT_EQ(log_key(1, 0), 256);
+    EXPECT_EQ(log_key(7, 3), 7 * 256 + 3);
+    EXPECT(log_key(7, LOG_PIECES_MAX - 1) < log_key(8, 0));
+    EXPECT(log_key(LOG_INDEX_MAX, LOG_PIECES_MAX - 1) < log_key(LOG_INDEX_MAX + 1, 0));
+    EXPECT(log_key(LOG_INDEX_MAX + 1, 0) < UINT64_MAX);
+}
+
+static void test_pieces_are_counted_at_their_borders(void)
+{
+    EXPECT_EQ(log_format_pieces(0), 1);
+    EXPECT_EQ(log_format_pieces(1), 1);
+    EXPECT_EQ(log_format_pieces(LOG_PIECE_BYTES), 1);
+    EXPECT_EQ(log_format_pieces(LOG_PIECE_BYTES + 1), 2);
+    EXPECT_EQ(log_format_pieces(2 * LOG_PIECE_BYTES), 2);
+    EXPECT_EQ(log_format_pieces(LOG_STORE_ENTRY_BYTES_MAX), LOG_PIECES_MAX);
+}
+
+static void test_the_identity_lies_where_the_document_says(void)
+{
+    struct log_identity identity = {.node_id = 0x0102030405060708,
+                                    .incarnation = {0xaa, 0xbb},
+                                    .has_cluster = true,
+                                    .cluster_id = {0xcc},
+                                    .start_count = 9,
+                                    .tree_generation = 4};
+    struct log_identity read;
+    uint8_t value[LOG_RECORD_BYTES_MAX];
+    uint32_t format;
+
+    EXPECT_EQ(log_format_put_identity(&identity, value), 77);
+    EXPECT(memcmp(value, "CONFRLOG", 8) == 0);
+    EXPECT_EQ(bytes_load_u32(value + 8), 1);
+    EXPECT_EQ(bytes_load_u64(value + 12), 0x0102030405060708);
+    EXPECT_EQ(value[20], 0xaa);
+    EXPECT_EQ(value[36], 1);
+    EXPECT_EQ(value[37], 0xcc);
+    EXPECT_EQ(bytes_load_u64(value + 53), 9);
+    EXPECT_EQ(bytes_load_u64(value + 61), 4);
+    EXPECT_OK(log_format_get_identity(bytes_of(value, 77), &read, &format));
+    EXPECT_EQ(read.node_id, identity.node_id);
+    EXPECT(memcmp(read.incarnation, identity.incarnation, sizeof read.incarnation) == 0);
+    EXPECT(memcmp(read.cluster_id, identity.cluster_id, sizeof read.cluster_id) == 0);
+    EXPECT(read.has_cluster);
+    EXPECT_EQ(read.start_count, 9);
+    EXPECT_EQ(read.tree_generation, 4);
+}
+
+static void test_every_flipped_bit_of_the_records_is_found(void)
+{
+    struct log_identity identity = {.node_id = 1, .start_count = 1};
+    struct log_state state = {.term = 3, .vote = 2, .base = 7, .base_term = 2};
+    uint8_t value[LOG_RECORD_BYTES_MAX];
+    uint32_t format;
+    size_t size = log_format_put_identity(&identity, value);
+
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        EXPECT_EQ(log_format_get_identity(bytes_of(value, size), &identity, &format),
+                  STATUS_CORRUPT);
+        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    size = log_format_put_hard_state(&state, value);
+    EXPECT_EQ(size, 24);
+    EXPECT_OK(log_format_get_hard_state(bytes_of(value, size), &state));
+    EXPECT_EQ(log_format_get_base(bytes_of(value, size), &state), STATUS_CORRUPT);
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        EXPECT_EQ(log_format_get_hard_state(bytes_of(value, size), &state), STATUS_CORRUPT);
+        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    size = log_format_put_base(&state, value);
+    for (size_t cut = 0; cut < size; cut++) {
+        EXPECT_EQ(log_format_get_base(bytes_of(value, cut), &state), STATUS_CORRUPT);
+    }
+    EXPECT_OK(log_format_get_base(bytes_of(value, size), &state));
+}
+
+static void test_a_first_piece_that_lies_is_refused(void)
+{
+    struct log_entry entry = {
+        .index = 9, .term = 5, .type = RAFT_ENTRY_CONFIG, .payload = bytes_of_text("payload")};
+    struct log_entry read;
+    uint8_t value[64];
+    size_t payload_bytes;
+    size_t size = log_format_piece_bytes(&entry, 0);
+
+    EXPECT_EQ(size, 13 + 7 + 8);
+    log_format_put_piece(&entry, 0, value);
+    EXPECT(log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
+    EXPECT_EQ(read.term, 5);
+    EXPECT_EQ(read.type, RAFT_ENTRY_CONFIG);
+    EXPECT_EQ(payload_bytes, 7);
+    EXPECT_BYTES(read.payload, entry.payload);
+    EXPECT(!log_format_get_first_piece(8, bytes_of(value, size), &read, &payload_bytes));
+    /* Well sealed, yet impossible: a type that there is not, a size that does not fit. */
+    value[8] = 0;
+    log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
+    EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
+    value[8] = RAFT_ENTRY_CONFIG + 1;
+    log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
+    EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
+    value[8] = RAFT_ENTRY_COMMAND;
+    bytes_store_u32(value + 9, 8);
+    log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
+    EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
+    bytes_store_u32(value + 9, UINT32_MAX);
+    log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
+    EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
+    EXPECT(!log_format_get_first_piece(9, BYTES_EMPTY, &read, &payload_bytes));
+}
+
+static void test_pieces_hold_the_payload_without_gaps(void)
+{
+    size_t bytes = 2 * LOG_PIECE_BYTES + 5;
+    uint8_t *payload = xmalloc(bytes);
+    uint8_t *value = xmalloc(LOG_PIECE_BYTES + 64);
+    struct log_entry entry = {
+        .index = 3, .term = 1, .type = RAFT_ENTRY_COMMAND, .payload = bytes_of(payload, bytes)};
+    size_t at = 0;
+
+    for (size_t i = 0; i < bytes; i++) {
+        payload[i] = (uint8_t)(i * 31 >> 3);
+    }
+    for (uint32_t piece = 0; piece < log_format_pieces(bytes); piece++) {
+        size_t size = log_format_piece_bytes(&entry, piece);
+        size_t head = piece == 0 ? LOG_ENTRY_HEAD_BYTES : 0;
+        struct bytes read;
+
+        log_format_put_piece(&entry, piece, value);
+        EXPECT(log_format_check(log_key(3, piece), bytes_of(value, size), &read));
+        EXPECT_BYTES(bytes_of(read.data + head, read.size - head),
+                     bytes_of(payload + at, read.size - head));
+        at += read.size - head;
+    }
+    EXPECT_EQ(at, bytes);
+    free(payload);
+    free(value);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_keys_keep_entries_and_pieces_in_order_above_the_records),
+        TEST_CASE(test_pieces_are_counted_at_their_borders),
+        TEST_CASE(test_the_identity_lies_where_the_document_says),
+        TEST_CASE(test_every_flipped_bit_of_the_records_is_found),
+        TEST_CASE(test_a_first_piece_that_lies_is_refused),
+        TEST_CASE(test_pieces_hold_the_payload_without_gaps),
+        TEST_END,
+    };
+
+    return test_main("log_format", cases, argc, argv);
+}
