@@ -316,7 +316,9 @@ begin(struct dump_receiver *receiver, uint64_t now_us, raft_id peer, const Peer_
     receiver->state = RECEIVER_RECEIVING;
     receiver->peer = peer;
     receiver->is_linked = true;
-    receiver->ignored = 0;
+    if (receiver->ignored == peer) {
+        receiver->ignored = 0;
+    }
     receiver->sender_term = offer->leader_term;
     receiver->progress_us = now_us;
     raft_set_installing(receiver->raft, true);
@@ -370,8 +372,8 @@ enum status dump_receiver_on_offer(struct dump_receiver *receiver,
         stop(receiver);
     }
     if (prepare_part(receiver, offer, &error) != STATUS_OK) {
-        raft_set_installing(receiver->raft, false);
-        receiver->state = RECEIVER_IDLE;
+        receiver->is_linked = false;
+        stop(receiver);
         return refuse(receiver, peer, error.text);
     }
     begin(receiver, now_us, peer, offer);

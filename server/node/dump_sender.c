@@ -10,7 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RETRY_INTERVAL_US = 100 * 1000, FILE_INTERVAL_US = 1000 * 1000 };
+enum {
+    RETRY_INTERVAL_US = 100 * 1000,
+    FILE_INTERVAL_US = 1000 * 1000,
+    MAKE_INTERVAL_US = 5 * 1000 * 1000 /* after a file could not be made */
+};
 
 /* A dump file, of the checkpoint at (index, term) once it is made. */
 struct file {
@@ -52,6 +56,7 @@ struct dump_sender {
     void *job_context;
     struct list files;
     uint64_t file_number;
+    uint64_t make_not_before_us;
     struct transfer transfers[RAFT_MEMBERS_MAX];
     struct buffer message;
     uint8_t chunk[DUMP_CHUNK_BYTES];
@@ -231,6 +236,7 @@ static struct file *make_file(struct dump_sender *sender, struct tree_store *tre
     (void)snprintf(name, sizeof name, "send-%" PRIu64, sender->file_number);
     if (sender->port->dump_path(sender->port->context, name, file->path, &error) != STATUS_OK) {
         log_event(LOG_LEVEL_ERROR, "dump_not_made", "reason=%s", log_quote(error.text));
+        sender->make_not_before_us = now_us + MAKE_INTERVAL_US;
         free(file);
         return NULL;
     }
@@ -262,7 +268,10 @@ find_or_make_file(struct dump_sender *sender, struct tree_store *tree, uint64_t 
             return file_of(link);
         }
     }
-    return tree == NULL ? NULL : make_file(sender, tree, now_us);
+    if (tree == NULL || now_us < sender->make_not_before_us) {
+        return NULL;
+    }
+    return make_file(sender, tree, now_us);
 }
 
 static void drop_idle_files(struct dump_sender *sender, uint64_t now_us)
@@ -291,6 +300,7 @@ static void on_made(struct dump_sender *sender, struct file *file, uint64_t now_
 static void
 on_not_made(struct dump_sender *sender, struct file *file, uint64_t now_us, const char *reason)
 {
+    sender->make_not_before_us = now_us + MAKE_INTERVAL_US;
     for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
         struct transfer *transfer = &sender->transfers[i];
 
