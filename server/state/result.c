@@ -1,7 +1,7 @@
 #include "server/state/result.h"
 
-#include "proto/record.pb-c.h"
 #include "proto/arena_allocator.h"
+#include "proto/record.pb-c.h"
 
 #include <string.h>
 

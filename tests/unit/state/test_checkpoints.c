@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,6 +137,92 @@ static void test_what_comes_and_goes_between_checkpoints_leaves_nothing(void)
     EXPECT_EQ(state_lab_remove(&lab, "/a/b", -1), OP_OK);
     EXPECT_EQ(state_dirty(lab.state).record_count, before.record_count);
     EXPECT_EQ(state_dirty(lab.state).bytes, before.bytes);
+    stop();
+}
+
+static void set_all(size_t count, const char *value)
+{
+    struct arena arena;
+    Record__Operation **operations;
+
+    arena_init(&arena);
+    operations = arena_calloc(&arena, count, sizeof *operations);
+    for (size_t i = 0; i < count; i++) {
+        char path[24];
+
+        (void)snprintf(path, sizeof path, "/n%03zu", i);
+        operations[i] = state_lab_make_set(&arena, path, value, -1);
+        operations[i]->set->create = true;
+    }
+    EXPECT_EQ(state_lab_transaction(&lab, operations, count), OP_OK);
+    arena_release(&arena);
+}
+
+/* So large that the last generation is still turning clean when the next one ends, with other
+ * versions of the same nodes in each. */
+static void test_generations_may_end_right_after_each_other(void)
+{
+    enum { COUNT = 500 };
+
+    start();
+    set_all(COUNT, "1");
+    state_lab_seal(&lab);
+    set_all(COUNT, "2");
+    state_lab_end(&lab);
+    state_lab_seal(&lab);
+    state_check(lab.state, true);
+    state_lab_end(&lab);
+    state_check(lab.state, true);
+    EXPECT_TEXT(state_lab_value(&lab, "/n000"), "2");
+    EXPECT_TEXT(state_lab_value(&lab, "/n499"), "2");
+    EXPECT_EQ(state_lab_remove(&lab, "/n250", -1), OP_OK);
+    checkpoint();
+    state_lab_seal(&lab);
+    state_lab_end(&lab);
+    EXPECT_TEXT(state_lab_value(&lab, "/n250"), "(none)");
+    EXPECT_EQ(state_node_count(lab.state), COUNT - 1 + 4);
+    state_check(lab.state, true);
+    (void)state_lab_restart(&lab);
+    EXPECT_TEXT(state_lab_value(&lab, "/n251"), "2");
+    stop();
+}
+
+static void *sum_generation(void *context)
+{
+    size_t count;
+    const struct state_record *records = state_generation_records(context, &count);
+    uint64_t *sum = calloc(1, sizeof *sum);
+
+    for (size_t i = 0; i < count; i++) {
+        for (size_t j = 0; j < records[i].value.size; j++) {
+            *sum += records[i].value.data[j];
+        }
+        *sum += records[i].removed ? 1 : 0;
+    }
+    return sum;
+}
+
+/* ThreadSanitizer makes this test worth its name. */
+static void test_a_generation_is_read_by_another_thread_while_commands_go_on(void)
+{
+    pthread_t thread;
+    void *during = NULL;
+    uint64_t *after;
+
+    start();
+    set_all(300, "1");
+    state_lab_seal(&lab);
+    EXPECT_EQ(pthread_create(&thread, NULL, sum_generation, lab.sealed), 0);
+    set_all(400, "2");
+    EXPECT_EQ(state_lab_remove(&lab, "/n100", -1), OP_OK);
+    EXPECT_EQ(state_lab_remove(&lab, "/n100", -1), OP_NO_NODE);
+    EXPECT_TEXT(state_lab_value(&lab, "/n101"), "2");
+    EXPECT_EQ(pthread_join(thread, &during), 0);
+    after = sum_generation(lab.sealed);
+    EXPECT_EQ(*(uint64_t *)during, *after);
+    free(during);
+    free(after);
+    state_lab_end(&lab);
     stop();
 }
 
@@ -380,6 +467,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_generation_is_ordered_and_unique),
         TEST_CASE(test_a_sealed_generation_does_not_move),
         TEST_CASE(test_what_comes_and_goes_between_checkpoints_leaves_nothing),
+        TEST_CASE(test_generations_may_end_right_after_each_other),
+        TEST_CASE(test_a_generation_is_read_by_another_thread_while_commands_go_on),
         TEST_CASE(test_a_removal_reaches_the_source),
         TEST_CASE(test_due_nodes_stand_in_tables_of_their_own),
         TEST_CASE(test_a_newer_format_is_refused_with_the_way_out),
