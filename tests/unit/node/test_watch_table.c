@@ -737,7 +737,6 @@ static void random_path(struct prng *prng, char path[PATH_MAX_BYTES])
         size += (size_t)snprintf(path + size, PATH_MAX_BYTES - size, "/%s%s", letter, more);
     }
 }
-}
 
 static void random_step(struct prng *prng, zxid *last, uint64_t *last_watch)
 {
