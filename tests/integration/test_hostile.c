@@ -16,9 +16,14 @@ static struct cluster cluster;
 /* The server runs, and others are served. */
 static void expect_unharmed(void)
 {
+    char value[16] = "";
+
     EXPECT(!process_wait(&cluster.servers[1].process, 0));
-    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/x", "1", NULL)->exit_code, 0);
-    EXPECT_TEXT(cluster_cli(&cluster, 1, "get", "/x", NULL)->out, "1\n");
+    EXPECT_EQ(wire_set_text(cluster.servers[1].address, "/x", "1"), CLIENT__CODE__OK);
+    EXPECT_EQ(wire_get_text(cluster.servers[1].address, "/x", CLIENT__READ_LEVEL__LINEARIZABLE,
+                            value, sizeof value),
+              CLIENT__CODE__OK);
+    EXPECT_TEXT(value, "1");
 }
 
 static void begin(void)
@@ -124,6 +129,7 @@ static void test_a_request_without_body_is_answered_or_closed(void)
 static void test_a_peer_of_a_wrong_cluster_is_refused(void)
 {
     struct cluster_server *stranger;
+    char value[16];
 
     /* Server 2 comes from another cluster and says that it is member 2 of this one. */
     cluster_init(&cluster, 2);
@@ -132,7 +138,8 @@ static void test_a_peer_of_a_wrong_cluster_is_refused(void)
     cluster_kill(&cluster, 2);
     (void)snprintf(stranger->data, sizeof stranger->data, "%.400s/other", test_folder());
     cluster_start(&cluster, 2);
-    EXPECT_EQ(cluster_cli(&cluster, 2, "get", "/x", NULL)->exit_code == 0, false);
+    EXPECT(wire_get_text(stranger->address, "/x", CLIENT__READ_LEVEL__LINEARIZABLE, value,
+                         sizeof value) != (int)CLIENT__CODE__OK);
     EXPECT(!process_wait(&cluster.servers[1].process, 0));
     cluster_release(&cluster);
 }
@@ -169,7 +176,7 @@ static void test_a_client_that_never_reads_is_held_back_and_others_are_served(vo
     EXPECT(value != NULL);
     memset(value, 'v', 100000);
     value[100000] = '\0';
-    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/large", value, NULL)->exit_code, 0);
+    EXPECT_EQ(wire_set_text(cluster.servers[1].address, "/large", value), CLIENT__CODE__OK);
     free(value);
     get.path = (ProtobufCBinaryData){.len = 6, .data = (uint8_t *)(uintptr_t) "/large"};
     request.body_case = CLIENT__REQUEST__BODY_GET;

@@ -2,6 +2,7 @@
 #include "tests/integration/writers.h"
 #include "tests/support/cluster.h"
 #include "tests/support/test.h"
+#include "tests/support/wire.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,28 +15,29 @@ static struct cluster cluster;
 
 static void expect_get(const char *path, const char *value)
 {
-    const struct outcome *got = cluster_cli(&cluster, 1, "get", path, NULL);
+    char got[64] = "";
 
-    EXPECT_TEXT(got->err, "");
-    EXPECT_TEXT(got->out, value);
-    EXPECT_EQ(got->exit_code, 0);
+    EXPECT_EQ(wire_get_text(cluster.servers[1].address, path, CLIENT__READ_LEVEL__LINEARIZABLE, got,
+                            sizeof got),
+              CLIENT__CODE__OK);
+    EXPECT_TEXT(got, value);
 }
 
 static void test_a_value_outlives_a_restart(void)
 {
     cluster_init(&cluster, 1);
     cluster_form(&cluster);
-    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/app/db/url", "postgres://db1/app", NULL)->exit_code,
-              0);
-    expect_get("/app/db/url", "postgres://db1/app\n");
+    EXPECT_EQ(wire_set_text(cluster.servers[1].address, "/app/db/url", "postgres://db1/app"),
+              CLIENT__CODE__OK);
+    expect_get("/app/db/url", "postgres://db1/app");
     cluster_signal(&cluster, 1, SIGTERM);
     EXPECT(process_wait(&cluster.servers[1].process, CLUSTER_DEADLINE_MS));
     EXPECT_EQ(cluster.servers[1].process.exit_code, 0);
     cluster_start(&cluster, 1);
-    expect_get("/app/db/url", "postgres://db1/app\n");
+    expect_get("/app/db/url", "postgres://db1/app");
     cluster_kill(&cluster, 1);
     cluster_start(&cluster, 1);
-    expect_get("/app/db/url", "postgres://db1/app\n");
+    expect_get("/app/db/url", "postgres://db1/app");
     cluster_release(&cluster);
 }
 
@@ -124,7 +126,7 @@ static void test_damaged_storage_is_refused_and_named(void)
 
     cluster_init(&cluster, 1);
     cluster_form(&cluster);
-    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/a", "1", NULL)->exit_code, 0);
+    EXPECT_EQ(wire_set_text(cluster.servers[1].address, "/a", "1"), CLIENT__CODE__OK);
     cluster_kill(&cluster, 1);
     (void)snprintf(path, sizeof path, "%s/log/data.mdb", cluster.servers[1].data);
     EXPECT_EQ(stat(path, &info), 0);

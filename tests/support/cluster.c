@@ -276,18 +276,33 @@ unsigned cluster_wait_leader(struct cluster *cluster, unsigned not, unsigned dea
 
 void cluster_form(struct cluster *cluster)
 {
-    char nodes[512] = "";
-    size_t size = 0;
-    const struct outcome *made;
+    Client__NodeAddress nodes[CLUSTER_SERVERS_MAX];
+    Client__NodeAddress *node_pointers[CLUSTER_SERVERS_MAX];
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Init init = CLIENT__INIT__INIT;
+    Client__Response *response;
+    struct wire wire;
 
     for (unsigned id = 1; id <= cluster->server_count; id++) {
         cluster_start(cluster, id);
-        size += (size_t)snprintf(nodes + size, sizeof nodes - size, "%s%u=%s", id > 1 ? "," : "",
-                                 id, cluster->servers[id].address);
+        client__node_address__init(&nodes[id - 1]);
+        nodes[id - 1].id = id;
+        nodes[id - 1].address = cluster->servers[id].address;
+        node_pointers[id - 1] = &nodes[id - 1];
     }
-    made = cluster_cli(cluster, 1, "init", "--nodes", nodes, NULL);
-    EXPECT_TEXT(made->err, "");
-    EXPECT_EQ(made->exit_code, 0);
+    init.n_nodes = cluster->server_count;
+    init.nodes = node_pointers;
+    request.body_case = CLIENT__REQUEST__BODY_INIT;
+    request.init = &init;
+    EXPECT(wire_connect(&wire, cluster->servers[1].address) && wire_greet(&wire));
+    response = wire_call(&wire, &request, CLUSTER_DEADLINE_MS);
+    EXPECT(response != NULL);
+    if (response->code != CLIENT__CODE__OK) {
+        (void)fprintf(stderr, "init: %s\n", response->message);
+    }
+    EXPECT_EQ(response->code, CLIENT__CODE__OK);
+    client__response__free_unpacked(response, NULL);
+    wire_close(&wire);
     EXPECT(cluster_wait_leader(cluster, 0, CLUSTER_DEADLINE_MS) != 0);
 }
 

@@ -6,8 +6,12 @@
 
 #include <arpa/inet.h>
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+enum { ANSWER_DEADLINE_MS = 30000 };
 
 bool wire_connect(struct wire *wire, const char *address)
 {
@@ -167,4 +171,77 @@ bool wire_wait_closed(struct wire *wire, unsigned deadline_ms)
         }
     }
     return true;
+}
+
+static ProtobufCBinaryData data_of(const char *text)
+{
+    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)(uintptr_t)text};
+}
+
+static Client__Response *ask(const char *address, Client__Request *request)
+{
+    Client__Response *response = NULL;
+    struct wire wire;
+
+    if (wire_connect(&wire, address) && wire_greet(&wire)) {
+        response = wire_call(&wire, request, ANSWER_DEADLINE_MS);
+    }
+    wire_close(&wire);
+    return response;
+}
+
+int wire_set_text(const char *address, const char *path, const char *value)
+{
+    Record__Set set = RECORD__SET__INIT;
+    Record__Operation operation = RECORD__OPERATION__INIT;
+    Record__Operation *operations[] = {&operation};
+    Client__Write write = CLIENT__WRITE__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Response *response;
+    int code;
+
+    set.path = data_of(path);
+    set.value = data_of(value);
+    set.version = -1;
+    set.create = true;
+    operation.kind_case = RECORD__OPERATION__KIND_SET;
+    operation.set = &set;
+    write.n_operations = 1;
+    write.operations = operations;
+    request.body_case = CLIENT__REQUEST__BODY_WRITE;
+    request.write = &write;
+    response = ask(address, &request);
+    if (response == NULL) {
+        return -1;
+    }
+    code = (int)response->code;
+    client__response__free_unpacked(response, NULL);
+    return code;
+}
+
+int wire_get_text(const char *address,
+                  const char *path,
+                  Client__ReadLevel level,
+                  char *ret_value,
+                  size_t capacity)
+{
+    Client__Get get = CLIENT__GET__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Response *response;
+    int code = -1;
+
+    get.path = data_of(path);
+    get.level = level;
+    request.body_case = CLIENT__REQUEST__BODY_GET;
+    request.get = &get;
+    response = ask(address, &request);
+    if (response != NULL) {
+        code = (int)response->code;
+        if (code == (int)CLIENT__CODE__OK && response->body_case == CLIENT__RESPONSE__BODY_GET) {
+            (void)snprintf(ret_value, capacity, "%.*s", (int)response->get->value.len,
+                           (const char *)response->get->value.data);
+        }
+        client__response__free_unpacked(response, NULL);
+    }
+    return code;
 }

@@ -32,4 +32,14 @@ Client__Response *wire_call(struct wire *wire, Client__Request *request, unsigne
 /* True once the other end has closed the connection; what it still sent is dropped. */
 bool wire_wait_closed(struct wire *wire, unsigned deadline_ms);
 
+/* One question on a connection of its own. -1: no answer within half a minute; else the code of the
+ * response (enum Client__Code). */
+int wire_set_text(const char *address, const char *path, const char *value);
+/* The value, cut to fit, with a NUL behind. */
+int wire_get_text(const char *address,
+                  const char *path,
+                  Client__ReadLevel level,
+                  char *ret_value,
+                  size_t capacity);
+
 #endif
