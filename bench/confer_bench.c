@@ -1,0 +1,502 @@
+/* A load generator for the native protocol, and the floor of the machine. One JSON line each on
+ * stdout.
+ *
+ *     confer-bench init --address A --nodes 1=A,2=B
+ *     confer-bench load --address A,B,C --connections 16 --pipeline 1 --op set --seconds 5 --pids
+ * 1,2,3 confer-bench populate --address A --nodes-count 1000000 confer-bench failover --address
+ * A,B,C --connections 8 --seconds 10 confer-bench floor --dir DIR
+ *
+ * load is a closed loop: each connection keeps `pipeline` requests under way. Latency is from
+ * queueing a request to its answer. Server CPU is read from /proc/PID/stat (10 ms ticks: use
+ * seconds, not fractions). */
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "bench/bench_connection.h"
+#include "bench/bench_histogram.h"
+#include "proto/record.pb-c.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { ADDRESSES_MAX = 16, PIDS_MAX = 16, CONNECTIONS_MAX = 4096, PIPELINE_MAX = 1024 };
+
+struct options {
+    const char *command;
+    char *addresses[ADDRESSES_MAX];
+    size_t address_count;
+    int pids[PIDS_MAX];
+    size_t pid_count;
+    size_t connections;
+    size_t pipeline;
+    double seconds;
+    double warmup;
+    const char *op;
+    uint64_t keys;
+    size_t value_bytes;
+    uint64_t nodes;
+    char *init_nodes;
+    const char *dir;
+};
+
+struct lane {
+    struct bench_connection connection;
+    uint64_t started_us[PIPELINE_MAX]; /* by id modulo PIPELINE_MAX */
+    size_t under_way;
+    uint64_t next_key;
+};
+
+static struct options options = {.connections = 1,
+                                 .pipeline = 1,
+                                 .seconds = 5,
+                                 .warmup = 0.5,
+                                 .op = "set",
+                                 .keys = 1000,
+                                 .value_bytes = 100,
+                                 .nodes = 1000000,
+                                 .dir = "."};
+static uint8_t value[1024 * 1024];
+
+static _Noreturn void die(const char *what, const char *detail)
+{
+    (void)fprintf(stderr, "confer-bench: %s%s\n", what, detail);
+    exit(1);
+}
+
+/* --- Requests --- */
+
+static void queue_set(struct bench_connection *connection, const char *path)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Write write = CLIENT__WRITE__INIT;
+    Record__Operation operation = RECORD__OPERATION__INIT;
+    Record__Operation *operations[] = {&operation};
+    Record__Set set = RECORD__SET__INIT;
+
+    set.path.data = (uint8_t *)(uintptr_t)path;
+    set.path.len = strlen(path);
+    set.value.data = value;
+    set.value.len = options.value_bytes;
+    set.version = -1;
+    set.create = true;
+    operation.kind_case = RECORD__OPERATION__KIND_SET;
+    operation.set = &set;
+    write.n_operations = 1;
+    write.operations = operations;
+    request.body_case = CLIENT__REQUEST__BODY_WRITE;
+    request.write = &write;
+    bench_connection_queue(connection, &request);
+}
+
+static void queue_get(struct bench_connection *connection, const char *path, bool linearizable)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Get get = CLIENT__GET__INIT;
+
+    get.path.data = (uint8_t *)(uintptr_t)path;
+    get.path.len = strlen(path);
+    get.level = linearizable ? CLIENT__READ_LEVEL__LINEARIZABLE : CLIENT__READ_LEVEL__LOCAL;
+    request.body_case = CLIENT__REQUEST__BODY_GET;
+    request.get = &get;
+    bench_connection_queue(connection, &request);
+}
+
+static void queue_next(struct lane *lane)
+{
+    char path[64];
+    struct bench_connection *connection = &lane->connection;
+
+    (void)snprintf(path, sizeof path, "/bench/n%07" PRIu64, lane->next_key++ % options.keys);
+    if (strcmp(options.op, "set") == 0) {
+        queue_set(connection, path);
+    } else {
+        queue_get(connection, path, strcmp(options.op, "lget") == 0);
+    }
+    lane->started_us[connection->last_id % PIPELINE_MAX] = clock_monotonic_us();
+    lane->under_way++;
+}
+
+static void open_lane(struct lane *lane, size_t number)
+{
+    const char *address = options.addresses[number % options.address_count];
+
+    memset(lane, 0, sizeof *lane);
+    lane->next_key = number * 7919;
+    if (!bench_connection_open(&lane->connection, address)) {
+        die("nobody listens at ", address);
+    }
+}
+
+/* --- CPU --- */
+
+static double server_cpu_s(void)
+{
+    double total = 0;
+
+    for (size_t i = 0; i < options.pid_count; i++) {
+        char path[64];
+        char line[1024];
+        unsigned long user = 0;
+        unsigned long system = 0;
+        FILE *file;
+        const char *rest;
+
+        (void)snprintf(path, sizeof path, "/proc/%d/stat", options.pids[i]);
+        file = fopen(path, "re");
+        if (file == NULL || fgets(line, sizeof line, file) == NULL) {
+            die("cannot read ", path);
+        }
+        (void)fclose(file);
+        rest = strrchr(line, ')');
+        if (rest == NULL || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                                   &user, &system) != 2) {
+            die("cannot understand ", path);
+        }
+        total += (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+    }
+    return total;
+}
+
+static double own_cpu_s(void)
+{
+    struct rusage usage;
+
+    (void)getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* --- The loop --- */
+
+struct totals {
+    struct bench_histogram latencies_us;
+    uint64_t ok;
+    uint64_t errors;
+    uint64_t lost;
+    uint64_t longest_gap_us; /* between acknowledged operations of all lanes */
+    uint64_t last_ok_us;
+};
+
+static void take_responses(struct lane *lane, struct totals *totals)
+{
+    Client__Response *response;
+
+    while ((response = bench_connection_take(&lane->connection)) != NULL) {
+        uint64_t now_us = clock_monotonic_us();
+
+        if (response->id != 0) {
+            bench_histogram_add(&totals->latencies_us,
+                                now_us - lane->started_us[response->id % PIPELINE_MAX]);
+            lane->under_way--;
+            if (response->code == CLIENT__CODE__OK) {
+                if (totals->last_ok_us != 0 &&
+                    now_us - totals->last_ok_us > totals->longest_gap_us) {
+                    totals->longest_gap_us = now_us - totals->last_ok_us;
+                }
+                totals->last_ok_us = now_us;
+                totals->ok++;
+            } else {
+                totals->errors++;
+            }
+        }
+        client__response__free_unpacked(response, NULL);
+    }
+}
+
+/* Give the lane a new connection, to the next server that answers. */
+static void reopen(struct lane *lane, size_t *turn, struct totals *totals)
+{
+    uint64_t next_key = lane->next_key;
+
+    totals->lost += lane->under_way;
+    for (size_t i = 0; i < options.address_count; i++) {
+        memset(lane, 0, sizeof *lane);
+        lane->next_key = next_key;
+        if (bench_connection_open(&lane->connection,
+                                  options.addresses[++*turn % options.address_count])) {
+            return;
+        }
+    }
+    die("all servers are gone", "");
+}
+
+static void run_until(struct lane *lanes, uint64_t end_us, struct totals *totals)
+{
+    struct pollfd *polled = xcalloc(options.connections, sizeof *polled);
+    size_t turn = 0;
+
+    while (clock_monotonic_us() < end_us) {
+        for (size_t i = 0; i < options.connections; i++) {
+            struct lane *lane = &lanes[i];
+
+            while (lane->under_way < options.pipeline) {
+                queue_next(lane);
+            }
+            if (!bench_connection_exchange(&lane->connection)) {
+                reopen(lane, &turn, totals);
+                continue;
+            }
+            take_responses(lane, totals);
+        }
+        for (size_t i = 0; i < options.connections; i++) {
+            const struct bench_connection *connection = &lanes[i].connection;
+
+            polled[i].fd = connection->socket;
+            polled[i].events = lanes[i].under_way < options.pipeline || connection->output.size > 0
+                                   ? POLLIN | POLLOUT
+                                   : POLLIN;
+        }
+        (void)poll(polled, options.connections, 50);
+    }
+    free(polled);
+}
+
+static int run_load(void)
+{
+    struct lane *lanes = xcalloc(options.connections, sizeof *lanes);
+    struct totals *totals = xcalloc(1, sizeof *totals);
+    double server_cpu;
+    double own_cpu;
+    uint64_t start_us;
+    double elapsed;
+
+    for (size_t i = 0; i < options.connections; i++) {
+        open_lane(&lanes[i], i);
+    }
+    run_until(lanes, clock_monotonic_us() + (uint64_t)(options.warmup * 1e6), totals);
+    memset(totals, 0, sizeof *totals);
+    server_cpu = server_cpu_s();
+    own_cpu = own_cpu_s();
+    start_us = clock_monotonic_us();
+    run_until(lanes, start_us + (uint64_t)(options.seconds * 1e6), totals);
+    elapsed = (double)(clock_monotonic_us() - start_us) / 1e6;
+    server_cpu = server_cpu_s() - server_cpu;
+    own_cpu = own_cpu_s() - own_cpu;
+    (void)printf(
+        "{\"op\":\"%s\",\"connections\":%zu,\"pipeline\":%zu,\"ops_s\":%.0f,\"errors\":%" PRIu64
+        ",\"lost\":%" PRIu64 ",\"p50_us\":%" PRIu64 ",\"p99_us\":%" PRIu64 ",\"max_us\":%" PRIu64
+        ",\"server_cpu_s_per_kop\":%.5f,\"client_cpu_s\":%.3f,\"longest_gap_ms\":%.1f}\n",
+        options.op, options.connections, options.pipeline, (double)totals->ok / elapsed,
+        totals->errors, totals->lost, bench_histogram_at(&totals->latencies_us, 0.5),
+        bench_histogram_at(&totals->latencies_us, 0.99), totals->latencies_us.maximum,
+        totals->ok == 0 ? 0 : server_cpu / (double)totals->ok * 1000, own_cpu,
+        (double)totals->longest_gap_us / 1000);
+    for (size_t i = 0; i < options.connections; i++) {
+        bench_connection_close(&lanes[i].connection);
+    }
+    free(lanes);
+    free(totals);
+    return 0;
+}
+
+static int run_populate(void)
+{
+    struct bench_connection connection;
+    uint64_t start_us = clock_monotonic_us();
+    uint64_t queued = 0;
+    uint64_t done = 0;
+    struct pollfd poller;
+
+    if (!bench_connection_open(&connection, options.addresses[0])) {
+        die("nobody listens at ", options.addresses[0]);
+    }
+    while (done < options.nodes) {
+        Client__Response *response;
+
+        while (queued < options.nodes && queued - done < 900) {
+            char path[64];
+
+            (void)snprintf(path, sizeof path, "/populated/d%05" PRIu64 "/n%03" PRIu64,
+                           queued / 1000, queued % 1000);
+            queue_set(&connection, path);
+            queued++;
+        }
+        if (!bench_connection_exchange(&connection)) {
+            die("the connection was lost", "");
+        }
+        while ((response = bench_connection_take(&connection)) != NULL) {
+            if (response->id != 0 && response->code != CLIENT__CODE__OK) {
+                die("a write failed: ", response->message);
+            }
+            done += response->id != 0;
+            client__response__free_unpacked(response, NULL);
+        }
+        poller = (struct pollfd){.fd = connection.socket, .events = POLLIN};
+        (void)poll(&poller, 1, 50);
+    }
+    (void)printf("{\"op\":\"populate\",\"nodes\":%" PRIu64 ",\"nodes_s\":%.0f}\n", done,
+                 (double)done * 1e6 / (double)(clock_monotonic_us() - start_us));
+    bench_connection_close(&connection);
+    return 0;
+}
+
+static int run_init(void)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Init init = CLIENT__INIT__INIT;
+    Client__NodeAddress nodes[ADDRESSES_MAX];
+    Client__NodeAddress *pointers[ADDRESSES_MAX];
+    struct bench_connection connection;
+    Client__Response *response;
+    char *rest = NULL;
+
+    for (char *part = strtok_r(options.init_nodes, ",", &rest);
+         part != NULL && init.n_nodes < ADDRESSES_MAX; part = strtok_r(NULL, ",", &rest)) {
+        char *equals = strchr(part, '=');
+
+        if (equals == NULL) {
+            die("--nodes is written as 1=HOST:PORT,2=HOST:PORT, not ", part);
+        }
+        client__node_address__init(&nodes[init.n_nodes]);
+        nodes[init.n_nodes].id = strtoull(part, NULL, 10);
+        nodes[init.n_nodes].address = equals + 1;
+        pointers[init.n_nodes] = &nodes[init.n_nodes];
+        init.n_nodes++;
+    }
+    init.nodes = pointers;
+    request.body_case = CLIENT__REQUEST__BODY_INIT;
+    request.init = &init;
+    if (!bench_connection_open(&connection, options.addresses[0])) {
+        die("nobody listens at ", options.addresses[0]);
+    }
+    response = bench_connection_call(&connection, &request, 10000);
+    if (response == NULL || response->code != CLIENT__CODE__OK) {
+        die("init failed: ", response == NULL ? "no answer" : response->message);
+    }
+    client__response__free_unpacked(response, NULL);
+    bench_connection_close(&connection);
+    return 0;
+}
+
+/* What the disk costs at least: 4 KiB into a file that is there already, made durable. */
+static int run_floor(void)
+{
+    enum { BLOCK_BYTES = 4096, BLOCKS = 4096 };
+    struct bench_histogram *histogram = xcalloc(1, sizeof *histogram);
+    char path[4096];
+    uint64_t end_us;
+    int file;
+
+    (void)snprintf(path, sizeof path, "%s/floor", options.dir);
+    file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    for (size_t i = 0; file >= 0 && i < BLOCKS; i++) {
+        if (pwrite(file, value, BLOCK_BYTES, (off_t)(i * BLOCK_BYTES)) != BLOCK_BYTES) {
+            die("cannot write ", path);
+        }
+    }
+    if (file < 0 || fsync(file) != 0) {
+        die("cannot write ", path);
+    }
+    end_us = clock_monotonic_us() + (uint64_t)(options.seconds * 1e6);
+    for (size_t i = 0; clock_monotonic_us() < end_us; i++) {
+        uint64_t start_us = clock_monotonic_us();
+
+        if (pwrite(file, value, BLOCK_BYTES, (off_t)(i % BLOCKS * BLOCK_BYTES)) != BLOCK_BYTES ||
+            fdatasync(file) != 0) {
+            die("cannot write ", path);
+        }
+        bench_histogram_add(histogram, clock_monotonic_us() - start_us);
+    }
+    (void)close(file);
+    (void)unlink(path);
+    (void)printf("{\"op\":\"floor\",\"p50_us\":%" PRIu64 ",\"p99_us\":%" PRIu64 "}\n",
+                 bench_histogram_at(histogram, 0.5), bench_histogram_at(histogram, 0.99));
+    free(histogram);
+    return 0;
+}
+
+/* --- The command line --- */
+
+static void split_addresses(char *list)
+{
+    char *rest = NULL;
+
+    for (char *part = strtok_r(list, ",", &rest);
+         part != NULL && options.address_count < ADDRESSES_MAX; part = strtok_r(NULL, ",", &rest)) {
+        options.addresses[options.address_count++] = part;
+    }
+}
+
+static void split_pids(char *list)
+{
+    char *rest = NULL;
+
+    for (char *part = strtok_r(list, ",", &rest); part != NULL && options.pid_count < PIDS_MAX;
+         part = strtok_r(NULL, ",", &rest)) {
+        options.pids[options.pid_count++] = (int)strtol(part, NULL, 10);
+    }
+}
+
+static void set_option(const char *name, char *text)
+{
+    if (strcmp(name, "--address") == 0) {
+        split_addresses(text);
+    } else if (strcmp(name, "--pids") == 0) {
+        split_pids(text);
+    } else if (strcmp(name, "--connections") == 0) {
+        options.connections = strtoull(text, NULL, 10);
+    } else if (strcmp(name, "--pipeline") == 0) {
+        options.pipeline = strtoull(text, NULL, 10);
+    } else if (strcmp(name, "--seconds") == 0) {
+        options.seconds = strtod(text, NULL);
+    } else if (strcmp(name, "--warmup") == 0) {
+        options.warmup = strtod(text, NULL);
+    } else if (strcmp(name, "--op") == 0) {
+        options.op = text;
+    } else if (strcmp(name, "--keys") == 0) {
+        options.keys = strtoull(text, NULL, 10);
+    } else if (strcmp(name, "--value-bytes") == 0) {
+        options.value_bytes = strtoull(text, NULL, 10);
+    } else if (strcmp(name, "--nodes-count") == 0) {
+        options.nodes = strtoull(text, NULL, 10);
+    } else if (strcmp(name, "--nodes") == 0) {
+        options.init_nodes = text;
+    } else if (strcmp(name, "--dir") == 0) {
+        options.dir = text;
+    } else {
+        die("unknown option ", name);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        die("usage: confer-bench init|load|populate|failover|floor [options]; see the head of its "
+            "source",
+            "");
+    }
+    options.command = argv[1];
+    for (int i = 2; i + 1 < argc; i += 2) {
+        set_option(argv[i], argv[i + 1]);
+    }
+    if (options.connections == 0 || options.connections > CONNECTIONS_MAX ||
+        options.pipeline == 0 || options.pipeline > PIPELINE_MAX || options.keys == 0 ||
+        options.value_bytes > sizeof value) {
+        die("a count is out of its range", "");
+    }
+    if (strcmp(options.command, "floor") == 0) {
+        return run_floor();
+    }
+    if (options.address_count == 0) {
+        die("--address is missing", "");
+    }
+    if (strcmp(options.command, "load") == 0) {
+        return run_load();
+    }
+    if (strcmp(options.command, "failover") == 0) {
+        options.op = "set";
+        return run_load();
+    }
+    if (strcmp(options.command, "populate") == 0) {
+        return run_populate();
+    }
+    if (strcmp(options.command, "init") == 0 && options.init_nodes != NULL) {
+        return run_init();
+    }
+    die("unknown command, or an option is missing: ", options.command);
+}
