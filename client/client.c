@@ -18,12 +18,22 @@ enum {
     HANDSHAKE_MS_MAX = 5000,
     DRAIN_MS_MAX = 1000,
     CLOSE_MS_MAX = 1000,
+    SILENCE_MS_MAX = 10 * 1000,
     IDLE_TICK_MS = 60 * 1000,
     /* Requests wait in their list while so much waits for the socket. */
     OUTPUT_BYTES_MAX = 1024 * 1024
 };
 
 static void settle(struct confer *confer);
+
+/* Two thirds of the session's timeout leave time to find another server. A long session is no
+ * reason to wait long for a server that hangs. */
+static void set_silence(struct confer *confer, uint32_t session_timeout_ms)
+{
+    uint32_t silence_ms = session_timeout_ms / 3 * 2;
+
+    confer->silence_ms = silence_ms < SILENCE_MS_MAX ? silence_ms : SILENCE_MS_MAX;
+}
 
 static uint64_t ms_to_us(uint64_t ms)
 {
@@ -405,7 +415,7 @@ static void take_handshake(struct confer *confer, const Client__Response *respon
         }
         atomic_store(&confer->session_id, confer->session.id);
         confer->attempts = 0;
-        confer->silence_ms = confer->session.timeout_ms / 3 * 2;
+        set_silence(confer, confer->session.timeout_ms);
         become_ready(confer);
         return;
     case CLIENT_SESSION_AGAIN:
@@ -909,7 +919,7 @@ static void take_options(struct confer *confer, const struct confer_options *opt
 {
     confer->has_session = !options->no_session;
     confer->request_timeout_ms = options->request_timeout_ms;
-    confer->silence_ms = options->session_timeout_ms / 3 * 2;
+    set_silence(confer, options->session_timeout_ms);
     confer->on_state = options->on_state;
     confer->on_log = options->on_log;
     confer->argument = options->argument;
