@@ -14,6 +14,9 @@ import sys
 import tempfile
 
 DEADLINE_SECONDS = 180
+SERVER = re.compile(r"^(confer-server .*--server (?:http://)?([^: ]+):(\d+).*&)$", re.MULTILINE)
+# A reader types the next command when the server has said that it is ready.
+READY = r"\1\nuntil (exec 3<>/dev/tcp/\2/\3) 2>/dev/null; do sleep 0.05; done"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -29,7 +32,7 @@ def script_of(text):
     script = "".join(f"echo '--- block {number}'\n{block}" for number, block in enumerate(BLOCK.findall(text), 1))
     named = sorted(set(re.findall(r"\b100\d\d\b", script)))
     ports = dict(zip(named, free_ports(len(named))))
-    return re.sub(r"\b100\d\d\b", lambda found: ports[found[0]], script)
+    return SERVER.sub(READY, re.sub(r"\b100\d\d\b", lambda found: ports[found[0]], script))
 
 
 def main():

@@ -51,7 +51,7 @@ static void test_two_servers_grow_to_three_and_hold_data(void)
                                                 "--members", "1,2,3", NULL}));
     (void)expect_done(cluster_cli(&cluster, 1, "set", "/app/db/url", "postgres://db1/app", NULL));
     EXPECT_TEXT(expect_done(cluster_cli(&cluster, 2, "get", "/app/db/url", NULL))->out,
-                "postgres://db1/app\n");
+                "postgres://db1/app");
 
     /* From here on the address comes from the environment. */
     EXPECT_EQ(setenv("CONFER_ADDRESS", cluster.servers[1].address, 1), 0);
