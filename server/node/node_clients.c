@@ -97,6 +97,7 @@ static struct client *find_by_session(const struct node *node, session_id sessio
 static void end_session(struct client *client, Client__Code code)
 {
     leave_session(client);
+    client->session_end = code;
     client->callbacks.on_notice(client->context, CLIENT__NOTICE_KIND__SESSION_ENDED, code);
 }
 
@@ -110,6 +111,7 @@ static void enter_session(struct client *client, session_id session, uint64_t ge
     }
     client->session = session;
     client->generation = generation;
+    client->session_end = CLIENT__CODE__OK;
     map_insert(&client->node->clients_by_session, &client->by_session, map_hash_u64(session));
     session_contact_heard(client->node->contact, session, node_now(client->node));
 }
@@ -195,13 +197,29 @@ static Client__Code code_of(Client__Code code, const struct state_result *result
     return result == NULL ? code : (Client__Code)result->error;
 }
 
+/* Writes that are refused may be so before earlier ones are applied: their answers wait. */
+static void answer_held(struct client *client)
+{
+    while (!list_is_empty(&client->requests) &&
+           request_of(client->requests.next)->held != CLIENT__CODE__OK) {
+        refuse(request_of(client->requests.next), request_of(client->requests.next)->held);
+    }
+}
+
 static void on_write_done(void *context, Client__Code code, const struct state_result *result)
 {
     struct request *request = context;
     struct client *client = request->client;
     struct reply reply = {.code = code_of(code, result), .result = result};
 
+    request->proposal = NULL;
+    if (client->requests.next != &request->link) {
+        CHECK(result == NULL);
+        request->held = code;
+        return;
+    }
     answer(request, &reply);
+    answer_held(client);
     run(client);
 }
 
@@ -327,6 +345,10 @@ static Client__Code obstacle(const struct request *request)
     }
     if (!has_cluster(node)) {
         return CLIENT__CODE__NO_CLUSTER;
+    }
+    /* A write meant for a session never runs without it. */
+    if (request->kind == REQUEST_WRITE && request->client->session_end != CLIENT__CODE__OK) {
+        return request->client->session_end;
     }
     if (request->kind == REQUEST_WRITE || request->kind == REQUEST_OPEN_SESSION ||
         request->kind == REQUEST_ATTACH_SESSION) {
@@ -552,7 +574,7 @@ void client_close(struct client *client)
         list_remove(link);
         if (request->started && request->kind == REQUEST_MEMBERSHIP) {
             node_cluster_abandon(client->node, request);
-        } else if (request->started) {
+        } else if (request->proposal != NULL) {
             proposal_abandon(request->proposal);
         }
         barrier_unref(request->barrier);

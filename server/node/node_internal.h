@@ -40,6 +40,7 @@ struct client {
     struct list *first_unstarted; /* in `requests`, or its head */
     session_id session;           /* 0 = none */
     uint64_t generation;
+    Client__Code session_end; /* why the last session ended by itself; OK = it did not */
     bool running;
     struct watch_owner watches;
 };

@@ -72,7 +72,8 @@ struct request {
     struct client *client;
     struct read_barrier *barrier; /* linearizable: the read index it waits for */
     uint64_t deadline_us;
-    struct proposal *proposal; /* of a started write */
+    struct proposal *proposal; /* of a started write, until its fate is known */
+    Client__Code held;         /* a refusal that waits for the answers before it; OK = none */
     bool started;              /* proposed or handed on; its answer comes by itself */
 };
 
