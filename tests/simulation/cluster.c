@@ -1,0 +1,739 @@
+#include "tests/simulation/cluster.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/checksum.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TURN_DELAY_US = 100, PPM = 1000000, WALL_START_MS = 1700000 };
+
+/* A disk job or an arrival that waits for a paused server. */
+struct inbox_item {
+    struct list link;
+    struct network_arrival *arrival;
+    struct log_job *log_job;
+    struct checkpoint_job *checkpoint_job;
+};
+
+void cluster_violation(const struct cluster_server *server, const char *format, ...)
+{
+    va_list arguments;
+
+    fflush(stdout);
+    fprintf(stderr, "violation at %" PRIu64 " us", server->cluster->timeline->now_us);
+    if (server->id != 0) {
+        fprintf(stderr, ", server %" PRIu64, server->id);
+    }
+    fprintf(stderr, ": ");
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "\n");
+    abort();
+}
+
+/* --- Time --- */
+
+static uint64_t clock_us(const struct cluster_server *server)
+{
+    uint64_t now_us = server->cluster->timeline->now_us;
+
+    return server->clock_offset_us + now_us + (uint64_t)((int64_t)now_us * server->drift_ppm / PPM);
+}
+
+/* How long until the server's clock shows `at_us`, rounded up. */
+static uint64_t until(const struct cluster_server *server, uint64_t at_us)
+{
+    uint64_t now_us = clock_us(server);
+
+    if (at_us <= now_us) {
+        return 0;
+    }
+    return (at_us - now_us) * PPM / (uint64_t)(PPM + server->drift_ppm) + 1;
+}
+
+static void run_turn(struct timeline_event *event)
+{
+    struct cluster_server *server = CONTAINER_OF(event, struct cluster_server, turn);
+    struct timeline *timeline = server->cluster->timeline;
+    uint64_t next_us;
+
+    if (!cluster_is_awake(server)) {
+        return;
+    }
+    server->in_turn = true;
+    next_us = node_turn(server->node);
+    server->in_turn = false;
+    timeline_mix(timeline, node_applied(server->node));
+    server->cluster->observer.on_turn(server->cluster->observer.context, server);
+    if (next_us != UINT64_MAX && timeline_due(&server->turn) == UINT64_MAX) {
+        uint64_t delay_us = until(server, next_us);
+
+        timeline_after(timeline, &server->turn, delay_us == 0 ? 1 : delay_us, run_turn);
+    }
+}
+
+void cluster_poke(struct cluster_server *server)
+{
+    struct timeline *timeline = server->cluster->timeline;
+    uint64_t delay_us = prng_below(&server->prng, TURN_DELAY_US);
+
+    if (server->node != NULL && !server->stopping &&
+        timeline->now_us + delay_us < timeline_due(&server->turn)) {
+        timeline_after(timeline, &server->turn, delay_us, run_turn);
+    }
+}
+
+/* --- What arrives --- */
+
+static bool is_bad(struct cluster_server *server, enum status status, const char *what)
+{
+    if (status != STATUS_OK) {
+        cluster_violation(server, "it calls a sound %s invalid", what);
+    }
+    return false;
+}
+
+static void take_probe_answer(struct cluster_server *server, const struct network_arrival *arrival)
+{
+    const struct cluster_server *other = &server->cluster->servers[arrival->from];
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    uint8_t cluster_id[16];
+    Peer__Identity identity = PEER__IDENTITY__INIT;
+
+    if (!arrival->ok) {
+        node_on_probe_answer(server->node, arrival->token, STATUS_TIMEOUT, NULL, BYTES_EMPTY,
+                             "no answer");
+        return;
+    }
+    memcpy(incarnation, other->incarnation, sizeof incarnation);
+    identity.id = other->id;
+    identity.format = NODE_FORMAT;
+    identity.incarnation.data = incarnation;
+    identity.incarnation.len = sizeof incarnation;
+    if (disk_identity(other->disk)->has_cluster) {
+        memcpy(cluster_id, disk_identity(other->disk)->cluster_id, sizeof cluster_id);
+        identity.cluster_id.data = cluster_id;
+        identity.cluster_id.len = sizeof cluster_id;
+    }
+    node_on_probe_answer(server->node, arrival->token, STATUS_OK, &identity,
+                         bytes_of(arrival->message, arrival->size), "");
+}
+
+static void take_arrival(struct cluster_server *server, struct network_arrival *arrival)
+{
+    struct bytes message = bytes_of(arrival->message, arrival->size);
+    raft_id from = arrival->from + 1;
+
+    timeline_mix(server->cluster->timeline, checksum(message));
+    switch (arrival->kind) {
+    case NETWORK_UP:
+        timeline_trace(server->cluster->timeline, "%" PRIu64 " up %" PRIu64, server->id, from);
+        node_on_peer_up(server->node, from);
+        break;
+    case NETWORK_DOWN:
+        timeline_trace(server->cluster->timeline, "%" PRIu64 " down %" PRIu64, server->id, from);
+        node_on_peer_down(server->node, from);
+        break;
+    case NETWORK_MESSAGE:
+        (void)is_bad(server, node_on_peer_message(server->node, from, message), "message");
+        break;
+    case NETWORK_BULK_UP:
+        node_on_bulk_up(server->node, from);
+        break;
+    case NETWORK_BULK_DOWN:
+        node_on_bulk_down(server->node, from);
+        break;
+    case NETWORK_BULK_MESSAGE:
+        if (node_on_bulk_message(server->node, from, message) != STATUS_OK) {
+            timeline_trace(server->cluster->timeline, "%" PRIu64 " refuses bulk from %" PRIu64,
+                           server->id, from);
+            network_bulk_close(server->cluster->network, server->place, arrival->from);
+        }
+        break;
+    case NETWORK_PROBE:
+        (void)is_bad(server, node_on_probe(server->node, arrival->token, message), "probe");
+        break;
+    case NETWORK_PROBE_ANSWER:
+        take_probe_answer(server, arrival);
+        break;
+    }
+    network_arrival_free(arrival);
+}
+
+static void take(struct cluster_server *server, struct inbox_item *item)
+{
+    if (item->arrival != NULL) {
+        take_arrival(server, item->arrival);
+    } else if (item->log_job != NULL) {
+        node_on_log_done(server->node, item->log_job);
+    } else {
+        node_on_checkpoint_done(server->node, item->checkpoint_job);
+    }
+}
+
+static void receive(struct cluster_server *server, struct inbox_item item)
+{
+    CHECK(server->node != NULL && !server->in_turn);
+    if (server->paused) {
+        struct inbox_item *kept = xmemdup(&item, sizeof item);
+
+        list_append(&server->inbox, &kept->link);
+        return;
+    }
+    take(server, &item);
+    cluster_poke(server);
+}
+
+static void on_arrival(void *context, size_t to, struct network_arrival *arrival)
+{
+    struct cluster *cluster = context;
+
+    receive(&cluster->servers[to], (struct inbox_item){.arrival = arrival});
+}
+
+static void on_log_done(void *context, struct log_job *job)
+{
+    receive(context, (struct inbox_item){.log_job = job});
+}
+
+static void on_checkpoint_done(void *context, struct checkpoint_job *job)
+{
+    receive(context, (struct inbox_item){.checkpoint_job = job});
+}
+
+static bool is_up(void *context, size_t place)
+{
+    const struct cluster *cluster = context;
+
+    return cluster->servers[place].node != NULL && !cluster->servers[place].stopping;
+}
+
+static bool admit(void *context,
+                  size_t from,
+                  size_t to,
+                  Peer__Channel channel,
+                  const uint8_t incarnation[RAFT_INCARNATION_BYTES])
+{
+    struct cluster *cluster = context;
+    struct cluster_server *asking = &cluster->servers[from];
+    struct cluster_server *asked = &cluster->servers[to];
+    struct node_identity own = node_identity(asking->node);
+    Peer__Identity identity = PEER__IDENTITY__INIT;
+    char refusal[ERROR_TEXT_BYTES_MAX] = "";
+
+    if (asked->paused || asking->paused ||
+        memcmp(incarnation, asked->incarnation, RAFT_INCARNATION_BYTES) != 0) {
+        return false;
+    }
+    identity.id = own.id;
+    identity.format = NODE_FORMAT;
+    identity.incarnation.data = own.incarnation;
+    identity.incarnation.len = sizeof own.incarnation;
+    if (own.has_cluster) {
+        identity.cluster_id.data = own.cluster_id;
+        identity.cluster_id.len = sizeof own.cluster_id;
+    }
+    if (!node_admit(asked->node, &identity, channel, true, refusal)) {
+        timeline_trace(cluster->timeline, "%" PRIu64 " refuses %" PRIu64 ": %s", asked->id,
+                       asking->id, refusal);
+        return false;
+    }
+    return true;
+}
+
+/* --- The port --- */
+
+static uint64_t port_now_us(void *context)
+{
+    return clock_us(context);
+}
+
+static uint64_t port_wall_ms(void *context)
+{
+    const struct cluster_server *server = context;
+
+    return (uint64_t)((int64_t)(server->cluster->timeline->now_us / 1000) + WALL_START_MS +
+                      server->wall_skew_ms);
+}
+
+static void port_random(void *context, void *bytes, size_t size)
+{
+    struct cluster_server *server = context;
+
+    for (size_t i = 0; i < size; i++) {
+        ((uint8_t *)bytes)[i] = (uint8_t)prng_next(&server->prng);
+    }
+}
+
+static void port_set_peers(void *context, const struct node_peer *peers, size_t count)
+{
+    struct cluster_server *server = context;
+
+    if (!server->stopping) {
+        network_set_peers(server->cluster->network, server->place, peers, count);
+    }
+}
+
+static bool observe_message(struct cluster_server *server, raft_id to, struct bytes message)
+{
+    Peer__PeerMessage *wire = peer__peer_message__unpack(NULL, message.size, message.data);
+    bool is_raft;
+
+    CHECK(wire != NULL);
+    is_raft = wire->body_case == PEER__PEER_MESSAGE__BODY_RAFT;
+    if (is_raft) {
+        server->cluster->observer.on_send(server->cluster->observer.context, server, to,
+                                          wire->raft);
+    } else {
+        timeline_trace(server->cluster->timeline, "%" PRIu64 " > %" PRIu64 " kind %d", server->id,
+                       to, (int)wire->body_case);
+    }
+    peer__peer_message__free_unpacked(wire, NULL);
+    return is_raft;
+}
+
+static bool port_send(void *context, raft_id peer, struct bytes message)
+{
+    struct cluster_server *server = context;
+    size_t to = (size_t)peer - 1;
+
+    if (server->stopping) {
+        return false;
+    }
+    CHECK_OP(to, <, server->cluster->settings.places);
+    return network_send(server->cluster->network, server->place, to, message,
+                        observe_message(server, peer, message));
+}
+
+static void port_bulk_open(void *context, raft_id peer)
+{
+    struct cluster_server *server = context;
+
+    if (!server->stopping) {
+        network_bulk_open(server->cluster->network, server->place, (size_t)peer - 1);
+    }
+}
+
+static bool port_bulk_send(void *context, raft_id peer, struct bytes message)
+{
+    struct cluster_server *server = context;
+
+    return !server->stopping &&
+           network_bulk_send(server->cluster->network, server->place, (size_t)peer - 1, message);
+}
+
+static void port_bulk_close(void *context, raft_id peer)
+{
+    struct cluster_server *server = context;
+
+    if (!server->stopping) {
+        network_bulk_close(server->cluster->network, server->place, (size_t)peer - 1);
+    }
+}
+
+static void port_probe(void *context, uint64_t token, const char *address, struct bytes message)
+{
+    struct cluster_server *server = context;
+    size_t to = (size_t)strtoull(address + strlen("server-"), NULL, 10) - 1;
+
+    if (!server->stopping) {
+        CHECK_OP(to, <, server->cluster->settings.places);
+        network_probe(server->cluster->network, server->place, to, token, message);
+    }
+}
+
+static void port_probe_reply(void *context, uint64_t probe, struct bytes message)
+{
+    struct cluster_server *server = context;
+
+    if (!server->stopping) {
+        network_probe_reply(server->cluster->network, probe, message);
+    }
+}
+
+static void port_log_submit(void *context, struct log_job *job)
+{
+    struct cluster_server *server = context;
+
+    CHECK(!server->stopping);
+    disk_submit_log(server->disk, job);
+}
+
+static void port_checkpoint_submit(void *context, struct checkpoint_job *job)
+{
+    struct cluster_server *server = context;
+
+    CHECK(!server->stopping);
+    disk_submit_checkpoint(server->disk, job);
+}
+
+static enum status
+port_set_cluster(void *context, const uint8_t cluster_id[16], struct error *error)
+{
+    struct cluster_server *server = context;
+
+    (void)error;
+    disk_set_cluster(server->disk, cluster_id);
+    return STATUS_OK;
+}
+
+static enum status port_tree_open(void *context,
+                                  uint64_t generation,
+                                  struct tree_store **ret_tree,
+                                  struct error *error)
+{
+    struct cluster_server *server = context;
+
+    (void)error;
+    *ret_tree = disk_tree_open(server->disk, generation);
+    return STATUS_OK;
+}
+
+static void port_tree_close(void *context, struct tree_store *tree, bool remove_files)
+{
+    struct cluster_server *server = context;
+
+    disk_tree_close(server->disk, tree, remove_files);
+}
+
+static struct state_source port_tree_source(void *context, struct tree_store *tree)
+{
+    (void)context;
+    return *disk_tree_source(tree);
+}
+
+static enum status port_tree_renew(void *context, struct tree_store *tree, struct error *error)
+{
+    (void)context;
+    (void)error;
+    disk_tree_renew(tree);
+    return STATUS_OK;
+}
+
+static struct tree_meta port_tree_meta(void *context, struct tree_store *tree)
+{
+    (void)context;
+    return disk_tree_meta(tree);
+}
+
+static void port_tree_path(void *context, uint64_t generation, char *path)
+{
+    (void)context;
+    (void)snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "tree-%" PRIu64, generation);
+}
+
+static enum status port_dump_path(void *context, const char *name, char *path, struct error *error)
+{
+    (void)context;
+    (void)error;
+    (void)snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "dumps/%s", name);
+    return STATUS_OK;
+}
+
+static enum status port_dump_read(void *context,
+                                  const char *path,
+                                  uint64_t offset,
+                                  void *buffer,
+                                  size_t size,
+                                  struct error *error)
+{
+    struct cluster_server *server = context;
+
+    return disk_file_read(server->disk, path, offset, buffer, size, error);
+}
+
+static enum status port_dump_write(
+    void *context, const char *path, uint64_t offset, struct bytes bytes, struct error *error)
+{
+    struct cluster_server *server = context;
+
+    return disk_file_write(server->disk, path, offset, bytes, error);
+}
+
+static void port_dump_remove(void *context, const char *path)
+{
+    struct cluster_server *server = context;
+
+    disk_file_remove(server->disk, path);
+}
+
+static bool port_has_space(void *context)
+{
+    const struct cluster_server *server = context;
+
+    return !disk_is_full(server->disk);
+}
+
+static void port_fail(void *context, const struct error *error)
+{
+    cluster_violation(context, "the node gave up: %s", error->text);
+}
+
+static struct node_port port_of(struct cluster_server *server)
+{
+    return (struct node_port){.context = server,
+                              .now_us = port_now_us,
+                              .wall_ms = port_wall_ms,
+                              .random = port_random,
+                              .set_peers = port_set_peers,
+                              .send = port_send,
+                              .bulk_open = port_bulk_open,
+                              .bulk_send = port_bulk_send,
+                              .bulk_close = port_bulk_close,
+                              .probe = port_probe,
+                              .probe_reply = port_probe_reply,
+                              .log_submit = port_log_submit,
+                              .checkpoint_submit = port_checkpoint_submit,
+                              .set_cluster = port_set_cluster,
+                              .tree_open = port_tree_open,
+                              .tree_close = port_tree_close,
+                              .tree_source = port_tree_source,
+                              .tree_renew = port_tree_renew,
+                              .tree_meta = port_tree_meta,
+                              .tree_path = port_tree_path,
+                              .dump_path = port_dump_path,
+                              .dump_read = port_dump_read,
+                              .dump_write = port_dump_write,
+                              .dump_remove = port_dump_remove,
+                              .has_space = port_has_space,
+                              .fail = port_fail};
+}
+
+/* --- What the disk tells --- */
+
+static void on_hard_state(void *context, raft_term term, raft_id vote)
+{
+    struct cluster_server *server = context;
+
+    server->cluster->observer.on_hard_state(server->cluster->observer.context, server, term, vote);
+}
+
+static void on_truncate(void *context, raft_index first)
+{
+    struct cluster_server *server = context;
+
+    server->cluster->observer.on_truncate(server->cluster->observer.context, server, first);
+}
+
+static void on_append(void *context, raft_index index)
+{
+    struct cluster_server *server = context;
+
+    server->cluster->observer.on_append(server->cluster->observer.context, server, index);
+}
+
+static void on_reset(void *context, raft_index index, raft_term term)
+{
+    struct cluster_server *server = context;
+
+    server->cluster->observer.on_reset(server->cluster->observer.context, server, index, term);
+}
+
+/* --- Life --- */
+
+static void new_disk(struct cluster_server *server)
+{
+    const struct disk_observer observer = {.context = server,
+                                           .on_log_done = on_log_done,
+                                           .on_checkpoint_done = on_checkpoint_done,
+                                           .on_hard_state = on_hard_state,
+                                           .on_truncate = on_truncate,
+                                           .on_append = on_append,
+                                           .on_reset = on_reset};
+
+    server->lives++;
+    port_random(server, server->incarnation, sizeof server->incarnation);
+    server->disk = disk_new(server->cluster->timeline, prng_next(&server->prng),
+                            server->cluster->settings.write_us, &observer);
+}
+
+static void init_server(struct cluster *cluster, size_t place)
+{
+    struct cluster_server *server = &cluster->servers[place];
+    uint64_t drift_max = cluster->settings.drift_ppm_max;
+
+    server->cluster = cluster;
+    server->place = place;
+    server->id = place + 1;
+    prng_init(&server->prng, prng_next(&cluster->prng));
+    (void)snprintf(server->address, sizeof server->address, "server-%zu:10001", place + 1);
+    list_init(&server->inbox);
+    server->clock_offset_us = prng_below(&server->prng, UINT64_C(1) << 40);
+    server->drift_ppm = (int64_t)prng_below(&server->prng, 2 * drift_max + 1) - (int64_t)drift_max;
+    server->wall_skew_ms = (int64_t)prng_below(&server->prng, 2000) - 1000;
+    new_disk(server);
+}
+
+void cluster_init(struct cluster *cluster,
+                  struct timeline *timeline,
+                  const struct settings *settings,
+                  const struct cluster_observer *observer)
+{
+    const struct network_users users = {
+        .context = cluster, .is_up = is_up, .admit = admit, .deliver = on_arrival};
+
+    memset(cluster, 0, sizeof *cluster);
+    cluster->timeline = timeline;
+    cluster->settings = *settings;
+    cluster->observer = *observer;
+    prng_init(&cluster->prng, settings->seed * 7 + 2);
+    cluster->network = network_new(timeline, prng_next(&cluster->prng), settings->places,
+                                   &settings->network, &users);
+    for (size_t place = 0; place < settings->places; place++) {
+        init_server(cluster, place);
+    }
+}
+
+void cluster_release(struct cluster *cluster)
+{
+    for (size_t place = 0; place < cluster->settings.places; place++) {
+        if (cluster->servers[place].node != NULL) {
+            cluster_crash(&cluster->servers[place], false);
+        }
+        disk_free(cluster->servers[place].disk);
+    }
+    network_free(cluster->network);
+}
+
+struct cluster_server *cluster_by_id(struct cluster *cluster, raft_id id)
+{
+    CHECK(id > 0 && id <= cluster->settings.places);
+    return &cluster->servers[id - 1];
+}
+
+bool cluster_is_awake(const struct cluster_server *server)
+{
+    return server->node != NULL && !server->stopping && !server->paused;
+}
+
+static void boot_entries(struct cluster_server *server)
+{
+    struct log_state log = disk_log(server->disk);
+    struct error error;
+
+    for (raft_index index = log.base + 1; index <= log.last; index++) {
+        const struct disk_entry *kept = disk_entry(server->disk, index);
+        const struct log_entry entry = {.index = index,
+                                        .term = kept->term,
+                                        .type = kept->type,
+                                        .payload = bytes_of(kept->data, kept->size)};
+
+        if (node_boot_entry(server->node, &entry, &error) != STATUS_OK) {
+            cluster_violation(server, "it does not boot: %s", error.text);
+        }
+    }
+}
+
+void cluster_start(struct cluster_server *server)
+{
+    const struct disk_identity *identity = disk_identity(server->disk);
+    struct node_options options = server->cluster->settings.node;
+    struct node_port port = port_of(server);
+    struct log_state log = disk_log(server->disk);
+    struct error error;
+
+    CHECK(server->node == NULL);
+    server->runs++;
+    disk_sweep(server->disk);
+    options.id = server->id;
+    memcpy(options.incarnation, server->incarnation, sizeof options.incarnation);
+    options.has_cluster = identity->has_cluster;
+    memcpy(options.cluster_id, identity->cluster_id, sizeof options.cluster_id);
+    options.tree_generation = identity->tree_generation;
+    options.address = server->address;
+    options.seed = prng_next(&server->prng);
+    if (node_new(&options, &port, &log, &server->node, &error) != STATUS_OK) {
+        cluster_violation(server, "it does not start: %s", error.text);
+    }
+    boot_entries(server);
+    if (node_start(server->node, &error) != STATUS_OK) {
+        cluster_violation(server, "it does not start: %s", error.text);
+    }
+    timeline_trace(server->cluster->timeline,
+                   "%" PRIu64 " starts, run %" PRIu64 ", log %" PRIu64 "..%" PRIu64
+                   " applied %" PRIu64,
+                   server->id, server->runs, log.base + 1, log.last, node_applied(server->node));
+    server->cluster->observer.on_boot(server->cluster->observer.context, server);
+    cluster_poke(server);
+}
+
+/* Give the jobs back to the node that waits for them; nothing comes of it any more. */
+static void
+return_jobs(struct cluster_server *server, struct list *log_jobs, struct list *checkpoint_jobs)
+{
+    while (!list_is_empty(&server->inbox)) {
+        struct inbox_item *item =
+            CONTAINER_OF(list_take_first(&server->inbox), struct inbox_item, link);
+
+        if (item->arrival != NULL) {
+            network_arrival_free(item->arrival);
+        } else {
+            take(server, item);
+        }
+        free(item);
+    }
+    while (!list_is_empty(log_jobs)) {
+        node_on_log_done(server->node,
+                         CONTAINER_OF(list_take_first(log_jobs), struct log_job, link));
+    }
+    while (!list_is_empty(checkpoint_jobs)) {
+        node_on_checkpoint_done(server->node, CONTAINER_OF(list_take_first(checkpoint_jobs),
+                                                           struct checkpoint_job, link));
+    }
+}
+
+void cluster_crash(struct cluster_server *server, bool quietly)
+{
+    struct list log_jobs;
+    struct list checkpoint_jobs;
+
+    timeline_trace(server->cluster->timeline, "%" PRIu64 " crashes%s", server->id,
+                   quietly ? " quietly" : "");
+    list_init(&log_jobs);
+    list_init(&checkpoint_jobs);
+    server->cluster->observer.on_stop(server->cluster->observer.context, server);
+    server->stopping = true;
+    timeline_cancel(server->cluster->timeline, &server->turn);
+    network_crash(server->cluster->network, server->place, quietly);
+    disk_crash(server->disk, &log_jobs, &checkpoint_jobs);
+    return_jobs(server, &log_jobs, &checkpoint_jobs);
+    node_free(server->node);
+    server->node = NULL;
+    server->stopping = false;
+    server->draining = false;
+    server->paused = false;
+}
+
+void cluster_pause(struct cluster_server *server)
+{
+    timeline_trace(server->cluster->timeline, "%" PRIu64 " pauses", server->id);
+    server->paused = true;
+}
+
+void cluster_resume(struct cluster_server *server)
+{
+    timeline_trace(server->cluster->timeline, "%" PRIu64 " resumes", server->id);
+    server->paused = false;
+    while (!list_is_empty(&server->inbox)) {
+        struct inbox_item *item =
+            CONTAINER_OF(list_take_first(&server->inbox), struct inbox_item, link);
+
+        take(server, item);
+        free(item);
+    }
+    cluster_poke(server);
+}
+
+void cluster_wipe(struct cluster_server *server)
+{
+    CHECK(server->node == NULL);
+    timeline_trace(server->cluster->timeline, "%" PRIu64 " is wiped", server->id);
+    disk_free(server->disk);
+    new_disk(server);
+}

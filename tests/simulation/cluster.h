@@ -1,0 +1,94 @@
+/* The modelled servers: each is the shipped driver (server/node) on a modelled disk, network and
+ * clock. A server stays at its place and keeps its id; its disk survives crashes, and a wiped disk
+ * comes back with a new incarnation. */
+#ifndef TESTS_SIMULATION_CLUSTER_H
+#define TESTS_SIMULATION_CLUSTER_H
+
+#include "server/node/node.h"
+#include "tests/simulation/disk.h"
+#include "tests/simulation/network.h"
+#include "tests/simulation/settings.h"
+#include "tests/simulation/timeline.h"
+
+struct cluster;
+
+struct cluster_server {
+    struct cluster *cluster;
+    size_t place;
+    raft_id id; /* place + 1 */
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    uint64_t lives; /* disks it had */
+    uint64_t runs;  /* processes it had */
+    char address[48];
+    struct disk *disk;
+    struct node *node; /* NULL while it is down */
+    bool stopping;     /* inside its own end: nothing leaves it any more */
+    bool draining;
+    bool paused;
+    bool in_turn;
+    struct timeline_event turn;
+    struct list inbox; /* arrivals and jobs that came while it was paused */
+    uint64_t clock_offset_us;
+    int64_t drift_ppm;
+    int64_t wall_skew_ms;
+    struct prng prng;
+};
+
+/* Lookers-on; called at once. */
+struct cluster_observer {
+    void *context;
+    void (*on_turn)(void *context, struct cluster_server *server);
+    void (*on_boot)(void *context, struct cluster_server *server);
+    /* Before the process ends: its clients must be closed in here. */
+    void (*on_stop)(void *context, struct cluster_server *server);
+    /* A message of the core leaves. */
+    void (*on_send)(void *context,
+                    struct cluster_server *server,
+                    raft_id to,
+                    const Peer__RaftMessage *message);
+    /* The disk is about to hold this. */
+    void (*on_hard_state)(void *context,
+                          struct cluster_server *server,
+                          raft_term term,
+                          raft_id vote);
+    void (*on_truncate)(void *context, struct cluster_server *server, raft_index first);
+    void (*on_append)(void *context, struct cluster_server *server, raft_index index);
+    void (*on_reset)(void *context,
+                     struct cluster_server *server,
+                     raft_index index,
+                     raft_term term);
+};
+
+struct cluster {
+    struct timeline *timeline;
+    struct settings settings;
+    struct network *network;
+    struct cluster_observer observer;
+    struct cluster_server servers[NETWORK_PLACES_MAX];
+    struct prng prng;
+};
+
+void cluster_init(struct cluster *cluster,
+                  struct timeline *timeline,
+                  const struct settings *settings,
+                  const struct cluster_observer *observer);
+void cluster_release(struct cluster *cluster);
+
+struct cluster_server *cluster_by_id(struct cluster *cluster, raft_id id);
+/* A process that runs and is not paused. */
+bool cluster_is_awake(const struct cluster_server *server);
+/* Something was done to the node from outside: its turn comes soon. */
+void cluster_poke(struct cluster_server *server);
+
+void cluster_start(struct cluster_server *server);
+void cluster_crash(struct cluster_server *server, bool quietly);
+void cluster_pause(struct cluster_server *server);
+void cluster_resume(struct cluster_server *server);
+/* Down already: an empty disk with a new incarnation. */
+void cluster_wipe(struct cluster_server *server);
+
+/* A violated invariant: print it and abort. */
+_Noreturn void cluster_violation(const struct cluster_server *server, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

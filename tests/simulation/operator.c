@@ -1,0 +1,352 @@
+#include "tests/simulation/operator.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TICK_US = 50 * 1000, PATIENCE_US = 40 * 1000 * 1000 };
+
+struct operator
+{
+    struct cluster *cluster;
+    struct prng prng;
+    struct timeline_event tick;
+    struct cluster_server *server;
+    struct client *client;
+    bool waiting;
+    bool answered; /* close the connection */
+    bool is_init;
+    bool has_cluster;
+    bool quiet;
+    bool last_was_certain; /* how the last command ended is known */
+    uint64_t next_us;
+    uint64_t patience_us;
+    struct operator_counts counts;
+};
+
+static void on_reply(void *context, const struct request *request, const struct reply *reply)
+{
+    struct operator* self = context;
+    struct timeline *timeline = self->cluster->timeline;
+    Client__Response *response =
+        client__response__unpack(NULL, reply->relayed.size, reply->relayed.data);
+
+    (void)request;
+    CHECK(response != NULL);
+    timeline_mix(timeline, (uint64_t)response->code);
+    timeline_trace(timeline, "operator: code %d %s", (int)response->code, response->message);
+    if (response->code == CLIENT__CODE__OK) {
+        self->counts.done++;
+        self->has_cluster |= self->is_init;
+    }
+    self->last_was_certain = response->code != CLIENT__CODE__UNKNOWN_OUTCOME;
+    self->answered = true;
+    client__response__free_unpacked(response, NULL);
+}
+
+static void on_events(void *context,
+                      uint64_t watch,
+                      bool with_values,
+                      const struct watch_event *events,
+                      size_t count,
+                      zxid up_to,
+                      bool lost)
+{
+    (void)context;
+    (void)watch;
+    (void)with_values;
+    (void)events;
+    (void)count;
+    (void)up_to;
+    (void)lost;
+    CHECK(false);
+}
+
+static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
+{
+    (void)context;
+    (void)kind;
+    (void)code;
+}
+
+static size_t output_bytes(void *context)
+{
+    (void)context;
+    return 0;
+}
+
+static bool open_connection(struct operator* self)
+{
+    static const struct client_callbacks callbacks = {.on_reply = on_reply,
+                                                      .on_events = on_events,
+                                                      .on_notice = on_notice,
+                                                      .output_bytes = output_bytes};
+    size_t place =
+        (size_t)prng_below(&self->prng, self->has_cluster ? self->cluster->settings.places
+                                                          : self->cluster->settings.first_members);
+
+    if (!cluster_is_awake(&self->cluster->servers[place])) {
+        return false;
+    }
+    self->server = &self->cluster->servers[place];
+    self->client = client_open(self->server->node, &callbacks, self);
+    return true;
+}
+
+static void ask(struct operator* self, Client__Request *asked)
+{
+    struct request *request;
+    size_t size;
+    uint8_t *packed;
+
+    if (!open_connection(self)) {
+        return;
+    }
+    asked->id = 1;
+    request = request_new(REQUEST_MEMBERSHIP);
+    request->id = 1;
+    size = client__request__get_packed_size(asked);
+    packed = arena_alloc(&request->arena, size);
+    (void)client__request__pack(asked, packed);
+    request->membership.encoded = bytes_of(packed, size);
+    self->is_init = asked->body_case == CLIENT__REQUEST__BODY_INIT;
+    self->waiting = true;
+    self->answered = false;
+    self->last_was_certain = false;
+    self->patience_us = self->cluster->timeline->now_us + PATIENCE_US;
+    self->counts.asked++;
+    timeline_trace(self->cluster->timeline, "operator: asks %" PRIu64 " for %d", self->server->id,
+                   (int)asked->body_case);
+    client_submit(self->client, request);
+    cluster_poke(self->server);
+}
+
+static void ask_init(struct operator* self)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Init init = CLIENT__INIT__INIT;
+    Client__NodeAddress nodes[NETWORK_PLACES_MAX];
+    Client__NodeAddress *pointers[NETWORK_PLACES_MAX];
+
+    for (size_t i = 0; i < self->cluster->settings.first_members; i++) {
+        client__node_address__init(&nodes[i]);
+        nodes[i].id = i + 1;
+        nodes[i].address = self->cluster->servers[i].address;
+        pointers[i] = &nodes[i];
+    }
+    init.nodes = pointers;
+    init.n_nodes = self->cluster->settings.first_members;
+    request.body_case = CLIENT__REQUEST__BODY_INIT;
+    request.init = &init;
+    ask(self, &request);
+}
+
+/* The configuration as some running server has it. */
+static const struct raft_config *some_config(struct operator* self)
+{
+    const struct raft_config *best = NULL;
+    raft_index best_index = 0;
+
+    for (size_t i = 0; i < self->cluster->settings.places; i++) {
+        if (self->cluster->servers[i].node != NULL) {
+            const struct raft *raft = node_raft(self->cluster->servers[i].node);
+            raft_index index = raft_status(raft).config_index;
+
+            if (best == NULL || index > best_index) {
+                best = raft_config_effective(raft);
+                best_index = index;
+            }
+        }
+    }
+    return best;
+}
+
+/* In the configuration of no server, all of them running: its disk may be taken away. */
+static bool is_stranger(struct operator* self, raft_id id)
+{
+    for (size_t i = 0; i < self->cluster->settings.places; i++) {
+        const struct cluster_server *server = &self->cluster->servers[i];
+        const struct raft_config *config;
+        raft_index index;
+
+        if (server->node == NULL) {
+            return false;
+        }
+        config = raft_config_committed(node_raft(server->node), &index);
+        if (server->id != id &&
+            (raft_config_find(raft_config_effective(node_raft(server->node)), id) != NULL ||
+             raft_config_find(config, id) != NULL)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void ask_add_learner(struct operator* self, raft_id id)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__AddLearner add = CLIENT__ADD_LEARNER__INIT;
+    Client__NodeAddress node = CLIENT__NODE_ADDRESS__INIT;
+    struct cluster_server *server = cluster_by_id(self->cluster, id);
+
+    if (self->last_was_certain && disk_log(server->disk).term > 0 && is_stranger(self, id)) {
+        cluster_crash(server, false);
+        cluster_wipe(server);
+        cluster_start(server);
+        self->counts.wiped++;
+    }
+    node.id = id;
+    node.address = server->address;
+    add.node = &node;
+    request.body_case = CLIENT__REQUEST__BODY_ADD_LEARNER;
+    request.add_learner = &add;
+    ask(self, &request);
+}
+
+static void ask_change(struct operator* self, const struct raft_config *config)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__ChangeMembership change = CLIENT__CHANGE_MEMBERSHIP__INIT;
+    uint64_t voters[NETWORK_PLACES_MAX];
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        if (timeline_chance(&self->prng, 700)) {
+            voters[count++] = config->members[i].id;
+        }
+    }
+    if (count == 0) {
+        return;
+    }
+    change.voters = voters;
+    change.n_voters = count;
+    request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
+    request.change_membership = &change;
+    ask(self, &request);
+}
+
+static void ask_remove(struct operator* self, raft_id id)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__RemoveMember remove = CLIENT__REMOVE_MEMBER__INIT;
+
+    remove.id = id;
+    request.body_case = CLIENT__REQUEST__BODY_REMOVE_MEMBER;
+    request.remove_member = &remove;
+    ask(self, &request);
+}
+
+static void ask_transfer(struct operator* self, raft_id target)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__TransferLeader transfer = CLIENT__TRANSFER_LEADER__INIT;
+
+    transfer.target = target;
+    request.body_case = CLIENT__REQUEST__BODY_TRANSFER_LEADER;
+    request.transfer_leader = &transfer;
+    ask(self, &request);
+}
+
+static void ask_something(struct operator* self)
+{
+    const struct raft_config *config = some_config(self);
+    raft_id id = 1 + prng_below(&self->prng, self->cluster->settings.places);
+    uint64_t choice = prng_below(&self->prng, 10);
+
+    if (config == NULL) {
+        return;
+    }
+    if (raft_config_find(config, id) == NULL) {
+        ask_add_learner(self, id);
+    } else if (choice < 6) {
+        ask_change(self, config);
+    } else if (choice < 8) {
+        ask_remove(self, id);
+    } else {
+        ask_transfer(self, choice == 8 ? 0 : id);
+    }
+}
+
+static void close_connection(struct operator* self)
+{
+    if (self->client != NULL) {
+        client_close(self->client);
+    }
+    self->client = NULL;
+    self->server = NULL;
+    self->waiting = false;
+}
+
+void operator_on_stop(struct operator* self, struct cluster_server *server)
+{
+    if (self->server == server) {
+        close_connection(self);
+    }
+}
+
+static void run(struct operator* self)
+{
+    const struct settings *settings = &self->cluster->settings;
+    uint64_t now_us = self->cluster->timeline->now_us;
+
+    if (self->waiting) {
+        if (cluster_is_awake(self->server) && (self->answered || now_us > self->patience_us)) {
+            close_connection(self);
+            self->next_us =
+                now_us + prng_below(&self->prng, 2 * settings->membership_interval_us + TICK_US);
+        }
+    } else if (!self->has_cluster) {
+        ask_init(self);
+    } else if (!self->quiet && settings->membership_interval_us != 0 && now_us >= self->next_us) {
+        ask_something(self);
+    }
+}
+
+static void tick(struct timeline_event *event)
+{
+    struct operator* self = CONTAINER_OF(event, struct operator, tick);
+
+    run(self);
+    timeline_after(self->cluster->timeline, &self->tick, TICK_US, tick);
+}
+
+struct operator* operator_new(struct cluster *cluster)
+{
+    struct operator* self = xcalloc(1, sizeof *self);
+
+    self->cluster = cluster;
+    self->last_was_certain = true;
+    prng_init(&self->prng, cluster->settings.seed * 13 + 4);
+    timeline_after(cluster->timeline, &self->tick, TICK_US, tick);
+    return self;
+}
+
+void operator_free(struct operator* self)
+{
+    CHECK(self->client == NULL);
+    timeline_cancel(self->cluster->timeline, &self->tick);
+    free(self);
+}
+
+bool operator_has_cluster(const struct operator* self)
+{
+    return self->has_cluster;
+}
+
+void operator_quiet(struct operator* self)
+{
+    self->quiet = true;
+}
+
+bool operator_is_idle(const struct operator* self)
+{
+    return !self->waiting;
+}
+
+struct operator_counts operator_counts(const struct operator* self)
+{
+    return self->counts;
+}

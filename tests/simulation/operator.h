@@ -1,0 +1,27 @@
+/* The operator: makes the cluster with init and changes its membership, one command at a time, at
+ * any server, as confer-cli would. */
+#ifndef TESTS_SIMULATION_OPERATOR_H
+#define TESTS_SIMULATION_OPERATOR_H
+
+#include "tests/simulation/cluster.h"
+
+struct operator;
+
+struct operator* operator_new(struct cluster *cluster);
+void operator_free(struct operator* operator);
+void operator_on_stop(struct operator* operator, struct cluster_server * server);
+
+/* The cluster was made. */
+bool operator_has_cluster(const struct operator* operator);
+/* No more commands after the one under way. */
+void operator_quiet(struct operator* operator);
+bool operator_is_idle(const struct operator* operator);
+
+struct operator_counts {
+    uint64_t asked;
+    uint64_t done;
+    uint64_t wiped;
+};
+struct operator_counts operator_counts(const struct operator* operator);
+
+#endif

@@ -1,0 +1,790 @@
+#include "tests/simulation/oracle.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/checksum.h"
+#include "base/map.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEYS_MAX = 64, TERMS_MAX = 1 << 16 };
+
+/* One committed entry, and what became of it. */
+struct fact {
+    raft_term term;
+    uint64_t sum;
+    bool applied;     /* a command, applied somewhere */
+    uint64_t outcome; /* hash of its result and changes */
+    bool digested;
+    struct state_digest digest; /* of the state after it */
+};
+
+/* A version of a key's node. */
+struct version {
+    zxid at;
+    uint64_t serial; /* 0: removed */
+    int32_t version;
+};
+
+struct history {
+    struct version *versions;
+    size_t count;
+    size_t capacity;
+};
+
+struct write_fate {
+    zxid effect; /* 0 = none */
+    bool refused;
+    bool acknowledged;
+};
+
+/* An entry that some log held: S4. */
+struct known_entry {
+    struct map_node node;
+    raft_index index;
+    raft_term term;
+    raft_term previous_term;
+    uint64_t sum;
+};
+
+struct ballot {
+    raft_term term;
+    raft_id vote;
+};
+
+/* What is remembered of a server. */
+struct watched {
+    uint64_t lives;            /* of the disk that this is about */
+    raft_index checked_commit; /* in this run */
+    raft_index commit;
+    zxid applied;
+    zxid digested;
+    raft_term led_term;
+    struct ballot *ballots; /* of this disk's life, rising terms */
+    size_t ballot_count;
+    size_t ballot_capacity;
+    raft_term durable_term;
+};
+
+struct oracle {
+    struct cluster *cluster;
+    struct fact *facts; /* by index; [0] unused */
+    size_t fact_count;  /* the committed indexes are below */
+    size_t fact_capacity;
+    raft_id *leaders; /* by term */
+    raft_term term_max;
+    struct history histories[KEYS_MAX];
+    struct write_fate *fates; /* by serial */
+    size_t fate_count;
+    size_t fate_capacity;
+    struct map known;
+    struct watched watched[NETWORK_PLACES_MAX];
+    zxid newest_shown;
+    struct oracle_counts counts;
+};
+
+/* The one whose cluster runs now: state_apply has no place for a context. */
+static struct oracle *applying;
+
+struct oracle *oracle_new(struct cluster *cluster)
+{
+    struct oracle *oracle = xcalloc(1, sizeof *oracle);
+
+    oracle->cluster = cluster;
+    oracle->leaders = xcalloc(TERMS_MAX, sizeof *oracle->leaders);
+    oracle->fact_count = 1;
+    oracle->fact_capacity = 1024;
+    oracle->facts = xcalloc(oracle->fact_capacity, sizeof *oracle->facts);
+    oracle->fate_count = 1;
+    oracle->fate_capacity = 1024;
+    oracle->fates = xcalloc(oracle->fate_capacity, sizeof *oracle->fates);
+    map_init(&oracle->known);
+    applying = oracle;
+    return oracle;
+}
+
+static void free_known(struct map_node *node, void *context)
+{
+    (void)context;
+    free(CONTAINER_OF(node, struct known_entry, node));
+}
+
+void oracle_free(struct oracle *oracle)
+{
+    applying = NULL;
+    map_each(&oracle->known, free_known, NULL);
+    map_release(&oracle->known);
+    for (size_t i = 0; i < KEYS_MAX; i++) {
+        free(oracle->histories[i].versions);
+    }
+    for (size_t i = 0; i < NETWORK_PLACES_MAX; i++) {
+        free(oracle->watched[i].ballots);
+    }
+    free(oracle->facts);
+    free(oracle->fates);
+    free(oracle->leaders);
+    free(oracle);
+}
+
+static struct watched *watch(struct oracle *oracle, const struct cluster_server *server)
+{
+    return &oracle->watched[server->place];
+}
+
+/* --- Disks --- */
+
+void oracle_on_boot(struct oracle *oracle, struct cluster_server *server)
+{
+    struct watched *watched = watch(oracle, server);
+
+    watched->checked_commit = node_applied(server->node);
+    watched->commit = watched->checked_commit;
+    watched->applied = watched->checked_commit;
+    watched->digested = 0;
+    watched->led_term = 0;
+    if (server->lives != watched->lives) {
+        watched->lives = server->lives;
+        watched->durable_term = 0;
+        watched->ballot_count = 0;
+    }
+    if (disk_log(server->disk).term != watched->durable_term) {
+        cluster_violation(server, "S3: it starts in a term that it did not store");
+    }
+}
+
+static raft_id durable_vote(const struct watched *watched, raft_term term)
+{
+    for (size_t i = watched->ballot_count; i > 0; i--) {
+        if (watched->ballots[i - 1].term == term) {
+            return watched->ballots[i - 1].vote;
+        }
+        if (watched->ballots[i - 1].term < term) {
+            break;
+        }
+    }
+    return 0;
+}
+
+void oracle_on_hard_state(struct oracle *oracle,
+                          struct cluster_server *server,
+                          raft_term term,
+                          raft_id vote)
+{
+    struct watched *watched = watch(oracle, server);
+    raft_id before;
+
+    if (term < watched->durable_term) {
+        cluster_violation(server, "S3: the term falls from %" PRIu64 " to %" PRIu64,
+                          watched->durable_term, term);
+    }
+    watched->durable_term = term;
+    if (vote == 0) {
+        return;
+    }
+    before = durable_vote(watched, term);
+    if (before != 0 && before != vote) {
+        cluster_violation(server, "S2: it voted for %" PRIu64 " and %" PRIu64 " in term %" PRIu64,
+                          before, vote, term);
+    }
+    if (before == 0) {
+        if (watched->ballot_count == watched->ballot_capacity) {
+            watched->ballot_capacity = 2 * watched->ballot_capacity + 8;
+            watched->ballots =
+                xrealloc(watched->ballots, watched->ballot_capacity * sizeof *watched->ballots);
+        }
+        watched->ballots[watched->ballot_count++] = (struct ballot){.term = term, .vote = vote};
+    }
+}
+
+void oracle_on_truncate(struct oracle *oracle, struct cluster_server *server, raft_index first)
+{
+    oracle->counts.truncations++;
+    for (raft_index index = first; index <= disk_log(server->disk).last; index++) {
+        if (index < oracle->fact_count &&
+            oracle->facts[index].term == disk_term(server->disk, index) &&
+            oracle->facts[index].term != 0) {
+            cluster_violation(server, "S9: it cuts off the committed entry %" PRIu64, index);
+        }
+    }
+}
+
+static uint64_t known_hash(raft_index index, raft_term term)
+{
+    return map_hash_u64(index * UINT64_C(0x9e3779b97f4a7c15) ^ term);
+}
+
+void oracle_on_append(struct oracle *oracle, struct cluster_server *server, raft_index index)
+{
+    const struct disk_entry *entry = disk_entry(server->disk, index);
+    raft_term previous = disk_term(server->disk, index - 1);
+    uint64_t hash = known_hash(index, entry->term);
+    struct known_entry *known;
+
+    MAP_FOR_HASH (node, &oracle->known, hash) {
+        known = CONTAINER_OF(node, struct known_entry, node);
+        if (known->index != index || known->term != entry->term) {
+            continue;
+        }
+        if (known->sum != entry->sum || known->previous_term != previous) {
+            cluster_violation(server, "S4: another entry %" PRIu64 " of term %" PRIu64 " exists",
+                              index, entry->term);
+        }
+        return;
+    }
+    known = xcalloc(1, sizeof *known);
+    known->index = index;
+    known->term = entry->term;
+    known->previous_term = previous;
+    known->sum = entry->sum;
+    map_insert(&oracle->known, &known->node, hash);
+}
+
+void oracle_on_reset(struct oracle *oracle,
+                     struct cluster_server *server,
+                     raft_index index,
+                     raft_term term)
+{
+    oracle->counts.resets++;
+    if (index >= oracle->fact_count || oracle->facts[index].term != term) {
+        cluster_violation(server, "S19: a dump of the uncommitted place %" PRIu64 ", term %" PRIu64,
+                          index, term);
+    }
+}
+
+/* --- Messages --- */
+
+void oracle_on_send(struct oracle *oracle,
+                    struct cluster_server *server,
+                    raft_id to,
+                    const Peer__RaftMessage *message)
+{
+    const struct watched *watched = watch(oracle, server);
+
+    timeline_trace(oracle->cluster->timeline,
+                   "%" PRIu64 " > %" PRIu64 " %s term=%" PRIu64 " index=%" PRIu64 "/%" PRIu64
+                   " commit=%" PRIu64 " flag=%d hint=%" PRIu64 "/%" PRIu64 " entries=%zu",
+                   server->id, to, raft_message_name((enum raft_message_type)message->type),
+                   message->term, message->index, message->index_term, message->commit,
+                   message->flag, message->hint_index, message->hint_term, message->n_entries);
+    if (message->type == RAFT_PREVOTE || message->type == RAFT_PREVOTE_RESPONSE) {
+        return;
+    }
+    if (message->term > watched->durable_term) {
+        cluster_violation(server, "S3: %s of term %" PRIu64 " leaves, %" PRIu64 " is durable",
+                          raft_message_name((enum raft_message_type)message->type), message->term,
+                          watched->durable_term);
+    }
+    if (message->type == RAFT_VOTE && durable_vote(watched, message->term) != server->id) {
+        cluster_violation(server, "S2: it asks for votes in term %" PRIu64 " before its own",
+                          message->term);
+    }
+    if (message->type == RAFT_VOTE_RESPONSE && message->flag &&
+        durable_vote(watched, message->term) != to) {
+        cluster_violation(server, "S2: its vote for %" PRIu64 " in term %" PRIu64 " is not durable",
+                          to, message->term);
+    }
+    if (message->type == RAFT_APPEND_RESPONSE && message->flag &&
+        message->index > disk_log(server->disk).last) {
+        cluster_violation(server,
+                          "S12: it acknowledges entry %" PRIu64 ", its disk ends at %" PRIu64,
+                          message->index, disk_log(server->disk).last);
+    }
+}
+
+/* --- Commits --- */
+
+struct holders {
+    struct oracle *oracle;
+    const struct raft_config *config;
+    raft_index index;
+    raft_term term;
+};
+
+static bool holds(raft_id id, const void *context)
+{
+    const struct holders *holders = context;
+    const struct raft_member *member = raft_config_find(holders->config, id);
+    const struct cluster_server *server = cluster_by_id(holders->oracle->cluster, id);
+
+    return member != NULL &&
+           memcmp(member->incarnation, server->incarnation, RAFT_INCARNATION_BYTES) == 0 &&
+           (disk_log(server->disk).base >= holders->index ||
+            disk_term(server->disk, holders->index) == holders->term);
+}
+
+static bool is_on_quorum(struct oracle *oracle,
+                         const struct raft_config *config,
+                         raft_index index,
+                         raft_term term)
+{
+    const struct holders holders = {
+        .oracle = oracle, .config = config, .index = index, .term = term};
+
+    return raft_config_is_quorum(config, holds, &holders);
+}
+
+static struct fact *new_fact(struct oracle *oracle)
+{
+    if (oracle->fact_count == oracle->fact_capacity) {
+        oracle->fact_capacity *= 2;
+        oracle->facts = xrealloc(oracle->facts, oracle->fact_capacity * sizeof *oracle->facts);
+    }
+    oracle->facts[oracle->fact_count] = (struct fact){.term = 0};
+    return &oracle->facts[oracle->fact_count++];
+}
+
+static void check_known_commit(struct cluster_server *server,
+                               raft_index index,
+                               const struct fact *fact,
+                               const struct disk_entry *entry)
+{
+    if (entry != NULL && (fact->term != entry->term || fact->sum != entry->sum)) {
+        cluster_violation(server,
+                          "S7: entry %" PRIu64 " was committed in term %" PRIu64
+                          ", here it is of term %" PRIu64,
+                          index, fact->term, entry->term);
+    }
+    if (entry == NULL && index > disk_log(server->disk).base) {
+        cluster_violation(server, "S11: the committed entry %" PRIu64 " is not on its disk", index);
+    }
+}
+
+/* The entry at `index` is committed at `server`: it is there, and it is the one. */
+static void check_commit(struct oracle *oracle, struct cluster_server *server, raft_index index)
+{
+    const struct raft *raft = node_raft(server->node);
+    const struct disk_entry *entry = disk_entry(server->disk, index);
+    raft_index config_index;
+    struct fact *fact;
+
+    while (oracle->fact_count <= index) {
+        (void)new_fact(oracle);
+    }
+    fact = &oracle->facts[index];
+    if (fact->term != 0) {
+        check_known_commit(server, index, fact, entry);
+        return;
+    }
+    if (entry == NULL) {
+        cluster_violation(server, "S8: the new commit %" PRIu64 " is not on its disk", index);
+    }
+    fact->term = entry->term;
+    fact->sum = entry->sum;
+    oracle->counts.committed++;
+    if (!is_on_quorum(oracle, raft_config_effective(raft), index, entry->term) &&
+        !is_on_quorum(oracle, raft_config_committed(raft, &config_index), index, entry->term)) {
+        cluster_violation(server, "S8: entry %" PRIu64 " is not on a quorum of disks", index);
+    }
+}
+
+/* The core may know of a commit before its own disk holds the entry; what counts here is what may
+ * be applied. */
+static raft_index durable_commit(const struct raft_status *status)
+{
+    return status->commit_index < status->durable_index ? status->commit_index
+                                                        : status->durable_index;
+}
+
+static void check_commits(struct oracle *oracle,
+                          struct cluster_server *server,
+                          const struct raft_status *status)
+{
+    struct watched *watched = watch(oracle, server);
+    raft_index commit = durable_commit(status);
+
+    if (status->commit_index < watched->commit) {
+        cluster_violation(server, "S11: commit falls from %" PRIu64 " to %" PRIu64, watched->commit,
+                          status->commit_index);
+    }
+    if (status->role == RAFT_LEADER && watched->led_term == status->term &&
+        status->commit_index > watched->commit &&
+        raft_term_at(node_raft(server->node), status->commit_index) != status->term) {
+        cluster_violation(server, "S10: it commits entry %" PRIu64 " of another term",
+                          status->commit_index);
+    }
+    watched->commit = status->commit_index;
+    while (watched->checked_commit < commit) {
+        check_commit(oracle, server, ++watched->checked_commit);
+    }
+}
+
+/* --- Leaders --- */
+
+static void check_new_leader(struct oracle *oracle,
+                             struct cluster_server *server,
+                             const struct raft_status *status)
+{
+    raft_index last = oracle->fact_count - 1;
+
+    CHECK_OP(status->term, <, TERMS_MAX);
+    if (oracle->leaders[status->term] != 0) {
+        cluster_violation(server, "S1: %" PRIu64 " leads in term %" PRIu64 " too",
+                          oracle->leaders[status->term], status->term);
+    }
+    oracle->leaders[status->term] = server->id;
+    oracle->counts.terms++;
+    if (status->term > oracle->term_max) {
+        oracle->term_max = status->term;
+    }
+    timeline_trace(oracle->cluster->timeline, "%" PRIu64 " leads in term %" PRIu64, server->id,
+                   status->term);
+    if (last > 0 && oracle->facts[last].term < status->term &&
+        (status->last_index < last ||
+         (status->log_base < last &&
+          raft_term_at(node_raft(server->node), last) != oracle->facts[last].term))) {
+        cluster_violation(server, "S6: it leads without the committed entry %" PRIu64, last);
+    }
+}
+
+static void check_matches(struct oracle *oracle,
+                          struct cluster_server *server,
+                          const struct raft_config *config)
+{
+    const struct raft *raft = node_raft(server->node);
+    struct raft_peer_status peer;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        const struct raft_member *member = &config->members[i];
+        struct cluster_server *other = cluster_by_id(oracle->cluster, member->id);
+        raft_term own;
+
+        if (member->id == server->id || raft_peer_status(raft, member->id, &peer) != STATUS_OK ||
+            memcmp(member->incarnation, other->incarnation, RAFT_INCARNATION_BYTES) != 0) {
+            continue;
+        }
+        own = raft_term_at(raft, peer.match);
+        if (disk_log(other->disk).last < peer.match ||
+            (own != 0 && disk_log(other->disk).base < peer.match &&
+             disk_term(other->disk, peer.match) != own)) {
+            cluster_violation(server,
+                              "S13: it counts entry %" PRIu64 " of %" PRIu64
+                              ", whose disk does not hold it",
+                              peer.match, member->id);
+        }
+    }
+}
+
+/* --- After each turn --- */
+
+static void check_applied(struct oracle *oracle,
+                          struct cluster_server *server,
+                          const struct raft_status *status)
+{
+    struct watched *watched = watch(oracle, server);
+    zxid applied = node_applied(server->node);
+    struct state_digest digest;
+    struct fact *fact;
+
+    /* While a dump replaces the log nothing of it counts as durable. */
+    if (applied < watched->applied || applied > status->commit_index ||
+        (applied > status->durable_index && status->durable_index >= status->log_base)) {
+        cluster_violation(server,
+                          "S11: applied %" PRIu64 " after %" PRIu64 ", commit %" PRIu64
+                          ", durable %" PRIu64,
+                          applied, watched->applied, status->commit_index, status->durable_index);
+    }
+    watched->applied = applied;
+    if (applied == watched->digested || applied == 0) {
+        return;
+    }
+    CHECK_OP(applied, <, oracle->fact_count);
+    watched->digested = applied;
+    digest = state_digest(node_state(server->node));
+    fact = &oracle->facts[applied];
+    if (fact->digested &&
+        (fact->digest.record_count != digest.record_count || fact->digest.sum != digest.sum)) {
+        cluster_violation(server, "S20: its state at %" PRIu64 " differs from that of others",
+                          applied);
+    }
+    fact->digested = true;
+    fact->digest = digest;
+}
+
+void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
+{
+    const struct raft *raft = node_raft(server->node);
+    struct raft_status status = raft_status(raft);
+    struct watched *watched = watch(oracle, server);
+
+    raft_check(raft);
+    if (status.role == RAFT_LEADER && watched->led_term != status.term) {
+        check_new_leader(oracle, server, &status);
+    }
+    check_commits(oracle, server, &status);
+    watched->led_term = status.role == RAFT_LEADER ? status.term : 0;
+    if (status.role == RAFT_LEADER) {
+        check_matches(oracle, server, raft_config_effective(raft));
+    }
+    check_applied(oracle, server, &status);
+}
+
+/* --- Applied commands --- */
+
+struct bytes oracle_key_path(uint64_t key, char text[16])
+{
+    int size = snprintf(text, 16, "/k%" PRIu64, key);
+
+    return bytes_of(text, (size_t)size);
+}
+
+static bool key_of(struct bytes path, uint64_t *ret_key)
+{
+    uint64_t key = 0;
+
+    if (path.size < 3 || memcmp(path.data, "/k", 2) != 0) {
+        return false;
+    }
+    for (size_t i = 2; i < path.size; i++) {
+        key = key * 10 + (uint64_t)(path.data[i] - '0');
+    }
+    CHECK_OP(key, <, KEYS_MAX);
+    *ret_key = key;
+    return true;
+}
+
+static uint64_t serial_of(const struct state_node *node)
+{
+    bool is_null;
+    struct bytes value = state_node_value(node, &is_null);
+
+    return value.size >= 8 ? bytes_load_u64(value.data) : 0;
+}
+
+static uint64_t mix(uint64_t hash, uint64_t value)
+{
+    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ hash >> 31;
+}
+
+static uint64_t hash_of_node(const struct state_node *node)
+{
+    bool is_null;
+    struct state_stat stat = state_node_stat(node);
+    uint64_t hash = checksum(state_node_value(node, &is_null));
+
+    hash = mix(hash, stat.czxid);
+    hash = mix(hash, stat.mzxid);
+    hash = mix(hash, stat.pzxid);
+    hash = mix(hash, stat.mtime_ms);
+    hash = mix(hash, (uint64_t)stat.version);
+    hash = mix(hash, (uint64_t)stat.cversion);
+    hash = mix(hash, stat.ephemeral_owner);
+    return mix(hash, stat.child_count);
+}
+
+static uint64_t hash_of(const struct state_result *result)
+{
+    uint64_t hash = mix(result->error, result->zxid);
+
+    hash = mix(hash, result->repeated);
+    hash = mix(hash, result->session);
+    hash = mix(hash, result->generation);
+    for (size_t i = 0; i < result->operation_count; i++) {
+        hash = mix(hash, result->operations[i].error);
+        hash = mix(hash, checksum(result->operations[i].path));
+        hash = mix(hash, (uint64_t)result->operations[i].stat.version);
+    }
+    for (size_t i = 0; i < result->change_count; i++) {
+        const struct state_change *change = &result->changes[i];
+
+        hash = mix(hash, change->kind);
+        hash = mix(hash, change->session);
+        hash = mix(hash, checksum(change->path));
+        hash = mix(hash, change->after == NULL ? 0 : hash_of_node(change->after));
+    }
+    return hash;
+}
+
+static void add_version(struct oracle *oracle, uint64_t key, const struct version *version)
+{
+    struct history *history = &oracle->histories[key];
+
+    if (history->count == history->capacity) {
+        history->capacity = 2 * history->capacity + 16;
+        history->versions =
+            xrealloc(history->versions, history->capacity * sizeof *history->versions);
+    }
+    history->versions[history->count++] = *version;
+}
+
+static void note_effect(struct oracle *oracle, uint64_t serial, zxid at)
+{
+    struct write_fate *fate;
+
+    CHECK(serial > 0 && serial < oracle->fate_count);
+    fate = &oracle->fates[serial];
+    if (fate->effect != 0 && fate->effect != at) {
+        cluster_violation(&oracle->cluster->servers[0],
+                          "S21: write %" PRIu64 " takes effect at %" PRIu64 " and at %" PRIu64,
+                          serial, fate->effect, at);
+    }
+    if (fate->refused) {
+        cluster_violation(&oracle->cluster->servers[0],
+                          "S24: write %" PRIu64 " was refused, and takes effect at %" PRIu64,
+                          serial, at);
+    }
+    if (fate->effect == 0) {
+        oracle->counts.effects++;
+    }
+    fate->effect = at;
+}
+
+static void note_changes(struct oracle *oracle, zxid at, const struct state_result *result)
+{
+    for (size_t i = 0; i < result->change_count; i++) {
+        const struct state_change *change = &result->changes[i];
+        bool writes = change->kind == STATE_CREATED || change->kind == STATE_VALUE_SET;
+        uint64_t serial = writes ? serial_of(change->after) : 0;
+        uint64_t key;
+
+        if (serial != 0) {
+            note_effect(oracle, serial, at);
+        }
+        if ((writes || change->kind == STATE_REMOVED) && key_of(change->path, &key)) {
+            const struct version version = {
+                .at = at,
+                .serial = serial,
+                .version = writes ? state_node_stat(change->after).version : 0};
+
+            add_version(oracle, key, &version);
+        }
+    }
+}
+
+static void note_applied(struct oracle *oracle, zxid at, const struct state_result *result)
+{
+    uint64_t outcome = hash_of(result);
+    struct fact *fact;
+
+    /* Applied inside the turn that learned of the commit: the fact comes at its end. */
+    while (oracle->fact_count <= at) {
+        (void)new_fact(oracle);
+    }
+    fact = &oracle->facts[at];
+    if (fact->applied && fact->outcome != outcome) {
+        cluster_violation(&oracle->cluster->servers[0],
+                          "S20: entry %" PRIu64 " has another outcome than elsewhere", at);
+    }
+    if (!fact->applied) {
+        oracle->counts.repeated += result->repeated;
+        note_changes(oracle, at, result);
+    }
+    fact->applied = true;
+    fact->outcome = outcome;
+}
+
+/* The linker puts this in the place of state_apply (--wrap), so that the shipped driver is seen
+ * without a change. */
+enum status __real_state_apply(struct state *state,
+                               zxid zxid,
+                               struct bytes entry,
+                               struct arena *arena,
+                               struct state_result *ret_result);
+enum status __wrap_state_apply(struct state *state,
+                               zxid at,
+                               struct bytes entry,
+                               struct arena *arena,
+                               struct state_result *ret_result);
+
+enum status __wrap_state_apply(struct state *state,
+                               zxid at,
+                               struct bytes entry,
+                               struct arena *arena,
+                               struct state_result *ret_result)
+{
+    enum status status = __real_state_apply(state, at, entry, arena, ret_result);
+
+    if (status == STATUS_OK && applying != NULL) {
+        note_applied(applying, at, ret_result);
+    }
+    return status;
+}
+
+/* --- Clients --- */
+
+uint64_t oracle_next_serial(struct oracle *oracle)
+{
+    if (oracle->fate_count == oracle->fate_capacity) {
+        oracle->fate_capacity *= 2;
+        oracle->fates = xrealloc(oracle->fates, oracle->fate_capacity * sizeof *oracle->fates);
+    }
+    oracle->fates[oracle->fate_count] = (struct write_fate){.effect = 0};
+    return oracle->fate_count++;
+}
+
+void oracle_on_acknowledged(struct oracle *oracle, uint64_t serial, zxid at)
+{
+    struct write_fate *fate = &oracle->fates[serial];
+
+    if (fate->effect == 0 || fate->effect != at) {
+        cluster_violation(&oracle->cluster->servers[0],
+                          "write %" PRIu64 " is acknowledged at %" PRIu64
+                          ", its effect is at %" PRIu64,
+                          serial, at, fate->effect);
+    }
+    fate->acknowledged = true;
+    oracle->counts.acknowledged++;
+}
+
+void oracle_on_refused(struct oracle *oracle, uint64_t serial)
+{
+    if (oracle->fates[serial].effect != 0) {
+        cluster_violation(&oracle->cluster->servers[0],
+                          "S24: write %" PRIu64 " is refused, it took effect at %" PRIu64, serial,
+                          oracle->fates[serial].effect);
+    }
+    oracle->fates[serial].refused = true;
+}
+
+zxid oracle_newest_shown(const struct oracle *oracle)
+{
+    return oracle->newest_shown;
+}
+
+void oracle_on_shown(struct oracle *oracle, zxid shown)
+{
+    if (shown > oracle->newest_shown) {
+        oracle->newest_shown = shown;
+    }
+}
+
+void oracle_on_read(struct oracle *oracle, uint64_t key, zxid shown, const struct state_node *node)
+{
+    const struct history *history = &oracle->histories[key];
+    const struct version *version = NULL;
+    struct state_stat stat;
+    size_t position = history->count;
+
+    oracle->counts.reads++;
+    while (position > 0 && history->versions[position - 1].at > shown) {
+        position--;
+    }
+    if (position > 0) {
+        version = &history->versions[position - 1];
+    }
+    if (node == NULL) {
+        if (version != NULL && version->serial != 0) {
+            cluster_violation(&oracle->cluster->servers[0],
+                              "a read at %" PRIu64 " misses write %" PRIu64 " of %" PRIu64, shown,
+                              version->serial, version->at);
+        }
+        return;
+    }
+    stat = state_node_stat(node);
+    if (version == NULL || version->serial != serial_of(node) || version->at != stat.mzxid ||
+        version->version != stat.version) {
+        cluster_violation(&oracle->cluster->servers[0],
+                          "a read of key %" PRIu64 " at %" PRIu64 " shows write %" PRIu64
+                          " of %" PRIu64 ", not %" PRIu64,
+                          key, shown, serial_of(node), stat.mzxid,
+                          version == NULL ? 0 : version->at);
+    }
+}
+
+struct oracle_counts oracle_counts(const struct oracle *oracle)
+{
+    return oracle->counts;
+}

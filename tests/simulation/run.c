@@ -1,0 +1,255 @@
+#include "tests/simulation/run.h"
+
+#include "base/check.h"
+#include "tests/simulation/faults.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    HEALING_US = 90 * 1000 * 1000, /* by then all must have converged */
+    PROBING_US = 30 * 1000 * 1000,
+    SLICE_US = 50 * 1000
+};
+
+struct run {
+    struct timeline timeline;
+    struct cluster cluster;
+    struct oracle *oracle;
+    struct workload *workload;
+    struct operator* operator;
+    struct faults *faults;
+};
+
+static void on_turn(void *context, struct cluster_server *server)
+{
+    oracle_on_turn(((struct run *)context)->oracle, server);
+}
+
+static void on_boot(void *context, struct cluster_server *server)
+{
+    oracle_on_boot(((struct run *)context)->oracle, server);
+}
+
+static void on_stop(void *context, struct cluster_server *server)
+{
+    struct run *run = context;
+
+    if (run->workload != NULL) {
+        workload_on_stop(run->workload, server);
+    }
+    operator_on_stop(run->operator, server);
+}
+
+static void
+on_send(void *context, struct cluster_server *server, raft_id to, const Peer__RaftMessage *message)
+{
+    oracle_on_send(((struct run *)context)->oracle, server, to, message);
+}
+
+static void
+on_hard_state(void *context, struct cluster_server *server, raft_term term, raft_id vote)
+{
+    oracle_on_hard_state(((struct run *)context)->oracle, server, term, vote);
+}
+
+static void on_truncate(void *context, struct cluster_server *server, raft_index first)
+{
+    oracle_on_truncate(((struct run *)context)->oracle, server, first);
+}
+
+static void on_append(void *context, struct cluster_server *server, raft_index index)
+{
+    oracle_on_append(((struct run *)context)->oracle, server, index);
+}
+
+static void on_reset(void *context, struct cluster_server *server, raft_index index, raft_term term)
+{
+    oracle_on_reset(((struct run *)context)->oracle, server, index, term);
+}
+
+static void run_until(struct run *run, uint64_t until_us)
+{
+    while (run->timeline.now_us < until_us && timeline_step(&run->timeline)) {
+    }
+}
+
+/* NULL also while a server is still on its way down. */
+static struct cluster_server *find_leader(struct run *run)
+{
+    struct cluster_server *leader = NULL;
+    raft_term term = 0;
+
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        struct cluster_server *server = &run->cluster.servers[place];
+        struct raft_status status;
+
+        if (server->node == NULL || server->draining) {
+            return NULL;
+        }
+        status = raft_status(node_raft(server->node));
+        if (status.role == RAFT_LEADER && status.term > term) {
+            leader = server;
+            term = status.term;
+        }
+    }
+    return leader;
+}
+
+/* One leader whom all members know, one configuration at rest, everything applied everywhere, equal
+ * digests. */
+static bool has_converged(struct run *run)
+{
+    struct cluster_server *leader = find_leader(run);
+    const struct raft_config *config;
+    struct raft_status status;
+    struct state_digest digest;
+
+    if (leader == NULL || !workload_is_idle(run->workload) || !operator_is_idle(run->operator)) {
+        return false;
+    }
+    status = raft_status(node_raft(leader->node));
+    config = raft_config_effective(node_raft(leader->node));
+    digest = state_digest(node_state(leader->node));
+    if (config->joint || !status.config_committed || status.last_index != status.commit_index ||
+        node_applied(leader->node) != status.last_index) {
+        return false;
+    }
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        struct cluster_server *server = cluster_by_id(&run->cluster, config->members[i].id);
+        struct raft_status other = raft_status(node_raft(server->node));
+        struct state_digest other_digest = state_digest(node_state(server->node));
+
+        if (memcmp(server->incarnation, config->members[i].incarnation, RAFT_INCARNATION_BYTES) !=
+            0) {
+            continue;
+        }
+        if (other.leader != leader->id || node_applied(server->node) != status.last_index ||
+            other.term != status.term) {
+            return false;
+        }
+        if (digest.record_count != other_digest.record_count || digest.sum != other_digest.sum) {
+            cluster_violation(server, "S20: it converged to another state than the leader");
+        }
+    }
+    return true;
+}
+
+static void print_state(struct run *run)
+{
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        const struct cluster_server *server = &run->cluster.servers[place];
+        struct raft_status status;
+
+        if (server->node == NULL) {
+            continue;
+        }
+        status = raft_status(node_raft(server->node));
+        fprintf(stderr,
+                "  server %" PRIu64 ": %s term=%" PRIu64 " leader=%" PRIu64 " base=%" PRIu64
+                " last=%" PRIu64 " durable=%" PRIu64 " commit=%" PRIu64 " applied=%" PRIu64
+                " config=%" PRIu64 "\n",
+                server->id, raft_role_name(status.role), status.term, status.leader,
+                status.log_base, status.last_index, status.durable_index, status.commit_index,
+                node_applied(server->node), status.config_index);
+    }
+}
+
+static void wait_for_convergence(struct run *run, uint64_t limit_us, const char *what)
+{
+    uint64_t until_us = run->timeline.now_us + limit_us;
+
+    do {
+        run_until(run, run->timeline.now_us + SLICE_US);
+        if (has_converged(run)) {
+            return;
+        }
+    } while (run->timeline.now_us < until_us);
+    print_state(run);
+    cluster_violation(&run->cluster.servers[0], "L1: no convergence %s: clients %s, operator %s",
+                      what, workload_is_idle(run->workload) ? "idle" : "waiting",
+                      operator_is_idle(run->operator) ? "idle" : "waiting");
+}
+
+static void make_cluster(struct run *run)
+{
+    uint64_t until_us = run->timeline.now_us + HEALING_US;
+
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        cluster_start(&run->cluster.servers[place]);
+    }
+    run->operator= operator_new(&run->cluster);
+    while (!operator_has_cluster(run->operator)) {
+        run_until(run, run->timeline.now_us + SLICE_US);
+        if (run->timeline.now_us > until_us) {
+            cluster_violation(&run->cluster.servers[0], "init does not come to an end");
+        }
+    }
+}
+
+static void probe_members(struct run *run)
+{
+    const struct raft_config *config = raft_config_effective(node_raft(find_leader(run)->node));
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        struct cluster_server *server = cluster_by_id(&run->cluster, config->members[i].id);
+
+        if (memcmp(server->incarnation, config->members[i].incarnation, RAFT_INCARNATION_BYTES) ==
+            0) {
+            workload_probe(run->workload, server->place);
+        }
+    }
+}
+
+static void check_states(struct run *run)
+{
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        state_check(node_state(run->cluster.servers[place].node), true);
+    }
+}
+
+struct run_result run_seed(enum settings_profile profile, uint64_t seed, bool trace)
+{
+    struct settings settings = settings_draw(profile, seed);
+    struct run run = {.oracle = NULL};
+    struct run_result result;
+    const struct cluster_observer observer = {.context = &run,
+                                              .on_turn = on_turn,
+                                              .on_boot = on_boot,
+                                              .on_stop = on_stop,
+                                              .on_send = on_send,
+                                              .on_hard_state = on_hard_state,
+                                              .on_truncate = on_truncate,
+                                              .on_append = on_append,
+                                              .on_reset = on_reset};
+
+    timeline_init(&run.timeline, trace);
+    cluster_init(&run.cluster, &run.timeline, &settings, &observer);
+    run.oracle = oracle_new(&run.cluster);
+    make_cluster(&run);
+    run.workload = workload_new(&run.cluster, run.oracle);
+    run.faults = faults_new(&run.cluster);
+    run_until(&run, run.timeline.now_us + settings.faulty_us);
+    faults_heal(run.faults);
+    workload_quiet(run.workload);
+    operator_quiet(run.operator);
+    wait_for_convergence(&run, HEALING_US, "after healing");
+    probe_members(&run);
+    wait_for_convergence(&run, PROBING_US, "after the last writes");
+    check_states(&run);
+    result = (struct run_result){.hash = run.timeline.hash,
+                                 .steps = run.timeline.steps,
+                                 .virtual_us = run.timeline.now_us,
+                                 .faults = faults_count(run.faults),
+                                 .oracle = oracle_counts(run.oracle),
+                                 .workload = workload_counts(run.workload),
+                                 .operator= operator_counts(run.operator)};
+    cluster_release(&run.cluster);
+    faults_free(run.faults);
+    workload_free(run.workload);
+    operator_free(run.operator);
+    oracle_free(run.oracle);
+    timeline_release(&run.timeline);
+    return result;
+}

@@ -1,0 +1,53 @@
+/* Virtual time: events in the order of their microsecond, the random streams of one seed, and the
+ * trace whose hash two runs of one seed must share. */
+#ifndef TESTS_SIMULATION_TIMELINE_H
+#define TESTS_SIMULATION_TIMELINE_H
+
+#include "base/bytes.h"
+#include "base/heap.h"
+#include "base/prng.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct timeline_event {
+    struct heap_node node;
+    void (*run)(struct timeline_event *event);
+};
+
+struct timeline {
+    struct heap heap;
+    uint64_t now_us;
+    uint64_t sequence;
+    uint64_t steps;
+    uint64_t hash;
+    bool trace; /* print it */
+};
+
+void timeline_init(struct timeline *timeline, bool trace);
+void timeline_release(struct timeline *timeline);
+
+/* Run `event` in `delay_us`; one that waits already is moved. Events of one microsecond run in the
+ * order in which they were set. */
+void timeline_after(struct timeline *timeline,
+                    struct timeline_event *event,
+                    uint64_t delay_us,
+                    void (*run)(struct timeline_event *event));
+/* The time at which a waiting event runs; UINT64_MAX if it does not wait. */
+uint64_t timeline_due(const struct timeline_event *event);
+void timeline_cancel(struct timeline *timeline, struct timeline_event *event);
+/* Run the next event; false when none is left. */
+bool timeline_step(struct timeline *timeline);
+
+/* Mix a number into the hash. */
+void timeline_mix(struct timeline *timeline, uint64_t value);
+/* A line of the trace; mixes nothing. */
+void timeline_trace(const struct timeline *timeline, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* True with a chance of `permille` in a thousand. */
+bool timeline_chance(struct prng *prng, uint64_t permille);
+/* Mostly near `mean`, sometimes ten times that. */
+uint64_t timeline_delay(struct prng *prng, uint64_t mean);
+
+#endif
