@@ -10,16 +10,14 @@
 enum {
     /* Of answers not sent yet: no further requests are taken until less waits. */
     OUTPUT_HELD_BYTES = 4 * 1024 * 1024,
-    /* Of answers that the requests already taken may produce. */
-    EXPECTED_BYTES_MAX = 16 * 1024 * 1024,
-    GET_BYTES_GUESS = 64 * 1024,
-    PAGE_BYTES_GUESS = 2 * 1024 * 1024
-};
-
-/* How large the answers to one kind of request are: the largest lately, slowly forgotten. */
-struct reply_guess {
-    size_t bytes;
-    size_t pending;
+    /* The largest answers: a value with its stat and ACL; a page, which the node cuts at 2 MiB and
+     * one more value, with up to 16384 stats of at most 100 bytes. */
+    GET_BYTES_MAX = STATE_VALUE_BYTES_MAX + 128 * 1024,
+    PAGE_BYTES_MAX = 5 * 1024 * 1024,
+    /* Of the answers that the reads already taken may have. The node answers all of them in one
+     * turn, so with what is held above this stays below a connection's output limit of 64 MiB: a
+     * client is never closed for reading large values one behind the other. */
+    EXPECTED_BYTES_MAX = 48 * 1024 * 1024
 };
 
 struct native_client {
@@ -28,9 +26,8 @@ struct native_client {
     struct native_front *front;
     struct connection *connection;
     struct client *client;
-    size_t pending; /* requests submitted and not answered */
-    struct reply_guess gets;
-    struct reply_guess pages;
+    size_t pending;        /* requests submitted and not answered */
+    size_t expected_bytes; /* at most, of the answers to the reads among them */
     /* A request that is refused here: answered when all before it are, as replies keep order. */
     bool has_refusal;
     struct native_refusal refusal;
@@ -45,12 +42,12 @@ struct native_front {
     struct arena arena;
 };
 
-static struct reply_guess *guess_for(struct native_client *client, enum request_kind kind)
+static size_t answer_bytes_max(enum request_kind kind)
 {
     if (kind == REQUEST_GET) {
-        return &client->gets;
+        return GET_BYTES_MAX;
     }
-    return kind == REQUEST_LIST || kind == REQUEST_READ_TREE ? &client->pages : NULL;
+    return kind == REQUEST_LIST || kind == REQUEST_READ_TREE ? PAGE_BYTES_MAX : 0;
 }
 
 /* May another request be taken? Besides the node's own bound, a reader that asks for much and does
@@ -59,8 +56,7 @@ static bool is_full(const struct native_client *client)
 {
     return client->has_refusal || client_is_full(client->client) ||
            connection_output_bytes(client->connection) > OUTPUT_HELD_BYTES ||
-           client->gets.pending * client->gets.bytes + client->pages.pending * client->pages.bytes >
-               EXPECTED_BYTES_MAX;
+           client->expected_bytes > EXPECTED_BYTES_MAX - PAGE_BYTES_MAX;
 }
 
 /* Something changed that may let a held connection go on; looked at when the turn ends. */
@@ -84,12 +80,8 @@ static void hold(struct native_client *client)
 
 static void submit(struct native_client *client, struct request *request)
 {
-    struct reply_guess *guess = guess_for(client, request->kind);
-
     client->pending++;
-    if (guess != NULL) {
-        guess->pending++;
-    }
+    client->expected_bytes += answer_bytes_max(request->kind);
     client_submit(client->client, request);
 }
 
@@ -146,16 +138,12 @@ static const struct connection_handler handler = {
 static void on_reply(void *context, const struct request *request, const struct reply *reply)
 {
     struct native_client *client = context;
-    struct reply_guess *guess = guess_for(client, request->kind);
-    size_t put = native_encode_reply(client->connection, &client->front->arena, request, reply);
 
+    (void)native_encode_reply(client->connection, &client->front->arena, request, reply);
     arena_reset(&client->front->arena);
     CHECK_OP(client->pending, >, 0);
     client->pending--;
-    if (guess != NULL) {
-        guess->pending--;
-        guess->bytes = put > guess->bytes / 2 ? put : guess->bytes / 2;
-    }
+    client->expected_bytes -= answer_bytes_max(request->kind);
     if (client->pending == 0 && client->has_refusal) {
         client->has_refusal = false;
         (void)native_encode_refusal(client->connection, &client->refusal);
@@ -225,8 +213,6 @@ void native_front_take(struct native_front *front, struct connection *connection
 
     client->front = front;
     client->connection = connection;
-    client->gets.bytes = GET_BYTES_GUESS;
-    client->pages.bytes = PAGE_BYTES_GUESS;
     list_init(&client->waiting_link);
     list_append(&front->clients, &client->link);
     front->client_count++;
