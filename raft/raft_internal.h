@@ -138,6 +138,7 @@ struct raft_leadership {
     raft_time transfer_deadline;
     bool timeout_now_due;
     bool timeout_now_sent;
+    raft_time timeout_now_at;
     bool retiring; /* this node is no voter of a committed configuration */
 };
 

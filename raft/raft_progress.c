@@ -134,7 +134,8 @@ static bool round_is_in_time(const struct raft *raft, const struct raft_peer *pe
 
 bool raft_progress_is_caught_up(const struct raft *raft, const struct raft_peer *peer)
 {
-    return peer->caught_up && raft_progress_is_active(raft, peer) &&
+    return peer->caught_up && peer->state == RAFT_PROGRESS_REPLICATE &&
+           raft_progress_is_active(raft, peer) &&
            (peer->match >= peer->catch_up_target || round_is_in_time(raft, peer));
 }
 

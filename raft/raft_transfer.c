@@ -67,6 +67,10 @@ raft_time raft_transfer_deadline(const struct raft *raft)
 void raft_transfer_tick(struct raft *raft)
 {
     if (raft->now < raft_transfer_deadline(raft)) {
+        if (raft->lead.transfer_target != 0 && raft->lead.timeout_now_sent &&
+            raft->now >= raft->lead.timeout_now_at + raft->options.heartbeat_us) {
+            raft->lead.timeout_now_due = true; /* it may be lost */
+        }
         return;
     }
     if (raft->lead.retiring) {
@@ -88,6 +92,7 @@ void raft_transfer_flush(struct raft *raft, struct raft_output *output)
     if (raft_outbox_send(output, &message)) {
         raft->lead.timeout_now_due = false;
         raft->lead.timeout_now_sent = true;
+        raft->lead.timeout_now_at = raft->now;
     }
 }
 

@@ -524,7 +524,9 @@ static void send_messages(struct cluster *cluster, struct cluster_node *node)
         if (!cut) {
             put_flight(cluster, node, message);
         }
-        if (cluster->trace != NULL) {
+        bool hidden = cluster->hide_heartbeats &&
+                      (message->type == RAFT_HEARTBEAT || message->type == RAFT_HEARTBEAT_RESPONSE);
+        if (cluster->trace != NULL && !hidden) {
             struct cluster_flight shown = {.message = *message};
             if (message->type == RAFT_APPEND) {
                 shown.entries = &node->entries[message->append.previous_index + 1];

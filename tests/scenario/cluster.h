@@ -88,7 +88,8 @@ struct cluster_read {
 struct cluster {
     raft_time now;
     uint64_t seed;
-    FILE *trace; /* NULL: silent */
+    FILE *trace;          /* NULL: silent */
+    bool hide_heartbeats; /* in the trace */
     struct raft_options options;
     struct cluster_node nodes[CLUSTER_NODES_MAX];
     size_t node_count;

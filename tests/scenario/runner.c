@@ -10,16 +10,18 @@
  *     nodes COUNT                   add nodes that wait without a cluster
  *     bootstrap N... voters ID...   give these nodes the first configuration
  *     cluster COUNT                 nodes, bootstrap all, and make it durable
+ *     elect N                       campaign N and stabilize, untold
  *     campaign N                    move the time to N's election deadline and tick N
  *     tick N                        now
  *     advance MS                    tick at deadlines; nothing is delivered or written meanwhile
- *     run MS                        the same, but stabilize after each tick
+ *     run MS                        the same, but stabilize after each tick; heartbeats are untold
  *     stabilize                     deliver and write until nothing moves
  *     propose N [COUNT [BYTES]]     read N        transfer N TARGET      campaign-now N
  *     deliver|drop|duplicate|hold|release [from N] [to N] [type NAME] [first]
  *     persist N [COUNT]             finish N's oldest pending writes (all)
  *     hold-writes N | free-writes N stabilize leaves or takes them
  *     crash N | restart N | wipe N
+ *     reincarnate N                 only the incarnation changes; N restarts
  *     cut A B | join A B            both directions; cut-one A B only from A to B
  *     isolate N | heal              from and to everybody
  *     peer-down N PEER
@@ -28,8 +30,11 @@
  *     change-voters N ID... [keep] [force] [expect INDEX]
  *     checkpoint N | trim N INDEX
  *     dump FROM TO | dump-sent N PEER INDEX | dump-failed N PEER | installing N on|off
+ *     lose-tail N COUNT             the last COUNT entries vanish from N's disk
  *     entries N TERM...             fabricate a log on N's disk (before anything else; N restarts)
- *     inject FROM TO TYPE TERM [NUMBER NUMBER]   a message out of nowhere, into the network
+ *     hard-state N TERM VOTE        fabricate that too
+ *     inject FROM TO TYPE TERM [NUMBER...]   a message out of nowhere, into the network
+ *     quietly COMMAND...            without a trace
  *     status | peers N | log N | network | converged */
 #include "tests/scenario/cluster.h"
 
@@ -197,13 +202,27 @@ static void run_bootstrap(struct scenario *scenario)
     bootstrap(scenario, nodes, count, &config);
 }
 
+static void be_silent(struct scenario *scenario)
+{
+    scenario->cluster->trace = NULL;
+}
+
+static void be_loud(struct scenario *scenario)
+{
+    scenario->cluster->trace = scenario->out;
+    for (size_t i = 0; i < scenario->cluster->node_count; i++) {
+        struct cluster_node *node = &scenario->cluster->nodes[i];
+        node->shown = raft_status(node->raft);
+    }
+}
+
 static void run_cluster(struct scenario *scenario)
 {
     raft_id nodes[CLUSTER_NODES_MAX];
     size_t count = (size_t)number(scenario, 1);
     struct raft_config config;
     memset(&config, 0, sizeof config);
-    scenario->cluster->trace = NULL;
+    be_silent(scenario);
     for (size_t i = 0; i < count; i++) {
         struct cluster_node *node = cluster_add_node(scenario->cluster);
         nodes[i] = node->id;
@@ -211,9 +230,19 @@ static void run_cluster(struct scenario *scenario)
     }
     bootstrap(scenario, nodes, count, &config);
     cluster_stabilize(scenario->cluster);
-    scenario->cluster->trace = scenario->out;
-    for (size_t i = 0; i < count; i++) {
-        scenario->cluster->nodes[i].shown = raft_status(scenario->cluster->nodes[i].raft);
+    be_loud(scenario);
+}
+
+static void run_elect(struct scenario *scenario)
+{
+    be_silent(scenario);
+    struct cluster_node *node = live_node(scenario, 1);
+    scenario->cluster->now = node->next_deadline;
+    cluster_tick(scenario->cluster, node);
+    cluster_stabilize(scenario->cluster);
+    be_loud(scenario);
+    if (raft_status(node->raft).role != RAFT_LEADER) {
+        bad_command(scenario, "node %s was not elected", word(scenario, 1));
     }
 }
 
@@ -236,7 +265,10 @@ static void run_tick(struct scenario *scenario)
 static void run_advance(struct scenario *scenario)
 {
     raft_time until = scenario->cluster->now + 1000 * number(scenario, 1);
-    cluster_advance(scenario->cluster, until, strcmp(scenario->words[0], "run") == 0);
+    bool stabilize = strcmp(scenario->words[0], "run") == 0;
+    scenario->cluster->hide_heartbeats = stabilize;
+    cluster_advance(scenario->cluster, until, stabilize);
+    scenario->cluster->hide_heartbeats = false;
 }
 
 static void run_stabilize(struct scenario *scenario)
@@ -430,6 +462,7 @@ static void run_inject(struct scenario *scenario)
     case RAFT_APPEND:
         message->append.previous_index = first;
         message->append.previous_term = second;
+        message->append.commit = number_or(scenario, 7, 0);
         break;
     case RAFT_PREVOTE_RESPONSE:
     case RAFT_VOTE_RESPONSE:
@@ -473,6 +506,14 @@ static void run_wipe(struct scenario *scenario)
     cluster_wipe(scenario->cluster, node_at(scenario, 1));
 }
 
+static void run_reincarnate(struct scenario *scenario)
+{
+    struct cluster_node *node = node_at(scenario, 1);
+    cluster_crash(scenario->cluster, node);
+    node->incarnation++;
+    show_status(scenario, cluster_restart(scenario->cluster, node));
+}
+
 static void run_checkpoint(struct scenario *scenario)
 {
     cluster_checkpoint(scenario->cluster, live_node(scenario, 1));
@@ -508,6 +549,11 @@ static void run_installing(struct scenario *scenario)
     raft_set_installing(live_node(scenario, 1)->raft, strcmp(word(scenario, 2), "on") == 0);
 }
 
+static void run_lose_tail(struct scenario *scenario)
+{
+    node_at(scenario, 1)->disk->last -= number(scenario, 2);
+}
+
 static void run_entries(struct scenario *scenario)
 {
     struct cluster_node *node = node_at(scenario, 1);
@@ -520,6 +566,17 @@ static void run_entries(struct scenario *scenario)
         entry->tag = term * 1000000 + disk->last;
         disk->term = term > disk->term ? term : disk->term;
     }
+    if (node->alive) {
+        cluster_crash(scenario->cluster, node);
+    }
+    show_status(scenario, cluster_restart(scenario->cluster, node));
+}
+
+static void run_hard_state(struct scenario *scenario)
+{
+    struct cluster_node *node = node_at(scenario, 1);
+    node->disk->term = number(scenario, 2);
+    node->disk->vote = number(scenario, 3);
     if (node->alive) {
         cluster_crash(scenario->cluster, node);
     }
@@ -651,6 +708,7 @@ static const struct {
     {"nodes", run_nodes},
     {"bootstrap", run_bootstrap},
     {"cluster", run_cluster},
+    {"elect", run_elect},
     {"campaign", run_campaign},
     {"tick", run_tick},
     {"advance", run_advance},
@@ -677,13 +735,16 @@ static const struct {
     {"crash", run_crash},
     {"restart", run_restart},
     {"wipe", run_wipe},
+    {"reincarnate", run_reincarnate},
     {"checkpoint", run_checkpoint},
     {"trim", run_trim},
     {"dump", run_dump},
     {"dump-sent", run_dump_sent},
     {"dump-failed", run_dump_sent},
     {"installing", run_installing},
+    {"lose-tail", run_lose_tail},
     {"entries", run_entries},
+    {"hard-state", run_hard_state},
     {"add-learner", run_add_learner},
     {"remove-learner", run_remove_learner},
     {"change-voters", run_change_voters},
@@ -696,6 +757,12 @@ static const struct {
 
 static void run_command(struct scenario *scenario, const char *line)
 {
+    if (strncmp(line, "quietly ", 8) == 0) {
+        be_silent(scenario);
+        run_command(scenario, line + 8);
+        be_loud(scenario);
+        return;
+    }
     char copy[LINE_MAX_BYTES];
     snprintf(copy, sizeof copy, "%s", line);
     scenario->word_count = 0;
