@@ -1,0 +1,68 @@
+/* A client's frame into a request: never a crash, never more memory than a small multiple of the
+ * frame, and what comes out agrees with what protobuf-c reads in the same bytes. */
+#include "base/check.h"
+#include "server/front/native_decode.h"
+
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum {
+    /* Of unpacked bodies, which are small; see native_decode.h. */
+    UNPACKED_FACTOR_MAX = 64,
+    ARENA_SLACK_BYTES = 4096
+};
+
+static void check_write(const struct request *request, size_t size)
+{
+    Record__Command *command =
+        record__command__unpack(NULL, request->write.command.size, request->write.command.data);
+
+    /* One copy, and the few bytes around it. */
+    CHECK_OP(request->arena.bytes, <=, size + ARENA_SLACK_BYTES);
+    if (command != NULL) {
+        /* Only the node says who asks. */
+        CHECK_OP(command->session, ==, 0);
+        CHECK_OP(command->generation, ==, 0);
+        CHECK_OP(command->base.n_unknown_fields, ==, 0);
+        CHECK(command->body_case == RECORD__COMMAND__BODY_OPERATION ||
+              command->body_case == RECORD__COMMAND__BODY_TRANSACTION);
+        record__command__free_unpacked(command, NULL);
+    }
+}
+
+static void check_head(const struct request *request, struct bytes frame)
+{
+    Client__Request *whole = client__request__unpack(NULL, frame.size, frame.data);
+
+    if (whole != NULL) {
+        CHECK_OP(whole->id, ==, request->id);
+        CHECK_OP(whole->seen_zxid, ==, request->seen_zxid);
+        client__request__free_unpacked(whole, NULL);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes frame = bytes_of(data, size);
+    struct request *request = NULL;
+    struct native_refusal refusal = {.message = NULL};
+    enum status status = native_decode(frame, &request, &refusal);
+
+    if (status == STATUS_UNAVAILABLE) {
+        CHECK(refusal.id != 0);
+        CHECK(refusal.code != CLIENT__CODE__OK);
+        CHECK(refusal.message != NULL);
+    } else if (status == STATUS_OK) {
+        CHECK(request->id != 0);
+        check_head(request, frame);
+        CHECK_OP(request->arena.bytes, <=, UNPACKED_FACTOR_MAX * size + ARENA_SLACK_BYTES);
+        if (request->kind == REQUEST_WRITE) {
+            check_write(request, size);
+        }
+        request_free(request);
+    } else {
+        CHECK(status == STATUS_INVALID);
+    }
+    return 0;
+}
