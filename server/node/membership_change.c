@@ -334,7 +334,28 @@ static void step_transferring(struct membership *membership, struct membership_o
     }
 }
 
-static void step_committing(struct membership *membership, struct membership_operation *operation)
+/* A learner that was added takes part once it holds the configuration that names it: who adds it
+ * may ask it the next thing. One that does not get that far is a member all the same. */
+static bool waits_for_learner(const struct membership *membership,
+                              struct membership_operation *operation,
+                              uint64_t now_us)
+{
+    struct raft_peer_status peer;
+
+    if (operation->kind != MEMBERSHIP_ADD ||
+        raft_peer_status(membership->raft, operation->targets[0].id, &peer) != STATUS_OK ||
+        peer.match >= operation->index) {
+        return false;
+    }
+    if (operation->patience_us == 0) {
+        operation->patience_us = now_us + MEMBERSHIP_LEARNER_PATIENCE_US;
+    }
+    return now_us < operation->patience_us;
+}
+
+static void step_committing(struct membership *membership,
+                            struct membership_operation *operation,
+                            uint64_t now_us)
 {
     struct raft_status raft = raft_status(membership->raft);
     raft_index index = 0;
@@ -346,6 +367,9 @@ static void step_committing(struct membership *membership, struct membership_ope
     }
     config = raft_config_committed(membership->raft, &index);
     if (index >= operation->index && is_wanted(operation, config)) {
+        if (waits_for_learner(membership, operation, now_us)) {
+            return;
+        }
         membership_operation_end(membership, operation, CLIENT__CODE__OK, "%s", "");
     } else if (raft.role != RAFT_LEADER || raft.term != operation->term) {
         membership_operation_end(membership, operation, CLIENT__CODE__UNKNOWN_OUTCOME,
@@ -462,7 +486,7 @@ void membership_change_step(struct membership *membership,
     if (operation->phase == MEMBERSHIP_PROPOSING) {
         step_proposing(membership, operation, now_us);
     } else {
-        step_committing(membership, operation);
+        step_committing(membership, operation, now_us);
     }
 }
 

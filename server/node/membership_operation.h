@@ -7,7 +7,10 @@
 #include "base/list.h"
 #include "server/node/membership_port.h"
 
-enum { MEMBERSHIP_HEX_BYTES = 2 * NODE_CLUSTER_ID_BYTES + 1 };
+enum {
+    MEMBERSHIP_HEX_BYTES = 2 * NODE_CLUSTER_ID_BYTES + 1,
+    MEMBERSHIP_LEARNER_PATIENCE_US = 2 * 1000 * 1000
+};
 
 enum membership_kind {
     MEMBERSHIP_INIT,
@@ -50,7 +53,8 @@ struct membership_operation {
     size_t target_count;
     raft_id voters[RAFT_VOTERS_MAX]; /* CHANGE */
     size_t voter_count;
-    raft_id id; /* REMOVE, TRANSFER */
+    raft_id id;           /* REMOVE, TRANSFER */
+    uint64_t patience_us; /* ADD, committed: how long it is waited for the learner; 0 = not yet */
     raft_index index;
     raft_term term;
     enum status last_refusal;  /* of the core, for the text when it is too late */

@@ -255,6 +255,7 @@ static void on_leadership(struct node *node, const struct raft_status *before)
                             CLIENT__CODE__OK);
     }
     node_sessions_on_leader_change(node);
+    node->introduced_us = 0; /* the others hear of it at once */
 }
 
 static void on_read_index(struct node *node, const struct raft_finished_read *read)

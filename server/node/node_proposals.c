@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "proto/record.pb-c.h"
+#include "server/node/node_log.h"
 #include "server/node/peer_codec.h"
 
 #include <stdlib.h>
@@ -192,6 +193,9 @@ static enum status place(struct node *node,
         sizes[i] = payloads[i]->size;
     }
     status = raft_propose(node->raft, node_now(node), sizes, count, ret_first, ret_term);
+    if (status == STATUS_OK) {
+        node_log_cache_own(node, *ret_first);
+    }
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         entry_cache_put(&node->cache, *ret_first + i, payload_ref(payloads[i]));
     }

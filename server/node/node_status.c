@@ -89,7 +89,9 @@ make_member(const struct node *node, const struct raft_member *member, struct ar
         status->last = node->status.last_index;
         status->version = copy_text(arena, node->options.version);
     } else if (report != NULL && report->is_linked) {
-        status->role = copy_text(arena, report->role);
+        /* Who leads is known here as soon as there; its own report may be older. */
+        status->role =
+            copy_text(arena, member->id == node->status.leader ? "leader" : report->role);
         status->term = report->term;
         status->applied = report->applied;
         status->last = report->last;
