@@ -4,16 +4,26 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-enum { EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum {
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    OTHER_DESCRIPTORS = 128 /* disks, peers, strangers at the door */
+};
 
 /* Each connection is a descriptor: take as many as the system allows. */
-static void raise_descriptor_limit(void)
+static void raise_descriptor_limit(const struct config *config)
 {
     struct rlimit limit;
 
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return;
+    }
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_max < config->max_connections + OTHER_DESCRIPTORS) {
+        log_event(LOG_LEVEL_WARN, "few_descriptors", "limit=%llu max_connections=%llu way_out=%s",
+                  (unsigned long long)limit.rlim_max, (unsigned long long)config->max_connections,
+                  log_quote("raise the hard limit of open files, or lower --max-connections"));
     }
 }
 
@@ -36,10 +46,10 @@ int main(int argc, char **argv)
         return 0;
     }
     (void)umask(077);
-    raise_descriptor_limit();
     log_set_level(config.log_level);
     (void)snprintf(context, sizeof context, "node=%llu", (unsigned long long)config.id);
     log_set_context(context);
+    raise_descriptor_limit(&config);
     if (server_run(&config, &error) != STATUS_OK) {
         (void)fprintf(stderr, "confer-server: %s\n", error.text);
         return EXIT_FAILED;

@@ -274,13 +274,11 @@ static bool on_admit(void *context,
 
 static void on_peer_up(void *context, uint64_t peer)
 {
-    log_event(LOG_LEVEL_INFO, "peer_up", "peer=%" PRIu64, peer);
     node_on_peer_up(((struct server *)context)->node, peer);
 }
 
 static void on_peer_down(void *context, uint64_t peer)
 {
-    log_event(LOG_LEVEL_INFO, "peer_down", "peer=%" PRIu64, peer);
     node_on_peer_down(((struct server *)context)->node, peer);
 }
 
@@ -647,8 +645,9 @@ enum status server_run(const struct config *config, struct error *error)
     if (status != STATUS_OK) {
         return status;
     }
-    log_event(LOG_LEVEL_INFO, "ready", "version=%s address=%s start=%" PRIu64, CONFER_VERSION,
-              config->server, log_store_identity(disks_log(server->disks))->start_count);
+    log_event(LOG_LEVEL_INFO, "ready", "version=%s address=%s data=%s start=%" PRIu64,
+              CONFER_VERSION, config->server, log_quote(config->data),
+              log_store_identity(disks_log(server->disks))->start_count);
     serve(server);
     if (server->failed) {
         *error = server->failure;

@@ -111,8 +111,9 @@ static size_t put_response(struct connection *connection, const Client__Response
 
 size_t native_encode_refusal(struct connection *connection, const struct native_refusal *refusal)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response;
 
+    client__response__init(&response);
     response.id = refusal->id;
     response.code = refusal->code;
     response.message = text(refusal->message);
@@ -380,12 +381,13 @@ static void fill_body(Client__Response *response,
 static size_t
 put_relayed(struct connection *connection, const struct request *request, struct bytes relayed)
 {
-    Client__Response id = CLIENT__RESPONSE__INIT;
+    Client__Response id;
     uint8_t packed[16];
     size_t id_bytes;
     size_t size;
     uint8_t *to;
 
+    client__response__init(&id);
     id.id = request->id;
     id_bytes = client__response__pack(&id, packed);
     CHECK_OP(id_bytes, <=, sizeof packed);
@@ -406,13 +408,14 @@ size_t native_encode_reply(struct connection *connection,
                            const struct request *request,
                            const struct reply *reply)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response;
     const struct native_refusal too_large = {
         .id = request->id,
         .code = CLIENT__CODE__LIMIT,
         .message = "the answer is larger than a frame; ask for less, or in pages"};
     size_t put;
 
+    client__response__init(&response);
     if (request->kind == REQUEST_MEMBERSHIP && reply->code == CLIENT__CODE__OK &&
         reply->relayed.size > 0) {
         put = put_relayed(connection, request, reply->relayed);
@@ -478,11 +481,12 @@ static size_t put_events(struct connection *connection,
                          bool with_values,
                          const struct watch_event *events)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response;
     Client__Events message = *head;
     Client__Event *items = arena_calloc(arena, message.n_events, sizeof *items);
     size_t put;
 
+    client__response__init(&response);
     message.events = arena_calloc(arena, message.n_events, sizeof *message.events);
     for (size_t i = 0; i < message.n_events; i++) {
         fill_event(&items[i], arena, &events[i], with_values);
@@ -530,9 +534,10 @@ size_t native_encode_events(struct connection *connection,
 size_t
 native_encode_notice(struct connection *connection, Client__NoticeKind kind, Client__Code code)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response;
     Client__Notice notice = CLIENT__NOTICE__INIT;
 
+    client__response__init(&response);
     notice.kind = kind;
     notice.code = code;
     response.body_case = CLIENT__RESPONSE__BODY_NOTICE;

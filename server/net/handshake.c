@@ -58,10 +58,11 @@ static void put_message(struct buffer *out, const Peer__PeerMessage *message)
 
 static void put_accepted(struct buffer *out, const char *refusal)
 {
-    Peer__Accepted accepted = PEER__ACCEPTED__INIT;
+    Peer__Accepted accepted;
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
     char text[ERROR_TEXT_BYTES_MAX];
 
+    peer__accepted__init(&accepted);
     (void)snprintf(text, sizeof text, "%s", refusal);
     accepted.refusal = text;
     message.body_case = PEER__PEER_MESSAGE__BODY_ACCEPTED;

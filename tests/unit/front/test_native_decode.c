@@ -207,13 +207,14 @@ static void test_requests_without_content_are_told_apart(void)
 
 static void test_membership_requests_are_kept_as_they_came(void)
 {
-    Client__NodeAddress address = CLIENT__NODE_ADDRESS__INIT;
+    Client__NodeAddress address;
     Client__AddLearner add = CLIENT__ADD_LEARNER__INIT;
     Client__Request wire = make(CLIENT__REQUEST__BODY_ADD_LEARNER);
     char text[] = "127.0.0.1:10003";
     struct buffer frame = BUFFER_INIT;
     struct request *request;
 
+    client__node_address__init(&address);
     address.id = 3;
     address.address = text;
     add.node = &address;

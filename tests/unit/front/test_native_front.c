@@ -483,12 +483,13 @@ static void test_a_relayed_answer_gets_the_id_of_our_client(void)
     struct bench bench;
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__TransferLeader transfer = CLIENT__TRANSFER_LEADER__INIT;
-    Client__Response relayed = CLIENT__RESPONSE__INIT;
+    Client__Response relayed;
     Client__MembershipReply membership = CLIENT__MEMBERSHIP_REPLY__INIT;
     struct buffer packed = BUFFER_INIT;
     struct reply reply = {.code = CLIENT__CODE__OK};
     Client__Response *response;
 
+    client__response__init(&relayed);
     bench_init(&bench);
     bench.last_id = 1000 * 1000;
     request.body_case = CLIENT__REQUEST__BODY_TRANSFER_LEADER;

@@ -402,9 +402,10 @@ static void test_being_accepted_before_the_proof_is_refused(void)
 {
     struct setting setting = usual();
     struct pair pair;
-    Peer__Accepted accepted = PEER__ACCEPTED__INIT;
+    Peer__Accepted accepted;
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
 
+    peer__accepted__init(&accepted);
     begin(&pair, &setting);
     message.body_case = PEER__PEER_MESSAGE__BODY_ACCEPTED;
     message.accepted = &accepted;
