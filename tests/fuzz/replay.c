@@ -28,13 +28,17 @@ static struct buffer seeds[SEEDS_MAX];
 static size_t seed_count;
 static struct bytes current;
 
+/* Called from a signal's handler, so it only opens and writes. */
 static void save_current(void)
 {
-    static const char path[] = "fuzz-failure.bin";
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    static const char saved[] = "the input is in the working folder, in fuzz-failure.bin\n";
+    int file = open("fuzz-failure.bin", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
     if (file >= 0 && write(file, current.data, current.size) == (ssize_t)current.size) {
-        (void)dprintf(STDERR_FILENO, "the input of %zu bytes is in %s\n", current.size, path);
+        (void)!write(STDERR_FILENO, saved, sizeof saved - 1);
+    }
+    if (file >= 0) {
+        (void)close(file);
     }
 }
 

@@ -1,4 +1,5 @@
 /* Nothing that a client or a stranger sends stops a server or costs other clients anything. */
+#include "base/alloc.h"
 #include "base/prng.h"
 #include "proto/frame.h"
 #include "tests/support/cluster.h"
@@ -170,10 +171,9 @@ static void test_a_client_that_never_reads_is_held_back_and_others_are_served(vo
     Client__Get get = CLIENT__GET__INIT;
     struct buffer frames = BUFFER_INIT;
     struct wire wire;
-    char *value = malloc(100001);
+    char *value = xmalloc(100001);
 
     begin();
-    EXPECT(value != NULL);
     memset(value, 'v', 100000);
     value[100000] = '\0';
     EXPECT_EQ(wire_set_text(cluster.servers[1].address, "/large", value), CLIENT__CODE__OK);
