@@ -39,6 +39,7 @@ static bool reserve(unsigned port)
         (void)close(lock);
         return false;
     }
+    /* cppcheck-suppress resourceLeak ; the reservation */
     return true;
 }
 
