@@ -102,7 +102,9 @@ uint64_t node_checkpoint_tick(struct node *node)
         seal(node);
         return UINT64_MAX;
     }
-    return state_dirty(node->state).record_count > 0
+    /* A fresh state has records that no entry made: nothing is due for them. */
+    return state_dirty(node->state).record_count > 0 &&
+                   state_applied(node->state) > node->checkpointed_index
                ? node->checkpointed_us + node->options.checkpoint_interval_us
                : UINT64_MAX;
 }
