@@ -45,10 +45,15 @@ static bool is_present(const struct raft *raft, raft_index index, raft_term term
            (index <= raft->log.last && raft_log_term(raft, index) == term);
 }
 
-/* In place of a conflicting entry there is always room. */
-static bool has_room(const struct raft *raft, raft_index index, const struct raft_config *config)
+/* Commands leave some slots to NOOPs and configurations: the longest log must be able to lead, and
+ * a leader appends a NOOP. In place of a conflicting entry there is always room. */
+static bool has_room(const struct raft *raft,
+                     raft_index index,
+                     const struct raft_entry *entry,
+                     const struct raft_config *config)
 {
-    return (index <= raft->log.last || raft_log_room(raft) > 0) &&
+    uint32_t kept = entry->type == RAFT_ENTRY_COMMAND ? raft_log_reserve(raft) / 2 : 0;
+    return (index <= raft->log.last || raft_log_room(raft) > kept) &&
            (config == NULL || raft_config_list_has_room(raft, index));
 }
 
@@ -89,7 +94,7 @@ store_entries(struct raft *raft, const struct raft_message *message, struct raft
         if (is_present(raft, index, entry->term)) {
             continue;
         }
-        if (!has_room(raft, index, config)) {
+        if (!has_room(raft, index, entry, config)) {
             return i;
         }
         if (index <= raft->log.last) {
@@ -112,11 +117,13 @@ static void advance_commit(struct raft *raft, raft_index commit)
     }
 }
 
-/* All room is taken by entries that the leader knows to be here. An answer would make it send, in
- * vain and at once, what follows; without one it looks again after a heartbeat. */
-static bool is_full_and_verified(const struct raft *raft)
+/* Commands find no room, and the leader knows of everything that is here. A refusal would make it
+ * send at once, in vain, what follows: it gets one in a heartbeat interval. */
+static bool must_be_patient(const struct raft *raft)
 {
-    return raft_log_room(raft) == 0 && raft->ack.verified == raft->log.last;
+    return raft_log_room(raft) <= raft_log_reserve(raft) / 2 &&
+           raft->ack.verified == raft->log.last &&
+           raft->now < raft->ack.refused_at + raft->options.heartbeat_us;
 }
 
 void raft_follower_on_append(struct raft *raft,
@@ -128,8 +135,9 @@ void raft_follower_on_append(struct raft *raft,
     raft_role_follow(raft, message->from);
     note_read_round(raft, message->append.read_round);
     if (!previous_matches(raft, message)) {
-        if (!is_full_and_verified(raft)) {
+        if (!must_be_patient(raft)) {
             refuse(raft, message);
+            raft->ack.refused_at = raft->now;
         }
         return;
     }

@@ -92,7 +92,8 @@ struct raft_ack {
     raft_index verified; /* the log equals the leader's up to here */
     raft_index acked;    /* highest index acknowledged in this term */
     uint64_t read_round; /* highest round seen in this term */
-    bool due;            /* answer even if nothing new is durable */
+    raft_time refused_at;
+    bool due; /* answer even if nothing new is durable */
 };
 
 struct raft_inflight {
