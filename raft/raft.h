@@ -232,7 +232,7 @@ MUST_CHECK enum status raft_boot_entry(struct raft *raft,
                                        const struct raft_config *config);
 MUST_CHECK enum status raft_start(struct raft *raft, raft_time now);
 
-/* First start of a new cluster: append `config` (uniform) as entry 1 of term 1. Every first voter
+/* First start of a new cluster, after raft_start: append `config` (uniform) as entry 1 of term 1. Every first voter
  * is bootstrapped with the same bytes, before anything else happens to it. STATUS_CONFLICT if term
  * or log are not empty, STATUS_INVALID for an illegal configuration. */
 MUST_CHECK enum status raft_bootstrap(struct raft *raft, const struct raft_config *config);
@@ -405,7 +405,7 @@ struct raft_status {
     raft_index last_index;
     raft_term last_term;
     raft_index durable_index;
-    raft_index commit_index;
+    raft_index commit_index; /* known to be committed; may be ahead of the own disk */
     raft_index config_index; /* of the effective configuration */
     bool config_committed;
     bool committed_in_term; /* a leader whose NOOP is committed: reads and changes are possible */
