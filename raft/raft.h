@@ -232,9 +232,9 @@ MUST_CHECK enum status raft_boot_entry(struct raft *raft,
                                        const struct raft_config *config);
 MUST_CHECK enum status raft_start(struct raft *raft, raft_time now);
 
-/* First start of a new cluster, after raft_start: append `config` (uniform) as entry 1 of term 1. Every first voter
- * is bootstrapped with the same bytes, before anything else happens to it. STATUS_CONFLICT if term
- * or log are not empty, STATUS_INVALID for an illegal configuration. */
+/* First start of a new cluster, after raft_start: append `config` (uniform) as entry 1 of term 1.
+ * Every first voter is bootstrapped with the same bytes, before anything else happens to it.
+ * STATUS_CONFLICT if term or log are not empty, STATUS_INVALID for an illegal configuration. */
 MUST_CHECK enum status raft_bootstrap(struct raft *raft, const struct raft_config *config);
 
 /* --- Inputs --- */
