@@ -133,8 +133,11 @@ static void resume(struct client_queue *queue)
 
 uint64_t client_queue_confirmed(const struct client_queue *queue)
 {
-    return list_is_empty(&queue->numbered) ? queue->last_sequence
-                                           : numbered_of(queue->numbered.next)->sequence - 1;
+    uint64_t next = list_is_empty(&queue->numbered) ? queue->last_sequence + 1
+                                                    : numbered_of(queue->numbered.next)->sequence;
+
+    /* A number given back was not used yet. */
+    return (queue->hole != 0 && queue->hole < next ? queue->hole : next) - 1;
 }
 
 /* The next write in a session: what has a number already comes first. */
@@ -302,10 +305,19 @@ static void hold(struct client_queue *queue, uint64_t now_us)
 static void refuse_numbered(struct client_queue *queue,
                             struct client_request *request,
                             struct client_answer *answer,
-                            const char *server)
+                            const char *server,
+                            uint64_t now_us)
 {
     bool is_known = answer->response->code >= CLIENT__CODE__NO_LEADER && !request->is_uncertain;
 
+    if (request->is_applied && client_request_is_open(request)) {
+        hold(queue, now_us); /* the server did not look for the result it has */
+        return;
+    }
+    if (request->is_applied) {
+        end(queue, request);
+        return;
+    }
     fill(request, answer, server);
     queue->is_held = true;
     if (is_known) {
@@ -351,7 +363,7 @@ static enum client_verdict answer_numbered(struct client_queue *queue,
         fill(request, answer, server);
         end(queue, request);
     } else {
-        refuse_numbered(queue, request, answer, server);
+        refuse_numbered(queue, request, answer, server, now_us);
     }
     return settle_held(queue, CLIENT_VERDICT_GO_ON);
 }
@@ -459,12 +471,9 @@ static void renumber(struct client_queue *queue, uint64_t last_sequence)
         } else if (!is_used && request->is_refused) {
             end(queue, request);
         } else if (is_used) {
-            /* A refusal by the state machine stands; one by a server was wrong about this write. */
-            if (request->is_refused && (int)request->result->public.status < CONFER_NO_LEADER) {
-                end(queue, request);
-                continue;
-            }
+            /* A try before the one that was refused had been applied. */
             request->is_refused = false;
+            request->is_applied = true;
         } else {
             request->sequence = ++sequence;
         }

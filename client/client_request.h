@@ -38,6 +38,7 @@ struct client_request {
     uint64_t order;    /* of acceptance */
     uint64_t sequence; /* 0 = not numbered (yet) */
     bool is_uncertain; /* since the last attach, a try of this write may have been proposed */
+    bool is_applied;   /* the last attach said so; only its result is still to come */
     bool is_refused;   /* the result holds a refusal that counts if the write was not applied */
 
     uint32_t timeout_ms; /* 0 = none */
