@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TURN_DELAY_US = 100, PPM = 1000000, WALL_START_MS = 1700000 };
+enum { TURN_DELAY_US = 100, IDLE_TURNS_MAX = 1000, PPM = 1000000, WALL_START_MS = 1700000 };
 
 /* A disk job or an arrival that waits for a paused server. */
 struct inbox_item {
@@ -73,6 +73,11 @@ static void run_turn(struct timeline_event *event)
     server->cluster->observer.on_turn(server->cluster->observer.context, server);
     if (next_us != UINT64_MAX && timeline_due(&server->turn) == UINT64_MAX) {
         uint64_t delay_us = until(server, next_us);
+
+        server->idle_turns = delay_us == 0 ? server->idle_turns + 1 : 0;
+        if (server->idle_turns > IDLE_TURNS_MAX) {
+            cluster_violation(server, "it spins: its turns want to follow each other at once");
+        }
 
         timeline_after(timeline, &server->turn, delay_us == 0 ? 1 : delay_us, run_turn);
     }
@@ -187,6 +192,7 @@ static void receive(struct cluster_server *server, struct inbox_item item)
         return;
     }
     take(server, &item);
+    server->idle_turns = 0;
     cluster_poke(server);
 }
 

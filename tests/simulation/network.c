@@ -32,6 +32,7 @@ struct network_link {
     uint64_t epoch;
     bool seen_up[2];        /* what each side was told last */
     uint64_t arrival_us[2]; /* of the last message to that side: the next comes later */
+    uint64_t opening;       /* bulk: the attempt under way, or the last one */
     struct timeline_event dial;
     struct timeline_event fall; /* something was lost: the stream breaks */
 };
@@ -400,7 +401,8 @@ static void finish_bulk_open(struct timeline_event *event)
     size_t other = flight->arrival->from;
     struct network_link *link = &network->bulks[opener][other];
 
-    if (!network->users.is_up(network->users.context, opener)) {
+    if (!network->users.is_up(network->users.context, opener) ||
+        flight->arrival->token != link->opening) {
         flight_free(flight);
         return;
     }
@@ -424,6 +426,7 @@ void network_bulk_open(struct network *network, size_t from, size_t to)
 {
     struct flight *flight = flight_new(network, NETWORK_BULK_UP, to, from, BYTES_EMPTY);
 
+    flight->arrival->token = ++network->bulks[from][to].opening;
     timeline_after(network->timeline, &flight->event,
                    4 * timeline_delay(&network->prng, network->options.latency_us),
                    finish_bulk_open);
@@ -447,6 +450,7 @@ void network_bulk_close(struct network *network, size_t from, size_t to)
 {
     struct network_link *link = &network->bulks[from][to];
 
+    link->opening++; /* an attempt under way comes to nothing */
     if (!link->is_up) {
         link = &network->bulks[to][from];
     }

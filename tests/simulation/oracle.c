@@ -326,6 +326,26 @@ static bool is_on_quorum(struct oracle *oracle,
     return raft_config_is_quorum(config, holds, &holders);
 }
 
+static void print_holders(struct oracle *oracle,
+                          const struct raft_config *config,
+                          raft_index index,
+                          raft_term term)
+{
+    const struct holders holders = {
+        .oracle = oracle, .config = config, .index = index, .term = term};
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        const struct cluster_server *server = cluster_by_id(oracle->cluster, config->members[i].id);
+        struct log_state log = disk_log(server->disk);
+
+        fprintf(stderr,
+                "  member %" PRIu64 " flags %u: term %" PRIu64 ", disk %" PRIu64 "..%" PRIu64
+                " %s\n",
+                server->id, config->members[i].flags, log.term, log.base + 1, log.last,
+                holds(server->id, &holders) ? "holds it" : "does not hold it");
+    }
+}
+
 static struct fact *new_fact(struct oracle *oracle)
 {
     if (oracle->fact_count == oracle->fact_capacity) {
@@ -355,9 +375,7 @@ static void check_known_commit(struct cluster_server *server,
 /* The entry at `index` is committed at `server`: it is there, and it is the one. */
 static void check_commit(struct oracle *oracle, struct cluster_server *server, raft_index index)
 {
-    const struct raft *raft = node_raft(server->node);
     const struct disk_entry *entry = disk_entry(server->disk, index);
-    raft_index config_index;
     struct fact *fact;
 
     while (oracle->fact_count <= index) {
@@ -374,8 +392,19 @@ static void check_commit(struct oracle *oracle, struct cluster_server *server, r
     fact->term = entry->term;
     fact->sum = entry->sum;
     oracle->counts.committed++;
-    if (!is_on_quorum(oracle, raft_config_effective(raft), index, entry->term) &&
-        !is_on_quorum(oracle, raft_config_committed(raft, &config_index), index, entry->term)) {
+}
+
+/* Judged at the leader, whose configuration decides; it may know more of it than those who hear of
+ * the commit before its own disk holds the entry. */
+static void check_quorum(struct oracle *oracle, struct cluster_server *server, raft_index index)
+{
+    const struct raft *raft = node_raft(server->node);
+    raft_term term = raft_term_at(raft, index);
+    raft_index config_index;
+
+    if (!is_on_quorum(oracle, raft_config_effective(raft), index, term) &&
+        !is_on_quorum(oracle, raft_config_committed(raft, &config_index), index, term)) {
+        print_holders(oracle, raft_config_effective(raft), index, term);
         cluster_violation(server, "S8: entry %" PRIu64 " is not on a quorum of disks", index);
     }
 }
@@ -400,10 +429,12 @@ static void check_commits(struct oracle *oracle,
                           status->commit_index);
     }
     if (status->role == RAFT_LEADER && watched->led_term == status->term &&
-        status->commit_index > watched->commit &&
-        raft_term_at(node_raft(server->node), status->commit_index) != status->term) {
-        cluster_violation(server, "S10: it commits entry %" PRIu64 " of another term",
-                          status->commit_index);
+        status->commit_index > watched->commit) {
+        if (raft_term_at(node_raft(server->node), status->commit_index) != status->term) {
+            cluster_violation(server, "S10: it commits entry %" PRIu64 " of another term",
+                              status->commit_index);
+        }
+        check_quorum(oracle, server, status->commit_index);
     }
     watched->commit = status->commit_index;
     while (watched->checked_commit < commit) {
@@ -444,6 +475,7 @@ static void check_matches(struct oracle *oracle,
                           const struct raft_config *config)
 {
     const struct raft *raft = node_raft(server->node);
+    raft_term term = raft_status(raft).term;
     struct raft_peer_status peer;
 
     for (uint32_t i = 0; i < config->member_count; i++) {
@@ -452,7 +484,8 @@ static void check_matches(struct oracle *oracle,
         raft_term own;
 
         if (member->id == server->id || raft_peer_status(raft, member->id, &peer) != STATUS_OK ||
-            memcmp(member->incarnation, other->incarnation, RAFT_INCARNATION_BYTES) != 0) {
+            memcmp(member->incarnation, other->incarnation, RAFT_INCARNATION_BYTES) != 0 ||
+            disk_log(other->disk).term > term) { /* a later leader may have cut it off */
             continue;
         }
         own = raft_term_at(raft, peer.match);

@@ -391,6 +391,11 @@ static void connect_somewhere(struct workload_client *self)
     if (!cluster_is_awake(&cluster->servers[place])) {
         return;
     }
+    /* In the end nobody waits at a server that was removed. */
+    if (self->workload->quiet &&
+        raft_status(node_raft(cluster->servers[place].node)).leader == 0) {
+        return;
+    }
     self->workload->counts.connections++;
     self->server = &cluster->servers[place];
     self->client = client_open(self->server->node, &callbacks, self);
