@@ -28,7 +28,7 @@ struct cluster_server {
     bool in_turn;
     struct timeline_event turn;
     uint64_t idle_turns; /* in a row, each wanted at once, with nothing coming in */
-    struct list inbox; /* arrivals and jobs that came while it was paused */
+    struct list inbox;   /* arrivals and jobs that came while it was paused */
     uint64_t clock_offset_us;
     int64_t drift_ppm;
     int64_t wall_skew_ms;

@@ -392,8 +392,7 @@ static void connect_somewhere(struct workload_client *self)
         return;
     }
     /* In the end nobody waits at a server that was removed. */
-    if (self->workload->quiet &&
-        raft_status(node_raft(cluster->servers[place].node)).leader == 0) {
+    if (self->workload->quiet && raft_status(node_raft(cluster->servers[place].node)).leader == 0) {
         return;
     }
     self->workload->counts.connections++;
