@@ -365,6 +365,7 @@ uint64_t node_turn(struct node *node)
     next_us = earlier(next_us, node_checkpoint_tick(node));
     next_us = earlier(next_us, node_proposals_expire(node));
     next_us = earlier(next_us, node_clients_expire(node));
+    node_log_make_room(node);
     evict(node);
     /* What apply and the answers made possible is proposed in a turn that follows at once. */
     if (!list_is_empty(&node->queued) && node->retry_us <= node_now(node) &&

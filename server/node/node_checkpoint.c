@@ -21,7 +21,7 @@ bool node_checkpoint_is_behind(const struct node *node)
             dirty.bytes >= BEHIND_FACTOR * node->options.checkpoint_bytes_max);
 }
 
-/* Whether records, bytes, age, or the length of the log to be replayed call for a checkpoint. */
+/* Whether records, bytes, age, or the length of the log call for a checkpoint. */
 static bool is_due(struct node *node)
 {
     struct state_dirty dirty = state_dirty(node->state);
@@ -30,7 +30,7 @@ static bool is_due(struct node *node)
         return false;
     }
     return dirty.record_count >= node->options.checkpoint_records_max ||
-           dirty.bytes >= node->options.checkpoint_bytes_max ||
+           dirty.bytes >= node->options.checkpoint_bytes_max || node_log_is_crowded(node) ||
            node->entries_since_checkpoint >= node->options.log_tail_entries_max ||
            node->bytes_since_checkpoint >= node->options.log_tail_bytes_max ||
            (dirty.record_count > 0 &&

@@ -232,13 +232,31 @@ static raft_index tail_start(const struct node *node)
     return index + 1;
 }
 
-void node_log_trim(struct node *node)
+static void trim_to(struct node *node, raft_index index)
 {
-    raft_index start = tail_start(node);
-    raft_index target = start - 1 < node->checkpointed_index ? start - 1 : node->checkpointed_index;
+    raft_index target = index < node->checkpointed_index ? index : node->checkpointed_index;
 
     if (target > node->log_trim) {
         node->log_trim = target;
         raft_trim(node->raft, target);
+    }
+}
+
+void node_log_trim(struct node *node)
+{
+    trim_to(node, tail_start(node) - 1);
+}
+
+bool node_log_is_crowded(const struct node *node)
+{
+    uint64_t held = node->status.last_index - node->status.log_base;
+
+    return held >= node->options.raft.log_entries_max / 4 * 3;
+}
+
+void node_log_make_room(struct node *node)
+{
+    if (node_log_is_crowded(node)) {
+        trim_to(node, node->status.last_index - node->options.raft.log_entries_max / 2);
     }
 }

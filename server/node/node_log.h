@@ -16,5 +16,9 @@ void node_log_on_done(struct node *node, struct log_job *job);
 /* Give up entries that a checkpoint covers, but for the tail kept for lagging members; drop
  * payloads that nobody needs. */
 void node_log_trim(struct node *node);
+/* Little room is left in the core's log: a checkpoint is worth more than the tail. */
+bool node_log_is_crowded(const struct node *node);
+/* When it is crowded, give up what a checkpoint covers of its older half. Once a turn. */
+void node_log_make_room(struct node *node);
 
 #endif
