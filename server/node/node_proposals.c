@@ -345,6 +345,10 @@ void node_proposals_on_forwarded(struct node *node, raft_id peer, const Peer__Fo
             finish(proposal, CLIENT__CODE__NO_SPACE, NULL);
             continue;
         }
+        if (proposal->deadline_us <= node_now(node)) {
+            finish(proposal, CLIENT__CODE__NO_LEADER, NULL);
+            continue;
+        }
         list_remove(&proposal->link);
         enter_queue(node, proposal, true);
         last = &proposal->link;
@@ -501,14 +505,36 @@ static void expire_list(struct node *node, struct list *list, Client__Code code)
     }
 }
 
+/* Those that expire stay where they are: the leader's answer counts the commands of the Forward
+ * from its first. When it is late for all of them it is not waited for. */
+static uint64_t expire_forwarded(struct node *node)
+{
+    LIST_FOR_EACH (link, &node->forwarded) {
+        struct proposal *proposal = proposal_of(link);
+
+        if (proposal->deadline_us > node_now(node)) {
+            return proposal->deadline_us;
+        }
+        if (!proposal->abandoned) {
+            proposal->abandoned = true;
+            proposal->done(proposal->context, CLIENT__CODE__UNKNOWN_OUTCOME, NULL);
+        }
+    }
+    while (!list_is_empty(&node->forwarded)) {
+        proposal_free(proposal_of(node->forwarded.next));
+    }
+    node->forwarded_to = 0;
+    return UINT64_MAX;
+}
+
 uint64_t node_proposals_expire(struct node *node)
 {
-    const struct list *lists[] = {&node->placed, &node->forwarded, &node->queued};
-    uint64_t next_us = UINT64_MAX;
+    const struct list *lists[] = {&node->placed, &node->queued};
+    uint64_t next_us;
 
     /* The oldest first, so that the answers of one client stay in order. */
     expire_list(node, &node->placed, CLIENT__CODE__UNKNOWN_OUTCOME);
-    expire_list(node, &node->forwarded, CLIENT__CODE__UNKNOWN_OUTCOME);
+    next_us = expire_forwarded(node);
     expire_list(node, &node->queued, CLIENT__CODE__NO_LEADER);
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         if (!list_is_empty(lists[i])) {
