@@ -196,6 +196,10 @@ static enum status place(struct node *node,
     if (status == STATUS_OK) {
         node_log_cache_own(node, *ret_first);
     }
+    if (status == STATUS_OK) {
+        /* The core may have appended an entry of its own since the last flush. */
+        node_log_cache_own(node, *ret_first);
+    }
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         entry_cache_put(&node->cache, *ret_first + i, payload_ref(payloads[i]));
     }
