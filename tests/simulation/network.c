@@ -129,7 +129,15 @@ void network_free(struct network *network)
         flight_free(CONTAINER_OF(link, struct flight, link));
     }
     LIST_FOR_EACH (link, &network->probes) {
+        timeline_cancel(network->timeline, &CONTAINER_OF(link, struct probe, link)->timeout);
         free(CONTAINER_OF(link, struct probe, link));
+    }
+    for (size_t i = 0; i < network->places; i++) {
+        for (size_t j = 0; j < network->places; j++) {
+            timeline_cancel(network->timeline, &network->links[i][j].dial);
+            timeline_cancel(network->timeline, &network->links[i][j].fall);
+            timeline_cancel(network->timeline, &network->bulks[i][j].fall);
+        }
     }
     free(network);
 }
