@@ -124,6 +124,11 @@ void cli_allow_long(struct cli *cli)
     }
 }
 
+void cli_choose_level(struct cli *cli)
+{
+    cli->call.linearizable = cli_option(cli, "local") == NULL;
+}
+
 /* --- The handle --- */
 
 int cli_open(struct cli *cli, const struct confer_options *options)
@@ -211,6 +216,11 @@ static const char *way_out(const struct cli *cli, enum confer_status status)
     case CONFER_BAD_VERSION:
         return "'confer-cli get --stat' shows the present version";
     case CONFER_TIMEOUT:
+        if (cli->call.linearizable) {
+            return "is the server running, and is there a leader? --local reads what the server "
+                   "has, "
+                   "--address names other servers, --timeout waits longer";
+        }
         return "is the server running, and do the voters see each other? --address names other "
                "servers, --timeout waits longer";
     default:

@@ -48,6 +48,14 @@ bool cli_version(const struct cli *cli, int32_t *ret_version);
 /* The time that membership commands get when none was given. */
 void cli_allow_long(struct cli *cli);
 
+/* Reads show every write that was acknowledged before, also one made through another server a
+ * moment ago; --local asks for less. */
+#define CLI_OPTION_LOCAL                                                                           \
+    {                                                                                              \
+        "local", 0, NULL, "what the asked server has, perhaps not the newest; needs no leader"     \
+    }
+void cli_choose_level(struct cli *cli);
+
 /* Open the handle; an exit code. `options` NULL: without session, for reads. */
 int cli_open(struct cli *cli, const struct confer_options *options);
 /* For writes: with a session, so that a repeated write takes effect once. */

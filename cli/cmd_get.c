@@ -56,7 +56,7 @@ static int run(struct cli *cli)
     if (code != EXIT_CODE_OK) {
         return code;
     }
-    cli->call.linearizable = cli_option(cli, "linearizable") != NULL;
+    cli_choose_level(cli);
     status =
         confer_get(cli->confer, path, wants_stat ? CONFER_GET_STAT_ONLY : 0, &cli->call, &result);
     if (status != CONFER_OK) {
@@ -78,7 +78,7 @@ static int run(struct cli *cli)
 
 static const struct option options[] = {
     {"stat", 's', NULL, "versions, sizes and times instead of the value"},
-    {"linearizable", 'l', NULL, "show every write acknowledged before, at the cost of a round"},
+    CLI_OPTION_LOCAL,
     {NULL, 0, NULL, NULL}};
 
 const struct command cmd_get = {.name = "get",

@@ -96,6 +96,7 @@ static int run(struct cli *cli)
     if (code != EXIT_CODE_OK) {
         return code;
     }
+    cli_choose_level(cli);
     status = confer_list_begin(cli->confer, path, &page, &cli->call, &iterator);
     if (status == CONFER_OK) {
         status = print_all(cli, iterator, with_stats);
@@ -109,7 +110,9 @@ static int run(struct cli *cli)
 }
 
 static const struct option options[] = {
-    {"long", 'l', NULL, "with versions, sizes and number of children"}, {NULL, 0, NULL, NULL}};
+    {"long", 'l', NULL, "with versions, sizes and number of children"},
+    CLI_OPTION_LOCAL,
+    {NULL, 0, NULL, NULL}};
 
 const struct command cmd_list = {.name = "list",
                                  .short_name = "ls",

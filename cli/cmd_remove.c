@@ -39,7 +39,8 @@ collect(const struct cli *cli, const char *path, struct paths *paths, int *ret_c
 {
     struct confer_iterator *iterator = NULL;
     const struct confer_node *node;
-    enum confer_status status = confer_tree_begin(cli->confer, path, NULL, &cli->call, &iterator);
+    struct confer_call call = {.timeout_ms = cli->call.timeout_ms, .linearizable = true};
+    enum confer_status status = confer_tree_begin(cli->confer, path, NULL, &call, &iterator);
 
     if (status == CONFER_OK) {
         while ((status = confer_next(iterator, &node)) == CONFER_OK) {

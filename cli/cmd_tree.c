@@ -90,6 +90,7 @@ static int run(struct cli *cli)
     if (code != EXIT_CODE_OK) {
         return code;
     }
+    cli_choose_level(cli);
     status = confer_tree_begin(cli->confer, path, &page, &cli->call, &iterator);
     if (status == CONFER_OK) {
         status = print_all(cli, iterator, path, with_values);
@@ -104,6 +105,7 @@ static int run(struct cli *cli)
 
 static const struct option options[] = {{"depth", 'L', "N", "at most N levels below PATH"},
                                         {"values", 'v', NULL, "with the values"},
+                                        CLI_OPTION_LOCAL,
                                         {NULL, 0, NULL, NULL}};
 
 const struct command cmd_tree = {

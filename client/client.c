@@ -125,7 +125,10 @@ static void explain_timeout(struct confer *confer,
     const struct client_server *server = client_servers_current(&confer->servers);
     char problem[420];
 
-    if (!is_connected(confer)) {
+    if (confer->phase == CLIENT_PHASE_HANDSHAKE) {
+        (void)snprintf(problem, sizeof problem, "%s takes connections but opens no session",
+                       server->text);
+    } else if (!is_connected(confer)) {
         client_servers_explain(&confer->servers, problem, sizeof problem);
     } else if (confer->is_leaderless) {
         (void)snprintf(problem, sizeof problem, "%s hears no leader", server->text);
