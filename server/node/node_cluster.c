@@ -65,9 +65,10 @@ static void set_response(struct cluster_call *call, const Client__Response *resp
 
 static void set_refusal(struct cluster_call *call, Client__Code code, const char *text)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response;
     char *message = xstrdup(text);
 
+    client__response__init(&response);
     response.code = code;
     response.message = message;
     set_response(call, &response);
@@ -300,11 +301,12 @@ bool node_cluster_is_linked(const struct node *node, raft_id member)
 static void introduce(struct node *node, raft_id to)
 {
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
-    Peer__NodeReport report = PEER__NODE_REPORT__INIT;
+    Peer__NodeReport report;
     struct state_digest digest = state_digest(node->state);
     char role[16];
     char version[32];
 
+    peer__node_report__init(&report);
     (void)snprintf(role, sizeof role, "%s", node_status_role(node));
     (void)snprintf(version, sizeof version, "%s", node->options.version);
     report.applied = state_applied(node->state);
@@ -484,8 +486,9 @@ static void answer_probe(struct node *node, uint64_t probe, const Peer__PeerMess
 static void answer_bootstrap(struct node *node, uint64_t probe, char *refusal)
 {
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
-    Peer__Bootstrapped bootstrapped = PEER__BOOTSTRAPPED__INIT;
+    Peer__Bootstrapped bootstrapped;
 
+    peer__bootstrapped__init(&bootstrapped);
     bootstrapped.refusal = refusal;
     message.body_case = PEER__PEER_MESSAGE__BODY_BOOTSTRAPPED;
     message.bootstrapped = &bootstrapped;
@@ -541,8 +544,9 @@ static void on_probe_query(struct node *node, uint64_t probe)
     struct node_identity identity = node_identity(node);
     struct raft_status status = raft_status(node->raft);
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
-    Peer__ProbeReply reply = PEER__PROBE_REPLY__INIT;
+    Peer__ProbeReply reply;
 
+    peer__probe_reply__init(&reply);
     membership_probe_reply(&identity, &status, node->options.address, &reply);
     message.body_case = PEER__PEER_MESSAGE__BODY_PROBE_REPLY;
     message.probe_reply = &reply;

@@ -189,7 +189,7 @@ static void ask_add_learner(struct operator* self, raft_id id)
 {
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__AddLearner add = CLIENT__ADD_LEARNER__INIT;
-    Client__NodeAddress node = CLIENT__NODE_ADDRESS__INIT;
+    Client__NodeAddress node;
     struct cluster_server *server = cluster_by_id(self->cluster, id);
 
     if (self->last_was_certain && disk_log(server->disk).term > 0 && is_stranger(self, id)) {
@@ -198,6 +198,7 @@ static void ask_add_learner(struct operator* self, raft_id id)
         cluster_start(server);
         self->counts.wiped++;
     }
+    client__node_address__init(&node);
     node.id = id;
     node.address = server->address;
     add.node = &node;
