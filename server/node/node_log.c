@@ -217,11 +217,13 @@ void node_log_on_done(struct node *node, struct log_job *job)
 /* The first entry of the tail that is kept whatever the checkpoint covers. */
 static raft_index tail_start(const struct node *node)
 {
-    raft_index index = node->status.last_index;
+    /* Asked anew: a message of this turn may have cut the log off. */
+    const struct raft_status status = raft_status(node->raft);
+    raft_index index = status.last_index;
     uint64_t bytes = 0;
     uint64_t count = 0;
 
-    while (index > node->status.log_base && count < node->options.log_tail_entries_max) {
+    while (index > status.log_base && count < node->options.log_tail_entries_max) {
         bytes += raft_entry_at(node->raft, index).bytes;
         if (bytes > node->options.log_tail_bytes_max) {
             break;
