@@ -54,7 +54,7 @@ uint8_t *client_buffer_reserve(struct client_buffer *buffer, size_t bytes)
     if (buffer->data != NULL && buffer->capacity - buffer->start - buffer->size >= bytes) {
         return buffer->data + buffer->start + buffer->size;
     }
-    if (buffer->start > 0) {
+    if (buffer->data != NULL && buffer->start > 0) {
         memmove(buffer->data, buffer->data + buffer->start, buffer->size);
         buffer->start = 0;
     }

@@ -466,9 +466,7 @@ static void renumber(struct client_queue *queue, uint64_t last_sequence)
         bool is_used = request->sequence <= last_sequence;
 
         request->is_uncertain = false;
-        if (!client_request_is_open(request)) {
-            end(queue, request);
-        } else if (!is_used && request->is_refused) {
+        if (!client_request_is_open(request) || (!is_used && request->is_refused)) {
             end(queue, request);
         } else if (is_used) {
             /* A try before the one that was refused had been applied. */

@@ -101,6 +101,14 @@ struct fake_server {
     uint64_t page_serial;
 };
 
+Client__Response fake_response(void)
+{
+    Client__Response response;
+
+    client__response__init(&response);
+    return response;
+}
+
 static void wake(struct fake_server *server)
 {
     uint64_t one = 1;
@@ -277,7 +285,7 @@ static void send_change(struct fake_server *server,
                         struct change *change,
                         uint64_t up_to)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response = fake_response();
     Client__Events events = CLIENT__EVENTS__INIT;
     Client__Event event = CLIENT__EVENT__INIT;
     Client__Event *only = &event;
@@ -731,7 +739,7 @@ static void serve(struct fake_server *server,
                   const Client__Request *request,
                   enum fake_fate fate)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response = fake_response();
 
     response.id = request->id;
     switch (request->body_case) {
@@ -783,7 +791,7 @@ decide(struct fake_server *server, struct connection *connection, const Client__
 {
     static const uint8_t garbage[] = {0, 0, 0, 3, 0xff, 0xff, 0xff};
     struct fake_verdict verdict = {.fate = FAKE_SERVE};
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response = fake_response();
 
     if (server->plan != NULL) {
         verdict = server->plan(server->context, connection->port, request);
@@ -1095,7 +1103,7 @@ void fake_server_lose(struct fake_server *server)
         struct connection *connection = &server->connections[i];
 
         while (connection->watch_count > 0) {
-            Client__Response response = CLIENT__RESPONSE__INIT;
+            Client__Response response = fake_response();
             Client__Events events = CLIENT__EVENTS__INIT;
 
             events.watch = connection->watches[0].id;
@@ -1131,7 +1139,7 @@ void fake_server_notice(struct fake_server *server, Client__NoticeKind kind, Cli
 {
     lock(server);
     for (size_t i = 0; i < server->connection_count; i++) {
-        Client__Response response = CLIENT__RESPONSE__INIT;
+        Client__Response response = fake_response();
         Client__Notice notice = CLIENT__NOTICE__INIT;
 
         notice.kind = kind;

@@ -37,6 +37,9 @@ typedef struct fake_verdict (*fake_plan)(void *context,
 
 struct fake_server;
 
+/* An empty one. (The macro of protobuf-c casts a const away, which clang refuses.) */
+Client__Response fake_response(void);
+
 struct fake_server *fake_server_start(size_t port_count, fake_plan plan, void *context);
 void fake_server_stop(struct fake_server *server);
 /* "127.0.0.1:1,127.0.0.1:2" of all ports, or of one. Lives as long as the server. */

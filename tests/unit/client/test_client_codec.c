@@ -3,6 +3,7 @@
 
 #include "proto/frame.h"
 #include "tests/support/test.h"
+#include "tests/unit/client/fake_server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -96,7 +97,7 @@ static struct client_result *take(Client__Response *response, enum client_shape 
 
 static void test_a_value_is_followed_by_a_nul(void)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response = fake_response();
     Client__GetReply get = CLIENT__GET_REPLY__INIT;
     struct client_result *result;
 
@@ -114,7 +115,7 @@ static void test_a_value_is_followed_by_a_nul(void)
 
 static void test_an_answer_of_another_kind_is_a_protocol_error(void)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response = fake_response();
     Client__GetReply get = CLIENT__GET_REPLY__INIT;
     struct client_result *result;
 

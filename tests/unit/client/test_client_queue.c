@@ -2,6 +2,7 @@
 #include "client/client_queue.h"
 
 #include "tests/support/test.h"
+#include "tests/unit/client/fake_server.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -60,7 +61,7 @@ static size_t send_all(struct client_queue *queue, uint64_t now)
 /* Answer the oldest in flight. */
 static enum client_verdict answer(struct client_queue *queue, Client__Code code, bool applied)
 {
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response = fake_response();
     Client__WriteReply write = CLIENT__WRITE_REPLY__INIT;
     Record__OperationResult operation = RECORD__OPERATION_RESULT__INIT;
     Record__OperationResult *only = &operation;
@@ -262,7 +263,7 @@ static void test_servers_that_cannot_help_are_left(void)
 static void test_an_answer_out_of_turn_is_a_violation(void)
 {
     struct client_queue queue;
-    Client__Response response = CLIENT__RESPONSE__INIT;
+    Client__Response response = fake_response();
     uint8_t packed[16];
     struct client_answer unpacked;
 
