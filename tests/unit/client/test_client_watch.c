@@ -253,10 +253,10 @@ static void test_a_broken_connection_costs_no_change_and_repeats_none(void)
         }
     }
     WAIT_FOR(&receiver, receiver.values[1] != NULL && strcmp(receiver.values[1], "29") == 0);
+    confer_close(confer);
     EXPECT_EQ(receiver.changes, 30);
     EXPECT_EQ(receiver.resyncs, 0);
     EXPECT(!receiver.is_wrong);
-    confer_close(confer);
     EXPECT(receiver.is_ended);
     EXPECT_EQ(receiver.status, CONFER_CLOSED);
     receiver_release(&receiver);
@@ -322,9 +322,9 @@ static void test_a_tracked_watch_gets_exactly_the_difference(void)
                             "created /w/n3=again;created /w/n4=four;resync_end;");
     (void)fake_server_set(server, "/w/n1", "live");
     WAIT_FOR(&receiver, strcmp(receiver.values[1], "live") == 0);
+    confer_close(confer);
     EXPECT_EQ(receiver.resyncs, 1);
     EXPECT(!receiver.is_wrong);
-    confer_close(confer);
     receiver_release(&receiver);
     fake_server_stop(server);
 }
@@ -344,8 +344,8 @@ static void test_an_untracked_watch_gets_everything_there_is(void)
     change_while_away(server, confer);
     expect_trace(&receiver, "resync_begin full;created /w=w;created /w/n1=new;created /w/n3=again;"
                             "created /w/n4=four;created /w/n5=five;resync_end;");
-    EXPECT(!receiver.is_wrong);
     confer_close(confer);
+    EXPECT(!receiver.is_wrong);
     receiver_release(&receiver);
     fake_server_stop(server);
 }
@@ -430,10 +430,10 @@ static void test_changes_between_the_pages_of_a_picture_come_once(void)
     fake_server_set_paging(server, 3, NULL);
     (void)fake_server_set(server, "/w/n11", "live");
     WAIT_FOR(&receiver, receiver.values[11] != NULL && strcmp(receiver.values[11], "live") == 0);
+    confer_close(confer);
     /* 13 nodes, and one change behind the last page: the others were on it already. */
     EXPECT_EQ(receiver.changes, 14);
     EXPECT(!receiver.is_wrong);
-    confer_close(confer);
     receiver_release(&receiver);
 
     fake_server_set_paging(server, 3, "/w/n01");
@@ -444,10 +444,10 @@ static void test_changes_between_the_pages_of_a_picture_come_once(void)
     fake_server_set_paging(server, 3, NULL);
     (void)fake_server_set(server, "/w/n01", "live");
     WAIT_FOR(&receiver, receiver.values[1] != NULL && strcmp(receiver.values[1], "live") == 0);
+    confer_close(confer);
     /* 13 nodes, four changes between five pages, one after them. */
     EXPECT_EQ(receiver.changes, 18);
     EXPECT(!receiver.is_wrong);
-    confer_close(confer);
     receiver_release(&receiver);
     fake_server_stop(server);
 }
@@ -524,9 +524,9 @@ static void test_the_picture_becomes_the_clusters_whatever_happens(void)
         (void)fake_server_set(server, "/w/n0", "end");
         WAIT_FOR(&receiver, !receiver.is_resyncing && receiver.values[0] != NULL &&
                                 strcmp(receiver.values[0], "end") == 0);
+        confer_close(confer);
         EXPECT(pictures_are_equal(server, &receiver));
         EXPECT(!receiver.is_wrong);
-        confer_close(confer);
         EXPECT(receiver.is_ended);
         receiver_release(&receiver);
         fake_server_stop(server);
@@ -552,8 +552,8 @@ static void test_a_refused_watch_ends_with_the_reason(void)
     receiver_init(&receiver);
     (void)watch(confer, PLAIN, 0, &receiver);
     WAIT_FOR(&receiver, receiver.is_ended);
-    EXPECT_EQ(receiver.status, CONFER_NO_AUTH);
     confer_close(confer);
+    EXPECT_EQ(receiver.status, CONFER_NO_AUTH);
     EXPECT(!receiver.is_wrong);
     receiver_release(&receiver);
     fake_server_stop(server);
