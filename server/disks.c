@@ -114,12 +114,8 @@ enum status disks_deliver(struct disks *disks, struct node *node, struct error *
     return STATUS_OK;
 }
 
-void disks_stop(struct disks *disks, struct node *node)
+void disks_stop(struct disks *disks)
 {
-    struct error ignored;
-
-    /* What is delivered may bring new jobs; a failed node brings none. */
-    (void)!disks_deliver(disks, node, &ignored);
     log_thread_stop(disks->log_thread);
     checkpoint_thread_stop(disks->checkpoint_thread);
     disks->log_thread = NULL;

@@ -30,8 +30,9 @@ disks_start(struct disks *disks, void (*notify)(void *context), void *context, s
 /* Give finished jobs to the node. After a failed write: end the process with the words in `error`.
  */
 MUST_CHECK enum status disks_deliver(struct disks *disks, struct node *node, struct error *error);
-/* Finish what was submitted and end the threads; the jobs are given to the node. */
-void disks_stop(struct disks *disks, struct node *node);
+/* End the threads. Deliver until node_jobs is 0 before: jobs that are still with them are not
+ * given back. */
+void disks_stop(struct disks *disks);
 /* After node_free. NULL is fine. */
 void disks_close(struct disks *disks);
 

@@ -626,10 +626,25 @@ static void close_network(struct server *server)
     }
 }
 
+/* What was handed to the disks is finished and given back, so that the last writes are durable. */
+static void settle_disks(struct server *server)
+{
+    struct error error;
+
+    while (node_jobs(server->node) > 0) {
+        wait_for_events(server, clock_monotonic_us() + 10 * 1000);
+        if (disks_deliver(server->disks, server->node, &error) != STATUS_OK) {
+            log_event(LOG_LEVEL_ERROR, "disk_failed", "reason=%s", log_quote(error.text));
+            break;
+        }
+    }
+}
+
 static void stop(struct server *server)
 {
     close_network(server);
-    disks_stop(server->disks, server->node);
+    settle_disks(server);
+    disks_stop(server->disks);
     log_event(LOG_LEVEL_INFO, "stopped", "zxid=%" PRIu64, node_applied(server->node));
 }
 

@@ -396,6 +396,13 @@ bool node_is_drained(const struct node *node)
             ((alone || node->status.role != RAFT_LEADER) && node_proposals_are_idle(node)));
 }
 
+size_t node_jobs(const struct node *node)
+{
+    bool commits = node->commit_job != NULL && !node->commit_waits;
+
+    return (size_t)node->log_jobs + commits + dump_transfer_jobs(node->dumps);
+}
+
 /* --- Inputs --- */
 
 void node_on_log_done(struct node *node, struct log_job *job)

@@ -33,9 +33,10 @@ struct node_port {
     uint64_t (*wall_ms)(void *context);
     void (*random)(void *context, void *bytes, size_t size); /* from the kernel */
 
-    /* Keep a control link to each of these (never this node itself), drop the others. A link with a
-     * peer may be the one we dialled or the one it dialled; the port sees to it that there is one.
-     */
+    /* Keep a control link to each of these (never this node itself), and drop those to peers that
+     * were named before and are not now. A peer that was never named but admitted keeps its link: a
+     * joining server is called by members that its own configuration does not name yet. A link may
+     * be the one we dialled or the one the peer dialled; the port sees to it that there is one. */
     void (*set_peers)(void *context, const struct node_peer *peers, size_t count);
     /* Send a packed peer.PeerMessage on the control link; false, and dropped, without one or when
      * its queue is full. */
@@ -143,6 +144,9 @@ uint64_t node_turn(struct node *node);
  * true when leadership is gone and nothing is pending, or after a few seconds. */
 void node_drain(struct node *node);
 bool node_is_drained(const struct node *node);
+/* Jobs with the disks now: each must come back before node_free. A drained node that is given no
+ * further turns submits no new ones. */
+size_t node_jobs(const struct node *node);
 
 /* --- Inputs from disks --- */
 void node_on_log_done(struct node *node, struct log_job *job);

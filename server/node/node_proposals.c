@@ -460,9 +460,12 @@ void node_proposals_applied(struct node *node,
     while (!list_is_empty(&node->placed)) {
         struct proposal *proposal = proposal_of(node->placed.next);
 
-        if (proposal->term < term || (proposal->term == term && proposal->index < index)) {
+        if (proposal->index < index) {
+            /* Its entry passed without being seen here. */
+            finish(proposal, CLIENT__CODE__UNKNOWN_OUTCOME, NULL);
+        } else if (proposal->term < term) {
             /* A committed entry of a later term lies at or before the place: what was placed there
-             * in an earlier term can never be committed. */
+             * in an earlier term can never be committed. Clients rely on NO_LEADER meaning that. */
             finish(proposal, CLIENT__CODE__NO_LEADER, NULL);
         } else if (proposal->term == term && proposal->index == index) {
             CHECK(result != NULL);

@@ -53,6 +53,28 @@ static void test_a_killed_leader_costs_no_acknowledged_write(void)
     cluster_release(&cluster);
 }
 
+static void test_servers_stopped_in_turn_end_well_and_lose_nothing(void)
+{
+    struct writers *writers;
+
+    cluster_init(&cluster, 3);
+    cluster_form(&cluster);
+    writers = writers_start(all_servers(), WRITER_COUNT, "/stopped");
+    for (unsigned id = 1; id <= 3; id++) {
+        writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+        cluster_signal(&cluster, id, SIGTERM);
+        EXPECT(process_wait(&cluster.servers[id].process, CLUSTER_DEADLINE_MS));
+        EXPECT_EQ(cluster.servers[id].process.exit_code, 0);
+        writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+        cluster_start(&cluster, id);
+    }
+    writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+    writers_stop(writers);
+    EXPECT(writers_check(writers, all_servers()) >= 20 * 7 * WRITER_COUNT);
+    writers_free(writers);
+    cluster_release(&cluster);
+}
+
 static void test_all_killed_at_once_come_back_with_everything(void)
 {
     struct writers *writers;
@@ -170,8 +192,10 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_killed_leader_costs_no_acknowledged_write),
+        TEST_CASE(test_servers_stopped_in_turn_end_well_and_lose_nothing),
         TEST_CASE(test_all_killed_at_once_come_back_with_everything),
         TEST_CASE(test_a_leader_that_wakes_up_late_gives_no_old_value),
-        TEST_CASE(test_a_minority_neither_writes_nor_reads_linearizably), TEST_END};
+        TEST_CASE(test_a_minority_neither_writes_nor_reads_linearizably),
+        TEST_END};
     return test_main("three_servers", cases, argc, argv);
 }
