@@ -27,7 +27,6 @@
 enum { ADDRESSES_MAX = 16, PIDS_MAX = 16, CONNECTIONS_MAX = 4096, PIPELINE_MAX = 1024 };
 
 struct options {
-    const char *command;
     char *addresses[ADDRESSES_MAX];
     size_t address_count;
     int pids[PIDS_MAX];
@@ -123,8 +122,12 @@ static void queue_next(struct lane *lane)
 
 static void open_lane(struct lane *lane, size_t number)
 {
-    const char *address = options.addresses[number % options.address_count];
+    const char *address =
+        options.address_count == 0 ? NULL : options.addresses[number % options.address_count];
 
+    if (address == NULL) {
+        die("--address is missing", "");
+    }
     memset(lane, 0, sizeof *lane);
     lane->next_key = number * 7919;
     if (!bench_connection_open(&lane->connection, address)) {
@@ -134,6 +137,18 @@ static void open_lane(struct lane *lane, size_t number)
 
 /* --- CPU --- */
 
+/* Field `number` (from 1) of the text behind the name in /proc/PID/stat: proc(5). */
+static unsigned long stat_field(const char *text, int number)
+{
+    const char *at = text;
+
+    for (int i = 1; i < number && *at != '\0'; i++) {
+        at += strspn(at, " ");
+        at += strcspn(at, " ");
+    }
+    return strtoul(at, NULL, 10);
+}
+
 static double server_cpu_s(void)
 {
     double total = 0;
@@ -141,8 +156,6 @@ static double server_cpu_s(void)
     for (size_t i = 0; i < options.pid_count; i++) {
         char path[64];
         char line[1024];
-        unsigned long user = 0;
-        unsigned long system = 0;
         FILE *file;
         const char *rest;
 
@@ -153,11 +166,12 @@ static double server_cpu_s(void)
         }
         (void)fclose(file);
         rest = strrchr(line, ')');
-        if (rest == NULL || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
-                                   &user, &system) != 2) {
+        if (rest == NULL) {
             die("cannot understand ", path);
         }
-        total += (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+        /* utime and stime: fields 14 and 15 of the line, whose second one ends in the bracket */
+        total += (double)(stat_field(rest + 1, 12) + stat_field(rest + 1, 13)) /
+                 (double)sysconf(_SC_CLK_TCK);
     }
     return total;
 }
@@ -470,7 +484,6 @@ int main(int argc, char **argv)
             "source",
             "");
     }
-    options.command = argv[1];
     for (int i = 2; i + 1 < argc; i += 2) {
         set_option(argv[i], argv[i + 1]);
     }
@@ -479,24 +492,24 @@ int main(int argc, char **argv)
         options.value_bytes > sizeof value) {
         die("a count is out of its range", "");
     }
-    if (strcmp(options.command, "floor") == 0) {
+    if (strcmp(argv[1], "floor") == 0) {
         return run_floor();
     }
     if (options.address_count == 0) {
         die("--address is missing", "");
     }
-    if (strcmp(options.command, "load") == 0) {
+    if (strcmp(argv[1], "load") == 0) {
         return run_load();
     }
-    if (strcmp(options.command, "failover") == 0) {
+    if (strcmp(argv[1], "failover") == 0) {
         options.op = "set";
         return run_load();
     }
-    if (strcmp(options.command, "populate") == 0) {
+    if (strcmp(argv[1], "populate") == 0) {
         return run_populate();
     }
-    if (strcmp(options.command, "init") == 0 && options.init_nodes != NULL) {
+    if (strcmp(argv[1], "init") == 0 && options.init_nodes != NULL) {
         return run_init();
     }
-    die("unknown command, or an option is missing: ", options.command);
+    die("unknown command, or an option is missing: ", argv[1]);
 }

@@ -102,7 +102,7 @@ enum status data_folder_open(const char *path, struct data_folder *ret_folder, s
     if (status != STATUS_OK) {
         return status;
     }
-    (void)strcpy(ret_folder->path, checked);
+    memcpy(ret_folder->path, checked, strlen(checked) + 1);
     ret_folder->lock = lock;
     return STATUS_OK;
 }

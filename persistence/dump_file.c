@@ -326,8 +326,8 @@ enum status dump_reader_next(struct dump_reader *reader,
                              struct bytes *ret_value,
                              struct error *error)
 {
-    size_t key_bytes;
-    size_t value_bytes;
+    size_t key_bytes = 0;
+    size_t value_bytes = 0;
     size_t bytes;
     struct bytes key;
     struct bytes value;

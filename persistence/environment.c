@@ -236,7 +236,7 @@ static enum status check_length(struct environment *environment, struct error *e
         error, STATUS_CORRUPT,
         "%s/data.mdb is cut off: %llu bytes are there, %llu are needed; " ENVIRONMENT_WAY_OUT,
         environment->path, (unsigned long long)stat.st_size,
-        (unsigned long long)(pages * environment->page_bytes));
+        (unsigned long long)pages * environment->page_bytes);
 }
 
 static enum status open_existing(struct environment *environment,
@@ -312,7 +312,7 @@ fill_new(struct environment *environment,
          void *context,
          struct error *error)
 {
-    MDB_txn *txn;
+    MDB_txn *txn = NULL;
     int result;
     enum status status = open_env(environment, options, error);
 

@@ -53,7 +53,7 @@ static void parent_of(const char *path, char parent[FILES_PATH_BYTES_MAX])
         length--;
     }
     if (length == 0) {
-        (void)strcpy(parent, ".");
+        memcpy(parent, ".", sizeof ".");
         return;
     }
     memcpy(parent, path, length);

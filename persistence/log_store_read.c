@@ -56,7 +56,7 @@ static enum status load_record(const struct log_store *store,
                                struct log_state *state,
                                struct error *error)
 {
-    struct bytes record;
+    struct bytes record = BYTES_EMPTY;
     enum status status = log_store_get_record(store, txn, key, &record, error);
 
     if (status == STATUS_OK) {
@@ -177,7 +177,7 @@ static enum status join_pieces(struct reading *reading,
     buffer_clear(&reading->joined);
     buffer_put(&reading->joined, entry->payload);
     for (uint32_t piece = 1; piece < pieces; piece++) {
-        struct bytes stored;
+        struct bytes stored = BYTES_EMPTY;
         struct bytes part;
         size_t rest = payload_bytes - reading->joined.size;
         enum status status = next_piece(reading, entry->index, piece, &stored, error);
@@ -200,7 +200,7 @@ static enum status read_entry(struct reading *reading,
                               struct log_entry *ret_entry,
                               struct error *error)
 {
-    struct bytes stored;
+    struct bytes stored = BYTES_EMPTY;
     size_t payload_bytes;
     enum status status = next_piece(reading, index, 0, &stored, error);
 
@@ -242,7 +242,7 @@ enum status log_store_read(struct log_store *store,
                            struct error *error)
 {
     struct reading reading = {.store = store, .operation = MDB_SET_RANGE, .joined = BUFFER_INIT};
-    struct log_state state;
+    struct log_state state = {.base = 0};
     MDB_txn *txn;
     enum status status;
     int result;

@@ -45,7 +45,7 @@ MUST_CHECK enum status disks_tree_open(struct disks *disks,
                                        uint64_t generation,
                                        struct tree_store **ret_tree,
                                        struct error *error);
-void disks_tree_close(struct disks *disks, struct tree_store *tree, bool remove_files);
+void disks_tree_close(struct disks *disks, struct tree_store *store, bool remove_files);
 struct state_source disks_tree_source(struct tree_store *tree);
 void disks_tree_path(struct disks *disks, uint64_t generation, char *path);
 MUST_CHECK enum status

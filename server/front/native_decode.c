@@ -182,7 +182,8 @@ static enum status read_write(struct bytes body, struct write *write)
         if (is_operation(&field)) {
             write->operation_count++;
             write->operations_bytes += operation_bytes(field.bytes);
-        } else if (field.number <= WRITE_CONFIRMED && field.type != WIRE_VARINT) {
+        } else if (field.number == WRITE_OPERATIONS ||
+                   (field.number <= WRITE_CONFIRMED && field.type != WIRE_VARINT)) {
             return STATUS_INVALID;
         } else if (field.number == WRITE_TRANSACTION) {
             write->transaction = field.value != 0;
@@ -190,8 +191,6 @@ static enum status read_write(struct bytes body, struct write *write)
             write->sequence = field.value;
         } else if (field.number == WRITE_CONFIRMED) {
             write->confirmed = field.value;
-        } else if (field.number == WRITE_OPERATIONS) {
-            return STATUS_INVALID;
         }
     }
     return reader_finish(&reader);

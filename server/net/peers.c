@@ -525,14 +525,14 @@ bool peers_send(struct peers *peers, uint64_t id, struct bytes message)
     return peer != NULL && peer->control != NULL && peer_link_send(peer->control, message);
 }
 
-void peers_bulk_open(struct peers *peers, uint64_t id)
+void peers_bulk_open(struct peers *peers, uint64_t peer)
 {
-    struct peer *peer = find_or_make(peers, id);
+    struct peer *found = find_or_make(peers, peer);
 
-    drop_bulk(peer);
+    drop_bulk(found);
     /* An unknown address fails like one where nobody answers. */
-    peer->bulk_dial = dial_start(peers->options.world.loop->base, peers->resolver, peer->address,
-                                 peers->options.dial_ms, on_bulk_dialled, peer);
+    found->bulk_dial = dial_start(peers->options.world.loop->base, peers->resolver, found->address,
+                                  peers->options.dial_ms, on_bulk_dialled, found);
 }
 
 bool peers_bulk_send(struct peers *peers, uint64_t id, struct bytes message)
@@ -542,13 +542,13 @@ bool peers_bulk_send(struct peers *peers, uint64_t id, struct bytes message)
     return peer != NULL && peer->bulk != NULL && peer_link_send(peer->bulk, message);
 }
 
-void peers_bulk_close(struct peers *peers, uint64_t id)
+void peers_bulk_close(struct peers *peers, uint64_t peer)
 {
-    struct peer *peer = find(peers, id);
+    struct peer *found = find(peers, peer);
 
-    if (peer != NULL) {
-        drop_bulk(peer);
-        release_if_unused(peer);
+    if (found != NULL) {
+        drop_bulk(found);
+        release_if_unused(found);
     }
 }
 

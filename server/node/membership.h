@@ -31,15 +31,15 @@ bool membership_is_request(const Client__Request *request);
 bool membership_needs_leader(const Client__Request *request);
 
 /* Start the operation that `request` (one of the five) asks for; what is needed of it is copied. It
- * ends by `deadline_us` at the latest. `operation` comes back with the response. More than
+ * ends by `deadline_us` at the latest. `handle` comes back with the response. More than
  * MEMBERSHIP_OPERATIONS_MAX end with BUSY. */
 void membership_submit(struct membership *membership,
                        uint64_t now_us,
                        const Client__Request *request,
                        uint64_t deadline_us,
-                       void *operation);
+                       void *handle);
 /* Nobody waits for it any more: it goes on, but `finish` is not called for it. */
-void membership_forget(struct membership *membership, void *operation);
+void membership_forget(struct membership *membership, void *handle);
 
 /* Arguments as in node_on_probe_answer; `message` is the packed PeerMessage that came. Tokens that
  * are not this unit's or are no longer wanted are ignored. */

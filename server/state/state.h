@@ -276,7 +276,7 @@ MUST_CHECK enum status state_apply(struct state *state,
                                    struct state_result *ret_result);
 
 /* An entry without a command (no-op, configuration) was passed. */
-void state_skip(struct state *state, zxid zxid);
+void state_skip(struct state *state, zxid at);
 
 /* Whether a Command may be proposed at all. Checked before proposing; apply checks the same and
  * refuses the command for the same reason, so a command that passes here is executed.

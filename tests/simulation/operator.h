@@ -8,20 +8,20 @@
 struct operator;
 
 struct operator* operator_new(struct cluster *cluster);
-void operator_free(struct operator* operator);
-void operator_on_stop(struct operator* operator, struct cluster_server * server);
+void operator_free(struct operator* self);
+void operator_on_stop(struct operator* self, struct cluster_server *server);
 
 /* The cluster was made. */
-bool operator_has_cluster(const struct operator* operator);
+bool operator_has_cluster(const struct operator* self);
 /* No more commands after the one under way. */
-void operator_quiet(struct operator* operator);
-bool operator_is_idle(const struct operator* operator);
+void operator_quiet(struct operator* self);
+bool operator_is_idle(const struct operator* self);
 
 struct operator_counts {
     uint64_t asked;
     uint64_t done;
     uint64_t wiped;
 };
-struct operator_counts operator_counts(const struct operator* operator);
+struct operator_counts operator_counts(const struct operator* self);
 
 #endif

@@ -587,16 +587,14 @@ static void start_something(struct workload_client *self)
 {
     uint64_t choice = prng_below(&self->prng, 100);
 
-    if (self->workload->quiet) {
+    if (self->workload->quiet || choice >= 95) {
         start_ping(self);
     } else if (choice < 50) {
         start_write(self);
     } else if (choice < 75) {
         start_read(self, true);
-    } else if (choice < 95) {
-        start_read(self, false);
     } else {
-        start_ping(self);
+        start_read(self, false);
     }
 }
 

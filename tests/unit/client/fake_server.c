@@ -419,8 +419,7 @@ apply_operation(struct fake_server *server, const Record__Operation *operation, 
             (void)snprintf(number, sizeof number, "%010zu", server->node_count);
         }
         path = xmalloc(strlen(given) + sizeof number);
-        (void)strcpy(path, given);
-        (void)strcat(path, number);
+        (void)snprintf(path, strlen(given) + sizeof number, "%s%s", given, number);
         free(given);
         node = find(server, path);
         if (node != NULL && node->exists) {
@@ -950,6 +949,7 @@ static void listen_on(struct fake_server *server, size_t port)
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t bytes = sizeof address;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    size_t used;
 
     CHECK(fd >= 0);
     CHECK(bind(fd, (struct sockaddr *)&address, bytes) == 0);
@@ -958,10 +958,9 @@ static void listen_on(struct fake_server *server, size_t port)
     server->listeners[port] = fd;
     (void)snprintf(server->addresses[port], sizeof server->addresses[port], "127.0.0.1:%u",
                    (unsigned)ntohs(address.sin_port));
-    if (port > 0) {
-        (void)strcat(server->all_addresses, ",");
-    }
-    (void)strcat(server->all_addresses, server->addresses[port]);
+    used = strlen(server->all_addresses);
+    (void)snprintf(server->all_addresses + used, sizeof server->all_addresses - used, "%s%s",
+                   port > 0 ? "," : "", server->addresses[port]);
 }
 
 struct fake_server *fake_server_start(size_t port_count, fake_plan plan, void *context)

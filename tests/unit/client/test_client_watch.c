@@ -50,9 +50,11 @@ static void receiver_release(struct receiver *receiver)
 static char **value_of(struct receiver *receiver, const char *path)
 {
     static char *nowhere;
-    unsigned number;
+    unsigned long number;
+    char *end;
 
-    if (sscanf(path, "/w/n%u", &number) == 1 && number < NODES) {
+    number = strncmp(path, "/w/n", 4) == 0 ? strtoul(path + 4, &end, 10) : NODES;
+    if (number < NODES && end != path + 4 && *end == '\0') {
         return &receiver->values[number];
     }
     free(nowhere);

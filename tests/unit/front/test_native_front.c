@@ -26,41 +26,41 @@ static struct {
     size_t submitted;
     size_t answered;
     size_t full_at; /* unanswered requests */
-} node;
+} fake;
 
 struct client *
-client_open(struct node *unused, const struct client_callbacks *callbacks, void *context)
+client_open(struct node *node, const struct client_callbacks *callbacks, void *context)
 {
-    (void)unused;
-    node.client = xcalloc(1, sizeof *node.client);
-    node.client->callbacks = *callbacks;
-    node.client->context = context;
-    node.opened++;
-    return node.client;
+    (void)node;
+    fake.client = xcalloc(1, sizeof *fake.client);
+    fake.client->callbacks = *callbacks;
+    fake.client->context = context;
+    fake.opened++;
+    return fake.client;
 }
 
 void client_close(struct client *client)
 {
-    EXPECT(client == node.client);
-    for (; node.answered < node.submitted; node.answered++) {
-        request_free(node.requests[node.answered]);
+    EXPECT(client == fake.client);
+    for (; fake.answered < fake.submitted; fake.answered++) {
+        request_free(fake.requests[fake.answered]);
     }
     free(client);
-    node.client = NULL;
-    node.closed++;
+    fake.client = NULL;
+    fake.closed++;
 }
 
 void client_submit(struct client *client, struct request *request)
 {
-    EXPECT(client == node.client);
-    EXPECT(node.submitted - node.answered < node.full_at);
-    node.requests[node.submitted++] = request;
+    EXPECT(client == fake.client);
+    EXPECT(fake.submitted - fake.answered < fake.full_at);
+    fake.requests[fake.submitted++] = request;
 }
 
 bool client_is_full(const struct client *client)
 {
     (void)client;
-    return node.submitted - node.answered >= node.full_at;
+    return fake.submitted - fake.answered >= fake.full_at;
 }
 
 /* --- The bench --- */
@@ -82,8 +82,8 @@ static void bench_init(struct bench *bench)
     int ends[2];
 
     memset(bench, 0, sizeof *bench);
-    memset(&node, 0, sizeof node);
-    node.full_at = 1000;
+    memset(&fake, 0, sizeof fake);
+    fake.full_at = 1000;
     lab_init(&bench->lab, NULL);
     bench->front = native_front_new(NULL);
     lab_socket_pair(ends);
@@ -91,7 +91,7 @@ static void bench_init(struct bench *bench)
     connection =
         connection_new(&bench->lab.loop, ends[1], &remote, CONNECTION_PREFACE, &nobody, NULL);
     native_front_take(bench->front, connection);
-    EXPECT_EQ(node.opened, 1);
+    EXPECT_EQ(fake.opened, 1);
 }
 
 static void bench_turn(struct bench *bench)
@@ -113,7 +113,7 @@ static void bench_turn(struct bench *bench)
 static void bench_release(struct bench *bench)
 {
     (void)close(bench->far);
-    BENCH_UNTIL(bench, node.closed == 1);
+    BENCH_UNTIL(bench, fake.closed == 1);
     EXPECT_EQ(native_front_client_count(bench->front), 0);
     native_front_free(bench->front);
     lab_release(&bench->lab);
@@ -169,22 +169,22 @@ static void send_all(struct bench *bench, struct buffer *stream)
 static struct request *submit(struct bench *bench, Client__Request *request)
 {
     struct buffer stream = BUFFER_INIT;
-    size_t before = node.submitted;
+    size_t before = fake.submitted;
 
     put_request(bench, &stream, request);
     send_all(bench, &stream);
-    BENCH_UNTIL(bench, node.submitted == before + 1);
-    return node.requests[before];
+    BENCH_UNTIL(bench, fake.submitted == before + 1);
+    return fake.requests[before];
 }
 
 /* The node answers its oldest request. */
 static void answer(const struct reply *reply)
 {
-    struct request *request = node.requests[node.answered];
+    struct request *request = fake.requests[fake.answered];
 
-    CHECK(node.answered < node.submitted);
-    node.client->callbacks.on_reply(node.client->context, request, reply);
-    node.answered++;
+    CHECK(fake.answered < fake.submitted);
+    fake.client->callbacks.on_reply(fake.client->context, request, reply);
+    fake.answered++;
     request_free(request);
 }
 
@@ -566,18 +566,18 @@ static void test_a_refused_request_is_answered_in_its_place(void)
     put_get(&bench, &stream);
     put_unknown(&bench, &stream);
     send_all(&bench, &stream);
-    BENCH_UNTIL(&bench, node.submitted == 1);
+    BENCH_UNTIL(&bench, fake.submitted == 1);
     expect_response(&bench, 1, CLIENT__CODE__UNSUPPORTED);
     for (unsigned i = 0; i < 5; i++) {
         bench_turn(&bench);
     }
     /* What follows the refused one waits until it is answered. */
-    EXPECT_EQ(node.submitted, 1);
+    EXPECT_EQ(fake.submitted, 1);
     EXPECT_EQ(bench.came.size, bench.read);
     answer(&reply);
     expect_response(&bench, 2, CLIENT__CODE__NO_NODE);
     expect_response(&bench, 3, CLIENT__CODE__UNSUPPORTED);
-    BENCH_UNTIL(&bench, node.submitted == 2);
+    BENCH_UNTIL(&bench, fake.submitted == 2);
     answer(&reply);
     expect_response(&bench, 4, CLIENT__CODE__NO_NODE);
     expect_response(&bench, 5, CLIENT__CODE__UNSUPPORTED);
@@ -591,7 +591,7 @@ static void test_a_full_client_is_not_read_from(void)
     struct reply reply = {.code = CLIENT__CODE__NO_NODE};
 
     bench_init(&bench);
-    node.full_at = 10;
+    fake.full_at = 10;
     for (unsigned i = 0; i < 100; i++) {
         put_get(&bench, &stream);
     }
@@ -599,10 +599,10 @@ static void test_a_full_client_is_not_read_from(void)
     for (unsigned i = 0; i < 10; i++) {
         bench_turn(&bench);
     }
-    EXPECT_EQ(node.submitted, 10);
+    EXPECT_EQ(fake.submitted, 10);
     for (uint64_t id = 1; id <= 100; id++) {
-        BENCH_UNTIL(&bench, node.submitted > node.answered);
-        EXPECT(node.submitted - node.answered <= 10);
+        BENCH_UNTIL(&bench, fake.submitted > fake.answered);
+        EXPECT(fake.submitted - fake.answered <= 10);
         answer(&reply);
         expect_response(&bench, id, CLIENT__CODE__NO_NODE);
     }
@@ -632,16 +632,16 @@ static void test_large_answers_that_nobody_reads_hold_further_requests_back(void
     /* The node answers at once whatever it is given; the client reads nothing. */
     for (unsigned i = 0; i < 50; i++) {
         lab_turn(&bench.lab);
-        while (node.answered < node.submitted) {
+        while (fake.answered < fake.submitted) {
             answer(&reply);
         }
         connection_loop_end(&bench.lab.loop);
         native_front_end(bench.front);
         most = bench.lab.loop.output_bytes > most ? bench.lab.loop.output_bytes : most;
     }
-    EXPECT(node.submitted < 400);
+    EXPECT(fake.submitted < 400);
     EXPECT(most < connection_limits_default().output_bytes_max);
-    EXPECT_EQ(node.closed, 0);
+    EXPECT_EQ(fake.closed, 0);
     /* When it reads at last, it gets every answer. */
     while (bench.read < 400UL * STATE_VALUE_BYTES_MAX) {
         size_t before = bench.came.size;
@@ -649,15 +649,15 @@ static void test_large_answers_that_nobody_reads_hold_further_requests_back(void
         bench_turn(&bench);
         bench.read += bench.came.size - before;
         buffer_clear(&bench.came);
-        while (node.answered < node.submitted) {
+        while (fake.answered < fake.submitted) {
             answer(&reply);
         }
-        if (node.closed != 0) {
+        if (fake.closed != 0) {
             break;
         }
     }
-    EXPECT_EQ(node.closed, 0);
-    EXPECT_EQ(node.answered, 400);
+    EXPECT_EQ(fake.closed, 0);
+    EXPECT_EQ(fake.answered, 400);
     state_node_unref(reply.node);
     state_lab_release(&lab);
     bench_release(&bench);
@@ -673,8 +673,8 @@ static void test_an_unreadable_request_closes_the_connection(void)
     buffer_put(&stream, bytes_of("\0\0\0\1\xff", 5));
     put_get(&bench, &stream);
     send_all(&bench, &stream);
-    BENCH_UNTIL(&bench, node.closed == 1);
-    EXPECT_EQ(node.submitted, 1);
+    BENCH_UNTIL(&bench, fake.closed == 1);
+    EXPECT_EQ(fake.submitted, 1);
     bench_release(&bench);
 }
 
@@ -690,14 +690,14 @@ static void test_answers_after_the_connection_broke_are_harmless(void)
     buffer_put(&stream, bytes_of("\0\0\0\1\xff", 5));
     CHECK(write(bench.far, stream.data, stream.size) == (ssize_t)stream.size);
     buffer_release(&stream);
-    while (node.submitted < 2) {
+    while (fake.submitted < 2) {
         (void)event_base_loop(bench.lab.base, EVLOOP_ONCE);
     }
     answer(&reply);
-    node.client->callbacks.on_notice(node.client->context, CLIENT__NOTICE_KIND__GOING_AWAY,
+    fake.client->callbacks.on_notice(fake.client->context, CLIENT__NOTICE_KIND__GOING_AWAY,
                                      CLIENT__CODE__STOPPING);
-    EXPECT_EQ(node.client->callbacks.output_bytes(node.client->context), 0);
-    BENCH_UNTIL(&bench, node.closed == 1);
+    EXPECT_EQ(fake.client->callbacks.output_bytes(fake.client->context), 0);
+    BENCH_UNTIL(&bench, fake.closed == 1);
     bench_release(&bench);
 }
 
@@ -720,7 +720,7 @@ static void test_events_are_pushed_with_what_the_watch_wants(void)
     events[1] = events[0];
     events[1].zxid = 6;
     events[1].kind = STATE_REMOVED;
-    node.client->callbacks.on_events(node.client->context, 3, true, events, 2, 9, false);
+    fake.client->callbacks.on_events(fake.client->context, 3, true, events, 2, 9, false);
     response = receive(&bench);
     EXPECT_EQ(response->id, 0);
     EXPECT_EQ(response->body_case, CLIENT__RESPONSE__BODY_EVENTS);
@@ -736,12 +736,12 @@ static void test_events_are_pushed_with_what_the_watch_wants(void)
     EXPECT_EQ(response->events->events[1]->zxid, 6);
     client__response__free_unpacked(response, NULL);
 
-    node.client->callbacks.on_events(node.client->context, 3, false, events, 1, 9, false);
+    fake.client->callbacks.on_events(fake.client->context, 3, false, events, 1, 9, false);
     response = receive(&bench);
     EXPECT_EQ(response->events->events[0]->value.len, 0);
     client__response__free_unpacked(response, NULL);
 
-    node.client->callbacks.on_events(node.client->context, 3, false, NULL, 0, 12, true);
+    fake.client->callbacks.on_events(fake.client->context, 3, false, NULL, 0, 12, true);
     response = receive(&bench);
     EXPECT_EQ(response->events->n_events, 0);
     EXPECT_EQ(response->events->up_to_zxid, 12);
@@ -773,7 +773,7 @@ static void test_many_large_events_come_in_frames_that_promise_no_more_than_they
                                          .path = bytes_of_text("/app"),
                                          .node = node_at(&lab, "/app")};
     }
-    node.client->callbacks.on_events(node.client->context, 3, true, events, 20, 500, true);
+    fake.client->callbacks.on_events(fake.client->context, 3, true, events, 20, 500, true);
     while (!done) {
         Client__Response *response = receive(&bench);
 
@@ -798,7 +798,7 @@ static void test_a_stop_sends_what_waits_and_the_end(void)
     struct bench bench;
 
     bench_init(&bench);
-    node.client->callbacks.on_notice(node.client->context, CLIENT__NOTICE_KIND__GOING_AWAY,
+    fake.client->callbacks.on_notice(fake.client->context, CLIENT__NOTICE_KIND__GOING_AWAY,
                                      CLIENT__CODE__STOPPING);
     native_front_finish(bench.front, "the server stops");
     {

@@ -101,7 +101,7 @@ static void test_silent_session_is_asked_for_and_then_due(void)
     EXPECT_EQ(output.due_count, 1);
     EXPECT_EQ(output.due[0].session, 7);
     EXPECT_EQ(output.due[0].generation, 3);
-    now = run(now + 50 * MS, now + 60000 * MS);
+    (void)run(now + 50 * MS, now + 60000 * MS);
     EXPECT_EQ(output.due_count, 0);
     EXPECT(output.query == NULL);
     end();

@@ -31,13 +31,14 @@ static struct {
     bool data_short; /* write half and say so */
 } fault;
 
-int fdatasync(int file) __attribute__((visibility("default")));
-ssize_t pwrite(int file, const void *data, size_t size, off_t offset)
+/* Names of their own in C, the C library's for the linker. */
+int faulty_fdatasync(int file) __asm__("fdatasync") __attribute__((visibility("default")));
+ssize_t faulty_pwrite(int file, const void *data, size_t size, off_t offset) __asm__("pwrite")
     __attribute__((visibility("default")));
-ssize_t writev(int file, const struct iovec *parts, int count)
+ssize_t faulty_writev(int file, const struct iovec *parts, int count) __asm__("writev")
     __attribute__((visibility("default")));
 
-int fdatasync(int file)
+int faulty_fdatasync(int file)
 {
     if (fault.sync_error != 0) {
         errno = fault.sync_error;
@@ -46,7 +47,7 @@ int fdatasync(int file)
     return (int)syscall(SYS_fdatasync, file);
 }
 
-ssize_t pwrite(int file, const void *data, size_t size, off_t offset)
+ssize_t faulty_pwrite(int file, const void *data, size_t size, off_t offset)
 {
     int failure = offset < META_PAGES_END ? fault.meta_error : fault.data_error;
 
@@ -60,7 +61,7 @@ ssize_t pwrite(int file, const void *data, size_t size, off_t offset)
     return (ssize_t)syscall(SYS_pwrite64, file, data, size, offset);
 }
 
-ssize_t writev(int file, const struct iovec *parts, int count)
+ssize_t faulty_writev(int file, const struct iovec *parts, int count)
 {
     if (fault.data_error != 0 && file > 2) {
         errno = fault.data_error;
@@ -107,7 +108,7 @@ static void expect_sticky(struct log_store *store)
     bool more;
     raft_index last;
 
-    (void)strcpy(first_text, error.text);
+    memcpy(first_text, error.text, sizeof first_text);
     EXPECT_CONTAINS(error.text, path);
     memset(&fault, 0, sizeof fault);
     EXPECT_EQ(write_one(store, 3), STATUS_IO);
@@ -402,7 +403,7 @@ static int fill_a_small_disk(void)
 
     (void)snprintf(filler, sizeof filler, "%s/filler", path);
     (void)snprintf(tree, sizeof tree, "%s/tree-0", path);
-    (void)strcat(path, "/log");
+    memcpy(path + strlen(path), "/log", sizeof "/log");
     if (tree_store_open(tree, &options, &store, &error) != STATUS_OK ||
         tree_store_commit(store, &record, 1, &meta, &error) != STATUS_OK) {
         return 2;

@@ -22,7 +22,7 @@ static enum status parse(const char *line, struct config *config)
     char *rest = NULL;
 
     CHECK_OP(strlen(line) + strlen(text), <, sizeof text);
-    (void)strcat(text, line);
+    memcpy(text + strlen(text), line, strlen(line) + 1);
     for (char *word = strtok_r(text, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest)) {
         CHECK_OP(count, <, ARGUMENTS_MAX);
         arguments[count++] = word;
