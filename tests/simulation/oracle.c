@@ -386,12 +386,13 @@ static void check_commit(struct oracle *oracle, struct cluster_server *server, r
         check_known_commit(server, index, fact, entry);
         return;
     }
-    if (entry == NULL) {
+    if (entry != NULL) {
+        fact->term = entry->term;
+        fact->sum = entry->sum;
+        oracle->counts.committed++;
+    } else {
         cluster_violation(server, "S8: the new commit %" PRIu64 " is not on its disk", index);
     }
-    fact->term = entry->term;
-    fact->sum = entry->sum;
-    oracle->counts.committed++;
 }
 
 /* Judged at the leader, whose configuration decides; it may know more of it than those who hear of

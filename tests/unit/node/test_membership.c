@@ -890,7 +890,7 @@ static void test_voters_become_exactly_those_named(void)
 
 static void test_the_leader_may_remove_itself(void)
 {
-    raft_id rest[2];
+    raft_id rest[2] = {0};
     size_t count = 0;
 
     make_cluster(3);
