@@ -1,6 +1,7 @@
 #include "raft/raft.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_config.h"
 #include "raft/raft_config_list.h"
 #include "raft/raft_election.h"
@@ -113,6 +114,7 @@ static enum status boot_config(struct raft *raft, const struct raft_config *conf
     raft_index index = raft->log.last;
     raft_index present = raft_config_list_effective_index(raft);
     if (index < present) {
+        MARK(boot_configuration_older_than_the_checkpoint);
         return STATUS_OK;
     }
     if (index == present) {
@@ -120,6 +122,7 @@ static enum status boot_config(struct raft *raft, const struct raft_config *conf
         return same ? STATUS_OK : STATUS_CORRUPT;
     }
     if (present > raft->commit) {
+        MARK(boot_configuration_proves_the_one_before);
         raft->commit = present;
     }
     raft_config_list_push(raft, index, config);
@@ -183,6 +186,8 @@ static void settle(struct raft *raft)
      * count this node for other entries. */
     raft_index durable = raft_writes_durable_index(raft);
     raft_index commit = raft->commit < durable ? raft->commit : durable;
+    MARK_IF(commit > raft->commit_durable && !raft_writes_hard_state_is_durable(raft),
+            commit_held_while_term_is_written);
     if (commit > raft->commit_durable && raft_writes_hard_state_is_durable(raft)) {
         raft->commit_durable = commit;
     }
@@ -229,6 +234,7 @@ void raft_tick(struct raft *raft, raft_time now)
         if (raft_election_may_campaign(raft)) {
             raft_election_start(raft);
         } else {
+            MARK(election_due_but_not_allowed);
             raft_become_follower(raft, raft->term);
         }
     }
@@ -259,6 +265,7 @@ static void answer_earlier_term(struct raft *raft, const struct raft_message *me
     case RAFT_HEARTBEAT_RESPONSE:
     case RAFT_TIMEOUT_NOW_RESPONSE:
     case RAFT_READ_INDEX_RESPONSE:
+        MARK(answer_of_an_earlier_term);
         break;
     }
 }
@@ -318,12 +325,16 @@ receive(struct raft *raft, const struct raft_message *message, struct raft_range
         return;
     }
     if (message->type == RAFT_PREVOTE_RESPONSE && message->vote_response.granted) {
+        MARK_IF(message->term != raft->term + 1, prevote_granted_for_another_term);
         if (message->term == raft->term + 1) {
             raft_election_on_response(raft, message);
         }
         return;
     }
     if (message->term > raft->term) {
+        MARK_IF(raft->role == RAFT_LEADER, leader_meets_a_higher_term);
+        MARK_IF(raft->role == RAFT_CANDIDATE, candidate_meets_a_higher_term);
+        MARK_IF(raft->role == RAFT_PRE_CANDIDATE, prevote_refusal_raises_the_term);
         raft_become_follower(raft, message->term);
     }
     if (message->term < raft->term) {
@@ -362,6 +373,11 @@ static enum status may_propose(const struct raft *raft, const uint32_t *command_
     /* Alone, any legal batch passes: what is larger than the limit must not wait for ever. */
     bool too_many_bytes = waiting > 0 && waiting + bytes > raft->options.uncommitted_bytes_max;
     bool too_many = count + raft_log_reserve(raft) > raft_log_room(raft);
+    MARK_IF(waiting == 0 && bytes > raft->options.uncommitted_bytes_max,
+            proposal_alone_above_the_limit);
+    MARK_IF(too_many_bytes, proposal_refused_for_uncommitted_bytes);
+    MARK_IF(too_many, proposal_refused_for_log_room);
+    MARK_IF(raft_transfer_is_running(raft), proposal_refused_during_transfer);
     return too_many_bytes || too_many || raft_transfer_is_running(raft) ? STATUS_BUSY : STATUS_OK;
 }
 
@@ -397,9 +413,11 @@ enum status raft_read(struct raft *raft, raft_time now, uint64_t token)
     bool can_ask = raft->role == RAFT_FOLLOWER && raft->leader != 0;
     bool can_answer = raft->role == RAFT_LEADER && !raft_transfer_is_running(raft);
     if (!can_ask && !can_answer) {
+        MARK_IF(raft->role == RAFT_LEADER, read_refused_during_transfer);
         return STATUS_UNAVAILABLE;
     }
     if (!raft_read_has_room(raft)) {
+        MARK(read_refused_for_full_queue);
         return STATUS_BUSY;
     }
     raft_read_push(raft, 0, token);
@@ -418,12 +436,14 @@ static void leader_lost_peer(struct raft *raft, raft_id id)
 {
     struct raft_peer *peer = raft_progress_find(raft, id);
     if (peer != NULL && peer->state == RAFT_PROGRESS_REPLICATE) {
+        MARK_IF(peer->inflight_count > 0, connection_lost_with_entries_in_flight);
         raft_progress_become_probe(raft, peer, peer->match + 1);
     } else if (peer != NULL && peer->state == RAFT_PROGRESS_PROBE) {
         peer->probe_sent = false;
         peer->probe_plain = true;
     }
     if (id == raft->lead.transfer_target) {
+        MARK(connection_to_transfer_target_lost);
         raft_transfer_abort(raft);
     }
 }
@@ -434,6 +454,7 @@ void raft_peer_down(struct raft *raft, raft_time now, raft_id peer)
     if (raft->role == RAFT_LEADER) {
         leader_lost_peer(raft, peer);
     } else if (raft->role == RAFT_FOLLOWER && peer != 0 && raft->leader == peer) {
+        MARK(connection_to_leader_lost);
         raft_role_forget_leader(raft);
         raft_role_rearm(raft, 0, raft->options.election_timeout_us / 4);
     }
@@ -523,6 +544,7 @@ void raft_trim(struct raft *raft, raft_index index)
     CHECK(raft->started);
     if (index > raft->log.base) {
         CHECK_OP(index, <=, raft->commit_durable);
+        MARK_IF(index == raft->log.last, log_trimmed_to_its_end);
         raft_log_trim(raft, index);
     }
 }
@@ -538,6 +560,8 @@ void raft_dump_sent(struct raft *raft, raft_time now, raft_id peer, raft_index d
 {
     begin_input(raft, now);
     struct raft_peer *found = peer_in_snapshot(raft, peer);
+    MARK_IF(found == NULL, dump_sent_to_a_peer_that_needs_none);
+    MARK_IF(found != NULL && dump_index < raft->log.base, dump_sent_but_log_trimmed_beyond);
     if (found != NULL && dump_index >= raft->log.base && dump_index <= raft->log.last &&
         dump_index >= found->match) {
         raft_progress_become_probe(raft, found, dump_index + 1);
@@ -550,6 +574,7 @@ void raft_dump_failed(struct raft *raft, raft_time now, raft_id peer)
     begin_input(raft, now);
     struct raft_peer *found = peer_in_snapshot(raft, peer);
     if (found != NULL) {
+        MARK(dump_failed_and_delayed);
         found->dump_retry_at = raft->now + raft->options.election_timeout_us;
     }
     settle(raft);
@@ -575,11 +600,14 @@ enum status raft_install(struct raft *raft,
         return STATUS_INVALID;
     }
     if (raft->role == RAFT_LEADER || index <= raft->commit) {
+        MARK_IF(raft->role == RAFT_LEADER, install_refused_by_leader);
         return STATUS_CONFLICT;
     }
     if (sender_term > raft->term) {
+        MARK(install_from_a_newer_leader);
         raft_become_follower(raft, sender_term);
     } else if (raft->role != RAFT_FOLLOWER) {
+        MARK(install_ends_a_campaign);
         raft_become_follower(raft, raft->term);
     }
     enum status status = raft_follower_install(raft, index, term, config_index, config);
@@ -617,6 +645,7 @@ void raft_flush(struct raft *raft, raft_time now, struct raft_output *output)
         raft_transfer_flush(raft, output);
     }
     raft_read_flush(raft, output);
+    MARK_IF(raft->commit_durable > raft_writes_durable_index(raft), commit_swept_by_an_install);
     /* Not what an install has just swept out of the log before the driver could apply it. */
     if (raft->commit_durable <= raft_writes_durable_index(raft)) {
         raft->commit_shown = raft->commit_durable;

@@ -1,6 +1,7 @@
 #include "raft/raft_config_list.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_config.h"
 #include "raft/raft_writes.h"
 
@@ -48,6 +49,7 @@ void raft_config_list_push(struct raft *raft, raft_index index, const struct raf
     CHECK(raft_config_list_has_room(raft, index));
     CHECK_OP(index, >, list->indexes[list->count - 1]);
     if (list->count == RAFT_CONFIGS_MAX) {
+        MARK(oldest_configuration_forgotten);
         list->count--;
         memmove(&list->indexes[0], &list->indexes[1], list->count * sizeof list->indexes[0]);
         memmove(&list->items[0], &list->items[1], list->count * sizeof list->items[0]);
@@ -90,6 +92,8 @@ bool raft_config_list_self_may_lead(const struct raft *raft)
         const struct raft_member *self = raft_config_find(&list->items[i], raft->options.id);
         if (self != NULL && (self->flags & (RAFT_VOTER_OLD | RAFT_VOTER_NEW)) != 0 &&
             memcmp(self->incarnation, raft->options.incarnation, sizeof self->incarnation) == 0) {
+            MARK_IF(!raft_config_is_voter(raft_config_list_effective(raft), self->id),
+                    leaving_voter_may_still_lead);
             return true;
         }
     }

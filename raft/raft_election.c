@@ -1,6 +1,7 @@
 #include "raft/raft_election.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_config_list.h"
 #include "raft/raft_log.h"
 #include "raft/raft_outbox.h"
@@ -10,6 +11,8 @@
 
 bool raft_election_may_campaign(const struct raft *raft)
 {
+    MARK_IF(raft->installing, campaign_barred_by_an_install);
+    MARK_IF(raft_log_room(raft) == 0, campaign_barred_by_a_full_log);
     /* A leader must be able to append its NOOP. */
     return !raft->installing && raft_log_room(raft) > 0 && raft_config_list_self_may_lead(raft);
 }
@@ -87,6 +90,7 @@ void raft_election_settle(struct raft *raft)
     if (!raft->election.requested) {
         /* The disk writes in order, so with the vote the advertised end of the log is durable. */
         if (!raft_writes_hard_state_is_durable(raft)) {
+            MARK(vote_request_held_for_the_disk);
             return;
         }
         release_requests(raft);
@@ -94,6 +98,7 @@ void raft_election_settle(struct raft *raft)
     if (has_won(raft)) {
         raft_become_leader(raft);
     } else if (cannot_win(raft)) {
+        MARK(election_lost_by_refusals);
         /* A tie or a stronger candidate. Leave time for the other to be heard. */
         raft_time timeout = raft->options.election_timeout_us;
         raft_become_follower(raft, raft->term);
@@ -116,6 +121,7 @@ static struct raft_message request_to(const struct raft *raft, raft_id id)
 void raft_election_flush(struct raft *raft, struct raft_output *output)
 {
     if (raft->election.requests_due == 0 || !raft_writes_hard_state_is_durable(raft)) {
+        MARK_IF(raft->election.requests_due != 0, prevote_request_held_for_the_disk);
         return;
     }
     const struct raft_config *config = raft_config_list_effective(raft);
@@ -168,15 +174,20 @@ static bool log_is_good(const struct raft *raft, const struct raft_message *requ
 void raft_election_on_prevote(struct raft *raft, const struct raft_message *message)
 {
     if (is_loyal(raft)) {
+        MARK_IF(raft->role == RAFT_LEADER, prevote_ignored_by_leader);
+        MARK_IF(raft->role != RAFT_LEADER, prevote_ignored_by_loyal_node);
         return;
     }
     bool granted = message->term > raft->term && log_is_good(raft, message);
+    MARK_IF(message->term <= raft->term, prevote_refused_for_its_term);
+    MARK_IF(!log_is_good(raft, message), prevote_refused_for_its_log);
     answer(raft, message, RAFT_PREVOTE_RESPONSE, granted);
 }
 
 void raft_election_on_vote(struct raft *raft, const struct raft_message *message)
 {
     if (!message->vote.transfer && is_loyal(raft)) {
+        MARK(vote_request_ignored_by_loyal_node);
         return;
     }
     if (message->term > raft->term) {
@@ -184,7 +195,14 @@ void raft_election_on_vote(struct raft *raft, const struct raft_message *message
     }
     bool granted = message->term == raft->term && raft->leader == 0 &&
                    (raft->vote == 0 || raft->vote == message->from) && log_is_good(raft, message);
+    MARK_IF(message->term == raft->term && raft->leader != 0, vote_refused_as_a_leader_is_known);
+    MARK_IF(message->term == raft->term && raft->vote != 0 && raft->vote != message->from,
+            vote_refused_as_given_away);
+    MARK_IF(message->term == raft->term && !log_is_good(raft, message), vote_refused_for_its_log);
     if (granted) {
+        MARK_IF(raft->vote == message->from, vote_granted_again);
+        MARK_IF(raft->role == RAFT_PRE_CANDIDATE, vote_granted_by_pre_candidate);
+        MARK_IF(member_bit(raft, message->from) == 0, vote_granted_to_no_voter);
         /* Also ends an own attempt at a pre-vote. */
         raft_become_follower(raft, raft->term);
         if (raft->vote == 0) {
@@ -201,9 +219,15 @@ void raft_election_on_response(struct raft *raft, const struct raft_message *mes
         message->type == RAFT_VOTE_RESPONSE ? RAFT_CANDIDATE : RAFT_PRE_CANDIDATE;
     if (raft->role != asked || !raft->election.requested ||
         message->vote_response.round != raft->election.round) {
+        MARK_IF(raft->role == RAFT_LEADER, vote_answer_after_winning);
+        MARK_IF(raft->role == RAFT_FOLLOWER && message->vote_response.granted,
+                vote_granted_after_step_down);
+        MARK_IF(raft->role == asked, vote_answer_of_an_earlier_round);
         return;
     }
     uint32_t bit = member_bit(raft, message->from);
+    MARK_IF(bit == 0, vote_of_no_voter);
+    MARK_IF((raft->election.granted & bit) != 0, vote_counted_once_though_answered_twice);
     if (message->vote_response.granted) {
         raft->election.granted |= bit & ~raft->election.denied;
     } else {

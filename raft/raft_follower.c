@@ -1,6 +1,7 @@
 #include "raft/raft_follower.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_config.h"
 #include "raft/raft_config_list.h"
 #include "raft/raft_log.h"
@@ -29,6 +30,8 @@ static void refuse(struct raft *raft, const struct raft_message *message)
 {
     /* A leader has every committed entry; anything else means that safety is already lost. */
     CHECK_OP(message->append.previous_index, >, raft->commit);
+    MARK_IF(message->append.previous_index > raft->log.last, append_refused_beyond_the_end);
+    MARK_IF(message->append.previous_index <= raft->log.last, append_refused_for_a_conflict);
     struct raft_message answer = raft_outbox_message(raft, RAFT_APPEND_RESPONSE, message->from);
     raft_index hint =
         raft_log_find_term(raft, message->append.previous_index, message->append.previous_term);
@@ -60,6 +63,12 @@ static bool has_room(const struct raft *raft,
 static void cut_conflict(struct raft *raft, raft_index index)
 {
     CHECK_OP(index, >, raft->commit);
+    MARK_IF(index > raft_writes_durable_index(raft), truncate_before_it_was_written);
+    MARK_IF(index < raft->log.last, truncate_several_entries);
+    MARK_IF(raft_config_list_effective_index(raft) >= index, truncate_across_configuration);
+    MARK_IF(raft_config_list_effective_index(raft) >= index &&
+                raft_config_list_effective(raft)->joint,
+            truncate_across_joint_configuration);
     raft_log_truncate(raft, index - 1);
     raft_config_list_truncate(raft, index - 1);
 }
@@ -95,6 +104,8 @@ store_entries(struct raft *raft, const struct raft_message *message, struct raft
             continue;
         }
         if (!has_room(raft, index, entry, config)) {
+            MARK_IF(config == NULL, append_cut_by_a_full_log);
+            MARK_IF(config != NULL, append_cut_by_a_full_configuration_list);
             return i;
         }
         if (index <= raft->log.last) {
@@ -135,6 +146,7 @@ void raft_follower_on_append(struct raft *raft,
     raft_role_follow(raft, message->from);
     note_read_round(raft, message->append.read_round);
     if (!previous_matches(raft, message)) {
+        MARK_IF(must_be_patient(raft), append_refusal_withheld_by_a_full_log);
         if (!must_be_patient(raft)) {
             refuse(raft, message);
             raft->ack.refused_at = raft->now;
@@ -144,10 +156,17 @@ void raft_follower_on_append(struct raft *raft,
     uint32_t stored = store_entries(raft, message, ret_stored);
     raft_index verified = message->append.previous_index + stored;
     raft_index commit = message->append.commit;
+    MARK_IF(commit > verified, commit_limited_to_what_is_verified);
+    MARK_IF(message->append.previous_index < raft->log.base, append_begins_below_the_base);
+    MARK_IF(message->append.entry_count > 0 && ret_stored->last < ret_stored->first,
+            append_of_what_is_there);
+    MARK_IF(verified < raft->log.last && raft->log.last > raft->ack.verified,
+            append_leaves_an_unverified_tail);
     advance_commit(raft, commit < verified ? commit : verified);
     /* What this node knows to be committed was committed in this term or before, so this leader
      * has it: no need to be sent it again. */
     if (verified < raft->commit) {
+        MARK(verified_raised_to_own_commit);
         verified = raft->commit;
     }
     if (verified > raft->ack.verified) {
@@ -169,6 +188,7 @@ void raft_follower_on_heartbeat(struct raft *raft, const struct raft_message *me
     /* The leader names no more than this node acknowledged. Beyond the log it would be an
      * acknowledgement that this disk does not know of: nothing to act on. */
     if (message->heartbeat.commit <= raft->log.last) {
+        MARK_IF(message->heartbeat.commit > raft->commit, commit_learned_by_heartbeat);
         advance_commit(raft, message->heartbeat.commit);
     }
     struct raft_message answer = raft_outbox_message(raft, RAFT_HEARTBEAT_RESPONSE, message->from);
@@ -179,6 +199,7 @@ void raft_follower_on_heartbeat(struct raft *raft, const struct raft_message *me
 void raft_follower_refuse_old_leader(struct raft *raft, const struct raft_message *message)
 {
     bool append = message->type == RAFT_APPEND;
+    MARK(former_leader_told_the_term);
     struct raft_message answer = raft_outbox_message(
         raft, append ? RAFT_APPEND_RESPONSE : RAFT_HEARTBEAT_RESPONSE, message->from);
     if (append) {
@@ -197,9 +218,13 @@ enum status raft_follower_install(struct raft *raft,
         return STATUS_CONFLICT;
     }
     if (raft_log_term(raft, index) == term) {
+        MARK(install_of_what_the_log_holds);
         advance_commit(raft, index);
         return STATUS_CONFLICT;
     }
+    MARK_IF(index < raft->log.last, install_sweeps_a_longer_log);
+    MARK_IF(raft->writes.count > 0, install_while_entries_are_written);
+    MARK_IF(!raft_config_list_effective_is_committed(raft), install_replaces_pending_configuration);
     raft_log_reset(raft, index, term);
     raft_config_list_reset(raft, config_index, config);
     raft->commit = index;
@@ -212,12 +237,14 @@ enum status raft_follower_install(struct raft *raft,
 void raft_follower_flush(struct raft *raft, struct raft_output *output)
 {
     struct raft_ack *ack = &raft->ack;
+    MARK_IF(ack->due && !raft_writes_hard_state_is_durable(raft), ack_held_while_term_is_written);
     if (raft->role != RAFT_FOLLOWER || raft->leader == 0 ||
         !raft_writes_hard_state_is_durable(raft)) {
         return;
     }
     raft_index durable = raft_writes_durable_index(raft);
     raft_index index = ack->verified < durable ? ack->verified : durable;
+    MARK_IF(ack->verified > durable && durable > ack->acked, ack_of_the_durable_part);
     if (!ack->due && index <= ack->acked) {
         return;
     }

@@ -1,6 +1,7 @@
 #include "raft/raft_log.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_layout.h"
 #include "raft/raft_writes.h"
 
@@ -72,6 +73,7 @@ uint32_t raft_log_batch(const struct raft *raft, raft_index first, uint64_t *ret
         count++;
     }
     *ret_bytes = bytes;
+    MARK_IF(bytes > raft->options.message_bytes_max, entry_larger_than_a_message);
     return count;
 }
 

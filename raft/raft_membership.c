@@ -1,6 +1,7 @@
 #include "raft/raft_membership.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_config.h"
 #include "raft/raft_config_list.h"
 #include "raft/raft_log.h"
@@ -39,6 +40,11 @@ static enum status may_change(const struct raft *raft)
         return STATUS_NOT_LEADER;
     }
     if (!is_settled(raft) || raft_config_list_effective(raft)->joint || !has_room(raft)) {
+        MARK_IF(raft->commit < raft->lead.noop_index, change_refused_before_the_noop_commits);
+        MARK_IF(!raft_config_list_effective_is_committed(raft),
+                change_refused_while_one_is_pending);
+        MARK_IF(raft_transfer_is_running(raft), change_refused_during_transfer);
+        MARK_IF(!has_room(raft), change_refused_for_log_room);
         return STATUS_BUSY;
     }
     return STATUS_OK;
@@ -46,6 +52,8 @@ static enum status may_change(const struct raft *raft)
 
 static bool is_expected(const struct raft *raft, raft_index expected)
 {
+    MARK_IF(expected != 0 && expected != raft_config_list_effective_index(raft),
+            change_refused_as_another_came_first);
     return expected == 0 || expected == raft_config_list_effective_index(raft);
 }
 
@@ -123,6 +131,7 @@ static bool new_voters_are_caught_up(const struct raft *raft, const struct raft_
         }
         const struct raft_peer *peer = raft_progress_find_const(raft, member->id);
         if (peer == NULL || !raft_progress_is_caught_up(raft, peer)) {
+            MARK(new_voter_is_not_caught_up);
             return false;
         }
     }
@@ -146,6 +155,7 @@ enum status raft_membership_change_voters(struct raft *raft,
         return status;
     }
     if (raft_config_has_voters(present, change->voters, change->count)) {
+        MARK(change_of_voters_is_done_already);
         *ret_index = raft_config_list_effective_index(raft);
         return STATUS_OK;
     }
@@ -168,9 +178,14 @@ void raft_membership_settle(struct raft *raft)
         }
         return;
     }
+    MARK_IF(!has_room(raft), leaving_joint_waits_for_room);
     if (has_room(raft)) {
         struct raft_config config;
         raft_config_leave_joint(present, &config);
+        MARK_IF(raft_config_list_effective_index(raft) < raft->lead.noop_index,
+                joint_left_by_a_new_leader);
+        MARK_IF(!raft_config_stays_voter(present, raft->options.id),
+                joint_left_by_a_leaving_leader);
         append_config(raft, &config);
     }
 }

@@ -1,5 +1,6 @@
 #include "raft/raft_outbox.h"
 
+#include "base/mark.h"
 #include <string.h>
 
 struct raft_message
@@ -22,6 +23,7 @@ static struct raft_held_message *find_slot(struct raft_held *held,
         /* Each refused read has a token of its own; none replaces another. */
         if (other->type == message->type && other->to == message->to &&
             message->type != RAFT_READ_INDEX_RESPONSE) {
+            MARK(held_message_replaced);
             return &held->items[i];
         }
     }
@@ -31,6 +33,7 @@ static struct raft_held_message *find_slot(struct raft_held *held,
 void raft_outbox_hold_until(struct raft *raft, const struct raft_message *message, raft_seq seq)
 {
     struct raft_held_message *slot = find_slot(&raft->held, message);
+    MARK_IF(slot == NULL, held_messages_full);
     if (slot != NULL) {
         slot->wait = seq;
         slot->message = *message;
@@ -53,6 +56,10 @@ void raft_outbox_release(struct raft *raft, struct raft_output *output)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < held->count; i++) {
         bool ready = held->items[i].wait <= raft->writes.done_seq;
+        MARK_IF(!ready && held->items[i].message.type == RAFT_VOTE_RESPONSE,
+                vote_held_for_the_disk);
+        MARK_IF(!ready && held->items[i].message.type == RAFT_APPEND_RESPONSE,
+                refusal_held_for_the_disk);
         if (!ready || !raft_outbox_send(output, &held->items[i].message)) {
             held->items[kept++] = held->items[i];
         }

@@ -1,6 +1,7 @@
 #include "raft/raft_progress.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_config.h"
 #include "raft/raft_config_list.h"
 #include "raft/raft_layout.h"
@@ -48,6 +49,7 @@ static struct raft_peer *take_slot(struct raft *raft)
         }
     }
     CHECK(oldest != NULL);
+    MARK(departed_peer_gives_up_its_slot);
     return oldest;
 }
 
@@ -80,6 +82,7 @@ void raft_progress_follow_config(struct raft *raft)
         if (peer == NULL) {
             start_peer(raft, take_slot(raft), id);
         } else if (peer->departing) {
+            MARK(departing_peer_returns);
             start_peer(raft, peer, id);
         }
     }
@@ -95,6 +98,7 @@ void raft_progress_drop_departed(struct raft *raft)
         if (peer->departing_deadline == 0) {
             peer->departing_deadline = raft->now + raft->options.election_timeout_us;
         } else if (raft->now >= peer->departing_deadline) {
+            MARK(departed_peer_was_told_and_dropped);
             memset(peer, 0, sizeof *peer);
         }
     }
@@ -199,13 +203,18 @@ static void free_inflight(struct raft *raft, struct raft_peer *peer)
 void raft_progress_acknowledged(struct raft *raft, struct raft_peer *peer, raft_index index)
 {
     CHECK_OP(index, <=, raft->log.last);
+    MARK_IF(index < peer->match, acknowledgement_overtaken);
+    MARK_IF(index >= peer->next, acknowledgement_beyond_what_was_sent);
     if (index > peer->match) {
         peer->match = index;
     }
     if (peer->match >= peer->catch_up_target) {
         peer->caught_up = round_is_in_time(raft, peer) || peer->match == raft->log.last;
+        MARK_IF(!peer->caught_up, catch_up_round_took_too_long);
         start_round(raft, peer);
     }
+    MARK_IF(peer->state == RAFT_PROGRESS_SNAPSHOT && peer->match >= raft->log.base,
+            dump_ended_by_acknowledgement);
     if (peer->state == RAFT_PROGRESS_REPLICATE) {
         free_inflight(raft, peer);
         peer->next = peer->next > peer->match ? peer->next : peer->match + 1;
@@ -213,6 +222,7 @@ void raft_progress_acknowledged(struct raft *raft, struct raft_peer *peer, raft_
         become_replicate(peer);
     } else if (peer->next <= peer->match) {
         peer->next = peer->match + 1; /* it still lacks what is trimmed */
+        MARK(acknowledgement_below_the_base);
     }
 }
 
@@ -225,6 +235,7 @@ static raft_index next_after_refusal(const struct raft *raft,
 {
     raft_index at_most = hint_index < index ? hint_index : index - 1;
     if (at_most < raft->log.base) {
+        MARK(refusal_hint_below_the_base);
         return at_most + 1;
     }
     return raft_log_find_term(raft, at_most, hint_term) + 1;
@@ -237,18 +248,23 @@ void raft_progress_refused(struct raft *raft,
                            raft_term hint_term)
 {
     if (index <= peer->match || index > raft->log.last) {
+        MARK_IF(index <= peer->match, refusal_of_what_is_acknowledged);
         return; /* late or nonsense */
     }
     if (peer->state == RAFT_PROGRESS_PROBE && index != peer->next - 1) {
+        MARK(refusal_of_an_earlier_probe);
         return; /* an earlier probe's answer */
     }
     raft_index next = next_after_refusal(raft, index, hint_index, hint_term);
     if (next <= peer->match) {
+        MARK(refusal_hint_below_match);
         next = peer->match + 1;
     }
     if (peer->state == RAFT_PROGRESS_SNAPSHOT && next <= raft->log.base) {
+        MARK(refusal_while_waiting_for_a_dump);
         return; /* still in need of the dump */
     }
+    MARK_IF(peer->state == RAFT_PROGRESS_REPLICATE, stream_falls_back_to_probing);
     raft_progress_become_probe(raft, peer, next);
 }
 

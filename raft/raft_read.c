@@ -1,6 +1,7 @@
 #include "raft/raft_read.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_config.h"
 #include "raft/raft_config_list.h"
 #include "raft/raft_layout.h"
@@ -29,6 +30,7 @@ void raft_read_fail_all(struct raft *raft)
 {
     /* Those that are finished were confirmed while the leader still was one. */
     while (raft->reads.finished < raft->reads.count) {
+        MARK(read_failed_with_its_leader);
         raft_layout_read(raft, raft->reads.finished++)->ok = false;
     }
 }
@@ -80,6 +82,7 @@ void raft_read_settle(struct raft *raft)
     CHECK(raft->role == RAFT_LEADER);
     struct raft_waiting_read *read = first_waiting(raft);
     if (read == NULL || raft->commit < raft->lead.noop_index) {
+        MARK_IF(read != NULL, read_waits_for_the_noop);
         return;
     }
     join_next_round(raft);
@@ -99,6 +102,7 @@ void raft_read_begin_round(struct raft *raft)
         return;
     }
     uint64_t reached = raft_quorum_reached(&raft->voters, echoed_round, raft);
+    MARK_IF(raft->lead.read_round - reached >= RAFT_READ_ROUNDS_MAX, read_rounds_all_under_way);
     if (raft->lead.read_round - reached < RAFT_READ_ROUNDS_MAX) {
         raft->lead.read_round++;
     }
@@ -108,6 +112,7 @@ void raft_read_expire(struct raft *raft)
 {
     struct raft_waiting_read *read = first_waiting(raft);
     while (read != NULL && raft->now >= read->deadline) {
+        MARK(read_expired_at_a_follower);
         read = finish(raft, read, false, 0);
     }
 }
@@ -132,6 +137,10 @@ void raft_read_on_request(struct raft *raft, const struct raft_message *message)
     const struct raft_config *config = raft_config_list_effective(raft);
     if (raft->role != RAFT_LEADER || raft->lead.transfer_target != 0 || raft->lead.retiring ||
         raft_config_find(config, message->from) == NULL || !raft_read_has_room(raft)) {
+        MARK_IF(raft->role != RAFT_LEADER, read_asked_of_no_leader);
+        MARK_IF(raft->role == RAFT_LEADER && raft_config_find(config, message->from) == NULL,
+                read_asked_by_no_member);
+        MARK_IF(!raft_read_has_room(raft), read_of_follower_refused_for_full_queue);
         raft_read_refuse(raft, message);
         return;
     }
@@ -145,6 +154,7 @@ void raft_read_on_response(struct raft *raft, const struct raft_message *message
     }
     uint64_t batch = message->read_index_response.token;
     struct raft_waiting_read *read = first_waiting(raft);
+    MARK_IF(read == NULL, read_answer_comes_too_late);
     while (read != NULL && read->round != 0 && read->round <= batch && batch <= raft->reads.batch) {
         read =
             finish(raft, read, message->read_index_response.ok, message->read_index_response.index);
@@ -160,6 +170,7 @@ static void ask_leader(struct raft *raft, struct raft_output *output)
         first--;
     }
     if (first == reads->count || raft->leader == 0 || !raft_writes_hard_state_is_durable(raft)) {
+        MARK_IF(first != reads->count, read_request_held_for_the_disk);
         return;
     }
     struct raft_message message = raft_outbox_message(raft, RAFT_READ_INDEX, raft->leader);
@@ -178,6 +189,7 @@ hand_out(struct raft *raft, const struct raft_waiting_read *read, struct raft_ou
 {
     if (read->requester == 0) {
         if (output->read_count == RAFT_OUTPUT_READS_MAX) {
+            MARK(finished_reads_wait_for_the_next_flush);
             output->more = true;
             return false;
         }
@@ -187,6 +199,7 @@ hand_out(struct raft *raft, const struct raft_waiting_read *read, struct raft_ou
     }
     /* A node that asked a former leader finds out by itself. */
     if (raft->role != RAFT_LEADER) {
+        MARK(read_of_follower_dropped_on_step_down);
         return true;
     }
     struct raft_message message =

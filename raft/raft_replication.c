@@ -1,6 +1,7 @@
 #include "raft/raft_replication.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_layout.h"
 #include "raft/raft_log.h"
 #include "raft/raft_outbox.h"
@@ -21,6 +22,8 @@ heard_from(struct raft *raft, const struct raft_message *message, uint64_t read_
 {
     struct raft_peer *peer = raft_progress_find(raft, message->from);
     if (raft->role != RAFT_LEADER || peer == NULL) {
+        MARK_IF(raft->role != RAFT_LEADER, answer_after_leadership);
+        MARK_IF(raft->role == RAFT_LEADER, answer_of_no_peer);
         return NULL;
     }
     raft_progress_heard(raft, peer);
@@ -55,10 +58,12 @@ void raft_replication_on_heartbeat_response(struct raft *raft, const struct raft
     }
     peer->checked_at = raft->now;
     if (peer->state == RAFT_PROGRESS_PROBE) {
+        MARK_IF(peer->probe_sent, lost_probe_repeated);
         peer->probe_plain = peer->probe_plain || peer->probe_sent;
         peer->probe_sent = false;
     } else {
         peer->check_due = peer->state == RAFT_PROGRESS_SNAPSHOT || peer->inflight_count > 0;
+        MARK_IF(peer->inflight_count > 0, entries_in_flight_looked_after);
     }
 }
 
@@ -78,6 +83,7 @@ void raft_replication_settle(struct raft *raft)
 {
     raft_index reached = raft_quorum_reached(&raft->voters, match_of, raft);
     if (reached <= raft->commit || raft_log_term(raft, reached) != raft->term) {
+        MARK_IF(reached > raft->commit, commit_waits_for_an_entry_of_this_term);
         return;
     }
     for (raft_index i = raft->commit + 1; i <= reached; i++) {
@@ -87,6 +93,7 @@ void raft_replication_settle(struct raft *raft)
             raft->lead.uncommitted_bytes -= entry->bytes;
         }
     }
+    MARK_IF(reached > raft_writes_durable_index(raft), commit_before_the_own_disk);
     raft->commit = reached;
 }
 
@@ -123,6 +130,7 @@ static void make_heartbeats_due(struct raft *raft)
          * must still be heard. */
         bool talking =
             raft->now < peer->sent_at + interval && raft->now < peer->heard_at + interval;
+        MARK_IF(!talking && raft->now < peer->sent_at + interval, heartbeat_to_a_silent_peer);
         peer->heartbeat_due = peer->heartbeat_due || !talking;
     }
 }
@@ -130,6 +138,7 @@ static void make_heartbeats_due(struct raft *raft)
 void raft_replication_tick(struct raft *raft)
 {
     if (raft->now >= quorum_deadline(raft)) {
+        MARK(leader_without_a_quorum_steps_down);
         raft_become_follower(raft, raft->term);
         return;
     }
@@ -206,12 +215,14 @@ static bool send_stream(struct raft *raft, struct raft_peer *peer, struct raft_o
         uint64_t bytes = 0;
         uint32_t entries = raft_log_batch(raft, peer->next, &bytes);
         if (!send_append(raft, peer, peer->next - 1, entries, output)) {
+            MARK(stream_stopped_by_a_full_output);
             return sent;
         }
         raft_progress_sent(raft, peer, entries, bytes);
         sent = true;
     }
     if (!sent && peer->check_due) {
+        MARK_IF(!raft_progress_window_is_open(raft, peer), full_window_checked);
         sent = send_append(raft, peer, peer->next - 1, 0, output);
     }
     peer->check_due = peer->check_due && !sent;
@@ -224,6 +235,7 @@ static bool send_check(struct raft *raft, struct raft_peer *peer, struct raft_ou
     if (!peer->check_due || !send_append(raft, peer, raft->log.base, 0, output)) {
         return false;
     }
+    MARK(peer_waiting_for_a_dump_looked_after);
     peer->check_due = false;
     return true;
 }
@@ -231,6 +243,8 @@ static bool send_check(struct raft *raft, struct raft_peer *peer, struct raft_ou
 static bool send_entries(struct raft *raft, struct raft_peer *peer, struct raft_output *output)
 {
     if (peer->state != RAFT_PROGRESS_SNAPSHOT && peer->next <= raft->log.base) {
+        MARK_IF(peer->state == RAFT_PROGRESS_REPLICATE, streaming_peer_fell_below_the_base);
+        MARK_IF(peer->state == RAFT_PROGRESS_PROBE, probed_peer_fell_below_the_base);
         raft_progress_become_snapshot(raft, peer);
     }
     switch (peer->state) {

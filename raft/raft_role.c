@@ -1,6 +1,8 @@
 #include "raft/raft_role.h"
 
 #include "base/check.h"
+#include "base/mark.h"
+#include "raft/raft_config_list.h"
 #include "raft/raft_layout.h"
 #include "raft/raft_log.h"
 #include "raft/raft_outbox.h"
@@ -34,6 +36,10 @@ static void set_leader(struct raft *raft, raft_id leader)
 static void set_term(struct raft *raft, raft_term term)
 {
     CHECK_OP(term, >, raft->term);
+    MARK_IF(raft->held.count > 0, held_messages_dropped_with_their_term);
+    MARK_IF(raft->ack.verified > raft_writes_durable_index(raft), ack_held_while_term_changed);
+    MARK_IF(raft->writes.hard_dirty, term_raised_twice_before_a_flush);
+    MARK_IF(!raft_writes_hard_state_is_durable(raft), term_raised_while_one_is_written);
     raft->term = term;
     raft->vote = 0;
     memset(&raft->ack, 0, sizeof raft->ack);
@@ -44,6 +50,11 @@ static void set_term(struct raft *raft, raft_term term)
 static void leave_leadership(struct raft *raft)
 {
     if (raft->role == RAFT_LEADER) {
+        MARK_IF(raft->commit < raft->lead.noop_index, leader_steps_down_before_its_noop_commits);
+        MARK_IF(!raft_config_list_effective_is_committed(raft),
+                leader_steps_down_with_pending_configuration);
+        MARK_IF(raft_config_list_effective(raft)->joint, leader_steps_down_in_joint);
+        MARK_IF(raft->lead.timeout_now_sent, leader_steps_down_after_timeout_now);
         raft_progress_clear(raft);
         memset(&raft->lead, 0, sizeof raft->lead);
     }
@@ -74,6 +85,8 @@ void raft_become_follower(struct raft *raft, raft_term term)
 void raft_become_pre_candidate(struct raft *raft)
 {
     CHECK(raft->role != RAFT_LEADER);
+    MARK_IF(raft->role == RAFT_PRE_CANDIDATE, prevote_round_repeated);
+    MARK_IF(raft->role == RAFT_CANDIDATE, candidate_falls_back_to_prevote);
     raft->role = RAFT_PRE_CANDIDATE;
     set_leader(raft, 0);
     clear_campaign(raft);
@@ -108,6 +121,10 @@ void raft_become_leader(struct raft *raft)
 {
     CHECK(raft->role == RAFT_CANDIDATE);
     CHECK(raft_writes_hard_state_is_durable(raft));
+    MARK_IF(!raft_config_list_effective_is_committed(raft), elected_with_pending_configuration);
+    MARK_IF(raft_config_list_effective(raft)->joint, elected_while_joint);
+    MARK_IF(raft->election.denied != 0, elected_against_refusals);
+    MARK_IF(raft_log_room(raft) <= raft_log_reserve(raft), elected_with_a_crowded_log);
     raft->role = RAFT_LEADER;
     set_leader(raft, raft->options.id);
     clear_campaign(raft);
@@ -126,6 +143,8 @@ void raft_become_leader(struct raft *raft)
 void raft_role_follow(struct raft *raft, raft_id leader)
 {
     if (raft->role != RAFT_FOLLOWER) {
+        MARK_IF(raft->role == RAFT_PRE_CANDIDATE, pre_candidate_hears_a_leader);
+        MARK_IF(raft->role == RAFT_CANDIDATE, candidate_hears_a_leader);
         raft_become_follower(raft, raft->term);
     }
     set_leader(raft, leader);

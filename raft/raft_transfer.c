@@ -1,6 +1,7 @@
 #include "raft/raft_transfer.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "raft/raft_config.h"
 #include "raft/raft_config_list.h"
 #include "raft/raft_election.h"
@@ -35,6 +36,7 @@ void raft_transfer_begin(struct raft *raft, raft_id target)
 
 void raft_transfer_retire(struct raft *raft)
 {
+    MARK_IF(raft_transfer_best_target(raft) == 0, leader_retires_without_an_heir);
     raft->lead.retiring = true;
     raft_transfer_begin(raft, raft_transfer_best_target(raft));
 }
@@ -54,6 +56,7 @@ bool raft_transfer_is_running(const struct raft *raft)
 void raft_transfer_settle(struct raft *raft)
 {
     const struct raft_peer *peer = raft_progress_find(raft, raft->lead.transfer_target);
+    MARK_IF(peer != NULL && peer->match < raft->log.last, transfer_waits_for_its_target);
     if (peer != NULL && !raft->lead.timeout_now_sent && peer->match == raft->log.last) {
         raft->lead.timeout_now_due = true;
     }
@@ -70,12 +73,15 @@ void raft_transfer_tick(struct raft *raft)
         if (raft->lead.transfer_target != 0 && raft->lead.timeout_now_sent &&
             raft->now >= raft->lead.timeout_now_at + raft->options.heartbeat_us) {
             raft->lead.timeout_now_due = true; /* it may be lost */
+            MARK(timeout_now_repeated);
         }
         return;
     }
     if (raft->lead.retiring) {
+        MARK(leader_retires_unreplaced);
         raft_become_follower(raft, raft->term);
     } else {
+        MARK(transfer_timed_out);
         raft_transfer_abort(raft);
     }
 }
@@ -116,9 +122,13 @@ static bool is_ready(const struct raft *raft, const struct raft_message *message
 void raft_transfer_on_timeout_now(struct raft *raft, const struct raft_message *message)
 {
     if (raft->role == RAFT_CANDIDATE) {
+        MARK(timeout_now_delivered_twice);
         return; /* delivered twice, and under way already */
     }
     if (!is_ready(raft, message)) {
+        MARK_IF(message->timeout_now.last_index > raft_writes_durable_index(raft),
+                timeout_now_before_entries_are_durable);
+        MARK_IF(raft->role != RAFT_FOLLOWER, timeout_now_while_campaigning);
         raft_transfer_refuse(raft, message);
         return;
     }
@@ -135,6 +145,7 @@ void raft_transfer_on_response(struct raft *raft, const struct raft_message *mes
 {
     if (raft->role == RAFT_LEADER && message->from == raft->lead.transfer_target &&
         !message->timeout_now_response.accepted) {
+        MARK(transfer_refused_by_its_target);
         raft_transfer_abort(raft);
     }
 }

@@ -1,6 +1,7 @@
 #include "raft/raft_writes.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 
 #include <string.h>
 
@@ -57,9 +58,11 @@ raft_index raft_writes_next_lowest(const struct raft *raft)
 static void add_pending(struct raft_writes *writes, raft_seq seq, raft_index lowest)
 {
     while (writes->count > 0 && pending_at(writes, writes->count - 1)->lowest >= lowest) {
+        MARK(pending_write_hidden_by_a_deeper_one);
         writes->count--;
     }
     if (writes->count == RAFT_PENDING_WRITES_MAX) {
+        MARK(pending_writes_merged);
         pending_at(writes, writes->count - 1)->seq = seq;
         return;
     }
