@@ -59,7 +59,7 @@ struct dump_sender {
     uint64_t make_not_before_us;
     struct transfer transfers[RAFT_MEMBERS_MAX];
     struct buffer message;
-    uint8_t chunk[DUMP_CHUNK_BYTES];
+    uint8_t *chunk; /* made when the first is sent */
 };
 
 struct dump_sender *dump_sender_new(const struct node_port *port,
@@ -72,6 +72,10 @@ struct dump_sender *dump_sender_new(const struct node_port *port,
     sender->port = port;
     sender->raft = raft;
     sender->options = *options;
+    if (sender->options.chunk_bytes == 0) {
+        sender->options.chunk_bytes = DUMP_CHUNK_BYTES;
+    }
+    CHECK_OP(sender->options.chunk_bytes, <=, DUMP_CHUNK_BYTES_MAX);
     sender->job_context = job_context;
     list_init(&sender->files);
     return sender;
@@ -97,6 +101,7 @@ void dump_sender_free(struct dump_sender *sender)
             drop_file(sender, file_of(link));
         }
         buffer_release(&sender->message);
+        free(sender->chunk);
         free(sender);
     }
 }
@@ -195,12 +200,16 @@ static bool send_chunk(struct dump_sender *sender, struct transfer *transfer, si
 static void send_chunks(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us)
 {
     const struct file *file = transfer->file;
+    uint64_t chunk_bytes = sender->options.chunk_bytes;
     struct error error;
 
-    while (transfer->sent < file->bytes && transfer->sent - transfer->acknowledged <
-                                               (uint64_t)DUMP_WINDOW_CHUNKS * DUMP_CHUNK_BYTES) {
+    if (sender->chunk == NULL) {
+        sender->chunk = xmalloc(chunk_bytes);
+    }
+    while (transfer->sent < file->bytes &&
+           transfer->sent - transfer->acknowledged < DUMP_WINDOW_CHUNKS * chunk_bytes) {
         uint64_t rest = file->bytes - transfer->sent;
-        size_t size = rest < DUMP_CHUNK_BYTES ? (size_t)rest : DUMP_CHUNK_BYTES;
+        size_t size = (size_t)(rest < chunk_bytes ? rest : chunk_bytes);
 
         if (sender->port->dump_read(sender->port->context, file->path, transfer->sent,
                                     sender->chunk, size, &error) != STATUS_OK) {

@@ -15,7 +15,7 @@
 #include "server/node/node.h"
 
 enum {
-    DUMP_CHUNK_BYTES = 512 * 1024,               /* what is sent */
+    DUMP_CHUNK_BYTES = 512 * 1024,               /* what is sent, unless chosen otherwise */
     DUMP_CHUNK_BYTES_MAX = 1024 * 1024,          /* what is taken */
     DUMP_WINDOW_CHUNKS = 4,                      /* sent and not yet acknowledged */
     DUMP_PROGRESS_TIMEOUT_US = 10 * 1000 * 1000, /* without a sign of the other side: failed */
@@ -25,6 +25,7 @@ enum {
 struct dump_sender_options {
     raft_id self;
     uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
+    uint32_t chunk_bytes; /* at most DUMP_CHUNK_BYTES_MAX; 0 = DUMP_CHUNK_BYTES */
 };
 
 struct dump_sender;

@@ -38,6 +38,7 @@ struct node_options node_options_default(raft_id id)
                                  .history_bytes_max = UINT64_C(64) << 20,
                                  .history_changes_max = 1 << 18,
                                  .dump_bytes_max = UINT64_C(64) << 30,
+                                 .dump_chunk_bytes = DUMP_CHUNK_BYTES,
                                  .request_timeout_us = 10 * 1000 * 1000};
 }
 
@@ -75,7 +76,8 @@ bool node_send(struct node *node, raft_id peer, const Peer__PeerMessage *message
 
 static void make_dumps(struct node *node)
 {
-    struct dump_sender_options sender = {.self = node->options.id};
+    struct dump_sender_options sender = {.self = node->options.id,
+                                         .chunk_bytes = node->options.dump_chunk_bytes};
     struct dump_receiver_options receiver = {
         .dump_bytes_max = node->options.dump_bytes_max,
         .tree_generation = node->tree_generation,
