@@ -1,5 +1,6 @@
 #include "server/state/apply.h"
 
+#include "base/mark.h"
 #include "server/state/command.h"
 #include "server/state/operation.h"
 #include "server/state/result.h"
@@ -46,6 +47,7 @@ execute(struct tree_write *write, Record__Command *command, struct state_result 
         }
         if (result->operations[i].error != OP_OK) {
             overlay_rollback(overlay, savepoint);
+            MARK_IF(i > 0, transaction_rolled_back);
             write->tree->next_node_id = next_node_id;
             write->change_count = 0;
             fail_at(result, i);
@@ -61,6 +63,7 @@ static enum op_error session_refusal(const struct session *session, uint64_t gen
     if (session == NULL) {
         return OP_SESSION_EXPIRED;
     }
+    MARK_IF(session->generation != generation, write_of_an_earlier_attachment);
     return session->generation == generation ? OP_OK : OP_SESSION_MOVED;
 }
 
@@ -68,14 +71,17 @@ static enum op_error session_refusal(const struct session *session, uint64_t gen
 static enum op_error sequence_refusal(const struct session *session, uint64_t sequence)
 {
     if (sequence <= session->confirmed) {
+        MARK(write_repeated_after_it_was_confirmed);
         return OP_SEQUENCE_FORGOTTEN;
     }
     if (sequence - 1 > session->last_sequence) {
+        MARK(write_before_the_one_it_follows);
         return OP_SEQUENCE_GAP;
     }
     if (sequence > session->last_sequence &&
         (session->last_sequence - session->confirmed >= STATE_KEPT_RESULTS_MAX ||
          session->kept_bytes >= STATE_KEPT_BYTES_MAX)) {
+        MARK(write_refused_for_unconfirmed_results);
         return OP_TOO_MANY_UNCONFIRMED;
     }
     return OP_OK;
@@ -108,6 +114,7 @@ static enum status apply_numbered(struct state *state,
         return STATUS_OK;
     }
     if (command->sequence <= session->last_sequence) {
+        MARK(write_repeated_and_answered_from_the_kept_result);
         return repeat(state, session, command->sequence, write->arena, result);
     }
     status = execute(write, command, result);
@@ -224,6 +231,7 @@ static enum status apply_attach(struct state *state,
     struct session *session = session_table_find(&state->sessions, id);
 
     if (session == NULL || !password_matches(session, attach->password)) {
+        MARK_IF(session == NULL, attached_to_a_session_that_ended);
         result->error = OP_SESSION_EXPIRED;
         return STATUS_OK;
     }
@@ -246,11 +254,14 @@ static enum status apply_end(struct state *state,
     enum status status;
 
     result->error = session_refusal(session, generation);
+    MARK_IF(kind == STATE_SESSION_EXPIRED && result->error == OP_SESSION_MOVED,
+            expiry_void_as_the_session_moved);
     if (result->error != OP_OK) {
         return STATUS_OK;
     }
     write->session = id;
     status = tree_remove_ephemerals(write, id);
+    MARK_IF(write->change_count > 0, ephemerals_removed_with_their_session);
     note_session(write, kind, id);
     return status == STATUS_OK ? session_table_remove(&state->sessions, session) : status;
 }

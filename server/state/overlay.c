@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/checksum.h"
+#include "base/mark.h"
 #include "server/state/generation.h"
 
 #include <stdlib.h>
@@ -70,6 +71,7 @@ void overlay_trim(struct overlay *overlay)
     while (overlay->clean_bytes > overlay->clean_bytes_max) {
         struct record *record = CONTAINER_OF(overlay->clean.previous, struct record, links.recent);
 
+        MARK(clean_record_evicted);
         clean_remove(overlay, record);
         map_remove(&overlay->index, &record->index);
         record_unref(record);
@@ -229,6 +231,7 @@ void overlay_remove(struct overlay *overlay, const struct record *before)
     CHECK(before == old);
     digest_subtract(overlay, old);
     if (old->generation == overlay->generation && old->absent_below) {
+        MARK(record_made_and_removed_between_checkpoints);
         journal_append(overlay, old, NULL);
         current_drop(overlay, old);
         return;
@@ -284,6 +287,7 @@ static void undo(struct overlay *overlay, struct overlay_step step)
     if (before != NULL && before->generation == overlay->generation) {
         current_insert(overlay, step.after, record_ref(before), hash);
     } else {
+        MARK_IF(before != NULL && before->generation != 0, rollback_uncovers_a_sealed_record);
         current_drop(overlay, step.after);
         if (before != NULL && before->generation == 0) {
             map_insert(&overlay->index, &before->index, hash);
@@ -432,6 +436,7 @@ static void retire(struct overlay *overlay, uint64_t count_max)
         run_discount(&overlay->retired, record);
         if (record->removed ||
             newest(overlay, record_key_of(record), record->index.hash) != record) {
+            MARK_IF(!record->removed, checkpointed_record_is_newer_in_memory);
             map_remove(&overlay->index, &record->index);
             record_unref(record);
         } else {
