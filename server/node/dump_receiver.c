@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "server/node/config_codec.h"
 #include "server/node/dump_sender.h"
 #include "server/node/peer_codec.h"
@@ -204,6 +205,7 @@ static void open_built(struct dump_receiver *receiver)
     }
     built->meta = receiver->port->tree_meta(receiver->port->context, built->tree);
     if (!is_as_offered(receiver, &built->meta, &built->config)) {
+        MARK(dump_is_not_the_one_offered);
         receiver->port->tree_close(receiver->port->context, built->tree, true);
         give_up(receiver, "the dump is not the one that was offered");
         return;
@@ -220,6 +222,7 @@ void dump_receiver_on_job(struct dump_receiver *receiver,
     if (job->error.status == STATUS_OK) {
         open_built(receiver);
     } else {
+        MARK(dump_could_not_be_built);
         give_up(receiver, job->error.text);
     }
     buffer_release(&job->config);
@@ -293,8 +296,10 @@ prepare_part(struct dump_receiver *receiver, const Peer__DumpOffer *offer, struc
     enum status status;
 
     if (is_same_dump(part, offer)) {
+        MARK_IF(part->offset > 0, dump_resumed_where_it_stopped);
         return STATUS_OK;
     }
+    MARK_IF(part->exists, part_of_another_dump_dropped);
     drop_part(receiver);
     receiver->part_number++;
     (void)snprintf(name, sizeof name, "receive-%" PRIu64, receiver->part_number);
@@ -339,6 +344,7 @@ join_build(struct dump_receiver *receiver, raft_id peer, const Peer__DumpOffer *
     if (!is_same_dump(&receiver->part, offer)) {
         return refuse(receiver, peer, "this server is installing a dump");
     }
+    MARK(dump_offered_while_it_is_built);
     receiver->peer = peer;
     receiver->is_linked = send_wanted(receiver, peer, receiver->part.offset, "");
     return STATUS_OK;
@@ -361,6 +367,7 @@ enum status dump_receiver_on_offer(struct dump_receiver *receiver,
     }
     if (receiver->state == RECEIVER_RECEIVING && receiver->peer != peer &&
         receiver->sender_term >= offer->leader_term) {
+        MARK(dump_of_a_second_sender_refused);
         return refuse(receiver, peer, "a dump from another server is coming in");
     }
     refusal = find_refusal(receiver, offer);
@@ -368,6 +375,7 @@ enum status dump_receiver_on_offer(struct dump_receiver *receiver,
         return refuse(receiver, peer, refusal);
     }
     if (receiver->state == RECEIVER_RECEIVING && receiver->peer != peer) {
+        MARK(dump_taken_over_by_a_newer_leader);
         (void)send_wanted(receiver, receiver->peer, 0, "a newer leader sends a dump");
         stop(receiver);
     }
@@ -389,6 +397,7 @@ enum status dump_receiver_on_chunk(struct dump_receiver *receiver,
     struct error error;
 
     if (peer == receiver->ignored) {
+        MARK(chunk_of_an_ended_transfer_ignored);
         return STATUS_OK;
     }
     if (receiver->state != RECEIVER_RECEIVING || peer != receiver->peer) {
@@ -426,6 +435,7 @@ void dump_receiver_on_bulk_down(struct dump_receiver *receiver, uint64_t now_us,
     receiver->is_linked = false;
     if (receiver->state == RECEIVER_RECEIVING) {
         receiver->progress_us = now_us;
+        MARK_IF(receiver->part.offset > 0, dump_link_lost_with_a_part_kept);
         stop(receiver);
     }
 }
@@ -437,6 +447,7 @@ static void check_receiving(struct dump_receiver *receiver, uint64_t now_us)
     struct raft_status status = raft_status(receiver->raft);
 
     if (status.role == RAFT_LEADER || status.commit_index >= receiver->part.index) {
+        MARK(dump_overtaken_by_entries);
         give_up(receiver, "the dump is no longer needed here");
     } else if (now_us - receiver->progress_us >= DUMP_PROGRESS_TIMEOUT_US) {
         raft_id peer = receiver->peer;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "server/node/peer_codec.h"
 
 #include <stdio.h>
@@ -217,6 +218,7 @@ static void send_chunks(struct dump_sender *sender, struct transfer *transfer, u
             return;
         }
         if (!send_chunk(sender, transfer, size)) {
+            MARK(dump_link_takes_no_more_now);
             return;
         }
         transfer->sent += size;
@@ -274,6 +276,7 @@ find_or_make_file(struct dump_sender *sender, struct tree_store *tree, uint64_t 
 {
     LIST_FOR_EACH (link, &sender->files) {
         if (is_useful(sender, file_of(link))) {
+            MARK_IF(file_of(link)->users > 0, dump_file_shared_by_two_members);
             return file_of(link);
         }
     }
@@ -342,8 +345,10 @@ void dump_sender_on_job(struct dump_sender *sender, uint64_t now_us, struct chec
     file->bytes = job->dump_bytes;
     file->idle_since_us = now_us;
     if (job->error.status != STATUS_OK) {
+        MARK(dump_could_not_be_made);
         on_not_made(sender, file, now_us, job->error.text);
     } else if (file->index == 0) {
+        MARK(dump_asked_before_the_first_checkpoint);
         on_not_made(sender, file, now_us, "there is no checkpoint yet");
     } else {
         on_made(sender, file, now_us);
@@ -379,6 +384,7 @@ void dump_sender_on_bulk_down(struct dump_sender *sender, uint64_t now_us, raft_
     if (transfer->state == TRANSFER_CLOSING) {
         transfer->state = TRANSFER_NONE;
     } else {
+        MARK_IF(transfer->acknowledged > 0, dump_link_lost_halfway);
         fail(sender, transfer, now_us, true, "the link closed");
     }
 }
@@ -402,6 +408,7 @@ enum status dump_sender_on_wanted(struct dump_sender *sender,
         return STATUS_OK;
     }
     if (transfer != NULL && has_link(transfer) && wanted->refusal[0] != '\0') {
+        MARK(dump_refused_by_its_receiver);
         fail(sender, transfer, now_us, false, wanted->refusal);
         return STATUS_OK;
     }
@@ -411,6 +418,9 @@ enum status dump_sender_on_wanted(struct dump_sender *sender,
     }
     transfer->sent = wanted->offset;
     transfer->acknowledged = wanted->offset;
+    MARK_IF(wanted->offset > 0 && wanted->offset < transfer->file->bytes,
+            dump_sent_on_from_its_middle);
+    MARK_IF(wanted->offset == transfer->file->bytes, dump_offered_that_is_there_already);
     transfer->progress_us = now_us;
     transfer->state =
         wanted->offset == transfer->file->bytes ? TRANSFER_INSTALLING : TRANSFER_SENDING;
@@ -477,9 +487,11 @@ static bool is_needed(const struct dump_sender *sender, const struct transfer *t
 static void go_on(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us)
 {
     if (!is_needed(sender, transfer)) {
+        MARK_IF(transfer->acknowledged > 0, dump_needed_no_more_halfway);
         end(transfer, now_us, false);
     } else if (transfer->state != TRANSFER_WAITING &&
                now_us - transfer->progress_us >= DUMP_PROGRESS_TIMEOUT_US) {
+        MARK(dump_receiver_gives_no_sign);
         fail(sender, transfer, now_us, false, "the receiver gives no sign of life");
     } else if (transfer->state == TRANSFER_SENDING) {
         send_chunks(sender, transfer, now_us);

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "server/node/node_checkpoint.h"
 #include "server/node/node_clients.h"
 #include "server/node/node_proposals.h"
@@ -130,6 +131,7 @@ bool node_apply_run(struct node *node)
             break;
         }
         if (node_checkpoint_is_behind(node)) {
+            MARK(applying_waits_for_the_checkpoint);
             break;
         }
         CHECK(payload != NULL);
@@ -154,6 +156,7 @@ bool node_apply_run(struct node *node)
 
 static void refuse_installation(struct node *node)
 {
+    MARK(built_dump_refused_by_the_core);
     node->port.tree_close(node->port.context, node->installed.tree, true);
     dump_transfer_finish(node->dumps, node_now(node), false);
 }
@@ -174,6 +177,7 @@ static void switch_to_installed(struct node *node)
         return;
     }
     node->port.tree_close(node->port.context, old, true);
+    MARK(switched_to_the_generation_of_a_dump);
     node->log_trim = applied;
     history_reset(node->history, applied);
     node_proposals_skipped(node, applied);
@@ -192,6 +196,7 @@ void node_apply_install(struct node *node)
     }
     /* A commit of the old generation must have come back before its tree is closed. */
     if (node->commit_job != NULL || !dump_transfer_take(node->dumps, &node->installed)) {
+        MARK_IF(node->commit_job != NULL, install_may_wait_for_a_checkpoint);
         return;
     }
     if (raft_install(node->raft, node_now(node), node->installed.meta.applied_index,
@@ -200,6 +205,7 @@ void node_apply_install(struct node *node)
         refuse_installation(node);
         return;
     }
+    MARK_IF(node->commit_index > state_applied(node->state), dump_replaces_entries_not_applied_yet);
     node->installing = true;
     node->installed_seq = 0;
     entry_cache_reset(&node->cache, node->installed.meta.applied_index + 1);

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "server/node/node_log.h"
 
 #include <inttypes.h>
@@ -89,6 +90,7 @@ uint64_t node_checkpoint_tick(struct node *node)
             return UINT64_MAX;
         }
         if (now_us >= node->retry_commit_us) {
+            MARK(checkpoint_tried_again_after_full_disk);
             submit(node);
             return UINT64_MAX;
         }
@@ -96,6 +98,7 @@ uint64_t node_checkpoint_tick(struct node *node)
     }
     /* An incoming dump replaces this generation: nothing more is put into it. */
     if (node->installing || dumps.receiving) {
+        MARK_IF(is_due(node), checkpoint_put_off_for_a_dump);
         return UINT64_MAX;
     }
     if (is_due(node)) {

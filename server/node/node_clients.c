@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/mark.h"
 #include "proto/record.pb-c.h"
 #include "server/node/node_cluster.h"
 #include "server/node/node_proposals.h"
@@ -107,6 +108,7 @@ static void enter_session(struct client *client, session_id session, uint64_t ge
 
     leave_session(client);
     if (other != NULL && other != client) {
+        MARK(session_moved_between_connections_here);
         end_session(other, CLIENT__CODE__SESSION_MOVED);
     }
     client->session = session;
@@ -128,10 +130,12 @@ void node_clients_on_session_change(struct node *node, const struct state_change
         request_of(client->requests.next)->kind == REQUEST_CLOSE_SESSION) {
         leave_session(client);
     } else if (change->kind == STATE_SESSION_CLOSED || change->kind == STATE_SESSION_EXPIRED) {
+        MARK(session_ends_under_its_connection);
         end_session(client, CLIENT__CODE__SESSION_EXPIRED);
     } else if (change->kind == STATE_SESSION_ATTACHED &&
                state_session_find(node->state, change->session, &session) &&
                session.generation != client->generation) {
+        MARK(session_moved_to_another_server);
         end_session(client, CLIENT__CODE__SESSION_MOVED);
     }
 }
@@ -215,6 +219,7 @@ static void on_write_done(void *context, Client__Code code, const struct state_r
     request->proposal = NULL;
     if (client->requests.next != &request->link) {
         CHECK(result == NULL);
+        MARK(refusal_waits_for_earlier_writes);
         request->held = code;
         return;
     }
@@ -500,6 +505,7 @@ void node_clients_on_read_index(struct node *node, uint64_t token, bool ok, raft
         struct read_barrier *barrier = CONTAINER_OF(link, struct read_barrier, link);
 
         if (barrier->token == token) {
+            MARK_IF(!ok, read_index_asked_for_again);
             barrier->token = 0; /* a failed one is asked for again, with a new token */
             barrier->finished = ok;
             barrier->index = index;

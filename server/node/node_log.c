@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/mark.h"
 #include "server/node/config_codec.h"
 #include "server/node/peer_codec.h"
 
@@ -151,6 +152,7 @@ static void send_append(struct node *node, const struct raft_message *message)
         const struct payload *payload = entry_cache_find(&node->cache, index);
 
         if (payload == NULL) {
+            MARK(entries_for_a_lagging_member_read_from_disk);
             read_then_send(node, message);
             return;
         }
@@ -185,6 +187,8 @@ static void finish_read(struct node *node, struct read_job *read)
                         job->first);
         node_fail(node, &error);
     }
+    MARK_IF(!node->failed && job->read_status == STATUS_NOT_FOUND,
+            entries_trimmed_before_they_were_read);
     /* Trimmed meanwhile: the message is dropped, as the network may drop any. The core was told of
      * the trim and will have the peer take a dump. */
     if (!node->failed && job->read_status == STATUS_OK &&
@@ -259,6 +263,7 @@ bool node_log_is_crowded(const struct node *node)
 void node_log_make_room(struct node *node)
 {
     if (node_log_is_crowded(node)) {
+        MARK(crowded_log_trimmed_beyond_its_tail);
         trim_to(node, node->status.last_index - node->options.raft.log_entries_max / 2);
     }
 }

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/mark.h"
 #include "proto/record.pb-c.h"
 #include "server/node/node_log.h"
 #include "server/node/peer_codec.h"
@@ -103,6 +104,7 @@ struct proposal *node_propose(struct node *node,
     struct proposal *proposal;
 
     if (node->queued_count >= QUEUED_COUNT_MAX || node->queued_bytes + size > QUEUED_BYTES_MAX) {
+        MARK(queue_of_proposals_full);
         return NULL;
     }
     proposal = xcalloc(1, sizeof *proposal);
@@ -194,9 +196,6 @@ static enum status place(struct node *node,
     }
     status = raft_propose(node->raft, node_now(node), sizes, count, ret_first, ret_term);
     if (status == STATUS_OK) {
-        node_log_cache_own(node, *ret_first);
-    }
-    if (status == STATUS_OK) {
         /* The core may have appended an entry of its own since the last flush. */
         node_log_cache_own(node, *ret_first);
     }
@@ -213,6 +212,7 @@ static void refuse_growth(struct node *node)
         struct proposal *proposal = proposal_of(link);
 
         if (needs_space(command_of(proposal))) {
+            MARK(write_refused_for_space);
             leave_queue(node, proposal);
             finish(proposal, CLIENT__CODE__NO_SPACE, NULL);
         }
@@ -235,6 +235,7 @@ static bool place_some(struct node *node)
     }
     /* The core takes all or nothing: when the whole does not fit, its first half may. */
     while (count > 0 && place(node, payloads, count, &first, &term) != STATUS_OK) {
+        MARK(placed_in_part_as_the_core_is_busy);
         count /= 2;
     }
     for (size_t i = 0; i < count; i++) {
@@ -288,6 +289,7 @@ static void forward_queued(struct node *node, raft_id leader)
     buffer_clear(&node->turn_buffer);
     peer_codec_pack(&outer, &node->turn_buffer);
     if (!node->port.send(node->port.context, leader, buffer_lend(&node->turn_buffer))) {
+        MARK(forward_not_sent);
         node->retry_us = node_now(node) + RETRY_US;
         return;
     }
@@ -323,12 +325,14 @@ void node_proposals_on_forwarded(struct node *node, raft_id peer, const Peer__Fo
     uint32_t accepted = forwarded->accepted;
 
     if (peer != node->forwarded_to || forwarded->id != node->forward_id) {
+        MARK(answer_to_an_earlier_forward);
         return;
     }
     while (accepted > 0 && !list_is_empty(&node->forwarded)) {
         struct proposal *proposal = proposal_of(node->forwarded.next);
 
         if (index <= state_applied(node->state)) {
+            MARK(entry_overtook_the_answer_to_its_forward);
             /* The entry overtook this answer; its result is gone. */
             finish(proposal, CLIENT__CODE__UNKNOWN_OUTCOME, NULL);
         } else {
@@ -346,6 +350,7 @@ void node_proposals_on_forwarded(struct node *node, raft_id peer, const Peer__Fo
         struct proposal *proposal = proposal_of(node->forwarded.previous);
 
         if (forwarded->code == CLIENT__CODE__NO_SPACE && needs_space(command_of(proposal))) {
+            MARK(forwarded_write_refused_for_space);
             finish(proposal, CLIENT__CODE__NO_SPACE, NULL);
             continue;
         }
@@ -353,6 +358,7 @@ void node_proposals_on_forwarded(struct node *node, raft_id peer, const Peer__Fo
             finish(proposal, CLIENT__CODE__NO_LEADER, NULL);
             continue;
         }
+        MARK(forward_refused_and_queued_again);
         list_remove(&proposal->link);
         enter_queue(node, proposal, true);
         last = &proposal->link;
@@ -402,6 +408,7 @@ static size_t place_forwarded(struct node *node,
         struct bytes command = bytes_of(commands[made].data, commands[made].len);
 
         if (state_command_check(command) != OP_OK) {
+            MARK(forwarded_command_unreadable);
             *ret_code = CLIENT__CODE__UNREADABLE;
             break;
         }
@@ -415,6 +422,7 @@ static size_t place_forwarded(struct node *node,
     }
     placed = made;
     while (placed > 0 && place(node, payloads, placed, ret_first, ret_term) != STATUS_OK) {
+        MARK(forward_accepted_in_part);
         placed /= 2;
         *ret_code = CLIENT__CODE__BUSY;
     }
@@ -432,6 +440,8 @@ void node_proposals_on_forward(struct node *node, raft_id peer, const Peer__Forw
     Client__Code code = CLIENT__CODE__OK;
 
     if (!node_may_place(node) || node->draining) {
+        MARK_IF(node->led_term == 0, forward_to_who_leads_no_more);
+        MARK_IF(node->led_term != 0 && !node->draining, forward_before_the_leader_applied_its_past);
         answer_forward(node, peer, forward->id, 0, 0, 0, CLIENT__CODE__NO_LEADER);
         return;
     }
@@ -461,9 +471,11 @@ void node_proposals_applied(struct node *node,
         struct proposal *proposal = proposal_of(node->placed.next);
 
         if (proposal->index < index) {
+            MARK(own_entry_passed_unseen);
             /* Its entry passed without being seen here. */
             finish(proposal, CLIENT__CODE__UNKNOWN_OUTCOME, NULL);
         } else if (proposal->term < term) {
+            MARK(proposal_truncated_by_a_later_term);
             /* A committed entry of a later term lies at or before the place: what was placed there
              * in an earlier term can never be committed. Clients rely on NO_LEADER meaning that. */
             finish(proposal, CLIENT__CODE__NO_LEADER, NULL);
@@ -481,6 +493,7 @@ void node_proposals_skipped(struct node *node, raft_index index)
 {
     LIST_FOR_EACH (link, &node->placed) {
         if (proposal_of(link)->index <= index) {
+            MARK(proposal_skipped_by_a_dump);
             finish(proposal_of(link), CLIENT__CODE__UNKNOWN_OUTCOME, NULL);
         }
     }
@@ -492,6 +505,7 @@ void node_proposals_leader_lost(struct node *node, raft_id peer)
         return;
     }
     node->forwarded_to = 0;
+    MARK_IF(!list_is_empty(&node->forwarded), leader_lost_with_a_forward_under_way);
     while (!list_is_empty(&node->forwarded)) {
         finish(proposal_of(node->forwarded.next), CLIENT__CODE__UNKNOWN_OUTCOME, NULL);
     }
@@ -505,6 +519,7 @@ static void expire_list(struct node *node, struct list *list, Client__Code code)
         if (proposal->deadline_us > node_now(node)) {
             return;
         }
+        MARK_IF(list == &node->placed, placed_proposal_timed_out);
         if (list == &node->queued) {
             leave_queue(node, proposal);
         }
@@ -523,6 +538,7 @@ static uint64_t expire_forwarded(struct node *node)
             return proposal->deadline_us;
         }
         if (!proposal->abandoned) {
+            MARK(forwarded_proposal_timed_out);
             proposal->abandoned = true;
             proposal->done(proposal->context, CLIENT__CODE__UNKNOWN_OUTCOME, NULL);
         }

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "proto/record.pb-c.h"
 #include "server/node/node_cluster.h"
 #include "server/node/node_proposals.h"
@@ -160,6 +161,7 @@ static void propose_expiry(struct node *node, const struct session_expiry_due *d
         &command, buffer_extend(&node->turn_buffer, record__command__get_packed_size(&command)));
     if (node_propose(node, BYTES_EMPTY, buffer_lend(&node->turn_buffer), on_expired, proposal) ==
         NULL) {
+        MARK(expiry_refused_by_a_full_queue);
         on_expired(proposal, CLIENT__CODE__BUSY, NULL);
     }
 }
@@ -183,6 +185,7 @@ static void begin_round(struct node *node, const Peer__SessionQuery *query)
     }
     CHECK(node_sessions_on_query(node, node->options.id, query) == STATUS_OK);
     if (raft_read(node->raft, node_now(node), TOKEN_BIT | round) != STATUS_OK) {
+        MARK(expiry_round_without_a_read);
         session_expiry_on_read(node->expiry, node_now(node), round, false);
     }
 }

@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/mark.h"
 #include "server/node/awake_clock.h"
 
 #include <stdlib.h>
@@ -191,6 +192,7 @@ extend(struct session_expiry *expiry, session_id id, uint64_t awake_us, uint32_t
     uint64_t deadline_us;
 
     if (session == NULL || silent_us > awake_us) {
+        MARK_IF(session != NULL, session_heard_before_this_leadership);
         return;
     }
     deadline_us = awake_us - silent_us + session->timeout_us;
@@ -198,8 +200,10 @@ extend(struct session_expiry *expiry, session_id id, uint64_t awake_us, uint32_t
         return;
     }
     session->deadline_us = deadline_us;
+    MARK_IF(session->state == SESSION_PROPOSED, session_heard_of_while_its_expiry_is_proposed);
     if (session->state == SESSION_WAITING ||
         (session->state == SESSION_ASKED && deadline_us > awake_us)) {
+        MARK_IF(session->state == SESSION_ASKED, session_heard_of_in_its_last_round);
         wait(expiry, session);
     }
 }
@@ -258,6 +262,7 @@ void session_expiry_on_proposal_failed(struct session_expiry *expiry,
 
     if (session != NULL && session->state == SESSION_PROPOSED &&
         session->generation == generation) {
+        MARK(expiry_failed_and_session_waits_again);
         wait(expiry, session);
     }
 }
@@ -297,6 +302,7 @@ static void resolve(struct session_expiry *expiry,
 
         if (has_answered(round, session->owner) ||
             (session->owner != expiry->self && !is_linked(context, session->owner))) {
+            MARK_IF(!has_answered(round, session->owner), session_of_a_dead_server_expires);
             leave_state(expiry, session);
             session->state = SESSION_PROPOSED;
             expiry->due[output->due_count] = (struct session_expiry_due){
@@ -313,6 +319,7 @@ static void end_round(struct session_expiry *expiry, uint64_t awake_us)
     struct round *round = &expiry->round;
 
     if (!round->has_quorum && !round->read_failed) {
+        MARK(expiry_round_without_a_quorum);
         expiry->round_timeout_us *= 2;
         if (expiry->round_timeout_us > ROUND_TIMEOUT_US_MAX) {
             expiry->round_timeout_us = ROUND_TIMEOUT_US_MAX;
@@ -323,6 +330,7 @@ static void end_round(struct session_expiry *expiry, uint64_t awake_us)
 
         /* Behind those that wait now, so that a server that does not answer holds up only its own
          * sessions, however many. */
+        MARK_IF(round->has_quorum, session_waits_for_its_owner_to_answer);
         session->deadline_us = awake_us;
         wait(expiry, session);
     }

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/heap.h"
 #include "base/map.h"
+#include "base/mark.h"
 #include "base/prng.h"
 
 #include <stdlib.h>
@@ -313,9 +314,11 @@ find_start(const struct watch_table *table, zxid from, zxid *ret_from, history_s
         return STATUS_OK;
     }
     if (from > history_last(history)) {
+        MARK(stream_resumed_at_a_server_that_is_behind);
         return STATUS_UNAVAILABLE;
     }
     if (from < history_oldest(history)) {
+        MARK(stream_resumed_before_the_history);
         return STATUS_NOT_FOUND;
     }
     *ret_from = from;
@@ -602,6 +605,7 @@ static void publish_to(struct watch_table *table,
         if (delivery != DELIVERY_DONE) {
             leave_state(table, stream);
             if (delivery == DELIVERY_FULL) {
+                MARK(live_stream_blocked_by_a_full_connection);
                 enter_blocked(table, stream);
             } else {
                 enter_behind(table, stream);
@@ -630,6 +634,7 @@ static void publish(struct watch_table *table)
 
     table->work = 0;
     if (table->published < history_first(table->history)) {
+        MARK(live_streams_fell_out_of_the_history);
         leave_live(table);
         table->published = history_first(table->history);
     }
@@ -660,6 +665,7 @@ static void lose(struct watch_table *table, struct stream *stream)
         enter_blocked(table, stream);
         return;
     }
+    MARK(stream_is_told_that_it_missed_changes);
     give(table, stream, NULL, 0, stream->told, true);
     drop_stream(table, stream);
 }
