@@ -1,6 +1,7 @@
 #include "persistence/data_folder.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "persistence/files.h"
 
 #include <ctype.h>
@@ -196,6 +197,7 @@ sweep_trees(DIR *listing, const struct data_folder *folder, const char *kept, st
         if (strcmp(path, kept) == 0) {
             continue;
         }
+        MARK(tree_of_another_generation_swept);
         status = files_empty_folder(path, true, error);
         if (status != STATUS_OK) {
             return status;

@@ -1,6 +1,7 @@
 #include "persistence/tree_store.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 #include "persistence/dump_file.h"
 #include "persistence/tree_format.h"
 #include "persistence/tree_store_internal.h"
@@ -226,6 +227,7 @@ fill_from_dump(struct environment *environment, void *context, struct error *err
 
     do {
         status = install_some(context, environment, error);
+        MARK_IF(status == STATUS_OK, dump_installed_in_several_transactions);
     } while (status == STATUS_OK);
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }

@@ -1,6 +1,7 @@
 #include "persistence/environment.h"
 
 #include "base/check.h"
+#include "base/mark.h"
 
 #include <errno.h>
 #include <string.h>
@@ -221,6 +222,7 @@ static enum status check_length(struct environment *environment, struct error *e
     if (present >= pages) {
         return STATUS_OK;
     }
+    MARK(store_file_is_shorter_than_its_pages);
     if (ftruncate(file, (off_t)(pages * environment->page_bytes)) != 0) {
         return environment_error(environment, errno, "extending data.mdb", error);
     }
@@ -401,6 +403,7 @@ environment_fail(struct environment *environment, int result, const char *what, 
         /* That status promises that nothing happened. */
         failure->status = STATUS_IO;
     }
+    MARK(store_failed_for_good);
     environment->failed = true;
     return fail_again(environment, error);
 }
@@ -452,6 +455,7 @@ enum status environment_commit(struct environment *environment, MDB_txn *txn, st
     }
     if ((result == MDB_MAP_FULL || is_disk_full(environment, result)) &&
         takes_transactions(environment)) {
+        MARK(commit_found_no_space_and_the_store_goes_on);
         return environment_error(environment, result, "writing to the disk", error);
     }
     /* The pages may or may not be on the disk, and a second sync would not tell: the kernel reports

@@ -1,5 +1,6 @@
 #include "persistence/log_store.h"
 
+#include "base/mark.h"
 #include "persistence/log_format.h"
 #include "persistence/log_store_internal.h"
 
@@ -257,6 +258,7 @@ enum status log_store_read(struct log_store *store,
     /* The snapshot's own end and base: what is missing between them is damage. */
     status = log_store_load_state(store, txn, &state, error);
     if (status == STATUS_OK && (first <= state.base || last > state.last)) {
+        MARK(log_read_of_what_is_not_there);
         status = error_set(error, STATUS_NOT_FOUND,
                            "%s holds the entries %" PRIu64 " to %" PRIu64 ", not %" PRIu64
                            " to %" PRIu64,

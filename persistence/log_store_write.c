@@ -1,5 +1,6 @@
 #include "persistence/log_store.h"
 
+#include "base/mark.h"
 #include "persistence/log_format.h"
 #include "persistence/log_store_internal.h"
 
@@ -44,6 +45,7 @@ static enum status
 append_entry(struct log_work *work, const struct log_entry *entry, struct error *error)
 {
     uint32_t pieces = log_format_pieces(entry->payload.size);
+    MARK_IF(pieces > 1, log_entry_in_pieces);
 
     for (uint32_t piece = 0; piece < pieces; piece++) {
         uint64_t key = log_key(entry->index, piece);
@@ -125,6 +127,7 @@ trim_front(struct log_work *work, raft_index trim, size_t count_max, struct erro
         return STATUS_OK;
     }
     if (target - work->state.base > count_max) {
+        MARK(log_trimmed_in_several_steps);
         target = work->state.base + count_max;
     }
     status = find_term(work, target, &work->state.base_term, error);
@@ -139,6 +142,7 @@ trim_front(struct log_work *work, raft_index trim, size_t count_max, struct erro
 static enum status reset(struct log_work *work, const struct log_write *write, struct error *error)
 {
     int result = mdb_drop(work->txn, work->store->environment.database, 0);
+    MARK_IF(work->state.last > write->reset_index, log_reset_below_its_end);
 
     if (result != MDB_SUCCESS) {
         return environment_error(&work->store->environment, result, "dropping the log", error);
@@ -159,6 +163,7 @@ static enum status append(struct log_work *work, const struct log_write *write, 
     enum status status = STATUS_OK;
 
     if (first <= work->state.last) {
+        MARK(log_entries_overwritten_on_disk);
         status = delete_keys(work, log_key(first, 0), UINT64_MAX, error);
     }
     for (size_t i = 0; status == STATUS_OK && i < write->entry_count; i++) {

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/mark.h"
 #include "persistence/tree_format.h"
 #include "persistence/tree_store_internal.h"
 
@@ -374,6 +375,7 @@ static int put_records(MDB_cursor *cursor, const struct tree_record *records, si
     for (size_t i = 0; result == MDB_SUCCESS && i < count; i++) {
         CHECK(i == 0 || bytes_compare(records[i - 1].key, records[i].key) < 0);
         if (records[i].removed) {
+            MARK_IF(i >= appendable, tombstone_of_what_was_never_stored);
             result = i < appendable ? remove_record(cursor, records[i].key) : MDB_SUCCESS;
         } else {
             result = tree_store_put_record(cursor, records[i].key, records[i].value,
