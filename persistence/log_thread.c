@@ -15,6 +15,7 @@ enum {
     BATCH_JOBS_MAX = 4096,
     /* Chores wait for a pause this long: a lone client's next write must not queue behind them. */
     IDLE_MS = 20,
+    SPACE_RETRY_MS = 100,
     TRIM_COUNT = 2048
 };
 
@@ -37,7 +38,8 @@ struct log_thread {
     struct list done;
     bool stopping;
     bool failed; /* `error` is set and never changes again */
-    struct error error;
+    bool waits_for_space;
+    struct error error; /* of the failure, or what there is no space on */
 };
 
 static struct log_job *job_of(struct list *link)
@@ -95,19 +97,26 @@ static void take_batch(struct log_thread *thread, struct list *jobs)
     }
 }
 
-/* Wait for writes, or with `has_chores` for a pause. False: the end. */
-static bool wait_for_writes(struct log_thread *thread, bool has_chores, struct list *jobs)
+static struct timespec deadline_in(long delay_ms)
 {
     struct timespec deadline;
-    bool goes_on;
-    int result = 0;
 
     CHECK(clock_gettime(CLOCK_MONOTONIC, &deadline) == 0);
-    deadline.tv_nsec += IDLE_MS * 1000000L;
+    deadline.tv_nsec += delay_ms * 1000000L;
     if (deadline.tv_nsec >= 1000000000L) {
         deadline.tv_sec++;
         deadline.tv_nsec -= 1000000000L;
     }
+    return deadline;
+}
+
+/* Wait for writes, or with `has_chores` for a pause. False: the end. */
+static bool wait_for_writes(struct log_thread *thread, bool has_chores, struct list *jobs)
+{
+    struct timespec deadline = deadline_in(IDLE_MS);
+    bool goes_on;
+    int result = 0;
+
     (void)pthread_mutex_lock(&thread->lock);
     while (list_is_empty(&thread->writes) && !thread->stopping && result == 0) {
         result = has_chores ? pthread_cond_timedwait(&thread->wake_writer, &thread->lock, &deadline)
@@ -170,6 +179,63 @@ static enum status do_chore(struct log_thread *thread, bool *ret_more, struct er
     return status;
 }
 
+/* Say what lacks space, pause, and learn how far the writes that came meanwhile let us trim. False:
+ * the end, and these writes are not done. */
+static bool wait_for_space(struct log_thread *thread, const struct error *error)
+{
+    struct timespec deadline = deadline_in(SPACE_RETRY_MS);
+    bool goes_on;
+    int result = 0;
+
+    (void)pthread_mutex_lock(&thread->lock);
+    thread->error = *error;
+    thread->waits_for_space = true;
+    while (!thread->stopping && result == 0) {
+        result = pthread_cond_timedwait(&thread->wake_writer, &thread->lock, &deadline);
+    }
+    LIST_FOR_EACH (link, &thread->writes) {
+        raft_index trim = job_of(link)->write.trim;
+
+        thread->trim = trim > thread->trim ? trim : thread->trim;
+    }
+    goes_on = !thread->stopping;
+    (void)pthread_mutex_unlock(&thread->lock);
+    return goes_on;
+}
+
+static void end_wait_for_space(struct log_thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    thread->waits_for_space = false;
+    (void)pthread_mutex_unlock(&thread->lock);
+}
+
+/* A transaction without space did nothing, so the same batch may be tried again. Trimming makes
+ * room in a full map. NO_SPACE: the thread is to end before there was any. */
+static enum status
+write_until_there_is_space(struct log_thread *thread, struct list *jobs, struct error *error)
+{
+    enum status status = write_batch(thread, jobs, error);
+    bool has_waited = false;
+
+    while (status == STATUS_NO_SPACE && wait_for_space(thread, error)) {
+        bool more_trimming;
+
+        has_waited = true;
+        status = STATUS_OK;
+        if (has_trimming(thread)) {
+            status = log_store_trim(thread->store, thread->trim, TRIM_COUNT, &more_trimming, error);
+        }
+        if (status == STATUS_OK || status == STATUS_NO_SPACE) {
+            status = write_batch(thread, jobs, error);
+        }
+    }
+    if (has_waited && status == STATUS_OK) {
+        end_wait_for_space(thread);
+    }
+    return status;
+}
+
 static void *run_writes(void *context)
 {
     struct log_thread *thread = context;
@@ -188,7 +254,7 @@ static void *run_writes(void *context)
             status = do_chore(thread, &has_chores, &error);
         } else {
             has_chores = true;
-            status = write_batch(thread, &jobs, &error);
+            status = write_until_there_is_space(thread, &jobs, &error);
         }
     }
     fail(thread, &error);
@@ -361,6 +427,19 @@ void log_thread_take_done(struct log_thread *thread, struct list *done)
         list_append(done, link);
     }
     (void)pthread_mutex_unlock(&thread->lock);
+}
+
+bool log_thread_waits_for_space(struct log_thread *thread, struct error *ret_error)
+{
+    bool waits;
+
+    (void)pthread_mutex_lock(&thread->lock);
+    waits = thread->waits_for_space && !thread->failed;
+    if (waits) {
+        *ret_error = thread->error;
+    }
+    (void)pthread_mutex_unlock(&thread->lock);
+    return waits;
 }
 
 const struct error *log_thread_error(const struct log_thread *thread)

@@ -7,7 +7,9 @@
  * Jobs belong to the thread from submission until they come back from log_thread_take_done. Except
  * for the `notify` callback everything here is called by the main thread.
  *
- * When a write fails the process must end: the thread stops taking jobs, and log_thread_error tells
+ * A write for which disk or map have no space stays queued and is tried again until there is some:
+ * to those who wait for it the disk is slow, and nothing is lost or reported twice. When a write
+ * fails otherwise the process must end: the thread stops taking jobs, and log_thread_error tells
  * why. */
 #ifndef PERSISTENCE_LOG_THREAD_H
 #define PERSISTENCE_LOG_THREAD_H
@@ -46,14 +48,16 @@ MUST_CHECK enum status log_thread_start(struct log_store *store,
                                         void *context,
                                         struct log_thread **ret_thread,
                                         struct error *error);
-/* Finish what was submitted, then end; returns when it has. Jobs that nobody took, and after a
- * failed write those not done, are their owner's again. NULL is fine. */
+/* Finish what was submitted, then end; returns when it has. Jobs that nobody took, and those not
+ * done after a failed write or for want of space, are their owner's again. NULL is fine. */
 void log_thread_stop(struct log_thread *thread);
 
 /* Writes are done in the order of submission. Reads wait for no write. */
 void log_thread_submit(struct log_thread *thread, struct log_job *job);
 /* Move all done jobs to the end of `done`. */
 void log_thread_take_done(struct log_thread *thread, struct list *done);
+/* True while writes wait for space; *ret_error says on which disk or map. */
+bool log_thread_waits_for_space(struct log_thread *thread, struct error *ret_error);
 /* NULL while all is well. */
 const struct error *log_thread_error(const struct log_thread *thread);
 

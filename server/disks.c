@@ -14,6 +14,7 @@
 
 enum {
     SPACE_TENTHS_MAX = 9,
+    TREE_PAGE_BYTES = 4096,
     TREES_MAX = 4 /* the one in use, the one that replaces it, and to spare */
 };
 
@@ -29,6 +30,7 @@ struct disks {
     struct log_thread *log_thread;
     struct checkpoint_thread *checkpoint_thread;
     struct open_tree trees[TREES_MAX];
+    bool log_waits; /* and it was said */
 };
 
 enum status
@@ -274,19 +276,48 @@ static bool is_roomy(uint64_t used_bytes, uint64_t map_bytes)
     return used_bytes / SPACE_TENTHS_MAX < map_bytes / 10;
 }
 
-bool disks_have_space(struct disks *disks)
+/* The tree with what is to be written. LMDB copies each page that a transaction changes and frees
+ * the old ones for a later transaction: a record costs a page more for that time, all of them
+ * together at most what there is. */
+static bool
+is_tree_roomy(const struct tree_store *store, uint64_t unwritten_records, uint64_t unwritten_bytes)
+{
+    uint64_t used_bytes = tree_store_used_bytes(store);
+    uint64_t copied_bytes = unwritten_records * TREE_PAGE_BYTES;
+
+    if (copied_bytes > used_bytes) {
+        copied_bytes = used_bytes;
+    }
+    return is_roomy(used_bytes + copied_bytes + unwritten_bytes, tree_store_map_bytes(store));
+}
+
+/* Writes of the log that are held up for want of space. */
+static bool log_waits(struct disks *disks)
+{
+    struct error error;
+    bool waits = log_thread_waits_for_space(disks->log_thread, &error);
+
+    if (waits && !disks->log_waits) {
+        log_event(LOG_LEVEL_ERROR, "log_waits", "reason=%s", log_quote(error.text));
+    }
+    disks->log_waits = waits;
+    return waits;
+}
+
+bool disks_have_space(struct disks *disks, uint64_t unwritten_records, uint64_t unwritten_bytes)
 {
     struct error ignored;
     uint64_t free_bytes = 0;
-    bool is_enough = data_folder_free_bytes(&disks->folder, &free_bytes, &ignored) == STATUS_OK &&
+    bool is_enough = !log_waits(disks) &&
+                     data_folder_free_bytes(&disks->folder, &free_bytes, &ignored) == STATUS_OK &&
                      free_bytes >= disks->options.reserve_bytes &&
                      is_roomy(log_store_used_bytes(disks->log), log_store_map_bytes(disks->log));
 
     for (size_t i = 0; i < TREES_MAX; i++) {
         const struct tree_store *store = disks->trees[i].store;
 
-        is_enough = is_enough && (store == NULL || is_roomy(tree_store_used_bytes(store),
-                                                            tree_store_map_bytes(store)));
+        is_enough = is_enough &&
+                    (store == NULL || is_tree_roomy(store, unwritten_records, unwritten_bytes));
     }
     return is_enough;
 }

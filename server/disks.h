@@ -55,6 +55,7 @@ disks_dump_read(const char *path, uint64_t offset, void *buffer, size_t size, st
 MUST_CHECK enum status
 disks_dump_write(const char *path, uint64_t offset, struct bytes bytes, struct error *error);
 void disks_dump_remove(const char *path);
-bool disks_have_space(struct disks *disks);
+/* See struct node_port. */
+bool disks_have_space(struct disks *disks, uint64_t unwritten_records, uint64_t unwritten_bytes);
 
 #endif

@@ -203,9 +203,9 @@ static void port_dump_remove(void *context, const char *path)
     disks_dump_remove(path);
 }
 
-static bool port_has_space(void *context)
+static bool port_has_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
 {
-    return disks_have_space(((struct server *)context)->disks);
+    return disks_have_space(((struct server *)context)->disks, unwritten_records, unwritten_bytes);
 }
 
 static void port_fail(void *context, const struct error *error)

@@ -20,7 +20,8 @@
 
 enum {
     DRAIN_US = 3 * 1000 * 1000, /* a graceful stop waits no longer than this */
-    SPACE_INTERVAL_US = 1000 * 1000
+    SPACE_INTERVAL_US = 1000 * 1000,
+    SPACE_INTERVAL_BYTES = 1024 * 1024
 };
 
 struct node_options node_options_default(raft_id id)
@@ -297,13 +298,19 @@ static uint64_t flush(struct node *node)
 static void check_space(struct node *node)
 {
     uint64_t now_us = node_now(node);
+    struct state_dirty dirty;
     bool has_space;
 
-    if (node->space_checked_us != 0 && now_us - node->space_checked_us < SPACE_INTERVAL_US) {
+    if (node->space_checked_us != 0 && now_us - node->space_checked_us < SPACE_INTERVAL_US &&
+        node->bytes_since_space_check < SPACE_INTERVAL_BYTES) {
         return;
     }
     node->space_checked_us = now_us;
-    has_space = node->port.has_space(node->port.context);
+    node->bytes_since_space_check = 0;
+    dirty = state_dirty(node->state);
+    has_space =
+        node->port.has_space(node->port.context, dirty.record_count + dirty.sealed_record_count,
+                             dirty.bytes + dirty.sealed_bytes);
     if (has_space != node->has_space) {
         log_event(has_space ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "space", "enough=%s",
                   has_space ? "yes" : "no");

@@ -85,9 +85,10 @@ struct node_port {
     enum status (*dump_write)(
         void *context, const char *path, uint64_t offset, struct bytes bytes, struct error *error);
     void (*dump_remove)(void *context, const char *path);
-    /* Is there room? False below the disk reserve or above nine tenths of a map. Cheap; asked once
-     * a second. */
-    bool (*has_space)(void *context);
+    /* Is there room, once this much that is still in memory is on the disk too? False below the
+     * disk reserve or above nine tenths of a map. Cheap; asked once a second, and once for each
+     * MiB that is applied. */
+    bool (*has_space)(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes);
 
     /* The server cannot go on (a failed write, a damaged record): say why and end the process. Does
      * not return to the node in a real server; a simulation marks the node dead, and the node does

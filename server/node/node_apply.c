@@ -143,6 +143,7 @@ bool node_apply_run(struct node *node)
         }
         bytes += payload->size;
         node->bytes_since_checkpoint += payload->size;
+        node->bytes_since_space_check += payload->size;
         node->entries_since_checkpoint++;
         count++;
         payload_unref(payload);

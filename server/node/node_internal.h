@@ -93,6 +93,7 @@ struct node {
     uint64_t checkpointed_us;
     raft_index checkpointed_index;
     uint64_t bytes_since_checkpoint; /* of applied entries */
+    uint64_t bytes_since_space_check;
     uint64_t entries_since_checkpoint;
     struct dump_transfer *dumps;
 

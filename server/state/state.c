@@ -5,6 +5,7 @@
 #include "base/checksum.h"
 #include "server/state/apply.h"
 #include "server/state/command.h"
+#include "server/state/generation.h"
 #include "server/state/listing.h"
 #include "server/state/record_key.h"
 
@@ -351,10 +352,14 @@ void state_prefetch(struct state *state, struct bytes command)
 
 struct state_dirty state_dirty(const struct state *state)
 {
+    const struct state_generation *sealed = state->overlay.sealed;
+
     return (struct state_dirty){
         .record_count = state->overlay.current.record_count,
         .bytes = state->overlay.current.bytes,
-        .sealed = state->overlay.sealed != NULL,
+        .sealed = sealed != NULL,
+        .sealed_record_count = sealed != NULL ? sealed->record_count : 0,
+        .sealed_bytes = sealed != NULL ? sealed->bytes : 0,
     };
 }
 

@@ -293,11 +293,13 @@ void state_prefetch(struct state *state, struct bytes command);
 
 /* --- Checkpoints --- */
 
-/* What changed since the last sealed generation. */
+/* What changed since the last sealed generation, and what that one holds until it ends. */
 struct state_dirty {
     uint64_t record_count;
     uint64_t bytes;
     bool sealed; /* a sealed generation has not ended yet */
+    uint64_t sealed_record_count;
+    uint64_t sealed_bytes;
 };
 struct state_dirty state_dirty(const struct state *state);
 

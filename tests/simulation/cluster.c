@@ -469,8 +469,10 @@ static void port_dump_remove(void *context, const char *path)
     disk_file_remove(server->disk, path);
 }
 
-static bool port_has_space(void *context)
+static bool port_has_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
 {
+    (void)unwritten_records;
+    (void)unwritten_bytes;
     const struct cluster_server *server = context;
 
     return !disk_is_full(server->disk);

@@ -325,21 +325,59 @@ static void test_a_failed_write_stops_the_thread_with_its_reason(void)
     free_job(later);
 }
 
-static void test_a_full_map_stops_the_thread(void)
+/* Submit writes of 100 entries until they wait for space; how many. */
+static size_t fill_map(struct fixture *fixture, struct log_job **jobs, size_t count_max)
+{
+    size_t count = 0;
+
+    while (!log_thread_waits_for_space(fixture->thread, &error)) {
+        EXPECT(count < count_max);
+        jobs[count] = make_write(count + 1, count * 100 + 1, 100, 0);
+        log_thread_submit(fixture->thread, jobs[count++]);
+        while (log_store_state(fixture->store).last < count * 100 &&
+               !log_thread_waits_for_space(fixture->thread, &error)) {
+            (void)poll(NULL, 0, 1);
+        }
+    }
+    EXPECT_EQ(error.status, STATUS_NO_SPACE);
+    EXPECT_CONTAINS(error.text, path);
+    EXPECT(log_thread_error(fixture->thread) == NULL);
+    return count;
+}
+
+static void test_writes_wait_in_a_full_map_until_trimming_makes_room(void)
 {
     struct fixture fixture;
     struct log_job *jobs[200];
-    size_t count = 0;
+    size_t count;
 
     set_up(&fixture, 512 * 1024, true);
-    while (log_thread_error(fixture.thread) == NULL && count < 200) {
-        jobs[count] = make_write(count + 1, count * 100 + 1, 100, 0);
-        log_thread_submit(fixture.thread, jobs[count++]);
-        wait_for_thread(&fixture);
+    count = fill_map(&fixture, jobs, 199);
+    EXPECT_EQ(log_store_state(fixture.store).last, (count - 1) * 100);
+    jobs[count] = make_write(count + 1, count * 100 + 1, 1, (count - 1) * 100 - 10);
+    log_thread_submit(fixture.thread, jobs[count]);
+    count++;
+    for (size_t i = 0; i < count; i++) {
+        EXPECT(next_done(&fixture) == jobs[i]);
+        free_job(jobs[i]);
     }
-    EXPECT(log_thread_error(fixture.thread) != NULL);
-    EXPECT_EQ(log_thread_error(fixture.thread)->status, STATUS_NO_SPACE);
+    EXPECT(!log_thread_waits_for_space(fixture.thread, &error));
+    EXPECT_EQ(log_store_state(fixture.store).last, (count - 1) * 100 + 1);
     tear_down(&fixture);
+}
+
+static void test_a_thread_that_waits_for_space_can_be_stopped(void)
+{
+    struct fixture fixture;
+    struct log_job *jobs[200];
+    size_t count;
+
+    set_up(&fixture, 512 * 1024, true);
+    count = fill_map(&fixture, jobs, 200);
+    log_thread_stop(fixture.thread);
+    EXPECT_EQ(log_store_state(fixture.store).last, (count - 1) * 100);
+    log_store_close(fixture.store);
+    (void)close(fixture.event);
     for (size_t i = 0; i < count; i++) {
         free_job(jobs[i]);
     }
@@ -437,7 +475,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_reading_what_is_gone_or_not_there_yet_is_not_found),
         TEST_CASE(test_reading_a_damaged_entry_says_which),
         TEST_CASE(test_a_failed_write_stops_the_thread_with_its_reason),
-        TEST_CASE(test_a_full_map_stops_the_thread),
+        TEST_CASE(test_writes_wait_in_a_full_map_until_trimming_makes_room),
+        TEST_CASE(test_a_thread_that_waits_for_space_can_be_stopped),
         TEST_CASE(test_idle_moments_trim_and_zero_ahead),
         TEST_CASE(test_reads_run_beside_writes),
         TEST_CASE(test_the_cluster_can_be_set_beside_the_thread),
