@@ -1,15 +1,22 @@
 /* One server: what it acknowledged outlives it, and what it cannot serve it refuses to start on. */
+#include "persistence/log_format.h"
 #include "tests/integration/writers.h"
 #include "tests/support/cluster.h"
 #include "tests/support/test.h"
 #include "tests/support/wire.h"
 
 #include <fcntl.h>
+#include <lmdb.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum {
+    FORMAT_AT = 8, /* in the identity record, behind the magic number */
+    LOG_MAP_BYTES = 64 * 1024 * 1024
+};
 
 static struct cluster cluster;
 
@@ -140,6 +147,46 @@ static void test_damaged_storage_is_refused_and_named(void)
     cluster_release(&cluster);
 }
 
+/* Raise the format of the log's identity record, as a later version would write it. */
+static void write_newer_format(const char *data)
+{
+    uint64_t key_number = LOG_KEY_IDENTITY;
+    uint8_t value[LOG_RECORD_BYTES_MAX];
+    MDB_val key = {.mv_data = &key_number, .mv_size = sizeof key_number};
+    MDB_val stored;
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi database;
+    char path[600];
+
+    (void)snprintf(path, sizeof path, "%s/log", data);
+    EXPECT_EQ(mdb_env_create(&env), 0);
+    EXPECT_EQ(mdb_env_set_mapsize(env, LOG_MAP_BYTES), 0);
+    EXPECT_EQ(mdb_env_open(env, path, 0, 0600), 0);
+    EXPECT_EQ(mdb_txn_begin(env, NULL, 0, &txn), 0);
+    EXPECT_EQ(mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &database), 0);
+    EXPECT_EQ(mdb_get(txn, database, &key, &stored), 0);
+    EXPECT_EQ(stored.mv_size, sizeof value);
+    memcpy(value, stored.mv_data, sizeof value);
+    bytes_store_u32(value + FORMAT_AT, LOG_STORE_FORMAT + 1);
+    log_format_seal(key_number, value, LOG_IDENTITY_BYTES);
+    stored.mv_data = value;
+    EXPECT_EQ(mdb_put(txn, database, &key, &stored, 0), 0);
+    EXPECT_EQ(mdb_txn_commit(txn), 0);
+    mdb_env_close(env);
+}
+
+static void test_a_folder_of_a_newer_version_is_refused_and_left_alone(void)
+{
+    cluster_init(&cluster, 1);
+    cluster_form(&cluster);
+    cluster_kill(&cluster, 1);
+    write_newer_format(cluster.servers[1].data);
+    expect_refused(1, "newer");
+    expect_refused(1, cluster.servers[1].data);
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -150,6 +197,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_port_in_use_is_refused),
         TEST_CASE(test_a_file_as_folder_is_refused),
         TEST_CASE(test_damaged_storage_is_refused_and_named),
+        TEST_CASE(test_a_folder_of_a_newer_version_is_refused_and_left_alone),
         TEST_END};
     return test_main("single_server", cases, argc, argv);
 }

@@ -53,6 +53,32 @@ static void test_a_killed_leader_costs_no_acknowledged_write(void)
     cluster_release(&cluster);
 }
 
+static void test_five_servers_lose_nothing_with_two_leaders_killed(void)
+{
+    struct writers *writers;
+    unsigned first;
+    unsigned second;
+
+    cluster_init(&cluster, 5);
+    cluster_form(&cluster);
+    writers = writers_start(all_servers(), WRITER_COUNT, "/written");
+    writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+    first = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    cluster_kill(&cluster, first);
+    second = cluster_wait_leader(&cluster, first, CLUSTER_DEADLINE_MS);
+    EXPECT(second != 0);
+    cluster_kill(&cluster, second);
+    writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+    cluster_start(&cluster, first);
+    cluster_start(&cluster, second);
+    writers_stop(writers);
+    for (unsigned id = 1; id <= 5; id++) {
+        EXPECT(writers_check(writers, cluster.servers[id].address) >= 20 * 2 * WRITER_COUNT);
+    }
+    writers_free(writers);
+    cluster_release(&cluster);
+}
+
 static void test_servers_stopped_in_turn_end_well_and_lose_nothing(void)
 {
     struct writers *writers;
@@ -192,6 +218,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_killed_leader_costs_no_acknowledged_write),
+        TEST_CASE(test_five_servers_lose_nothing_with_two_leaders_killed),
         TEST_CASE(test_servers_stopped_in_turn_end_well_and_lose_nothing),
         TEST_CASE(test_all_killed_at_once_come_back_with_everything),
         TEST_CASE(test_a_leader_that_wakes_up_late_gives_no_old_value),
