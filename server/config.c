@@ -479,10 +479,12 @@ static enum status read_all(int file, const char *path, struct buffer *secret, s
     while (size > 0 && (bytes[size - 1] == '\n' || bytes[size - 1] == '\r')) {
         size--;
     }
-    if (size == 0) {
+    if (size < CONFIG_SECRET_BYTES_MIN) {
+        explicit_bzero(bytes, sizeof bytes);
         return error_set(error, STATUS_INVALID,
-                         "the secret file %s is empty: make one with openssl rand -hex 32 > %s",
-                         path, path);
+                         "the secret file %s holds %zu bytes, fewer than %d: make one with "
+                         "openssl rand -hex 32 > %s",
+                         path, size, CONFIG_SECRET_BYTES_MIN, path);
     }
     buffer_put(secret, bytes_of(bytes, size));
     explicit_bzero(bytes, sizeof bytes);

@@ -11,7 +11,12 @@
 #include <stdint.h>
 #include <stdio.h>
 
-enum { CONFIG_LISTENERS_MAX = 8, CONFIG_PATH_BYTES_MAX = 4096, CONFIG_SECRET_BYTES_MAX = 4096 };
+enum {
+    CONFIG_LISTENERS_MAX = 8,
+    CONFIG_PATH_BYTES_MAX = 4096,
+    CONFIG_SECRET_BYTES_MIN = 16, /* who can guess it is a member */
+    CONFIG_SECRET_BYTES_MAX = 4096
+};
 
 struct config {
     bool help;
@@ -49,7 +54,7 @@ config_parse(int argc, char *const *argv, struct config *ret_config, struct erro
 void config_print_help(FILE *to);
 
 /* The contents of the secret file without line ends at its end; `secret` is released by the caller.
- * INVALID: others may read it, it is empty or too long. IO: it cannot be read. */
+ * INVALID: others may read it, it is too short or too long. IO: it cannot be read. */
 MUST_CHECK enum status
 config_read_secret(const char *path, struct buffer *secret, struct error *error);
 

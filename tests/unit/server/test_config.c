@@ -237,11 +237,11 @@ static const char *secret_file(const void *contents, size_t size, mode_t mode)
     return path;
 }
 
-static void expect_secret(const char *contents, size_t size, const char *expected)
+static void expect_secret(const char *contents, const char *expected)
 {
     struct buffer secret = BUFFER_INIT;
 
-    EXPECT_OK(config_read_secret(secret_file(contents, size, 0600), &secret, &error));
+    EXPECT_OK(config_read_secret(secret_file(contents, strlen(contents), 0600), &secret, &error));
     EXPECT_BYTES(buffer_lend(&secret), bytes_of_text(expected));
     buffer_release(&secret);
 }
@@ -258,10 +258,10 @@ static void expect_no_secret(const char *path, enum status status, const char *r
 
 static void test_a_secret_is_read_without_its_line_end(void)
 {
-    expect_secret("secret", 6, "secret");
-    expect_secret("secret\n", 7, "secret");
-    expect_secret("secret\r\n", 8, "secret");
-    expect_secret(" a b ", 5, " a b ");
+    expect_secret("sixteen letters.", "sixteen letters.");
+    expect_secret("sixteen letters.\n", "sixteen letters.");
+    expect_secret("sixteen letters.\r\n", "sixteen letters.");
+    expect_secret(" sixteen letters. ", " sixteen letters. ");
 }
 
 static void test_a_secret_that_others_may_read_is_refused(void)
@@ -275,8 +275,9 @@ static void test_what_is_no_secret_is_refused(void)
 {
     static const char large[CONFIG_SECRET_BYTES_MAX + 1];
 
-    expect_no_secret(secret_file("", 0, 0600), STATUS_INVALID, "empty");
-    expect_no_secret(secret_file("\n\n", 2, 0600), STATUS_INVALID, "empty");
+    expect_no_secret(secret_file("", 0, 0600), STATUS_INVALID, "0 bytes");
+    expect_no_secret(secret_file("\n\n", 2, 0600), STATUS_INVALID, "0 bytes");
+    expect_no_secret(secret_file("fifteen letters\n", 16, 0600), STATUS_INVALID, "15 bytes");
     expect_no_secret(secret_file(large, sizeof large, 0600), STATUS_INVALID, "more than");
     expect_no_secret(test_folder(), STATUS_INVALID, "not a file");
     expect_no_secret("/no/such/file", STATUS_IO, "/no/such/file");
