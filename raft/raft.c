@@ -107,8 +107,9 @@ static bool boot_entry_is_legal(const struct raft *raft,
            (config == NULL || raft_config_validate(config) == STATUS_OK);
 }
 
-/* A leader appends a configuration only when the one before it is committed. So one in the log
- * proves that its predecessor is, however little of that was applied here before the restart. */
+/* A leader appends a configuration only when the one before it is committed, or to take a joint one
+ * back. So one in the log proves that its predecessor is committed, however little of that was
+ * applied here before the restart, unless it takes it back. */
 static enum status boot_config(struct raft *raft, const struct raft_config *config)
 {
     raft_index index = raft->log.last;
@@ -121,7 +122,9 @@ static enum status boot_config(struct raft *raft, const struct raft_config *conf
         bool same = raft_config_equal(raft_config_list_effective(raft), config);
         return same ? STATUS_OK : STATUS_CORRUPT;
     }
-    if (present > raft->commit) {
+    bool takes_back = raft_config_takes_back(config, raft_config_list_effective(raft));
+    MARK_IF(takes_back, boot_configuration_that_was_taken_back);
+    if (present > raft->commit && !takes_back) {
         MARK(boot_configuration_proves_the_one_before);
         raft->commit = present;
     }
@@ -226,6 +229,9 @@ void raft_tick(struct raft *raft, raft_time now)
 {
     begin_input(raft, now);
     if (raft->role == RAFT_LEADER) {
+        if (raft_replication_hears_only_old_half(raft)) {
+            raft_membership_take_back(raft);
+        }
         raft_replication_tick(raft);
     }
     if (raft->role == RAFT_LEADER) {
@@ -500,6 +506,17 @@ enum status raft_change_voters(struct raft *raft,
         .voters = voters, .count = count, .keep_as_learners = keep_as_learners, .force = force};
     enum status status =
         raft_membership_change_voters(raft, &change, expected_config_index, ret_index);
+    settle(raft);
+    return status;
+}
+
+enum status raft_cancel_change(struct raft *raft,
+                               raft_time now,
+                               raft_index expected_config_index,
+                               raft_index *ret_index)
+{
+    begin_input(raft, now);
+    enum status status = raft_membership_cancel(raft, expected_config_index, ret_index);
     settle(raft);
     return status;
 }

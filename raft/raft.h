@@ -66,7 +66,8 @@ struct raft_entry {
 enum {
     RAFT_VOTER_OLD = 1,
     RAFT_VOTER_NEW = 2,
-    RAFT_LEARNER = 4 /* a learner once the change is over; never together with VOTER_NEW */
+    RAFT_LEARNER = 4, /* a learner once the change is over; never together with VOTER_NEW */
+    RAFT_PROMOTE = 8  /* with LEARNER only: a leader makes it a voter once it is caught up */
 };
 
 struct raft_member {
@@ -288,9 +289,19 @@ void raft_peer_down(struct raft *raft, raft_time now, raft_id peer);
  * or the log is full; CONFLICT: `expected_config_index` (0 = any) is not the index of the last
  * configuration, or a new voter is not caught up; INVALID: the result would be illegal;
  * NOT_FOUND / EXISTS: the member. OK with *ret_index = the index of the configuration appended, or
- * of the present one if it already is as asked. */
+ * of the present one if it already is as asked.
+ *
+ * A joint configuration that its leader cannot commit is taken back: when the majority of the new
+ * voters is silent for an election timeout and that of the old ones is not, the leader appends the
+ * configuration before it once more. It does so only for a joint configuration of its own term that
+ * is not committed: then nobody can hold the one that would follow, all that was in force needs a
+ * majority of the old voters, and such majorities meet. So two uncommitted configurations may stand
+ * at the end of a log, the second taking the first back. */
 
-/* `member.flags` is ignored. */
+/* Of `member.flags` only RAFT_PROMOTE counts. With it a member that is a learner already gets the
+ * flag; it changes nothing for a voter. Whoever leads then makes the learner a voter by itself, as
+ * raft_change_voters would, when it is caught up and there are fewer than RAFT_VOTERS_MAX voters.
+ */
 MUST_CHECK enum status raft_add_learner(struct raft *raft,
                                         raft_time now,
                                         const struct raft_member *member,
@@ -310,6 +321,14 @@ MUST_CHECK enum status raft_change_voters(struct raft *raft,
                                           size_t count,
                                           bool keep_as_learners,
                                           bool force,
+                                          raft_index expected_config_index,
+                                          raft_index *ret_index);
+
+/* Undo what is under way: take back a joint configuration (see above), and drop the flag
+ * RAFT_PROMOTE of all learners, which stay learners. CONFLICT also if the joint configuration is
+ * committed or of an earlier term: then it completes by itself. */
+MUST_CHECK enum status raft_cancel_change(struct raft *raft,
+                                          raft_time now,
                                           raft_index expected_config_index,
                                           raft_index *ret_index);
 
@@ -419,8 +438,10 @@ struct raft_peer_status {
     enum raft_progress_state state;
     raft_index match;
     raft_index next;
-    bool active;      /* heard from within the election timeout */
-    bool caught_up;   /* by rounds as in 4.2.1 */
+    bool active;             /* heard from within the election timeout */
+    bool caught_up;          /* by rounds as in 4.2.1 */
+    uint32_t rounds;         /* that it took so far, or in all when caught up */
+    raft_index round_target; /* the present round ends there */
     bool dump_wanted; /* in SNAPSHOT state and not failed lately: the driver should send one */
     uint32_t inflight_count;
     uint64_t inflight_bytes;

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { CONFIG_FLAGS = RAFT_VOTER_OLD | RAFT_VOTER_NEW | RAFT_LEARNER };
+enum { CONFIG_FLAGS = RAFT_VOTER_OLD | RAFT_VOTER_NEW | RAFT_LEARNER | RAFT_PROMOTE };
 enum { MEMBER_ENTRY_BYTES = 320 }; /* id, incarnation, flags, address, and their framing */
 
 _Static_assert(RAFT_MEMBERS_MAX <= 32, "members are bits of a uint32_t");
@@ -100,6 +100,10 @@ static bool flags_are_legal(uint8_t flags, bool joint)
         return false;
     }
     if ((flags & RAFT_LEARNER) != 0 && (flags & RAFT_VOTER_NEW) != 0) {
+        return false;
+    }
+    /* Who is on the way out of the voters is not on the way in. */
+    if ((flags & RAFT_PROMOTE) != 0 && flags != (RAFT_LEARNER | RAFT_PROMOTE)) {
         return false;
     }
     return joint || (flags & RAFT_VOTER_OLD) == 0;
@@ -215,9 +219,27 @@ enum status raft_config_with_learner(const struct raft_config *from,
     memmove(&to->members[at + 1], &to->members[at],
             (to->member_count - at) * sizeof to->members[0]);
     copy_member(&to->members[at], member);
-    to->members[at].flags = RAFT_LEARNER;
+    to->members[at].flags = (uint8_t)(RAFT_LEARNER | (member->flags & RAFT_PROMOTE));
     to->member_count++;
     return STATUS_OK;
+}
+
+void raft_config_with_promotion(const struct raft_config *from, raft_id id, struct raft_config *to)
+{
+    raft_config_copy(to, from);
+    for (uint32_t i = 0; i < to->member_count; i++) {
+        if (to->members[i].id == id && to->members[i].flags == RAFT_LEARNER) {
+            to->members[i].flags = RAFT_LEARNER | RAFT_PROMOTE;
+        }
+    }
+}
+
+void raft_config_without_promotions(const struct raft_config *from, struct raft_config *to)
+{
+    raft_config_copy(to, from);
+    for (uint32_t i = 0; i < to->member_count; i++) {
+        to->members[i].flags &= (uint8_t)~RAFT_PROMOTE;
+    }
 }
 
 enum status
@@ -227,7 +249,7 @@ raft_config_without_learner(const struct raft_config *from, raft_id id, struct r
     if (member == NULL) {
         return STATUS_NOT_FOUND;
     }
-    if (member->flags != RAFT_LEARNER) {
+    if ((member->flags & RAFT_LEARNER) == 0) {
         return STATUS_INVALID;
     }
     size_t at = (size_t)(member - from->members);
@@ -282,12 +304,15 @@ enum status raft_config_with_voters(const struct raft_config *from,
     to->joint = true;
     for (uint32_t i = 0; i < to->member_count; i++) {
         struct raft_member *member = &to->members[i];
-        bool was_voter = member->flags == RAFT_VOTER_NEW;
+        uint8_t before = member->flags;
+        bool was_voter = before == RAFT_VOTER_NEW;
         bool becomes_voter = contains(voters, count, member->id);
         member->flags = was_voter ? RAFT_VOTER_OLD : 0;
         if (becomes_voter) {
             member->flags |= RAFT_VOTER_NEW;
-        } else if (!was_voter || keep_as_learners) {
+        } else if (!was_voter) {
+            member->flags = before;
+        } else if (keep_as_learners) {
             member->flags |= RAFT_LEARNER;
         }
     }
@@ -320,4 +345,11 @@ bool raft_config_has_voters(const struct raft_config *config, const raft_id *vot
         }
     }
     return true;
+}
+
+bool raft_config_takes_back(const struct raft_config *config, const struct raft_config *joint)
+{
+    struct raft_voters old = raft_config_voters(joint);
+    return joint->joint &&
+           raft_config_has_voters(config, old.ids[RAFT_HALF_OLD], old.counts[RAFT_HALF_OLD]);
 }

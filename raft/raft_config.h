@@ -22,6 +22,9 @@ uint32_t raft_config_entry_bytes(const struct raft_config *config);
 MUST_CHECK enum status raft_config_with_learner(const struct raft_config *from,
                                                 const struct raft_member *member,
                                                 struct raft_config *to);
+/* The learner `id`, if it is one, shall become a voter; no learner shall. */
+void raft_config_with_promotion(const struct raft_config *from, raft_id id, struct raft_config *to);
+void raft_config_without_promotions(const struct raft_config *from, struct raft_config *to);
 /* STATUS_NOT_FOUND, STATUS_INVALID for a voter. */
 MUST_CHECK enum status
 raft_config_without_learner(const struct raft_config *from, raft_id id, struct raft_config *to);
@@ -34,6 +37,9 @@ MUST_CHECK enum status raft_config_with_voters(const struct raft_config *from,
                                                struct raft_config *to);
 /* The uniform configuration that the joint `from` leads to. */
 void raft_config_leave_joint(const struct raft_config *from, struct raft_config *to);
+/* Whether `config`, which follows `joint` in a log, takes it back. What follows otherwise has its
+ * new voters, and those are never the same as the old ones. */
+bool raft_config_takes_back(const struct raft_config *config, const struct raft_config *joint);
 /* Whether the voters of the uniform `config` are exactly these ids. */
 bool raft_config_has_voters(const struct raft_config *config, const raft_id *voters, size_t count);
 

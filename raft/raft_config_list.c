@@ -80,6 +80,11 @@ raft_index raft_config_list_effective_index(const struct raft *raft)
     return raft->configs.indexes[raft->configs.count - 1];
 }
 
+const struct raft_config *raft_config_list_previous(const struct raft *raft)
+{
+    return raft->configs.count > 1 ? &raft->configs.items[raft->configs.count - 2] : NULL;
+}
+
 bool raft_config_list_effective_is_committed(const struct raft *raft)
 {
     return raft_config_list_effective_index(raft) <= raft->commit;

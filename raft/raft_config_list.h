@@ -16,6 +16,8 @@ void raft_config_list_truncate(struct raft *raft, raft_index last);
 const struct raft_config *raft_config_list_effective(const struct raft *raft);
 raft_index raft_config_list_effective_index(const struct raft *raft);
 bool raft_config_list_effective_is_committed(const struct raft *raft);
+/* The one before the effective one; NULL if it is not kept. */
+const struct raft_config *raft_config_list_previous(const struct raft *raft);
 /* Whether this node votes in a configuration that is, or may become, the committed one. Such a
  * node may have to lead so that its own removal can commit (4.2.2); one that was removed by a
  * committed configuration never campaigns. A record of another incarnation is not this node. */

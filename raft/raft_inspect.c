@@ -44,6 +44,8 @@ enum status raft_peer_status(const struct raft *raft, raft_id peer, struct raft_
         .next = found->next,
         .active = raft_progress_is_active(raft, found),
         .caught_up = raft_progress_is_caught_up(raft, found),
+        .rounds = found->catch_up_rounds,
+        .round_target = found->catch_up_target,
         .dump_wanted = raft_progress_wants_dump(raft, found),
         .inflight_count = found->inflight_count,
         .inflight_bytes = found->inflight_bytes,

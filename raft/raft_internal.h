@@ -123,6 +123,7 @@ struct raft_peer {
     raft_time checked_at; /* when a heartbeat's answer last made this peer be probed */
     raft_index catch_up_target;
     raft_time catch_up_start;
+    uint32_t catch_up_rounds; /* until it was caught up */
     raft_time dump_retry_at;
     raft_index departing_index;
     raft_time departing_deadline; /* 0 = not running yet */

@@ -147,6 +147,18 @@ static void check_commit_has_quorum(const struct raft *raft)
     }
 }
 
+/* One at most, or a joint one and the one before it, which takes it back. */
+static void check_uncommitted_configs(const struct raft *raft)
+{
+    const struct raft_config_list *list = &raft->configs;
+    if (list->count < 2 || list->indexes[list->count - 2] <= raft->commit) {
+        return;
+    }
+    CHECK_OP(list->count, >=, 3);
+    CHECK_OP(list->indexes[list->count - 3], <=, raft->commit);
+    CHECK(raft_config_takes_back(&list->items[list->count - 1], &list->items[list->count - 2]));
+}
+
 static void check_leadership(const struct raft *raft)
 {
     uint32_t followed = 0;
@@ -172,8 +184,7 @@ static void check_leadership(const struct raft *raft)
         bytes += entry->type == RAFT_ENTRY_COMMAND ? entry->bytes : 0;
     }
     CHECK_OP(bytes, ==, raft->lead.uncommitted_bytes);
-    const struct raft_config_list *list = &raft->configs;
-    CHECK(list->count < 2 || list->indexes[list->count - 2] <= raft->commit);
+    check_uncommitted_configs(raft);
     check_commit_has_quorum(raft);
 }
 

@@ -92,7 +92,8 @@ enum status raft_membership_add_learner(struct raft *raft,
     }
     const struct raft_config *present = raft_config_list_effective(raft);
     const struct raft_member *known = raft_config_find(present, member->id);
-    if (known != NULL && is_same_member(known, member)) {
+    bool is_known = known != NULL && is_same_member(known, member);
+    if (is_known && ((member->flags & RAFT_PROMOTE) == 0 || known->flags != RAFT_LEARNER)) {
         *ret_index = raft_config_list_effective_index(raft);
         return STATUS_OK;
     }
@@ -100,6 +101,11 @@ enum status raft_membership_add_learner(struct raft *raft,
         return STATUS_CONFLICT;
     }
     struct raft_config config;
+    if (is_known) {
+        MARK(learner_shall_become_a_voter_after_all);
+        raft_config_with_promotion(present, member->id, &config);
+        return append_legal(raft, &config, ret_index);
+    }
     status = raft_config_with_learner(present, member, &config);
     return status == STATUS_OK ? append_legal(raft, &config, ret_index) : status;
 }
@@ -166,6 +172,73 @@ enum status raft_membership_change_voters(struct raft *raft,
     return append_legal(raft, &config, ret_index);
 }
 
+/* Only of this term: the leader of an earlier one may have committed it and appended the next. */
+static bool may_take_back(const struct raft *raft)
+{
+    raft_index index = raft_config_list_effective_index(raft);
+    return raft->role == RAFT_LEADER && raft_config_list_effective(raft)->joint &&
+           !raft_config_list_effective_is_committed(raft) &&
+           raft_log_term(raft, index) == raft->term && raft_config_list_previous(raft) != NULL;
+}
+
+enum status raft_membership_cancel(struct raft *raft, raft_index expected, raft_index *ret_index)
+{
+    if (raft->role != RAFT_LEADER) {
+        return STATUS_NOT_LEADER;
+    }
+    const struct raft_config *present = raft_config_list_effective(raft);
+    if (!is_expected(raft, expected) || (present->joint && !may_take_back(raft))) {
+        MARK_IF(present->joint, change_past_the_point_of_return);
+        return STATUS_CONFLICT;
+    }
+    struct raft_config config;
+    raft_config_without_promotions(present->joint ? raft_config_list_previous(raft) : present,
+                                   &config);
+    if (raft_config_equal(&config, present) && raft_config_list_effective_is_committed(raft)) {
+        *ret_index = raft_config_list_effective_index(raft);
+        return STATUS_OK;
+    }
+    if (!has_room(raft) || (!present->joint && !is_settled(raft))) {
+        return STATUS_BUSY;
+    }
+    MARK_IF(present->joint, joint_taken_back_by_command);
+    return append_legal(raft, &config, ret_index);
+}
+
+void raft_membership_take_back(struct raft *raft)
+{
+    if (may_take_back(raft) && has_room(raft)) {
+        struct raft_config config;
+        raft_config_copy(&config, raft_config_list_previous(raft));
+        MARK(joint_taken_back_as_new_voters_are_silent);
+        append_config(raft, &config);
+    }
+}
+
+static void promote(struct raft *raft, const struct raft_config *present)
+{
+    raft_id voters[RAFT_VOTERS_MAX];
+    uint32_t old = raft->voters.counts[RAFT_HALF_NEW];
+    uint32_t count = old;
+    memcpy(voters, raft->voters.ids[RAFT_HALF_NEW], old * sizeof voters[0]);
+    for (uint32_t i = 0; i < present->member_count && count < RAFT_VOTERS_MAX; i++) {
+        const struct raft_member *member = &present->members[i];
+        if ((member->flags & RAFT_PROMOTE) == 0 || member->id == raft->options.id) {
+            continue;
+        }
+        const struct raft_peer *peer = raft_progress_find_const(raft, member->id);
+        if (peer != NULL && raft_progress_is_caught_up(raft, peer)) {
+            voters[count++] = member->id;
+        }
+    }
+    if (count > old && has_room(raft)) {
+        struct raft_config config;
+        CHECK(raft_config_with_voters(present, voters, count, false, &config) == STATUS_OK);
+        MARK(learner_promoted);
+        append_config(raft, &config);
+    }
+}
+
 void raft_membership_settle(struct raft *raft)
 {
     const struct raft_config *present = raft_config_list_effective(raft);
@@ -175,6 +248,8 @@ void raft_membership_settle(struct raft *raft)
     if (!present->joint) {
         if (!raft_config_is_voter(present, raft->options.id)) {
             raft_transfer_retire(raft);
+        } else {
+            promote(raft, present);
         }
         return;
     }

@@ -26,7 +26,14 @@ enum status raft_membership_change_voters(struct raft *raft,
                                           raft_index expected,
                                           raft_index *ret_index);
 
-/* Leave a committed joint configuration; retire when a committed one has no vote for this node.
+enum status raft_membership_cancel(struct raft *raft, raft_index expected, raft_index *ret_index);
+
+/* Take back an uncommitted joint configuration whose new voters fell silent (see raft.h). Without
+ * effect if that is not possible. */
+void raft_membership_take_back(struct raft *raft);
+
+/* Leave a committed joint configuration; retire when a committed one has no vote for this node;
+ * promote learners that shall be and are caught up.
  * Derived from the present state alone, so a new leader does what the old one left undone, and
  * nothing is done twice. */
 void raft_membership_settle(struct raft *raft);

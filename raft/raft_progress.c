@@ -209,6 +209,7 @@ void raft_progress_acknowledged(struct raft *raft, struct raft_peer *peer, raft_
         peer->match = index;
     }
     if (peer->match >= peer->catch_up_target) {
+        peer->catch_up_rounds += peer->caught_up ? 0 : 1;
         peer->caught_up = round_is_in_time(raft, peer) || peer->match == raft->log.last;
         MARK_IF(!peer->caught_up, catch_up_round_took_too_long);
         start_round(raft, peer);

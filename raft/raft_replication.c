@@ -10,6 +10,8 @@
 #include "raft/raft_role.h"
 #include "raft/raft_writes.h"
 
+#include <string.h>
+
 static raft_index lower(raft_index left, raft_index right)
 {
     return left < right ? left : right;
@@ -115,6 +117,17 @@ static raft_time quorum_deadline(const struct raft *raft)
 {
     uint64_t heard = raft_quorum_reached(&raft->voters, heard_at, raft);
     return heard == UINT64_MAX ? UINT64_MAX : heard + raft->options.election_timeout_us;
+}
+
+bool raft_replication_hears_only_old_half(const struct raft *raft)
+{
+    struct raft_voters old = {.counts = {raft->voters.counts[RAFT_HALF_OLD], 0}};
+    if (old.counts[RAFT_HALF_NEW] == 0 || raft->now < quorum_deadline(raft)) {
+        return false;
+    }
+    memcpy(old.ids[RAFT_HALF_NEW], raft->voters.ids[RAFT_HALF_OLD], sizeof old.ids[RAFT_HALF_NEW]);
+    uint64_t heard = raft_quorum_reached(&old, heard_at, raft);
+    return heard == UINT64_MAX || raft->now < heard + raft->options.election_timeout_us;
 }
 
 static void make_heartbeats_due(struct raft *raft)

@@ -2,6 +2,7 @@
  *
  *     runner FILE            compare, byte for byte; print the first difference
  *     runner --rewrite FILE  write what happened into the file; read the change critically
+ *     runner --marks OUT FILE  compare, and write into OUT which marks (base/mark.h) were passed
  *
  * Lines beginning with "> " are commands, with "#" comments; both and blank lines are kept. All
  * other lines are the trace. Commands, N a node's number:
@@ -25,9 +26,10 @@
  *     cut A B | join A B            both directions; cut-one A B only from A to B
  *     isolate N | heal              from and to everybody
  *     peer-down N PEER
- *     add-learner N LEARNER [expect INDEX]
+ *     add-learner N LEARNER [promote] [expect INDEX]
  *     remove-learner N LEARNER
  *     change-voters N ID... [keep] [force] [expect INDEX]
+ *     cancel-change N [expect INDEX]
  *     checkpoint N | trim N INDEX
  *     dump FROM TO | dump-sent N PEER INDEX | dump-failed N PEER | installing N on|off
  *     lose-tail N COUNT             the last COUNT entries vanish from N's disk
@@ -36,6 +38,7 @@
  *     inject FROM TO TYPE TERM [NUMBER...]   a message out of nowhere, into the network
  *     quietly COMMAND...            without a trace
  *     status | peers N | log N | network | converged */
+#include "base/mark.h"
 #include "tests/scenario/cluster.h"
 
 #include <inttypes.h>
@@ -588,7 +591,8 @@ static void run_hard_state(struct scenario *scenario)
 static void run_add_learner(struct scenario *scenario)
 {
     struct cluster_node *node = live_node(scenario, 1);
-    struct raft_member member = cluster_member(node_at(scenario, 2), 0);
+    struct raft_member member =
+        cluster_member(node_at(scenario, 2), has_word(scenario, "promote") ? RAFT_PROMOTE : 0);
     raft_index index = 0;
     enum status status = raft_add_learner(node->raft, scenario->cluster->now, &member,
                                           number_after(scenario, "expect"), &index);
@@ -619,6 +623,16 @@ static void run_change_voters(struct scenario *scenario)
     raft_index index = 0;
     enum status status = raft_change_voters(node->raft, scenario->cluster->now, voters, count,
                                             has_word(scenario, "keep"), has_word(scenario, "force"),
+                                            number_after(scenario, "expect"), &index);
+    cluster_touched(node);
+    show_status(scenario, status);
+}
+
+static void run_cancel_change(struct scenario *scenario)
+{
+    struct cluster_node *node = live_node(scenario, 1);
+    raft_index index = 0;
+    enum status status = raft_cancel_change(node->raft, scenario->cluster->now,
                                             number_after(scenario, "expect"), &index);
     cluster_touched(node);
     show_status(scenario, status);
@@ -748,6 +762,7 @@ static const struct {
     {"add-learner", run_add_learner},
     {"remove-learner", run_remove_learner},
     {"change-voters", run_change_voters},
+    {"cancel-change", run_cancel_change},
     {"status", run_status},
     {"peers", run_peers},
     {"log", run_log},
@@ -859,8 +874,9 @@ static void write_whole(const char *path, const char *text)
 int main(int argc, char **argv)
 {
     bool rewrite = argc == 3 && strcmp(argv[1], "--rewrite") == 0;
-    if (argc != 2 && !rewrite) {
-        fputs("usage: runner [--rewrite] FILE\n", stderr);
+    bool with_marks = argc == 4 && strcmp(argv[1], "--marks") == 0;
+    if (argc != 2 && !rewrite && !with_marks) {
+        fputs("usage: runner [--rewrite | --marks OUT] FILE\n", stderr);
         return 2;
     }
     const char *path = argv[argc - 1];
@@ -874,5 +890,9 @@ int main(int argc, char **argv)
     }
     free(expected);
     free(actual);
+    if (with_marks && !mark_write(argv[2])) {
+        perror(argv[2]);
+        return 2;
+    }
     return same || rewrite ? 0 : 1;
 }

@@ -2,7 +2,10 @@
  *
  *     walk COUNT          seeds 1 ... COUNT
  *     walk COUNT FIRST    seeds FIRST ... FIRST + COUNT - 1
- *     walk --trace SEED   one seed, narrated */
+ *     walk --trace SEED   one seed, narrated
+ *
+ * With --marks FILE before the count, the marks (base/mark.h) passed go into that file. */
+#include "base/mark.h"
 #include "tests/scenario/cluster.h"
 
 #include <inttypes.h>
@@ -138,7 +141,8 @@ static void step_members(struct walk *walk)
     struct cluster *cluster = walk->cluster;
     struct raft_member member = cluster_member(any_node(walk), 0);
     raft_index index;
-    switch (prng_below(&walk->prng, 4)) {
+    member.flags = percent(walk, 50) ? RAFT_PROMOTE : 0;
+    switch (prng_below(&walk->prng, 5)) {
     case 0:
         (void)!raft_add_learner(leader->raft, cluster->now, &member, 0, &index);
         break;
@@ -157,6 +161,9 @@ static void step_members(struct walk *walk)
                                   percent(walk, 30), 0, &index);
         break;
     }
+    case 3:
+        (void)!raft_cancel_change(leader->raft, cluster->now, 0, &index);
+        break;
     default:
         (void)!raft_transfer(leader->raft, cluster->now, percent(walk, 50) ? member.id : 0);
         break;
@@ -313,6 +320,12 @@ static uint64_t run_seed(uint64_t seed, FILE *trace)
 
 int main(int argc, char **argv)
 {
+    const char *marks = NULL;
+    if (argc > 2 && strcmp(argv[1], "--marks") == 0) {
+        marks = argv[2];
+        argc -= 2;
+        argv += 2;
+    }
     if (argc == 3 && strcmp(argv[1], "--trace") == 0) {
         run_seed(strtoull(argv[2], NULL, 10), stdout);
         return 0;
@@ -323,5 +336,9 @@ int main(int argc, char **argv)
         run_seed(seed, NULL);
     }
     printf("%" PRIu64 " seeds, %d steps each\n", count, STEPS);
+    if (marks != NULL && !mark_write(marks)) {
+        perror(marks);
+        return 1;
+    }
     return 0;
 }

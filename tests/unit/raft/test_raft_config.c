@@ -76,8 +76,13 @@ static void test_illegal_members_are_refused(void)
 
 static void test_illegal_flags_are_refused(void)
 {
-    static const uint8_t uniform[] = {0, 8, RAFT_VOTER_OLD, RAFT_VOTER_OLD | RAFT_VOTER_NEW,
-                                      RAFT_VOTER_NEW | RAFT_LEARNER};
+    static const uint8_t uniform[] = {0,
+                                      16,
+                                      RAFT_VOTER_OLD,
+                                      RAFT_VOTER_OLD | RAFT_VOTER_NEW,
+                                      RAFT_VOTER_NEW | RAFT_LEARNER,
+                                      RAFT_PROMOTE,
+                                      RAFT_PROMOTE | RAFT_VOTER_NEW};
     for (size_t i = 0; i < sizeof uniform; i++) {
         struct raft_config config = sample();
         config.members[3].flags = uniform[i];
@@ -90,6 +95,56 @@ static void test_illegal_flags_are_refused(void)
     EXPECT_OK(raft_config_validate(&config));
     config.members[1].flags = RAFT_VOTER_NEW | RAFT_LEARNER;
     expect_illegal(&config);
+    config.members[1].flags = RAFT_VOTER_OLD | RAFT_LEARNER | RAFT_PROMOTE;
+    expect_illegal(&config);
+}
+
+static void test_wish_to_promote_lasts_until_it_is_done_or_dropped(void)
+{
+    struct raft_config from = sample();
+    struct raft_config to;
+    struct raft_config next;
+    struct raft_member member = {.id = 5, .flags = RAFT_PROMOTE, .address = "node5"};
+    raft_id without[] = {1, 2};
+    raft_id with[] = {1, 2, 5};
+    EXPECT_OK(raft_config_with_learner(&from, &member, &to));
+    EXPECT_OK(raft_config_validate(&to));
+    EXPECT_EQ(flags_of(&to, 5), RAFT_LEARNER | RAFT_PROMOTE);
+    /* Through a change that does not concern it. */
+    EXPECT_OK(raft_config_with_voters(&to, without, 2, true, &next));
+    EXPECT_OK(raft_config_validate(&next));
+    EXPECT_EQ(flags_of(&next, 5), RAFT_LEARNER | RAFT_PROMOTE);
+    EXPECT_EQ(flags_of(&next, 3), RAFT_VOTER_OLD | RAFT_LEARNER);
+    raft_config_leave_joint(&next, &from);
+    EXPECT_EQ(flags_of(&from, 5), RAFT_LEARNER | RAFT_PROMOTE);
+    EXPECT_EQ(flags_of(&from, 3), RAFT_LEARNER);
+    /* Done. */
+    EXPECT_OK(raft_config_with_voters(&to, with, 3, false, &next));
+    EXPECT_EQ(flags_of(&next, 5), RAFT_VOTER_NEW);
+    /* Dropped, with the member or without. */
+    EXPECT_OK(raft_config_without_learner(&to, 5, &next));
+    EXPECT_EQ(flags_of(&next, 5), 0);
+    raft_config_without_promotions(&to, &next);
+    EXPECT_OK(raft_config_validate(&next));
+    EXPECT_EQ(flags_of(&next, 5), RAFT_LEARNER);
+    raft_config_with_promotion(&next, 5, &from);
+    EXPECT(raft_config_equal(&from, &to));
+    raft_config_with_promotion(&from, 1, &next);
+    EXPECT(raft_config_equal(&from, &next));
+}
+
+static void test_what_takes_a_joint_one_back_is_told_from_what_follows_it(void)
+{
+    struct raft_config from = sample();
+    struct raft_config joint;
+    struct raft_config final;
+    raft_id voters[] = {1, 2, 4};
+    EXPECT_OK(raft_config_with_voters(&from, voters, 3, true, &joint));
+    raft_config_leave_joint(&joint, &final);
+    EXPECT(raft_config_takes_back(&from, &joint));
+    EXPECT(!raft_config_takes_back(&final, &joint));
+    EXPECT(!raft_config_takes_back(&from, &final));
+    EXPECT(!raft_config_takes_back(&from, &from));
 }
 
 static void test_voters_are_bounded_in_each_half(void)
@@ -293,6 +348,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_sample_is_legal),
         TEST_CASE(test_illegal_members_are_refused),
         TEST_CASE(test_illegal_flags_are_refused),
+        TEST_CASE(test_wish_to_promote_lasts_until_it_is_done_or_dropped),
+        TEST_CASE(test_what_takes_a_joint_one_back_is_told_from_what_follows_it),
         TEST_CASE(test_voters_are_bounded_in_each_half),
         TEST_CASE(test_learners_come_and_go),
         TEST_CASE(test_learner_is_put_in_order),
