@@ -1,6 +1,7 @@
 #include "cli/cli.h"
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/quantity.h"
 
 #include <errno.h>
@@ -350,12 +351,17 @@ bool cli_wait_for_signal(int wake_fd)
     sigset_t set;
     struct pollfd files[2] = {{.events = POLLIN}, {.fd = wake_fd, .events = POLLIN}};
     bool is_signal;
+    uint64_t wakes;
 
     signals(&set);
     files[0].fd = signalfd(-1, &set, SFD_CLOEXEC);
     while (poll(files, 2, -1) < 0 && errno == EINTR) {
     }
     is_signal = (files[0].revents & POLLIN) != 0;
+    /* Reading it also orders what the waking thread wrote before what the caller reads. */
+    if (!is_signal && read(wake_fd, &wakes, sizeof wakes) < 0) {
+        CHECK(errno == EAGAIN);
+    }
     if (files[0].fd >= 0) {
         (void)close(files[0].fd);
     }

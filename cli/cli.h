@@ -80,8 +80,8 @@ int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((for
 /* The members of a cluster, for init and what changes them. */
 void cli_print_members(const struct cli *cli, const struct confer_result *result);
 
-/* Wait for SIGINT or SIGTERM, or until `wake_fd` is readable; true for a signal. The signals are
- * blocked by cli_block_signals before the handle is opened. */
+/* Wait for SIGINT or SIGTERM, or until the eventfd `wake_fd` is raised; true for a signal. The
+ * signals are blocked by cli_block_signals before the handle is opened. */
 void cli_block_signals(void);
 bool cli_wait_for_signal(int wake_fd);
 
