@@ -55,6 +55,7 @@ function(confer_unit_tests folder)
     get_filename_component(name ${source} NAME_WE)
     confer_program(${name} SOURCES ${source} LINK test_support ${ARG_LINK})
     add_test(NAME unit/${folder}/${name} COMMAND ${name})
-    set_tests_properties(unit/${folder}/${name} PROPERTIES TIMEOUT 300 LABELS unit)
+    set_tests_properties(unit/${folder}/${name} PROPERTIES TIMEOUT 300 LABELS unit FIXTURES_SETUP marks
+      ENVIRONMENT_MODIFICATION TEST_MARKS=set:${CONFER_MARKS_FOLDER}/unit_${folder}_${name})
   endforeach()
 endfunction()

@@ -1,6 +1,8 @@
 /* simulate --seeds A..B [--profile mini|standard|churn]   many seeds, silent but for a summary
- * simulate --seed N [--profile P] [--trace]               one seed, with every event */
+ * simulate --seed N [--profile P] [--trace]               one seed, with every event
+ * With --marks FILE the marks (base/mark.h) that were passed, and those that were not, go there. */
 #include "base/log.h"
+#include "base/mark.h"
 #include "tests/simulation/run.h"
 
 #include <inttypes.h>
@@ -18,6 +20,7 @@ struct command_line {
     uint64_t first;
     uint64_t last;
     bool trace;
+    const char *marks; /* a file, or NULL */
 };
 
 static char replay_line[128];
@@ -70,6 +73,8 @@ static bool parse(int argc, char **argv, struct command_line *line)
             if (!has_seeds) {
                 return false;
             }
+        } else if (i + 1 < argc && strcmp(argv[i], "--marks") == 0) {
+            line->marks = argv[++i];
         } else if (i + 1 < argc && strcmp(argv[i], "--profile") == 0) {
             if (settings_parse_profile(argv[++i], &line->profile) != STATUS_OK) {
                 return false;
@@ -156,8 +161,9 @@ int main(int argc, char **argv)
     clock_t start = clock();
 
     if (!parse(argc, argv, &line)) {
-        fprintf(stderr, "usage: simulate --seeds A..B [--profile mini|standard|churn]\n"
-                        "       simulate --seed N [--profile P] [--trace]\n");
+        fprintf(stderr,
+                "usage: simulate --seeds A..B [--profile mini|standard|churn] [--marks FILE]\n"
+                "       simulate --seed N [--profile P] [--trace] [--marks FILE]\n");
         return 2;
     }
     log_set_level(line.trace ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
@@ -169,5 +175,9 @@ int main(int argc, char **argv)
         sum.hash = result.hash;
     }
     print(&line, &sum, clock() - start);
+    if (line.marks != NULL && !mark_write(line.marks)) {
+        perror(line.marks);
+        return 1;
+    }
     return 0;
 }

@@ -1,5 +1,7 @@
 #include "tests/support/test.h"
 
+#include "base/mark.h"
+
 #include <CUnit/Basic.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -165,6 +167,10 @@ int test_main(const char *suite, const struct test_case *cases, int argc, char *
     run = CU_get_number_of_tests_run();
     CU_cleanup_registry();
     finish_folders(failures > 0);
+    if (getenv("TEST_MARKS") != NULL && !mark_write(getenv("TEST_MARKS"))) {
+        perror(getenv("TEST_MARKS"));
+        return 1;
+    }
     if (run == 0) {
         (void)fprintf(stderr, "%s: no such test case\n", suite);
         return 1;
