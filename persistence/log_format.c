@@ -90,7 +90,7 @@ enum status log_format_get_identity(struct bytes stored,
     at = value.data + MAGIC_BYTES;
     *ret_format = bytes_load_u32(at);
     at += 4;
-    if (*ret_format != LOG_STORE_FORMAT) {
+    if (*ret_format < LOG_STORE_FORMAT_OLDEST || *ret_format > LOG_STORE_FORMAT) {
         return STATUS_FORMAT;
     }
     if (value.size != LOG_IDENTITY_BYTES) {

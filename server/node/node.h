@@ -14,7 +14,7 @@
 #include "raft/raft.h"
 #include "server/node/request.h"
 
-enum { NODE_CLUSTER_ID_BYTES = 16, NODE_FORMAT = 1 };
+enum { NODE_CLUSTER_ID_BYTES = 16, NODE_FORMAT = 2 };
 
 struct node;
 

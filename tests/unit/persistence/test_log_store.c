@@ -765,11 +765,52 @@ static void test_a_newer_format_is_refused(void)
     log_format_seal(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES);
     edit(LOG_KEY_IDENTITY, value, sizeof value);
     EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_FORMAT);
-    EXPECT_CONTAINS(error.text, "format 2");
+    EXPECT_CONTAINS(error.text, "format 3");
     /* A format with a wrong seal is damage, not a newer version. */
     value[20] ^= 1;
     edit(LOG_KEY_IDENTITY, value, sizeof value);
     EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+}
+
+static uint32_t stored_format(void)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi database;
+    uint64_t key = LOG_KEY_IDENTITY;
+    MDB_val key_value = environment_value(&key, sizeof key);
+    MDB_val stored = {.mv_size = 0};
+    uint32_t format = 0;
+
+    EXPECT_EQ(mdb_env_create(&env), 0);
+    EXPECT_EQ(mdb_env_set_mapsize(env, MAP_BYTES), 0);
+    EXPECT_EQ(mdb_env_open(env, path, 0, 0600), 0);
+    EXPECT_EQ(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn), 0);
+    EXPECT_EQ(mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &database), 0);
+    EXPECT_EQ(mdb_get(txn, database, &key_value, &stored), 0);
+    if (stored.mv_size > 12) {
+        format = bytes_load_u32((const uint8_t *)stored.mv_data + 8);
+    }
+    mdb_txn_abort(txn);
+    mdb_env_close(env);
+    return format;
+}
+
+static void test_format_1_is_read_and_becomes_the_present_one(void)
+{
+    struct log_identity identity = {.node_id = NODE, .start_count = 41};
+    uint8_t value[LOG_RECORD_BYTES_MAX];
+    struct log_store *store;
+
+    make_log_of_ten();
+    (void)log_format_put_identity(&identity, value);
+    bytes_store_u32(value + 8, 1);
+    log_format_seal(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES);
+    edit(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES + 8);
+    EXPECT_OK(open_with(NODE, MAP_BYTES, &store));
+    EXPECT_EQ(log_store_identity(store)->start_count, 42);
+    log_store_close(store);
+    EXPECT_EQ(stored_format(), LOG_STORE_FORMAT);
 }
 
 static void test_a_file_cut_off_is_refused(void)
@@ -1114,6 +1155,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_value_under_another_key_is_damage),
         TEST_CASE(test_missing_or_damaged_records_refuse_the_start),
         TEST_CASE(test_a_newer_format_is_refused),
+        TEST_CASE(test_format_1_is_read_and_becomes_the_present_one),
         TEST_CASE(test_a_file_cut_off_is_refused),
         TEST_CASE(test_a_missing_data_file_is_no_fresh_start),
         TEST_CASE(test_a_foreign_file_is_refused),
