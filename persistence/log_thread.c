@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/mark.h"
 #include "persistence/log_prezero.h"
 #include "persistence/worker.h"
 
@@ -90,6 +91,7 @@ static void take_batch(struct log_thread *thread, struct list *jobs)
 
         bytes += payload_bytes(&job_of(link)->write);
         if (count > 0 && bytes > BATCH_BYTES_MAX) {
+            MARK(log_batch_cut_by_its_size);
             return;
         }
         list_remove(link);
@@ -145,6 +147,7 @@ static enum status write_batch(struct log_thread *thread, struct list *jobs, str
     if (status == STATUS_OK) {
         finish(thread, jobs);
         if (log_prezero_need(thread->store) == LOG_PREZERO_NOW) {
+            MARK(log_zeroed_ahead_between_writes);
             status = log_prezero_step(thread->store, error);
         }
     }
@@ -171,6 +174,7 @@ static enum status do_chore(struct log_thread *thread, bool *ret_more, struct er
     if (has_trimming(thread)) {
         status = log_store_trim(thread->store, thread->trim, TRIM_COUNT, &more_trimming, error);
         if (status == STATUS_NO_SPACE) {
+            MARK(trimming_found_no_space);
             /* Nothing happened; the next write will try again. */
             status = STATUS_OK;
         }
@@ -275,6 +279,7 @@ static enum status collect(void *context, const struct log_entry *entry)
     struct log_job *job = collection->job;
 
     if (job->entry_count > 0 && entry->payload.size > job->bytes_max - job->payloads.size) {
+        MARK(log_read_cut_by_its_size);
         return STATUS_LIMIT;
     }
     if (job->entry_count == collection->capacity) {
