@@ -40,7 +40,7 @@ static void test_the_identity_lies_where_the_document_says(void)
 
     EXPECT_EQ(log_format_put_identity(&identity, value), 77);
     EXPECT(memcmp(value, "CONFRLOG", 8) == 0);
-    EXPECT_EQ(bytes_load_u32(value + 8), 1);
+    EXPECT_EQ(bytes_load_u32(value + 8), LOG_STORE_FORMAT);
     EXPECT_EQ(bytes_load_u64(value + 12), 0x0102030405060708);
     EXPECT_EQ(value[20], 0xaa);
     EXPECT_EQ(value[36], 1);
