@@ -145,6 +145,31 @@ static void test_writes_come_back_in_order_and_are_durable(void)
     log_store_close(fixture.store);
 }
 
+/* A candidate names the end of its log: with its vote that end must be durable as well. */
+static void test_term_and_vote_never_overtake_entries(void)
+{
+    enum { JOBS = 1000 };
+    struct fixture fixture;
+
+    set_up(&fixture, MAP_BYTES, false);
+    for (raft_seq seq = 1; seq <= JOBS; seq += 2) {
+        struct log_job *vote = make_write(seq + 1, 1, 0, 0);
+
+        vote->write.hard_state = true;
+        vote->write.term = seq + 1;
+        log_thread_submit(fixture.thread, make_write(seq, (seq + 1) / 2, 1, 0));
+        log_thread_submit(fixture.thread, vote);
+    }
+    for (raft_seq seq = 1; seq <= JOBS; seq++) {
+        struct log_job *job = next_done(&fixture);
+
+        EXPECT_EQ(job->seq, seq);
+        EXPECT(log_store_state(fixture.store).last >= (seq + 1) / 2);
+        free_job(job);
+    }
+    tear_down(&fixture);
+}
+
 static void test_queued_writes_that_overwrite_end_as_if_written_one_by_one(void)
 {
     struct fixture fixture;
@@ -469,6 +494,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_writes_come_back_in_order_and_are_durable),
+        TEST_CASE(test_term_and_vote_never_overtake_entries),
         TEST_CASE(test_queued_writes_that_overwrite_end_as_if_written_one_by_one),
         TEST_CASE(test_stopping_finishes_what_was_submitted),
         TEST_CASE(test_reads_are_cut_by_bytes_but_bring_at_least_one),
