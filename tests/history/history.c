@@ -50,7 +50,8 @@ static void *grow(void *items, size_t count, size_t *capacity, size_t item_bytes
 
 /* --- Paths --- */
 
-static struct history_name *find_name(struct history *history, struct bytes path, uint64_t hash)
+static struct history_name *
+find_name(const struct history *history, struct bytes path, uint64_t hash)
 {
     MAP_FOR_HASH (node, &history->name_map, hash) {
         struct history_name *name = CONTAINER_OF(node, struct history_name, node);
@@ -99,6 +100,13 @@ history_path history_path_of(struct history *history, struct bytes path)
         }
     }
     return add_name(history, path, parent);
+}
+
+history_path history_path_find(const struct history *history, struct bytes path)
+{
+    const struct history_name *name = find_name(history, path, map_hash_bytes(path, 0));
+
+    return name == NULL ? HISTORY_NO_PATH : name->number;
 }
 
 static const struct history_name *name_of(const struct history *history, history_path path)

@@ -195,6 +195,8 @@ void history_free(struct history *history); /* NULL is fine */
 
 /* The number of a path, which stands for the same text for ever. Paths start with a slash. */
 history_path history_path_of(struct history *history, struct bytes path);
+/* The same for a path that the history knows already; HISTORY_NO_PATH if it does not. */
+history_path history_path_find(const struct history *history, struct bytes path);
 /* The text, NUL-terminated, valid as long as the history. HISTORY_NO_PATH gives "". */
 struct bytes history_path_text(const struct history *history, history_path path);
 /* The path above; HISTORY_NO_PATH for the root. */
