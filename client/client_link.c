@@ -287,21 +287,35 @@ static void expire(struct confer *confer, const char *text)
     client_watches_end_all(&confer->watches, CONFER_SESSION_EXPIRED, text);
 }
 
-/* The server belongs to no cluster. When they all say so, waiting helps nobody. */
-static void note_no_cluster(struct confer *confer)
+/* The server belongs to no cluster, or is no member of it. When they all say so, waiting helps
+ * nobody. */
+static void note_outside(struct confer *confer, enum confer_status status)
 {
     struct client_server *server = client_servers_current(&confer->servers);
     char text[CLIENT_MESSAGE_BYTES_MAX];
 
-    client_servers_note(&confer->servers, confer_status_text(CONFER_NO_CLUSTER));
-    server->no_cluster = true;
-    if (client_servers_all_without_cluster(&confer->servers)) {
+    client_servers_note(&confer->servers, confer_status_text(status));
+    server->is_outside = true;
+    if (!client_servers_all_outside(&confer->servers)) {
+        return;
+    }
+    if (status == CONFER_NO_CLUSTER) {
         (void)snprintf(text, sizeof text,
                        "%s belongs to no cluster yet: make one with init, or add "
                        "it to one through a member with add-learner",
                        server->text);
-        client_queue_fail_all(&confer->queue, CONFER_NO_CLUSTER, text, true);
+    } else {
+        (void)snprintf(text, sizeof text,
+                       "%s is not a member of its cluster (any more): ask another server, or add "
+                       "it through a member with add-learner",
+                       server->text);
     }
+    client_queue_fail_all(&confer->queue, status, text, true);
+}
+
+static bool is_outside(Client__Code code)
+{
+    return code == CLIENT__CODE__NO_CLUSTER || code == CLIENT__CODE__NOT_MEMBER;
 }
 
 static void take_handshake(struct confer *confer, const Client__Response *response)
@@ -326,8 +340,8 @@ static void take_handshake(struct confer *confer, const Client__Response *respon
         become_ready(confer);
         return;
     case CLIENT_SESSION_AGAIN:
-        if (response->code == CLIENT__CODE__NO_CLUSTER) {
-            note_no_cluster(confer);
+        if (is_outside(response->code)) {
+            note_outside(confer, (enum confer_status)response->code);
         }
         client_link_drop(confer, reason);
         return;
@@ -362,7 +376,9 @@ static void take_notice(struct confer *confer, const Client__Notice *notice)
         }
         return;
     case CLIENT__NOTICE_KIND__GOING_AWAY:
-        client_link_drain(confer, "it is stopping");
+        client_link_drain(confer, notice->code == CLIENT__CODE__NOT_MEMBER
+                                      ? confer_status_text(CONFER_NOT_MEMBER)
+                                      : "it is stopping");
         return;
     case CLIENT__NOTICE_KIND__SESSION_ENDED:
         if (notice->code == CLIENT__CODE__SESSION_EXPIRED && confer->has_session) {
@@ -388,10 +404,10 @@ static void take_verdict(struct confer *confer, enum client_verdict verdict, Cli
             client_link_drain(confer, confer_status_text((enum confer_status)code));
         }
         return;
-    case CLIENT_VERDICT_NO_CLUSTER:
-        note_no_cluster(confer);
+    case CLIENT_VERDICT_OUTSIDE:
+        note_outside(confer, (enum confer_status)code);
         if (confer->servers.count > 1) {
-            client_link_drain(confer, confer_status_text(CONFER_NO_CLUSTER));
+            client_link_drain(confer, confer_status_text((enum confer_status)code));
         }
         return;
     case CLIENT_VERDICT_REATTACH:
@@ -424,8 +440,8 @@ static void note_code(struct confer *confer, const Client__Response *response)
     if (response->code == CLIENT__CODE__OK) {
         confer->attempts = 0;
     }
-    if (response->code != CLIENT__CODE__NO_CLUSTER) {
-        client_servers_current(&confer->servers)->no_cluster = false;
+    if (!is_outside(response->code)) {
+        client_servers_current(&confer->servers)->is_outside = false;
     }
     if (response->code >= CLIENT__CODE__NO_LEADER) {
         client_servers_note(&confer->servers,

@@ -223,13 +223,13 @@ static bool is_retryable(Client__Code code)
 {
     return code == CLIENT__CODE__NO_LEADER || code == CLIENT__CODE__BUSY ||
            code == CLIENT__CODE__BEHIND || code == CLIENT__CODE__STOPPING ||
-           code == CLIENT__CODE__NO_CLUSTER;
+           code == CLIENT__CODE__NO_CLUSTER || code == CLIENT__CODE__NOT_MEMBER;
 }
 
 static enum client_verdict verdict_of(struct client_queue *queue, Client__Code code)
 {
-    if (code == CLIENT__CODE__NO_CLUSTER) {
-        return CLIENT_VERDICT_NO_CLUSTER;
+    if (code == CLIENT__CODE__NO_CLUSTER || code == CLIENT__CODE__NOT_MEMBER) {
+        return CLIENT_VERDICT_OUTSIDE;
     }
     if (code == CLIENT__CODE__BEHIND || code == CLIENT__CODE__STOPPING) {
         return CLIENT_VERDICT_MOVE;

@@ -10,7 +10,7 @@
 enum { ANSWER_BYTES_MAX = 256 * 1024 * 1024 };
 
 /* In a Member: voter of the present or the coming configuration, learner (record.proto). */
-enum { MEMBER_VOTER = 1 | 2, MEMBER_LEARNER = 4 };
+enum { MEMBER_VOTER = 1 | 2, MEMBER_LEARNER = 4, MEMBER_PROMOTE = 8 };
 
 struct client_result *client_result_new(void)
 {
@@ -236,6 +236,9 @@ static bool take_membership(struct client_result *result, const Client__Membersh
                                             .address = text_of(member->address),
                                             .voter = (member->flags & MEMBER_VOTER) != 0,
                                             .learner = (member->flags & MEMBER_LEARNER) != 0,
+                                            .promoting = (member->flags & MEMBER_PROMOTE) != 0,
+                                            .trend = "",
+                                            .trouble = "",
                                             .role = "",
                                             .progress = "",
                                             .version = ""};
@@ -250,8 +253,29 @@ static bool take_membership(struct client_result *result, const Client__Membersh
     return true;
 }
 
+static bool take_change(struct client_result *result,
+                        const Client__VoterChange *reply,
+                        const struct confer_voter_change **ret_change)
+{
+    struct confer_voter_change *change = client_arena_alloc(&result->arena, sizeof *change);
+
+    if (change == NULL) {
+        return false;
+    }
+    *change = (struct confer_voter_change){.from = reply->from,
+                                           .from_count = reply->n_from,
+                                           .to = reply->to,
+                                           .to_count = reply->n_to,
+                                           .begun = reply->begun,
+                                           .age_ms = reply->age_ms,
+                                           .waits_for = text_or_empty(reply->waits_for)};
+    *ret_change = change;
+    return true;
+}
+
 static bool take_status(struct client_result *result, const Client__StatusReply *reply)
 {
+    const struct confer_voter_change *change = NULL;
     struct confer_member *members =
         client_arena_alloc(&result->arena, reply->n_members * sizeof *members);
 
@@ -272,7 +296,18 @@ static bool take_status(struct client_result *result, const Client__StatusReply 
                                             .reachable = member->reachable,
                                             .progress = text_or_empty(member->progress),
                                             .match = member->match,
-                                            .version = text_or_empty(member->version)};
+                                            .version = text_or_empty(member->version),
+                                            .promoting = member->promoting,
+                                            .promoting_ms = member->promoting_ms,
+                                            .caught_up = member->caught_up,
+                                            .catch_up_rounds = member->rounds,
+                                            .dump_bytes = member->dump_bytes,
+                                            .dump_bytes_done = member->dump_bytes_done,
+                                            .trend = text_or_empty(member->trend),
+                                            .trouble = text_or_empty(member->trouble)};
+    }
+    if (reply->change != NULL && !take_change(result, reply->change, &change)) {
+        return false;
     }
     result->public.cluster =
         (struct confer_cluster){.cluster_id = (const uint8_t *)text_of(reply->cluster_id),
@@ -287,6 +322,9 @@ static bool take_status(struct client_result *result, const Client__StatusReply 
                                 .session_count = reply->session_count,
                                 .watch_count = reply->watch_count,
                                 .oldest_zxid = reply->oldest_zxid,
+                                .config_zxid = reply->config_zxid,
+                                .change = change,
+                                .not_member = reply->not_member,
                                 .members = members,
                                 .member_count = reply->n_members};
     return true;

@@ -104,10 +104,10 @@ void client_servers_note(struct client_servers *servers, const char *problem)
     (void)snprintf(server->problem, sizeof server->problem, "%s", problem);
 }
 
-bool client_servers_all_without_cluster(const struct client_servers *servers)
+bool client_servers_all_outside(const struct client_servers *servers)
 {
     for (size_t i = 0; i < servers->count; i++) {
-        if (!servers->items[i].no_cluster) {
+        if (!servers->items[i].is_outside) {
             return false;
         }
     }

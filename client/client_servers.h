@@ -15,7 +15,7 @@ struct client_server {
     struct address address;
     char text[ADDRESS_TEXT_BYTES_MAX];
     char problem[CLIENT_PROBLEM_BYTES_MAX]; /* empty: none known */
-    bool no_cluster;                        /* it said so last */
+    bool is_outside;                        /* it said so last */
 };
 
 struct client_servers {
@@ -33,7 +33,7 @@ struct client_server *client_servers_current(struct client_servers *servers);
 void client_servers_next(struct client_servers *servers);
 void client_servers_note(struct client_servers *servers, const char *problem);
 /* Every server said that it belongs to no cluster. */
-bool client_servers_all_without_cluster(const struct client_servers *servers);
+bool client_servers_all_outside(const struct client_servers *servers);
 /* "cannot reach any of 3 servers: a:1: refused; b:1: timed out; ..." cut to fit. */
 void client_servers_explain(const struct client_servers *servers, char *text, size_t bytes);
 

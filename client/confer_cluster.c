@@ -82,7 +82,7 @@ enum confer_status confer_init_async(struct confer *confer,
     return client_call_start(confer, &init, call, callback, argument);
 }
 
-static struct client_call add_learner_call(const struct confer_node_address *node)
+static struct client_call add_call(const struct confer_node_address *node, bool promote)
 {
     struct client_call call = {.status = CONFER_OK};
     struct member_text text;
@@ -91,6 +91,7 @@ static struct client_call add_learner_call(const struct confer_node_address *nod
 
     if (take_address(&call, node, &text, &address)) {
         message.node = &address;
+        message.promote = promote;
         client_call_pack(&call, CLIENT__REQUEST__BODY_ADD_LEARNER, &message.base,
                          CLIENT_SHAPE_MEMBERSHIP);
     }
@@ -102,7 +103,7 @@ enum confer_status confer_add_learner(struct confer *confer,
                                       const struct confer_call *call,
                                       struct confer_result **ret_result)
 {
-    struct client_call add = add_learner_call(node);
+    struct client_call add = add_call(node, false);
 
     return client_call_wait(confer, &add, call, ret_result);
 }
@@ -113,12 +114,33 @@ enum confer_status confer_add_learner_async(struct confer *confer,
                                             confer_callback callback,
                                             void *argument)
 {
-    struct client_call add = add_learner_call(node);
+    struct client_call add = add_call(node, false);
 
     return client_call_start(confer, &add, call, callback, argument);
 }
 
-static struct client_call change_membership_call(const uint64_t *voters, size_t count)
+enum confer_status confer_add_voter(struct confer *confer,
+                                    const struct confer_node_address *node,
+                                    const struct confer_call *call,
+                                    struct confer_result **ret_result)
+{
+    struct client_call add = add_call(node, true);
+
+    return client_call_wait(confer, &add, call, ret_result);
+}
+
+enum confer_status confer_add_voter_async(struct confer *confer,
+                                          const struct confer_node_address *node,
+                                          const struct confer_call *call,
+                                          confer_callback callback,
+                                          void *argument)
+{
+    struct client_call add = add_call(node, true);
+
+    return client_call_start(confer, &add, call, callback, argument);
+}
+
+static struct client_call change_call(const uint64_t *voters, size_t count, bool force)
 {
     struct client_call call = {.status = CONFER_OK};
     uint64_t copy[MEMBERS_MAX];
@@ -131,6 +153,7 @@ static struct client_call change_membership_call(const uint64_t *voters, size_t 
     memcpy(copy, voters, count * sizeof *voters);
     message.n_voters = count;
     message.voters = copy;
+    message.force = force;
     client_call_pack(&call, CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP, &message.base,
                      CLIENT_SHAPE_MEMBERSHIP);
     return call;
@@ -142,7 +165,7 @@ enum confer_status confer_change_membership(struct confer *confer,
                                             const struct confer_call *call,
                                             struct confer_result **ret_result)
 {
-    struct client_call change = change_membership_call(voters, voter_count);
+    struct client_call change = change_call(voters, voter_count, false);
 
     return client_call_wait(confer, &change, call, ret_result);
 }
@@ -154,9 +177,61 @@ enum confer_status confer_change_membership_async(struct confer *confer,
                                                   confer_callback callback,
                                                   void *argument)
 {
-    struct client_call change = change_membership_call(voters, voter_count);
+    struct client_call change = change_call(voters, voter_count, false);
 
     return client_call_start(confer, &change, call, callback, argument);
+}
+
+enum confer_status confer_force_membership(struct confer *confer,
+                                           const uint64_t *voters,
+                                           size_t voter_count,
+                                           const struct confer_call *call,
+                                           struct confer_result **ret_result)
+{
+    struct client_call change = change_call(voters, voter_count, true);
+
+    return client_call_wait(confer, &change, call, ret_result);
+}
+
+enum confer_status confer_force_membership_async(struct confer *confer,
+                                                 const uint64_t *voters,
+                                                 size_t voter_count,
+                                                 const struct confer_call *call,
+                                                 confer_callback callback,
+                                                 void *argument)
+{
+    struct client_call change = change_call(voters, voter_count, true);
+
+    return client_call_start(confer, &change, call, callback, argument);
+}
+
+static struct client_call cancel_change_call(void)
+{
+    struct client_call call = {.status = CONFER_OK};
+    Client__CancelChange message = CLIENT__CANCEL_CHANGE__INIT;
+
+    client_call_pack(&call, CLIENT__REQUEST__BODY_CANCEL_CHANGE, &message.base,
+                     CLIENT_SHAPE_MEMBERSHIP);
+    return call;
+}
+
+enum confer_status confer_cancel_change(struct confer *confer,
+                                        const struct confer_call *call,
+                                        struct confer_result **ret_result)
+{
+    struct client_call cancel = cancel_change_call();
+
+    return client_call_wait(confer, &cancel, call, ret_result);
+}
+
+enum confer_status confer_cancel_change_async(struct confer *confer,
+                                              const struct confer_call *call,
+                                              confer_callback callback,
+                                              void *argument)
+{
+    struct client_call cancel = cancel_change_call();
+
+    return client_call_start(confer, &cancel, call, callback, argument);
 }
 
 static struct client_call remove_member_call(uint64_t id)

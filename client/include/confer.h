@@ -76,6 +76,7 @@ enum confer_status {
     CONFER_UNREACHABLE = 109, /* membership: a server named in the call does not answer */
     CONFER_REFUSED = 110,     /* membership: a server named in the call cannot take part */
     CONFER_STOPPING = 111,
+    CONFER_NOT_MEMBER = 112, /* the servers are no members of their cluster (any more) */
 
     CONFER_TIMEOUT = 200, /* a write that timed out may have taken effect, or may do so later */
     CONFER_CLOSED = 201,  /* the handle was closed; as for a timeout, a write may take effect */
@@ -152,6 +153,25 @@ struct confer_member {
     const char *progress; /* as the leader sees it: probe, replicate, dump; else empty */
     uint64_t match;
     const char *version;
+    bool promoting;        /* a learner that becomes a voter once it has caught up */
+    uint64_t promoting_ms; /* for so long, as far as the server that answered knows */
+    bool caught_up;
+    uint32_t catch_up_rounds;
+    uint64_t dump_bytes; /* of the dump it gets; 0 = none */
+    uint64_t dump_bytes_done;
+    const char *trend;   /* nearer, still or farther; empty when unknown or there */
+    const char *trouble; /* why it does not get on; else empty */
+};
+
+/* A change of voters that is under way, or waits for its voters to begin. */
+struct confer_voter_change {
+    const uint64_t *from;
+    size_t from_count;
+    const uint64_t *to;
+    size_t to_count;
+    bool begun;
+    uint64_t age_ms;       /* as far as the server that answered knows */
+    const char *waits_for; /* for a person */
 };
 
 struct confer_cluster {
@@ -167,9 +187,11 @@ struct confer_cluster {
     uint64_t session_count;
     uint64_t watch_count;
     uint64_t oldest_zxid; /* a watch can start from here */
-    uint64_t config_zxid; /* of a membership change */
+    uint64_t config_zxid; /* of the configuration that gave these members */
     const struct confer_member *members;
     size_t member_count;
+    const struct confer_voter_change *change; /* NULL: none */
+    bool not_member; /* the server that answered is none of them: what it knows may be old */
 };
 
 /* What a call came to. Read only. Later versions may add fields at the end. */
@@ -628,7 +650,20 @@ CONFER_API enum confer_status confer_add_learner_async(struct confer *confer,
                                                        const struct confer_call *call,
                                                        confer_callback callback,
                                                        void *argument);
-/* Exactly these voters; voters left out leave the cluster. */
+/* As confer_add_learner, or of a learner that is there already; and the leader makes it a voter by
+ * itself once it has caught up. Returns when this wish is durable: from then on no failure of a
+ * client or leader ends it, and confer_cluster_status tells how it goes. */
+CONFER_API enum confer_status confer_add_voter(struct confer *confer,
+                                               const struct confer_node_address *node,
+                                               const struct confer_call *call,
+                                               struct confer_result **ret_result);
+CONFER_API enum confer_status confer_add_voter_async(struct confer *confer,
+                                                     const struct confer_node_address *node,
+                                                     const struct confer_call *call,
+                                                     confer_callback callback,
+                                                     void *argument);
+/* Exactly these voters; voters left out leave the cluster. Waits for new ones that have not caught
+ * up, and is a CONFLICT when that takes too long. */
 CONFER_API enum confer_status confer_change_membership(struct confer *confer,
                                                        const uint64_t *voters,
                                                        size_t voter_count,
@@ -640,6 +675,28 @@ CONFER_API enum confer_status confer_change_membership_async(struct confer *conf
                                                              const struct confer_call *call,
                                                              confer_callback callback,
                                                              void *argument);
+/* The same, though new voters have not caught up. Until they have, the cluster tolerates less than
+ * it seems, and may stand still. */
+CONFER_API enum confer_status confer_force_membership(struct confer *confer,
+                                                      const uint64_t *voters,
+                                                      size_t voter_count,
+                                                      const struct confer_call *call,
+                                                      struct confer_result **ret_result);
+CONFER_API enum confer_status confer_force_membership_async(struct confer *confer,
+                                                            const uint64_t *voters,
+                                                            size_t voter_count,
+                                                            const struct confer_call *call,
+                                                            confer_callback callback,
+                                                            void *argument);
+/* Undo what is under way: a change that waits or is not committed, and promotions, whose learners
+ * stay. The message says what was undone; nothing is fine. CONFLICT: it completes by itself. */
+CONFER_API enum confer_status confer_cancel_change(struct confer *confer,
+                                                   const struct confer_call *call,
+                                                   struct confer_result **ret_result);
+CONFER_API enum confer_status confer_cancel_change_async(struct confer *confer,
+                                                         const struct confer_call *call,
+                                                         confer_callback callback,
+                                                         void *argument);
 CONFER_API enum confer_status confer_remove_member(struct confer *confer,
                                                    uint64_t id,
                                                    const struct confer_call *call,

@@ -309,7 +309,7 @@ static bool fill_list(struct request *request, ProtobufCAllocator *allocator, st
     request->path = bytes_from(list->path);
     request->linearizable = list->level == CLIENT__READ_LEVEL__LINEARIZABLE;
     request->page.after = bytes_from(list->after);
-    request->page.count_max = list->count_max;
+    request->page.count_max = list->count_max < LIST_COUNT_MAX ? list->count_max : LIST_COUNT_MAX;
     request->page.with_nodes = list->with_stats || list->with_values;
     request->notes =
         (list->with_stats ? NATIVE_NOTE_STATS : 0U) | (list->with_values ? NATIVE_NOTE_VALUES : 0U);
@@ -418,6 +418,7 @@ static const struct body_kind body_kinds[] = {
     {CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP, REQUEST_MEMBERSHIP, NULL},
     {CLIENT__REQUEST__BODY_REMOVE_MEMBER, REQUEST_MEMBERSHIP, NULL},
     {CLIENT__REQUEST__BODY_TRANSFER_LEADER, REQUEST_MEMBERSHIP, NULL},
+    {CLIENT__REQUEST__BODY_CANCEL_CHANGE, REQUEST_MEMBERSHIP, NULL},
     {CLIENT__REQUEST__BODY_STATUS, REQUEST_STATUS, fill_nothing}};
 
 static const struct body_kind *find_kind(uint32_t number)

@@ -64,6 +64,8 @@ const char *native_code_text(Client__Code code)
         return "a server named in the request refused";
     case CLIENT__CODE__STOPPING:
         return "this server is stopping: use another one";
+    case CLIENT__CODE__NOT_MEMBER:
+        return "this server is not, or no more, a member of its cluster: use another one";
     default:
         return code < CLIENT__CODE__NO_LEADER ? op_error_text((enum op_error)code) : "";
     }

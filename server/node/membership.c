@@ -195,6 +195,7 @@ bool membership_is_request(const Client__Request *request)
     case CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP:
     case CLIENT__REQUEST__BODY_REMOVE_MEMBER:
     case CLIENT__REQUEST__BODY_TRANSFER_LEADER:
+    case CLIENT__REQUEST__BODY_CANCEL_CHANGE:
         return true;
     default:
         return false;
@@ -217,6 +218,8 @@ static enum membership_kind kind_of(const Client__Request *request)
         return MEMBERSHIP_CHANGE;
     case CLIENT__REQUEST__BODY_REMOVE_MEMBER:
         return MEMBERSHIP_REMOVE;
+    case CLIENT__REQUEST__BODY_CANCEL_CHANGE:
+        return MEMBERSHIP_CANCEL;
     default:
         CHECK(request->body_case == CLIENT__REQUEST__BODY_TRANSFER_LEADER);
         return MEMBERSHIP_TRANSFER;
@@ -232,13 +235,13 @@ void membership_submit(struct membership *membership,
     struct membership_operation *operation;
     char busy[] = "too many cluster requests are under way here; try again";
 
-    (void)now_us;
     if (membership->count >= MEMBERSHIP_OPERATIONS_MAX) {
         membership_operation_respond(membership, handle, CLIENT__CODE__BUSY, busy);
         return;
     }
     operation = xcalloc(1, sizeof *operation);
     operation->handle = handle;
+    operation->begun_us = now_us;
     operation->deadline_us = deadline_us;
     list_append(&membership->operations, &operation->link);
     membership->count++;
@@ -316,7 +319,10 @@ void membership_on_probe_answer(struct membership *membership,
         }
         target->token = 0;
         if (status != STATUS_OK) {
-            membership_operation_end_unreachable(membership, operation, target, status, text);
+            if (operation->kind != MEMBERSHIP_ADD ||
+                !membership_change_on_unreachable(membership, operation)) {
+                membership_operation_end_unreachable(membership, operation, target, status, text);
+            }
             return;
         }
         answer = peer__peer_message__unpack(NULL, message.size, message.data);
@@ -326,6 +332,26 @@ void membership_on_probe_answer(struct membership *membership,
         }
         return;
     }
+}
+
+bool membership_find_waiting(const struct membership *membership,
+                             struct membership_waiting *ret_waiting)
+{
+    const struct list *head = &membership->operations;
+
+    for (const struct list *link = head->next; link != head; link = link->next) {
+        const struct membership_operation *operation =
+            CONTAINER_OF(link, const struct membership_operation, link);
+
+        if (operation->kind == MEMBERSHIP_CHANGE && operation->phase == MEMBERSHIP_PROPOSING) {
+            ret_waiting->begun_us = operation->begun_us;
+            ret_waiting->voter_count = operation->voter_count;
+            memcpy(ret_waiting->voters, operation->voters,
+                   operation->voter_count * sizeof operation->voters[0]);
+            return true;
+        }
+    }
+    return false;
 }
 
 uint64_t membership_tick(struct membership *membership, uint64_t now_us)

@@ -1,10 +1,13 @@
 /* The cluster requests of clients as operations under way: init, add-learner, change-membership,
- * remove-member, transfer-leader. Each dials whom it must, drives the core, waits for the outcome
- * and ends with one response. All may be repeated: what already holds succeeds.
+ * remove-member, transfer-leader, cancel-change. Each dials whom it must, drives the core, waits
+ * for the outcome and ends with one response. All may be repeated: what already holds succeeds.
  *
  * Init runs on the server that got it. The others run on the leader; elsewhere they end with
  * NO_LEADER at once, and when leadership is lost under way with NO_LEADER (nothing was appended) or
  * UNKNOWN_OUTCOME, so that who relays them asks the next leader: asking again is always right.
+ *
+ * A change of voters waits for new voters that are still catching up. One that contradicts another
+ * that waits or is under way is a CONFLICT, with the other one named.
  *
  * Codes: BAD_ARGUMENTS the request itself is wrong; CONFLICT against the present configuration;
  * UNREACHABLE and REFUSED a server named in it; NO_CLUSTER; BUSY; LIMIT. The text tells the reason
@@ -30,7 +33,7 @@ void membership_free(struct membership *membership);
 bool membership_is_request(const Client__Request *request);
 bool membership_needs_leader(const Client__Request *request);
 
-/* Start the operation that `request` (one of the five) asks for; what is needed of it is copied. It
+/* Start the operation that `request` (one of the six) asks for; what is needed of it is copied. It
  * ends by `deadline_us` at the latest. `handle` comes back with the response. More than
  * MEMBERSHIP_OPERATIONS_MAX end with BUSY. */
 void membership_submit(struct membership *membership,
@@ -56,6 +59,15 @@ void membership_on_probe_answer(struct membership *membership,
  */
 uint64_t membership_tick(struct membership *membership, uint64_t now_us);
 size_t membership_count(const struct membership *membership);
+
+/* A change of voters that was asked for and waits to begin: the first one. False if none does. */
+struct membership_waiting {
+    uint64_t begun_us;
+    raft_id voters[RAFT_VOTERS_MAX];
+    size_t voter_count;
+};
+bool membership_find_waiting(const struct membership *membership,
+                             struct membership_waiting *ret_waiting);
 
 /* --- Being asked --- */
 

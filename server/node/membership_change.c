@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* --- Add a learner --- */
@@ -14,6 +15,22 @@ static const struct raft_member *find_address(const struct raft_config *config, 
         }
     }
     return NULL;
+}
+
+/* A voter, or a learner that shall become one. */
+static bool is_promoted(const struct raft_member *member)
+{
+    return member != NULL && (member->flags & (RAFT_VOTER_NEW | RAFT_PROMOTE)) != 0;
+}
+
+static size_t count_voters_to_be(const struct raft_config *config)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        count += is_promoted(&config->members[i]) ? 1 : 0;
+    }
+    return count;
 }
 
 /* Against the present configuration: ends the operation and returns false, or returns true. The
@@ -50,6 +67,14 @@ static bool may_add(struct membership *membership,
                                  target->id, target->address, target->id, target->id);
         return false;
     }
+    if (operation->promote && !is_promoted(member) &&
+        count_voters_to_be(config) >= RAFT_VOTERS_MAX) {
+        membership_operation_end(membership, operation, CLIENT__CODE__LIMIT,
+                                 "a cluster has at most %d voters, those to be promoted included: "
+                                 "remove one first, or add this one as a learner",
+                                 RAFT_VOTERS_MAX);
+        return false;
+    }
     return true;
 }
 
@@ -61,6 +86,7 @@ static void start_add(struct membership *membership,
     struct membership_target *target = &operation->targets[0];
     size_t count = add->node == NULL ? 0 : 1;
 
+    operation->promote = add->promote;
     if (!membership_operation_take_targets(membership, operation, &add->node, count)) {
         return;
     }
@@ -107,6 +133,26 @@ void membership_change_on_probed(struct membership *membership,
     }
 }
 
+bool membership_change_on_unreachable(struct membership *membership,
+                                      struct membership_operation *operation)
+{
+    const struct membership_target *target = &operation->targets[0];
+    const struct raft_config *config = raft_config_effective(membership->raft);
+    const struct raft_member *member = raft_config_find(config, target->id);
+
+    if (raft_status(membership->raft).role != RAFT_LEADER ||
+        !raft_status(membership->raft).config_committed || member == NULL ||
+        strcmp(member->address, target->address) != 0 ||
+        (operation->promote && !is_promoted(member))) {
+        return false;
+    }
+    membership_operation_end(membership, operation, CLIENT__CODE__OK,
+                             "server %" PRIu64
+                             " is a member already, but does not answer at %s now",
+                             target->id, target->address);
+    return true;
+}
+
 /* --- What the core must do --- */
 
 static bool has_voters(const struct raft_config *config, const raft_id *voters, size_t count)
@@ -126,6 +172,30 @@ static bool has_voters(const struct raft_config *config, const raft_id *voters, 
     return present == count;
 }
 
+static bool is_named(const raft_id *ids, size_t count, raft_id id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The first learner that shall be promoted and is not among these; NULL if there is none. */
+static const struct raft_member *
+find_promotion(const struct raft_config *config, const raft_id *but, size_t count)
+{
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        const struct raft_member *member = &config->members[i];
+
+        if ((member->flags & RAFT_PROMOTE) != 0 && !is_named(but, count, member->id)) {
+            return member;
+        }
+    }
+    return NULL;
+}
+
 /* The configuration is what the operation is to bring about. */
 static bool is_wanted(const struct membership_operation *operation,
                       const struct raft_config *config)
@@ -137,11 +207,14 @@ static bool is_wanted(const struct membership_operation *operation,
     case MEMBERSHIP_ADD:
         member = raft_config_find(config, target->id);
         return member != NULL && strcmp(member->address, target->address) == 0 &&
-               memcmp(member->incarnation, target->incarnation, sizeof member->incarnation) == 0;
+               memcmp(member->incarnation, target->incarnation, sizeof member->incarnation) == 0 &&
+               (!operation->promote || is_promoted(member));
     case MEMBERSHIP_CHANGE:
         return !config->joint && has_voters(config, operation->voters, operation->voter_count);
     case MEMBERSHIP_REMOVE:
         return !config->joint && raft_config_find(config, operation->id) == NULL;
+    case MEMBERSHIP_CANCEL:
+        return !config->joint && find_promotion(config, NULL, 0) == NULL;
     case MEMBERSHIP_INIT:
     case MEMBERSHIP_TRANSFER:
         break;
@@ -174,6 +247,7 @@ propose_add(struct membership *membership, struct membership_operation *operatio
     member.id = target->id;
     memcpy(member.incarnation, target->incarnation, sizeof member.incarnation);
     memcpy(member.address, target->address, strlen(target->address));
+    member.flags = operation->promote ? RAFT_PROMOTE : 0;
     return raft_add_learner(membership->raft, now_us, &member, 0, &operation->index);
 }
 
@@ -197,6 +271,28 @@ static enum status propose_remove(struct membership *membership,
                               &operation->index);
 }
 
+static enum status propose_cancel(struct membership *membership,
+                                  struct membership_operation *operation,
+                                  uint64_t now_us)
+{
+    const struct raft_config *config = raft_config_effective(membership->raft);
+    const struct raft_member *promotion = find_promotion(config, NULL, 0);
+    char from[MEMBERSHIP_LIST_BYTES];
+    char to[MEMBERSHIP_LIST_BYTES];
+
+    if (config->joint) {
+        membership_operation_list_voters(config, RAFT_VOTER_OLD, from);
+        membership_operation_list_voters(config, RAFT_VOTER_NEW, to);
+        (void)snprintf(operation->note, sizeof operation->note,
+                       "the change of voters from %s to %s is taken back", from, to);
+    } else if (promotion != NULL) {
+        (void)snprintf(operation->note, sizeof operation->note,
+                       "server %" PRIu64 " stays a learner; remove-member takes it out",
+                       promotion->id);
+    }
+    return raft_cancel_change(membership->raft, now_us, 0, &operation->index);
+}
+
 static enum status
 propose(struct membership *membership, struct membership_operation *operation, uint64_t now_us)
 {
@@ -205,16 +301,93 @@ propose(struct membership *membership, struct membership_operation *operation, u
         return propose_add(membership, operation, now_us);
     case MEMBERSHIP_CHANGE:
         return raft_change_voters(membership->raft, now_us, operation->voters,
-                                  operation->voter_count, false, false, 0, &operation->index);
+                                  operation->voter_count, false, operation->force, 0,
+                                  &operation->index);
     case MEMBERSHIP_REMOVE:
         return propose_remove(membership, operation, now_us);
     case MEMBERSHIP_TRANSFER:
         return raft_transfer(membership->raft, now_us, operation->id);
+    case MEMBERSHIP_CANCEL:
+        return propose_cancel(membership, operation, now_us);
     case MEMBERSHIP_INIT:
         break;
     }
     CHECK(false);
     return STATUS_INVALID;
+}
+
+/* A change of voters that was asked for before and waits, and leads elsewhere; NULL if none does.
+ */
+static const struct membership_operation *
+find_other_change(const struct membership *membership, const struct membership_operation *operation)
+{
+    const struct list *link = membership->operations.next;
+
+    for (; link != &operation->link; link = link->next) {
+        const struct membership_operation *other =
+            CONTAINER_OF(link, const struct membership_operation, link);
+        bool is_same = other->voter_count == operation->voter_count;
+
+        for (size_t i = 0; i < other->voter_count && is_same; i++) {
+            is_same = is_named(operation->voters, operation->voter_count, other->voters[i]);
+        }
+        if (other->kind == MEMBERSHIP_CHANGE && other->phase == MEMBERSHIP_PROPOSING && !is_same) {
+            return other;
+        }
+    }
+    return NULL;
+}
+
+/* Whether it would undo, or be undone by, what is under way. Ends the operation then. */
+static bool is_contradictory(struct membership *membership, struct membership_operation *operation)
+{
+    const struct raft_config *config = raft_config_effective(membership->raft);
+    const struct membership_operation *other = find_other_change(membership, operation);
+    const struct raft_member *promotion =
+        find_promotion(config, operation->voters, operation->voter_count);
+    char from[MEMBERSHIP_LIST_BYTES];
+    char to[MEMBERSHIP_LIST_BYTES];
+
+    if (config->joint && !has_voters(config, operation->voters, operation->voter_count)) {
+        membership_operation_list_voters(config, RAFT_VOTER_OLD, from);
+        membership_operation_list_voters(config, RAFT_VOTER_NEW, to);
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "a change of voters from %s to %s is under way: wait for its end, "
+                                 "or cancel-change",
+                                 from, to);
+    } else if (other != NULL) {
+        membership_operation_list(other->voters, other->voter_count, to);
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "a change to the voters %s was asked for before and waits: wait "
+                                 "for its end, or cancel-change",
+                                 to);
+    } else if (promotion != NULL) {
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "server %" PRIu64 " is being promoted: name it among the voters, "
+                                 "wait for its end, or cancel-change",
+                                 promotion->id);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Whether the member to be removed is just being made a voter. Ends the operation then. */
+static bool is_arriving(struct membership *membership, struct membership_operation *operation)
+{
+    const struct raft_config *config = raft_config_effective(membership->raft);
+    const struct raft_member *member = raft_config_find(config, operation->id);
+    char to[MEMBERSHIP_LIST_BYTES];
+
+    if (!config->joint || member == NULL || member->flags != RAFT_VOTER_NEW) {
+        return false;
+    }
+    membership_operation_list_voters(config, RAFT_VOTER_NEW, to);
+    membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                             "a change to the voters %s is under way, which server %" PRIu64
+                             " is to be one of: wait for its end, or cancel-change",
+                             to, operation->id);
+    return true;
 }
 
 /* Against the present configuration, looked at anew before each try. Ends the operation, or returns
@@ -235,6 +408,12 @@ static bool may_propose(struct membership *membership, struct membership_operati
                 operation->voters[i], operation->voters[i]);
             return false;
         }
+    }
+    if (operation->kind == MEMBERSHIP_CHANGE && is_contradictory(membership, operation)) {
+        return false;
+    }
+    if (operation->kind == MEMBERSHIP_REMOVE && is_arriving(membership, operation)) {
+        return false;
     }
     if (operation->kind == MEMBERSHIP_REMOVE && !config->joint &&
         raft_config_is_voter(config, operation->id) &&
@@ -263,6 +442,12 @@ static void end_refused(struct membership *membership,
         membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
                                  "server %" PRIu64 " is not a voter: only a voter can lead",
                                  operation->id);
+    } else if (operation->kind == MEMBERSHIP_CANCEL) {
+        membership_operation_end(
+            membership, operation, CLIENT__CODE__CONFLICT,
+            "the change is past the point of return and completes by itself as soon as majorities "
+            "of the old and of the new voters are up: see status; change-membership then goes "
+            "back");
     } else if (operation->kind == MEMBERSHIP_ADD) {
         membership_operation_end(membership, operation, CLIENT__CODE__LIMIT,
                                  "a cluster has at most %d members", RAFT_MEMBERS_MAX);
@@ -277,7 +462,8 @@ static void end_refused(struct membership *membership,
 static bool is_passing(const struct membership_operation *operation, enum status status)
 {
     return status == STATUS_BUSY ||
-           (status == STATUS_CONFLICT && operation->kind != MEMBERSHIP_TRANSFER);
+           (status == STATUS_CONFLICT && operation->kind != MEMBERSHIP_TRANSFER &&
+            operation->kind != MEMBERSHIP_CANCEL);
 }
 
 static void step_proposing(struct membership *membership,
@@ -296,6 +482,10 @@ static void step_proposing(struct membership *membership,
         if (operation->kind == MEMBERSHIP_REMOVE) {
             membership_operation_end(membership, operation, CLIENT__CODE__OK,
                                      "server %" PRIu64 " is not a member", operation->id);
+        } else if (operation->kind == MEMBERSHIP_CANCEL) {
+            membership_operation_end(membership, operation, CLIENT__CODE__OK, "%s",
+                                     operation->note[0] != '\0' ? operation->note
+                                                                : "no change is under way");
         } else {
             membership_operation_end(membership, operation, CLIENT__CODE__OK, "%s", "");
         }
@@ -370,7 +560,14 @@ static void step_committing(struct membership *membership,
         if (waits_for_learner(membership, operation, now_us)) {
             return;
         }
-        membership_operation_end(membership, operation, CLIENT__CODE__OK, "%s", "");
+        membership_operation_end(membership, operation, CLIENT__CODE__OK, "%s", operation->note);
+    } else if (raft.role == RAFT_LEADER && raft.term == operation->term && raft.config_committed &&
+               index > operation->index && !config->joint) {
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 operation->kind == MEMBERSHIP_ADD
+                                     ? "undone by another request before it was complete"
+                                     : "taken back before it was complete: by cancel-change, or "
+                                       "because no majority of the new voters answered any more");
     } else if (raft.role != RAFT_LEADER || raft.term != operation->term) {
         membership_operation_end(membership, operation, CLIENT__CODE__UNKNOWN_OUTCOME,
                                  "the leader changed before the change was complete");
@@ -405,7 +602,8 @@ static void end_unproposed(struct membership *membership, struct membership_oper
         membership_operation_end(
             membership, operation, CLIENT__CODE__CONFLICT,
             "server %" PRIu64 " has not caught up (%" PRIu64 " of %" PRIu64
-            " entries) and cannot vote yet: check that it runs, wait, and try again",
+            " entries) and cannot vote yet: check that it runs, wait, and try again; or let "
+            "add-learner --promote do it in its own time",
             laggard, peer.match, raft_status(membership->raft).last_index);
     } else {
         membership_operation_end(
@@ -430,6 +628,25 @@ static bool may_start(struct membership *membership, struct membership_operation
     return true;
 }
 
+/* What waits for the core to take it is given up first; the rest is the core's. */
+static void start_cancel(struct membership *membership, struct membership_operation *operation)
+{
+    char to[MEMBERSHIP_LIST_BYTES];
+
+    LIST_FOR_EACH (link, &membership->operations) {
+        struct membership_operation *other = CONTAINER_OF(link, struct membership_operation, link);
+
+        if (other->kind != MEMBERSHIP_CHANGE || other->phase != MEMBERSHIP_PROPOSING) {
+            continue;
+        }
+        membership_operation_list(other->voters, other->voter_count, to);
+        (void)snprintf(operation->note, sizeof operation->note,
+                       "the change to the voters %s is given up before it began", to);
+        membership_operation_end(membership, other, CLIENT__CODE__CONFLICT,
+                                 "cancelled before it began, by cancel-change");
+    }
+}
+
 static void start_change(struct membership *membership,
                          struct membership_operation *operation,
                          const Client__ChangeMembership *change)
@@ -451,6 +668,7 @@ static void start_change(struct membership *membership,
         operation->voters[i] = change->voters[i];
     }
     operation->voter_count = change->n_voters;
+    operation->force = change->force;
 }
 
 void membership_change_start(struct membership *membership,
@@ -473,6 +691,9 @@ void membership_change_start(struct membership *membership,
         break;
     case MEMBERSHIP_TRANSFER:
         operation->id = request->transfer_leader->target;
+        break;
+    case MEMBERSHIP_CANCEL:
+        start_cancel(membership, operation);
         break;
     case MEMBERSHIP_INIT:
         CHECK(false);

@@ -14,6 +14,9 @@ void membership_change_start(struct membership *membership,
 void membership_change_on_probed(struct membership *membership,
                                  struct membership_operation *operation,
                                  const struct membership_target *target);
+/* ADD: it did not. True, and ended, if it is a member as asked for all the same. */
+bool membership_change_on_unreachable(struct membership *membership,
+                                      struct membership_operation *operation);
 /* PROPOSING and COMMITTING: go on if that is possible now. */
 void membership_change_step(struct membership *membership,
                             struct membership_operation *operation,

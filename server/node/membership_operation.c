@@ -21,6 +21,33 @@ void membership_operation_hex(const uint8_t id[NODE_CLUSTER_ID_BYTES],
     }
 }
 
+void membership_operation_list(const raft_id *ids, size_t count, char list[MEMBERSHIP_LIST_BYTES])
+{
+    size_t size = 0;
+
+    list[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        size += (size_t)snprintf(list + size, MEMBERSHIP_LIST_BYTES - size, "%s%" PRIu64,
+                                 i > 0 ? "," : "", ids[i]);
+    }
+}
+
+void membership_operation_list_voters(const struct raft_config *config,
+                                      uint8_t flag,
+                                      char list[MEMBERSHIP_LIST_BYTES])
+{
+    raft_id ids[RAFT_VOTERS_MAX];
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < config->member_count && count < RAFT_VOTERS_MAX; i++) {
+        if ((config->members[i].flags & flag) != 0) {
+            ids[count] = config->members[i].id;
+            count++;
+        }
+    }
+    membership_operation_list(ids, count, list);
+}
+
 /* The way in which this server writes `text`; false if it is no address. */
 bool membership_operation_normalize(const char *text,
                                     char address[ADDRESS_TEXT_BYTES_MAX],

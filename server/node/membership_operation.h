@@ -9,7 +9,8 @@
 
 enum {
     MEMBERSHIP_HEX_BYTES = 2 * NODE_CLUSTER_ID_BYTES + 1,
-    MEMBERSHIP_LEARNER_PATIENCE_US = 2 * 1000 * 1000
+    MEMBERSHIP_LEARNER_PATIENCE_US = 2 * 1000 * 1000,
+    MEMBERSHIP_LIST_BYTES = 21 * RAFT_VOTERS_MAX /* ids with commas */
 };
 
 enum membership_kind {
@@ -17,7 +18,8 @@ enum membership_kind {
     MEMBERSHIP_ADD,
     MEMBERSHIP_CHANGE,
     MEMBERSHIP_REMOVE,
-    MEMBERSHIP_TRANSFER
+    MEMBERSHIP_TRANSFER,
+    MEMBERSHIP_CANCEL
 };
 
 /* init:   PROBING -> BOOTSTRAPPING -> STARTING
@@ -48,7 +50,10 @@ struct membership_operation {
     bool is_forgotten;
     enum membership_kind kind;
     enum membership_phase phase;
+    uint64_t begun_us;
     uint64_t deadline_us;
+    bool promote;                                      /* ADD */
+    bool force;                                        /* CHANGE */
     struct membership_target targets[RAFT_VOTERS_MAX]; /* INIT, ADD; by id */
     size_t target_count;
     raft_id voters[RAFT_VOTERS_MAX]; /* CHANGE */
@@ -57,8 +62,9 @@ struct membership_operation {
     uint64_t patience_us; /* ADD, committed: how long it is waited for the learner; 0 = not yet */
     raft_index index;
     raft_term term;
-    enum status last_refusal;  /* of the core, for the text when it is too late */
-    struct raft_config config; /* INIT */
+    char note[ERROR_TEXT_BYTES_MAX]; /* CANCEL: what is undone */
+    enum status last_refusal;        /* of the core, for the text when it is too late */
+    struct raft_config config;       /* INIT */
     uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
 };
 
@@ -74,6 +80,11 @@ struct membership {
 
 void membership_operation_hex(const uint8_t id[NODE_CLUSTER_ID_BYTES],
                               char hex[MEMBERSHIP_HEX_BYTES]);
+/* Ids as "1,2,3"; of a configuration, those of the members with `flag`. */
+void membership_operation_list(const raft_id *ids, size_t count, char list[MEMBERSHIP_LIST_BYTES]);
+void membership_operation_list_voters(const struct raft_config *config,
+                                      uint8_t flag,
+                                      char list[MEMBERSHIP_LIST_BYTES]);
 /* The one way in which addresses are written here; false, with `error`, if `text` is none. */
 bool membership_operation_normalize(const char *text,
                                     char address[ADDRESS_TEXT_BYTES_MAX],

@@ -17,7 +17,7 @@
 #include <stdint.h>
 
 enum request_kind {
-    REQUEST_PING = 1,
+    REQUEST_PING = 1, /* answered in its turn, and nothing else */
     REQUEST_OPEN_SESSION,
     REQUEST_ATTACH_SESSION,
     REQUEST_CLOSE_SESSION,
@@ -28,7 +28,8 @@ enum request_kind {
     REQUEST_WATCH,
     REQUEST_UNWATCH,
     REQUEST_STATUS,
-    REQUEST_MEMBERSHIP /* init, add-learner, change-membership, remove-member, transfer-leader */
+    REQUEST_MEMBERSHIP /* init, add-learner, change-membership, remove-member, transfer-leader,
+                          cancel-change */
 };
 
 /* Filled by the front, in memory of its arena; the node keeps it until the reply and releases it
@@ -36,7 +37,8 @@ enum request_kind {
 struct request {
     enum request_kind kind;
     uint64_t id;    /* the front's: echoed in the reply */
-    uint32_t notes; /* the front's own, for its reply; the node does not look at it */
+    uint32_t notes; /* the front's own, for its reply, as `details`; the node looks at neither */
+    void *details;  /* in the arena */
     zxid seen_zxid; /* wait until this is applied here, bounded; then BEHIND */
     bool linearizable;
     struct bytes path; /* GET, LIST, READ_TREE, WATCH */

@@ -711,6 +711,11 @@ static void serve_cluster(struct fake_server *server,
 {
     Client__MembershipReply membership = CLIENT__MEMBERSHIP_REPLY__INIT;
     Client__StatusReply status = CLIENT__STATUS_REPLY__INIT;
+    Client__MemberStatus learner = CLIENT__MEMBER_STATUS__INIT;
+    Client__MemberStatus *learners = &learner;
+    Client__VoterChange change = CLIENT__VOTER_CHANGE__INIT;
+    uint64_t voters[] = {1, 2};
+    char trend[] = "nearer";
     Record__Member member = RECORD__MEMBER__INIT;
     Record__Member *only = &member;
     char address[] = "127.0.0.1:1";
@@ -718,6 +723,22 @@ static void serve_cluster(struct fake_server *server,
     if (request->body_case == CLIENT__REQUEST__BODY_STATUS) {
         status.server = connection->port + 1;
         status.leader = 1;
+        status.config_zxid = 7;
+        learner.id = 2;
+        learner.learner = true;
+        learner.promoting = true;
+        learner.dump_bytes = 100;
+        learner.dump_bytes_done = 40;
+        learner.trend = trend;
+        status.members = &learners;
+        status.n_members = 1;
+        change.from = voters;
+        change.n_from = 1;
+        change.to = voters;
+        change.n_to = 2;
+        change.begun = true;
+        change.waits_for = trend;
+        status.change = &change;
         response->body_case = CLIENT__RESPONSE__BODY_STATUS;
         response->status = &status;
     } else {
@@ -773,6 +794,7 @@ static void serve(struct fake_server *server,
     case CLIENT__REQUEST__BODY_ADD_LEARNER:
     case CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP:
     case CLIENT__REQUEST__BODY_REMOVE_MEMBER:
+    case CLIENT__REQUEST__BODY_CANCEL_CHANGE:
     case CLIENT__REQUEST__BODY_STATUS:
         serve_cluster(server, connection, request, &response);
         return;

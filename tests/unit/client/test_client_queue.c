@@ -250,7 +250,7 @@ static void test_servers_that_cannot_help_are_left(void)
     EXPECT_EQ(send_all(&queue, 0), 1);
     EXPECT_EQ(answer(&queue, CLIENT__CODE__BEHIND, false), CLIENT_VERDICT_MOVE);
     EXPECT_EQ(send_all(&queue, LATER), 1);
-    EXPECT_EQ(answer(&queue, CLIENT__CODE__NO_CLUSTER, false), CLIENT_VERDICT_NO_CLUSTER);
+    EXPECT_EQ(answer(&queue, CLIENT__CODE__NO_CLUSTER, false), CLIENT_VERDICT_OUTSIDE);
     for (int i = 0; i < 3; i++) {
         EXPECT_EQ(send_all(&queue, (uint64_t)(i + 2) * LATER), 1);
         EXPECT_EQ(answer(&queue, CLIENT__CODE__NO_LEADER, false),

@@ -213,11 +213,24 @@ static void test_membership_and_status_come_through(void)
     EXPECT(result->cluster.members[0].voter);
     confer_result_free(result);
     EXPECT_EQ(confer_add_learner(confer, &node, NULL, NULL), CONFER_OK);
+    EXPECT_EQ(confer_add_voter(confer, &node, NULL, NULL), CONFER_OK);
     EXPECT_EQ(confer_change_membership(confer, voters, 2, NULL, NULL), CONFER_OK);
+    EXPECT_EQ(confer_force_membership(confer, voters, 2, NULL, NULL), CONFER_OK);
+    EXPECT_EQ(confer_cancel_change(confer, NULL, NULL), CONFER_OK);
     EXPECT_EQ(confer_remove_member(confer, 2, NULL, NULL), CONFER_OK);
     EXPECT_EQ(confer_transfer_leader(confer, 0, NULL, NULL), CONFER_OK);
     EXPECT_EQ(confer_cluster_status(confer, NULL, &result), CONFER_OK);
     EXPECT_EQ(result->cluster.leader, 1);
+    EXPECT_EQ(result->cluster.config_zxid, 7);
+    EXPECT(result->cluster.members[0].promoting);
+    EXPECT_EQ(result->cluster.members[0].dump_bytes, 100);
+    EXPECT_EQ(result->cluster.members[0].dump_bytes_done, 40);
+    EXPECT_TEXT(result->cluster.members[0].trend, "nearer");
+    EXPECT_TEXT(result->cluster.members[0].trouble, "");
+    EXPECT(result->cluster.change != NULL && result->cluster.change->begun);
+    EXPECT_EQ(result->cluster.change->from_count, 1);
+    EXPECT_EQ(result->cluster.change->to[1], 2);
+    EXPECT_TEXT(result->cluster.change->waits_for, "nearer");
     confer_result_free(result);
     node.address = "nonsense";
     EXPECT_EQ(confer_init(confer, &node, 1, NULL, NULL), CONFER_INVALID_ARGUMENT);
@@ -468,6 +481,40 @@ static void test_a_server_without_cluster_is_told_at_once(void)
     EXPECT_EQ(confer_get(confer, "/", 0, NULL, NULL), CONFER_NO_CLUSTER);
     atomic_store(&script.count, 0);
     EXPECT_EQ(confer_get(confer, "/", 0, NULL, NULL), CONFER_OK);
+    confer_close(confer);
+    fake_server_stop(server);
+}
+
+/* The server at port 0 was removed from the cluster. */
+static struct fake_verdict removed_first(void *context, size_t port, const Client__Request *request)
+{
+    struct fake_verdict verdict = {.fate = FAKE_SERVE};
+
+    (void)context;
+    (void)request;
+    if (port == 0) {
+        verdict.fate = FAKE_REFUSE;
+        verdict.code = CLIENT__CODE__NOT_MEMBER;
+    }
+    return verdict;
+}
+
+static void test_a_removed_server_is_left_at_once(void)
+{
+    struct fake_server *server = fake_server_start(2, removed_first, NULL);
+    struct confer_call quick = {.timeout_ms = 2000};
+    struct confer_result *result = NULL;
+    struct confer *confer;
+
+    for (int i = 0; i < 6; i++) {
+        confer = open_with(fake_server_addresses(server), i % 2 == 0, NULL);
+        EXPECT_EQ(confer_get(confer, "/", 0, &quick, NULL), CONFER_OK);
+        confer_close(confer);
+    }
+    confer = open_with(fake_server_address(server, 0), false, NULL);
+    EXPECT_EQ(confer_get(confer, "/", 0, NULL, &result), CONFER_NOT_MEMBER);
+    EXPECT_CONTAINS(result->message, "not a member");
+    confer_result_free(result);
     confer_close(confer);
     fake_server_stop(server);
 }
@@ -747,6 +794,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_timed_out_write_does_not_block_those_after_it),
         TEST_CASE(test_a_timeout_without_a_server_names_each_server_and_its_trouble),
         TEST_CASE(test_a_server_without_cluster_is_told_at_once),
+        TEST_CASE(test_a_removed_server_is_left_at_once),
         TEST_CASE(test_reads_are_repeated_elsewhere_when_a_server_is_behind),
         TEST_CASE(test_the_session_survives_lost_connections_and_other_servers),
         TEST_CASE(test_an_expired_session_ends_the_handle),

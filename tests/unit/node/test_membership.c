@@ -361,7 +361,7 @@ static void make_cluster(size_t count)
     EXPECT(leader() != NULL);
 }
 
-static void submit_add(struct server *at, raft_id id, const char *address)
+static void submit_member(struct server *at, raft_id id, const char *address, bool promote)
 {
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__AddLearner add = CLIENT__ADD_LEARNER__INIT;
@@ -371,10 +371,59 @@ static void submit_add(struct server *at, raft_id id, const char *address)
     node.id = id;
     node.address = xstrdup(address);
     add.node = &node;
+    add.promote = promote;
     request.body_case = CLIENT__REQUEST__BODY_ADD_LEARNER;
     request.add_learner = &add;
     submit(at, &request);
     free(node.address);
+}
+
+static void submit_add(struct server *at, raft_id id, const char *address)
+{
+    submit_member(at, id, address, false);
+}
+
+static Client__Code promote(raft_id id, const char *address)
+{
+    size_t before = last.count;
+
+    submit_member(leader(), id, address, true);
+    return finish_of(before);
+}
+
+static void submit_cancel(void)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__CancelChange message = CLIENT__CANCEL_CHANGE__INIT;
+
+    request.body_case = CLIENT__REQUEST__BODY_CANCEL_CHANGE;
+    request.cancel_change = &message;
+    submit(leader(), &request);
+}
+
+static Client__Code cancel(void)
+{
+    size_t before = last.count;
+
+    submit_cancel();
+    return finish_of(before);
+}
+
+/* Nothing between the server and the others arrives any more; or again. */
+static void set_cut(raft_id id, bool cut)
+{
+    for (raft_id other = 1; other <= SERVERS; other++) {
+        cluster->cut[id][other] = cut && other != id;
+        cluster->cut[other][id] = cut && other != id;
+    }
+}
+
+static uint32_t flags_of(raft_id id)
+{
+    const struct raft_member *member =
+        raft_config_find(raft_config_effective(leader()->node->raft), id);
+
+    return member == NULL ? 0 : member->flags;
 }
 
 static Client__Code add(raft_id id, const char *address)
@@ -1093,6 +1142,237 @@ static void test_hostile_answers_end_the_operation_with_a_refusal(void)
     end();
 }
 
+/* --- Promotions, contradictions, cancelling --- */
+
+static void test_a_learner_is_promoted_by_itself_once_it_caught_up(void)
+{
+    make_cluster(3);
+    set_cut(4, true);
+    EXPECT_EQ(promote(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    EXPECT_EQ(last.member_count, 4);
+    EXPECT_EQ(last.flags[3], RAFT_LEARNER | RAFT_PROMOTE);
+    run(2 * SECOND);
+    EXPECT_EQ(flags_of(4), RAFT_LEARNER | RAFT_PROMOTE);
+    set_cut(4, false);
+    run(SECOND);
+    EXPECT_EQ(flags_of(4), RAFT_VOTER_NEW);
+    cluster_check_converged(cluster);
+    end();
+}
+
+static void test_a_promotion_asked_for_again_changes_nothing(void)
+{
+    raft_index before;
+
+    make_cluster(3);
+    set_cut(4, true);
+    EXPECT_EQ(promote(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    before = raft_status(leader()->node->raft).config_index;
+    EXPECT_EQ(promote(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    /* Nor does a learner that is one already; nor does it matter that it is away. */
+    EXPECT_EQ(add(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    servers[4].unreachable = true;
+    EXPECT_EQ(promote(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    EXPECT_CONTAINS(last.text, "does not answer");
+    EXPECT_EQ(raft_status(leader()->node->raft).config_index, before);
+    EXPECT_EQ(promote(5, "127.0.0.1:10004"), CLIENT__CODE__CONFLICT);
+    set_cut(4, false);
+    run(SECOND);
+    EXPECT_EQ(promote(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    EXPECT_EQ(flags_of(4), RAFT_VOTER_NEW);
+    end();
+}
+
+static void test_an_absent_member_that_is_not_as_asked_for_stays_unreachable(void)
+{
+    make_cluster(3);
+    EXPECT_EQ(add(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    servers[4].unreachable = true;
+    EXPECT_EQ(promote(4, "127.0.0.1:10004"), CLIENT__CODE__UNREACHABLE);
+    EXPECT_EQ(add(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    end();
+}
+
+static void test_no_more_than_seven_voters_are_promised(void)
+{
+    make_cluster(6);
+    set_cut(7, true);
+    EXPECT_EQ(promote(7, "127.0.0.1:10007"), CLIENT__CODE__OK);
+    EXPECT_EQ(promote(8, "127.0.0.1:10008"), CLIENT__CODE__LIMIT);
+    EXPECT_EQ(promote(7, "127.0.0.1:10007"), CLIENT__CODE__OK);
+    EXPECT_EQ(add(8, "127.0.0.1:10008"), CLIENT__CODE__OK);
+    end();
+}
+
+static void test_a_promotion_is_cancelled_and_the_learner_stays(void)
+{
+    make_cluster(3);
+    EXPECT_EQ(cancel(), CLIENT__CODE__OK);
+    EXPECT_CONTAINS(last.text, "no change is under way");
+    set_cut(4, true);
+    EXPECT_EQ(promote(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    EXPECT_EQ(cancel(), CLIENT__CODE__OK);
+    EXPECT_CONTAINS(last.text, "server 4 stays a learner");
+    EXPECT_EQ(last.flags[3], RAFT_LEARNER);
+    set_cut(4, false);
+    run(2 * SECOND);
+    EXPECT_EQ(flags_of(4), RAFT_LEARNER);
+    EXPECT_EQ(cancel(), CLIENT__CODE__OK);
+    EXPECT_CONTAINS(last.text, "no change is under way");
+    end();
+}
+
+static void test_removal_drops_a_promotion(void)
+{
+    make_cluster(3);
+    set_cut(4, true);
+    EXPECT_EQ(promote(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    EXPECT_EQ(remove_member(4), CLIENT__CODE__OK);
+    set_cut(4, false);
+    run(2 * SECOND);
+    EXPECT_EQ(flags_of(4), 0);
+    end();
+}
+
+static void test_a_change_that_forgets_a_promotion_is_refused(void)
+{
+    static const raft_id without[] = {1, 2};
+    static const raft_id with[] = {1, 2, 4};
+
+    make_cluster(3);
+    set_cut(4, true);
+    EXPECT_EQ(promote(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    EXPECT_EQ(change(without, 2), CLIENT__CODE__CONFLICT);
+    EXPECT_CONTAINS(last.text, "server 4 is being promoted");
+    /* The removal of another one says nothing about it. */
+    EXPECT_EQ(remove_member(leader()->node->id == 3 ? 2 : 3), CLIENT__CODE__OK);
+    EXPECT_EQ(flags_of(4), RAFT_LEARNER | RAFT_PROMOTE);
+    set_cut(4, false);
+    if (leader()->node->id != 3) {
+        EXPECT_EQ(change(with, 3), CLIENT__CODE__OK);
+    }
+    run(SECOND);
+    EXPECT_EQ(flags_of(4), RAFT_VOTER_NEW);
+    end();
+}
+
+static void test_a_change_that_waits_names_itself_and_can_be_cancelled(void)
+{
+    static const raft_id wanted[] = {1, 2, 3, 4};
+    static const raft_id other[] = {1, 2};
+    struct membership_waiting waiting;
+    size_t before;
+
+    make_cluster(3);
+    EXPECT_EQ(add(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    set_cut(4, true);
+    run(2 * SECOND);
+    EXPECT(!membership_find_waiting(leader()->membership, &waiting));
+    before = last.count;
+    submit_change(leader(), wanted, 4);
+    run(SECOND);
+    EXPECT_EQ(last.count, before);
+    EXPECT(membership_find_waiting(leader()->membership, &waiting));
+    EXPECT_EQ(waiting.voter_count, 4);
+    EXPECT_EQ(waiting.voters[3], 4);
+    submit_change(leader(), other, 2);
+    run(SECOND);
+    EXPECT_EQ(last.count, before + 1);
+    EXPECT_EQ(last.code, CLIENT__CODE__CONFLICT);
+    EXPECT_CONTAINS(last.text, "1,2,3,4");
+    /* The same one waits along. */
+    submit_change(leader(), wanted, 4);
+    run(SECOND);
+    EXPECT_EQ(last.count, before + 1);
+    submit_cancel();
+    run(SECOND);
+    EXPECT_EQ(last.count, before + 4); /* the two that waited, and the command */
+    EXPECT_EQ(last.code, CLIENT__CODE__OK);
+    EXPECT_CONTAINS(last.text, "given up before it began");
+    EXPECT(!membership_find_waiting(leader()->membership, &waiting));
+    end();
+}
+
+static void test_a_forced_change_does_not_wait_for_laggards(void)
+{
+    static const raft_id wanted[] = {1, 2, 3, 4};
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__ChangeMembership message = CLIENT__CHANGE_MEMBERSHIP__INIT;
+    uint64_t voters[4];
+
+    make_cluster(3);
+    EXPECT_EQ(add(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    set_cut(4, true);
+    run(2 * SECOND);
+    memcpy(voters, wanted, sizeof voters);
+    message.voters = voters;
+    message.n_voters = 4;
+    message.force = true;
+    request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
+    request.change_membership = &message;
+    submit(leader(), &request);
+    EXPECT_EQ(await(), CLIENT__CODE__OK);
+    EXPECT_EQ(flags_of(4), RAFT_VOTER_NEW);
+    end();
+}
+
+/* A voter alone takes in a second one whose disk makes nothing durable: neither commits. */
+static void start_stuck_change(void)
+{
+    static const raft_id wanted[] = {1, 2};
+
+    make_cluster(1);
+    EXPECT_EQ(add(2, "127.0.0.1:10002"), CLIENT__CODE__OK);
+    run(SECOND);
+    servers[2].node->hold_writes = true;
+    submit_change(leader(), wanted, 2);
+    run(SECOND);
+    EXPECT(raft_config_effective(servers[1].node->raft)->joint);
+}
+
+static void test_a_stuck_joint_change_is_taken_back_on_request(void)
+{
+    size_t before;
+
+    start_stuck_change();
+    before = last.count;
+    submit_cancel();
+    run(SECOND);
+    EXPECT_EQ(last.count, before + 2); /* the change and the command */
+    EXPECT_EQ(flags_of(2), RAFT_LEARNER);
+    EXPECT(!raft_config_effective(servers[1].node->raft)->joint);
+    EXPECT(raft_status(servers[1].node->raft).config_committed);
+    servers[2].node->hold_writes = false;
+    run(SECOND);
+    cluster_check_converged(cluster);
+    end();
+}
+
+static void test_what_contradicts_a_joint_change_is_refused_by_its_name(void)
+{
+    static const raft_id other[] = {2};
+
+    start_stuck_change();
+    EXPECT_EQ(change(other, 1), CLIENT__CODE__CONFLICT);
+    EXPECT_CONTAINS(last.text, "from 1 to 1,2");
+    EXPECT_EQ(remove_member(2), CLIENT__CODE__CONFLICT);
+    EXPECT_CONTAINS(last.text, "voters 1,2 is under way");
+    servers[2].node->hold_writes = false;
+    EXPECT_EQ(await(), CLIENT__CODE__OK); /* the first one */
+    end();
+}
+
+static void test_a_change_whose_voter_fell_silent_is_told_to_be_taken_back(void)
+{
+    start_stuck_change();
+    set_cut(2, true);
+    EXPECT_EQ(await(), CLIENT__CODE__CONFLICT);
+    EXPECT_CONTAINS(last.text, "taken back");
+    EXPECT(leader() == &servers[1]);
+    EXPECT_EQ(flags_of(2), RAFT_LEARNER);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -1130,6 +1410,18 @@ int main(int argc, char **argv)
         TEST_CASE(test_forgotten_operations_go_on_silently),
         TEST_CASE(test_operations_are_bounded),
         TEST_CASE(test_hostile_answers_end_the_operation_with_a_refusal),
+        TEST_CASE(test_a_learner_is_promoted_by_itself_once_it_caught_up),
+        TEST_CASE(test_a_promotion_asked_for_again_changes_nothing),
+        TEST_CASE(test_an_absent_member_that_is_not_as_asked_for_stays_unreachable),
+        TEST_CASE(test_no_more_than_seven_voters_are_promised),
+        TEST_CASE(test_a_promotion_is_cancelled_and_the_learner_stays),
+        TEST_CASE(test_removal_drops_a_promotion),
+        TEST_CASE(test_a_change_that_forgets_a_promotion_is_refused),
+        TEST_CASE(test_a_change_that_waits_names_itself_and_can_be_cancelled),
+        TEST_CASE(test_a_forced_change_does_not_wait_for_laggards),
+        TEST_CASE(test_a_stuck_joint_change_is_taken_back_on_request),
+        TEST_CASE(test_what_contradicts_a_joint_change_is_refused_by_its_name),
+        TEST_CASE(test_a_change_whose_voter_fell_silent_is_told_to_be_taken_back),
         TEST_END};
 
     return test_main("membership", cases, argc, argv);
