@@ -11,6 +11,7 @@
 struct flights {
     uint32_t *items;
     size_t count;
+    bool holds_flush[BOUNDS_NODES_MAX + 1]; /* by node */
 };
 
 static const struct vocabulary_message *message_of(const struct world *world, uint32_t number)
@@ -91,8 +92,9 @@ write_event(FILE *to, const struct world *world, const struct event *event, stru
 {
     unsigned node = event->node;
     unsigned argument = event->input.argument;
-    if (event->input.delay) {
-        fprintf(to, "> no-flush %u\n", node);
+    if (event->input.delay != flights->holds_flush[node]) {
+        flights->holds_flush[node] = event->input.delay;
+        fprintf(to, "> %s-flush %u\n", event->input.delay ? "hold" : "free", node);
     }
     switch (event->input.kind) {
     case SITE_RECEIVE:
@@ -133,7 +135,7 @@ write_event(FILE *to, const struct world *world, const struct event *event, stru
         fprintf(to, "> trim %u checkpoint\n", node);
         break;
     case SITE_FLUSH:
-        fprintf(to, "> flush %u\n", node);
+        fputs("> flush\n", to);
         break;
     }
     for (unsigned i = 0; i < event->message_count; i++) {

@@ -246,9 +246,8 @@ static void start_memory(struct cluster *cluster, struct cluster_node *node)
     node->raft = raft_init(node->memory, &node->options);
 }
 
-static enum status boot(struct cluster *cluster, struct cluster_node *node)
+struct raft_boot cluster_boot_record(const struct cluster_node *node)
 {
-    start_memory(cluster, node);
     const struct cluster_disk *disk = node->disk;
     struct raft_boot from = {.term = disk->term,
                              .vote = disk->vote,
@@ -257,7 +256,15 @@ static enum status boot(struct cluster *cluster, struct cluster_node *node)
                              .applied_index = disk->checkpoint,
                              .config_index = disk->config_index};
     memcpy(&from.config, &disk->config, sizeof from.config);
-    enum status status = raft_boot(node->raft, &from);
+    return from;
+}
+
+static enum status
+boot(struct cluster *cluster, struct cluster_node *node, const struct raft_boot *from)
+{
+    start_memory(cluster, node);
+    const struct cluster_disk *disk = node->disk;
+    enum status status = raft_boot(node->raft, from);
     for (raft_index i = disk->base + 1; status == STATUS_OK && i <= disk->last; i++) {
         node->entries[i] = disk->entries[i];
         status = raft_boot_entry(node->raft, &disk->entries[i].entry, disk->entries[i].config);
@@ -285,7 +292,7 @@ struct cluster_node *cluster_add_node(struct cluster *cluster)
     node->memory = xmalloc(raft_size(&node->options));
     node->disk = xcalloc(1, sizeof *node->disk);
     node->entries = xcalloc(CLUSTER_LOG_MAX, sizeof node->entries[0]);
-    if (boot(cluster, node) != STATUS_OK) {
+    if (cluster_restart(cluster, node) != STATUS_OK) {
         violated(cluster, "an empty disk does not boot");
     }
     return node;
@@ -597,10 +604,18 @@ static void apply(struct cluster *cluster, struct cluster_node *node)
     }
 }
 
+static void forget_time(struct cluster_node *node)
+{
+    if (node->cluster->timeless) {
+        timeless_forget(node->raft);
+    }
+}
+
 static void flush_node(struct cluster *cluster, struct cluster_node *node)
 {
     do {
         raft_flush(node->raft, cluster->now, &output);
+        forget_time(node);
         raft_check(node->raft);
         take_write(cluster, node);
         watch_leader(cluster, node);
@@ -620,7 +635,7 @@ void cluster_flush(struct cluster *cluster)
 {
     for (size_t i = 0; i < cluster->node_count; i++) {
         struct cluster_node *node = &cluster->nodes[i];
-        if (node->alive && node->flush_due) {
+        if (node->alive && node->flush_due && !node->hold_flush) {
             flush_node(cluster, node);
         }
     }
@@ -631,6 +646,7 @@ void cluster_flush(struct cluster *cluster)
 void cluster_touched(struct cluster_node *node)
 {
     node->flush_due = true;
+    forget_time(node);
     raft_check(node->raft);
     watch_leader(node->cluster, node);
     watch_commit(node->cluster, node);
@@ -654,6 +670,17 @@ void cluster_tick(struct cluster *cluster, struct cluster_node *node)
 {
     raft_tick(node->raft, cluster->now);
     cluster_touched(node);
+}
+
+bool cluster_expire(struct cluster *cluster, struct cluster_node *node, enum timeless_timer timer)
+{
+    (void)cluster;
+    bool runs = timeless_may_expire(node->raft, timer);
+    if (runs) {
+        timeless_expire(node->raft, timer);
+        cluster_touched(node);
+    }
+    return runs;
 }
 
 enum status
@@ -821,7 +848,19 @@ void cluster_crash(struct cluster *cluster, struct cluster_node *node)
 
 enum status cluster_restart(struct cluster *cluster, struct cluster_node *node)
 {
-    return boot(cluster, node);
+    struct raft_boot from = cluster_boot_record(node);
+    return boot(cluster, node, &from);
+}
+
+enum status cluster_restart_from(struct cluster *cluster,
+                                 struct cluster_node *node,
+                                 const struct raft_boot *from)
+{
+    enum status status = boot(cluster, node, from);
+    if (status == STATUS_OK) {
+        violated(cluster, "%" PRIu64 " starts from a damaged record", node->id);
+    }
+    return status;
 }
 
 void cluster_wipe(struct cluster *cluster, struct cluster_node *node)

@@ -8,6 +8,7 @@
 
 #include "base/prng.h"
 #include "raft/raft.h"
+#include "tests/scenario/timeless.h"
 
 #include <stdio.h>
 
@@ -55,6 +56,7 @@ struct cluster_node {
     uint8_t incarnation;
     bool alive;
     bool hold_writes; /* stabilize leaves its writes pending */
+    bool hold_flush;  /* several inputs before one flush */
     void *memory;
     struct raft *raft;
     struct raft_options options;
@@ -90,6 +92,7 @@ struct cluster {
     uint64_t seed;
     FILE *trace;          /* NULL: silent */
     bool hide_heartbeats; /* in the trace */
+    bool timeless;        /* see timeless.h; with now = TIMELESS_NOW */
     struct raft_options options;
     struct cluster_node nodes[CLUSTER_NODES_MAX];
     size_t node_count;
@@ -129,6 +132,8 @@ void cluster_touched(struct cluster_node *node);
 
 /* Inputs. Each leaves the node to be flushed. */
 void cluster_tick(struct cluster *cluster, struct cluster_node *node);
+/* In a timeless cluster, instead of ticks. False: the timer is not running. */
+bool cluster_expire(struct cluster *cluster, struct cluster_node *node, enum timeless_timer timer);
 enum status
 cluster_propose(struct cluster *cluster, struct cluster_node *node, size_t count, uint32_t bytes);
 enum status cluster_read(struct cluster *cluster, struct cluster_node *node);
@@ -142,6 +147,11 @@ void cluster_peer_down(struct cluster *cluster, struct cluster_node *node, raft_
 /* Loses all writes that are not durable. */
 void cluster_crash(struct cluster *cluster, struct cluster_node *node);
 enum status cluster_restart(struct cluster *cluster, struct cluster_node *node);
+/* What the disk of a node says of itself, and a start with that damaged, which must be refused. */
+struct raft_boot cluster_boot_record(const struct cluster_node *node);
+enum status cluster_restart_from(struct cluster *cluster,
+                                 struct cluster_node *node,
+                                 const struct raft_boot *from);
 /* Empty the disk; the next start has another incarnation. */
 void cluster_wipe(struct cluster *cluster, struct cluster_node *node);
 /* Make what is applied durable. */

@@ -18,7 +18,7 @@
  *     run MS                        the same, but stabilize after each tick; heartbeats are untold
  *     stabilize                     deliver and write until nothing moves
  *     propose N [COUNT [BYTES]]     read N        transfer N TARGET      campaign-now N
- *     deliver|drop|duplicate|hold|release [from N] [to N] [type NAME] [first]
+ *     deliver|drop|duplicate|hold|release [from N] [to N] [type NAME] [first | nth COUNT]
  *     persist N [COUNT]             finish N's oldest pending writes (all)
  *     hold-writes N | free-writes N stabilize leaves or takes them
  *     crash N | restart N | wipe N
@@ -30,12 +30,16 @@
  *     remove-learner N LEARNER
  *     change-voters N ID... [keep] [force] [expect INDEX]
  *     cancel-change N [expect INDEX]
- *     checkpoint N | trim N INDEX
+ *     checkpoint N | trim N INDEX|checkpoint
  *     dump FROM TO | dump-sent N PEER INDEX | dump-failed N PEER | installing N on|off
  *     lose-tail N COUNT             the last COUNT entries vanish from N's disk
  *     entries N TERM...             fabricate a log on N's disk (before anything else; N restarts)
  *     hard-state N TERM VOTE        fabricate that too
  *     inject FROM TO TYPE TERM [NUMBER...]   a message out of nowhere, into the network
+ *     timeless                      before nodes: time stands still, see timeless.h
+ *     expire N TIMER                then: let a timer run out: election, campaign, heartbeat, ...
+ *     hold-flush N | free-flush N   N takes inputs without a flush, or with one again
+ *     flush                         everybody who had an input and is not held
  *     quietly COMMAND...            without a trace
  *     status | peers N | log N | network | converged */
 #include "base/mark.h"
@@ -279,6 +283,39 @@ static void run_stabilize(struct scenario *scenario)
     cluster_stabilize(scenario->cluster);
 }
 
+static void run_timeless(struct scenario *scenario)
+{
+    scenario->cluster->timeless = true;
+    scenario->cluster->now = TIMELESS_NOW;
+}
+
+static void run_expire(struct scenario *scenario)
+{
+    struct cluster_node *node = live_node(scenario, 1);
+    const char *name = word(scenario, 2);
+    for (int timer = 0; timer < TIMELESS_TIMER_COUNT; timer++) {
+        if (strcmp(timeless_timer_name((enum timeless_timer)timer), name) == 0) {
+            if (!cluster_expire(scenario->cluster, node, (enum timeless_timer)timer)) {
+                fputs("no such timer runs\n", scenario->out);
+            }
+            cluster_flush(scenario->cluster);
+            return;
+        }
+    }
+    bad_command(scenario, "there is no timer '%s'", name);
+}
+
+/* The next command that flushes finds it free. */
+static void run_hold_flush(struct scenario *scenario)
+{
+    live_node(scenario, 1)->hold_flush = strcmp(scenario->words[0], "hold-flush") == 0;
+}
+
+static void run_flush(struct scenario *scenario)
+{
+    cluster_flush(scenario->cluster);
+}
+
 static void run_propose(struct scenario *scenario)
 {
     struct cluster_node *node = live_node(scenario, 1);
@@ -313,13 +350,15 @@ struct filter {
     raft_id to;
     const char *type;
     bool first;
+    uint64_t nth; /* 0: all */
 };
 
 static struct filter filter_of(const struct scenario *scenario)
 {
     struct filter filter = {.from = number_after(scenario, "from"),
                             .to = number_after(scenario, "to"),
-                            .first = has_word(scenario, "first")};
+                            .first = has_word(scenario, "first"),
+                            .nth = number_after(scenario, "nth")};
     for (size_t i = 1; i + 1 < scenario->word_count; i++) {
         if (strcmp(scenario->words[i], "type") == 0) {
             filter.type = scenario->words[i + 1];
@@ -361,16 +400,18 @@ static void run_on_messages(struct scenario *scenario)
     bool released = strcmp(verb, "release") == 0;
     uint64_t newest = cluster->flight_number;
     size_t count = 0;
+    uint64_t skipped = 0;
     for (size_t i = 0; i < cluster->flight_count;) {
         const struct cluster_flight *flight = &cluster->flights[i];
-        if (flight->number > newest || flight->held != released ||
-            !matches(&filter, &flight->message)) {
+        bool wanted = flight->number <= newest && flight->held == released &&
+                      matches(&filter, &flight->message);
+        if (!wanted || (filter.nth > 0 && ++skipped < filter.nth)) {
             i++;
             continue;
         }
         count++;
         act_on(scenario, verb, &i);
-        if (filter.first) {
+        if (filter.first || filter.nth > 0) {
             break;
         }
     }
@@ -524,7 +565,9 @@ static void run_checkpoint(struct scenario *scenario)
 
 static void run_trim(struct scenario *scenario)
 {
-    cluster_trim(scenario->cluster, live_node(scenario, 1), number(scenario, 2));
+    struct cluster_node *node = live_node(scenario, 1);
+    bool whole = strcmp(word(scenario, 2), "checkpoint") == 0;
+    cluster_trim(scenario->cluster, node, whole ? node->disk->checkpoint : number(scenario, 2));
     cluster_flush(scenario->cluster);
 }
 
@@ -763,6 +806,11 @@ static const struct {
     {"remove-learner", run_remove_learner},
     {"change-voters", run_change_voters},
     {"cancel-change", run_cancel_change},
+    {"timeless", run_timeless},
+    {"expire", run_expire},
+    {"hold-flush", run_hold_flush},
+    {"free-flush", run_hold_flush},
+    {"flush", run_flush},
     {"status", run_status},
     {"peers", run_peers},
     {"log", run_log},
