@@ -54,6 +54,8 @@ struct dump_receiver {
     uint64_t progress_us;
     uint64_t alive_us;
     struct dump_installed built; /* BUILT */
+    raft_id logged_peer;         /* whose dump was refused last, and why */
+    char logged[ERROR_TEXT_BYTES_MAX];
     struct buffer message;
 };
 
@@ -109,8 +111,12 @@ static bool send(struct dump_receiver *receiver, raft_id peer, const Peer__PeerM
                                      buffer_lend(&receiver->message));
 }
 
-static bool
-send_wanted(struct dump_receiver *receiver, raft_id peer, uint64_t offset, const char *refusal)
+/* A refusal is `passing` when it is of this moment only. */
+static bool send_wanted(struct dump_receiver *receiver,
+                        raft_id peer,
+                        uint64_t offset,
+                        const char *refusal,
+                        bool passing)
 {
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
     Peer__DumpWanted body;
@@ -120,6 +126,7 @@ send_wanted(struct dump_receiver *receiver, raft_id peer, uint64_t offset, const
     peer__dump_wanted__init(&body);
     body.offset = offset;
     body.refusal = text;
+    body.passing = passing;
     message.body_case = PEER__PEER_MESSAGE__BODY_DUMP_WANTED;
     message.dump_wanted = &body;
     return send(receiver, peer, &message);
@@ -149,12 +156,24 @@ static void stop(struct dump_receiver *receiver)
     raft_set_installing(receiver->raft, false);
 }
 
-static void give_up(struct dump_receiver *receiver, const char *reason)
+/* The same refusal of the same server's dumps is said once. */
+static void log_refusal(struct dump_receiver *receiver, raft_id peer, const char *reason)
 {
-    log_event(LOG_LEVEL_WARN, "dump_refused", "from=%" PRIu64 " zxid=%" PRIu64 " reason=%s",
-              receiver->peer, receiver->part.index, log_quote(reason));
+    if (receiver->logged_peer == peer &&
+        strncmp(receiver->logged, reason, sizeof receiver->logged - 1) == 0) {
+        return;
+    }
+    receiver->logged_peer = peer;
+    (void)snprintf(receiver->logged, sizeof receiver->logged, "%s", reason);
+    log_event(LOG_LEVEL_WARN, "dump_refused", "from=%" PRIu64 " reason=%s", peer,
+              log_quote(reason));
+}
+
+static void give_up(struct dump_receiver *receiver, const char *reason, bool passing)
+{
+    log_refusal(receiver, receiver->peer, reason);
     if (receiver->is_linked) {
-        (void)send_wanted(receiver, receiver->peer, 0, reason);
+        (void)send_wanted(receiver, receiver->peer, 0, reason, passing);
     }
     drop_part(receiver);
     stop(receiver);
@@ -200,14 +219,14 @@ static void open_built(struct dump_receiver *receiver)
                                      .sender_term = receiver->sender_term};
     if (receiver->port->tree_open(receiver->port->context, built->generation, &built->tree,
                                   &error) != STATUS_OK) {
-        give_up(receiver, error.text);
+        give_up(receiver, error.text, false);
         return;
     }
     built->meta = receiver->port->tree_meta(receiver->port->context, built->tree);
     if (!is_as_offered(receiver, &built->meta, &built->config)) {
         MARK(dump_is_not_the_one_offered);
         receiver->port->tree_close(receiver->port->context, built->tree, true);
-        give_up(receiver, "the dump is not the one that was offered");
+        give_up(receiver, "the dump is not the one that was offered", false);
         return;
     }
     receiver->state = RECEIVER_BUILT;
@@ -223,7 +242,7 @@ void dump_receiver_on_job(struct dump_receiver *receiver,
         open_built(receiver);
     } else {
         MARK(dump_could_not_be_built);
-        give_up(receiver, job->error.text);
+        give_up(receiver, job->error.text, false);
     }
     buffer_release(&job->config);
     free(job);
@@ -244,9 +263,10 @@ void dump_receiver_finish(struct dump_receiver *receiver, uint64_t now_us, bool 
     (void)now_us;
     CHECK(receiver->state == RECEIVER_TAKEN);
     if (!installed) {
-        give_up(receiver, "the dump is no longer needed here");
+        give_up(receiver, "the dump is no longer needed here", true);
         return;
     }
+    receiver->logged_peer = 0;
     if (receiver->is_linked) {
         (void)send_received(receiver, true);
     }
@@ -262,11 +282,13 @@ static bool is_same_dump(const struct part *part, const Peer__DumpOffer *offer)
            part->bytes == offer->bytes;
 }
 
-/* NULL, or why the offer is of no use. */
-static const char *find_refusal(const struct dump_receiver *receiver, const Peer__DumpOffer *offer)
+/* NULL, or why the offer is of no use now, or, if not `passing`, at all. */
+static const char *
+find_refusal(const struct dump_receiver *receiver, const Peer__DumpOffer *offer, bool *ret_passing)
 {
     struct raft_status status = raft_status(receiver->raft);
 
+    *ret_passing = true;
     if (status.role == RAFT_LEADER) {
         return "this server leads";
     }
@@ -274,16 +296,17 @@ static const char *find_refusal(const struct dump_receiver *receiver, const Peer
         return "this server has everything up to there already";
     }
     if (offer->bytes > receiver->options.dump_bytes_max) {
+        *ret_passing = false;
         return "the dump is larger than this server's map of the tree; start it with a larger one";
     }
     return NULL;
 }
 
-static enum status refuse(struct dump_receiver *receiver, raft_id peer, const char *reason)
+static enum status
+refuse(struct dump_receiver *receiver, raft_id peer, const char *reason, bool passing)
 {
-    log_event(LOG_LEVEL_INFO, "dump_refused", "from=%" PRIu64 " reason=%s", peer,
-              log_quote(reason));
-    (void)send_wanted(receiver, peer, 0, reason);
+    log_refusal(receiver, peer, reason);
+    (void)send_wanted(receiver, peer, 0, reason, passing);
     return STATUS_OK;
 }
 
@@ -330,7 +353,7 @@ begin(struct dump_receiver *receiver, uint64_t now_us, raft_id peer, const Peer_
     log_event(LOG_LEVEL_INFO, "dump_receive",
               "from=%" PRIu64 " zxid=%" PRIu64 " bytes=%" PRIu64 " offset=%" PRIu64, peer,
               offer->index, offer->bytes, receiver->part.offset);
-    if (!send_wanted(receiver, peer, receiver->part.offset, "")) {
+    if (!send_wanted(receiver, peer, receiver->part.offset, "", false)) {
         stop(receiver);
     } else if (receiver->part.offset == receiver->part.bytes) {
         build(receiver, now_us);
@@ -342,11 +365,11 @@ static enum status
 join_build(struct dump_receiver *receiver, raft_id peer, const Peer__DumpOffer *offer)
 {
     if (!is_same_dump(&receiver->part, offer)) {
-        return refuse(receiver, peer, "this server is installing a dump");
+        return refuse(receiver, peer, "this server is installing a dump", true);
     }
     MARK(dump_offered_while_it_is_built);
     receiver->peer = peer;
-    receiver->is_linked = send_wanted(receiver, peer, receiver->part.offset, "");
+    receiver->is_linked = send_wanted(receiver, peer, receiver->part.offset, "", false);
     return STATUS_OK;
 }
 
@@ -356,6 +379,7 @@ enum status dump_receiver_on_offer(struct dump_receiver *receiver,
                                    const Peer__DumpOffer *offer)
 {
     const char *refusal;
+    bool passing;
     struct error error;
 
     if (offer->index == 0 || offer->index == UINT64_MAX || offer->term == 0 ||
@@ -368,21 +392,21 @@ enum status dump_receiver_on_offer(struct dump_receiver *receiver,
     if (receiver->state == RECEIVER_RECEIVING && receiver->peer != peer &&
         receiver->sender_term >= offer->leader_term) {
         MARK(dump_of_a_second_sender_refused);
-        return refuse(receiver, peer, "a dump from another server is coming in");
+        return refuse(receiver, peer, "a dump from another server is coming in", true);
     }
-    refusal = find_refusal(receiver, offer);
+    refusal = find_refusal(receiver, offer, &passing);
     if (refusal != NULL) {
-        return refuse(receiver, peer, refusal);
+        return refuse(receiver, peer, refusal, passing);
     }
     if (receiver->state == RECEIVER_RECEIVING && receiver->peer != peer) {
         MARK(dump_taken_over_by_a_newer_leader);
-        (void)send_wanted(receiver, receiver->peer, 0, "a newer leader sends a dump");
+        (void)send_wanted(receiver, receiver->peer, 0, "a newer leader sends a dump", true);
         stop(receiver);
     }
     if (prepare_part(receiver, offer, &error) != STATUS_OK) {
         receiver->is_linked = false;
         stop(receiver);
-        return refuse(receiver, peer, error.text);
+        return refuse(receiver, peer, error.text, false);
     }
     begin(receiver, now_us, peer, offer);
     return STATUS_OK;
@@ -412,7 +436,7 @@ enum status dump_receiver_on_chunk(struct dump_receiver *receiver,
     if (receiver->port->dump_write(receiver->port->context, part->path, part->offset,
                                    bytes_of(chunk->data.data, chunk->data.len),
                                    &error) != STATUS_OK) {
-        give_up(receiver, error.text);
+        give_up(receiver, error.text, false);
         return STATUS_OK;
     }
     part->offset += chunk->data.len;
@@ -448,7 +472,7 @@ static void check_receiving(struct dump_receiver *receiver, uint64_t now_us)
 
     if (status.role == RAFT_LEADER || status.commit_index >= receiver->part.index) {
         MARK(dump_overtaken_by_entries);
-        give_up(receiver, "the dump is no longer needed here");
+        give_up(receiver, "the dump is no longer needed here", true);
     } else if (now_us - receiver->progress_us >= DUMP_PROGRESS_TIMEOUT_US) {
         raft_id peer = receiver->peer;
 

@@ -50,6 +50,14 @@ struct transfer {
     uint64_t progress_us; /* the last sign of the other side */
 };
 
+/* A member that will not take dumps, and when it is asked again. */
+struct refusal {
+    raft_id peer; /* 0 = free */
+    unsigned count;
+    uint64_t not_before_us;
+    char text[ERROR_TEXT_BYTES_MAX];
+};
+
 struct dump_sender {
     const struct node_port *port;
     struct raft *raft;
@@ -59,6 +67,7 @@ struct dump_sender {
     uint64_t file_number;
     uint64_t make_not_before_us;
     struct transfer transfers[RAFT_MEMBERS_MAX];
+    struct refusal refusals[RAFT_MEMBERS_MAX];
     struct buffer message;
     uint8_t *chunk; /* made when the first is sent */
 };
@@ -158,6 +167,56 @@ static void fail(struct dump_sender *sender,
               transfer->peer, transfer->acknowledged, log_quote(reason));
     raft_dump_failed(sender->raft, now_us, transfer->peer);
     end(transfer, now_us, link_is_gone);
+}
+
+/* --- Refusals --- */
+
+static struct refusal *find_refusal(struct dump_sender *sender, raft_id peer)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        if (sender->refusals[i].peer == peer) {
+            return &sender->refusals[i];
+        }
+    }
+    return NULL;
+}
+
+void dump_sender_forgive(struct dump_sender *sender, raft_id peer)
+{
+    struct refusal *refusal = find_refusal(sender, peer);
+
+    if (refusal != NULL) {
+        *refusal = (struct refusal){.peer = 0};
+    }
+}
+
+/* Said in the log when it is new. Without a place to remember it (of many removed members) it is
+ * tried again soon. */
+static void
+refused(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us, const char *reason)
+{
+    struct refusal *refusal = find_refusal(sender, transfer->peer);
+    uint64_t pause_us = DUMP_REFUSED_US_MIN;
+
+    refusal = refusal != NULL ? refusal : find_refusal(sender, 0);
+    if (refusal == NULL) {
+        fail(sender, transfer, now_us, false, reason);
+        return;
+    }
+    if (refusal->peer == 0 || strncmp(refusal->text, reason, sizeof refusal->text - 1) != 0) {
+        log_event(LOG_LEVEL_WARN, "dump_refused_there", "to=%" PRIu64 " sent=%" PRIu64 " reason=%s",
+                  transfer->peer, transfer->acknowledged, log_quote(reason));
+    }
+    refusal->peer = transfer->peer;
+    (void)snprintf(refusal->text, sizeof refusal->text, "%s", reason);
+    for (unsigned i = 0; i < refusal->count && pause_us < DUMP_REFUSED_US_MAX; i++) {
+        pause_us *= 2;
+    }
+    refusal->count++;
+    refusal->not_before_us =
+        now_us + (pause_us < DUMP_REFUSED_US_MAX ? pause_us : (uint64_t)DUMP_REFUSED_US_MAX);
+    raft_dump_failed(sender->raft, now_us, transfer->peer);
+    end(transfer, now_us, false);
 }
 
 static bool
@@ -409,7 +468,11 @@ enum status dump_sender_on_wanted(struct dump_sender *sender,
     }
     if (transfer != NULL && has_link(transfer) && wanted->refusal[0] != '\0') {
         MARK(dump_refused_by_its_receiver);
-        fail(sender, transfer, now_us, false, wanted->refusal);
+        if (wanted->passing) {
+            fail(sender, transfer, now_us, false, wanted->refusal);
+        } else {
+            refused(sender, transfer, now_us, wanted->refusal);
+        }
         return STATUS_OK;
     }
     if (transfer == NULL || transfer->state != TRANSFER_OFFERED ||
@@ -452,6 +515,7 @@ enum status dump_sender_on_received(struct dump_sender *sender,
         log_event(LOG_LEVEL_INFO, "dump_sent", "to=%" PRIu64 " zxid=%" PRIu64, peer,
                   transfer->file->index);
         raft_dump_sent(sender->raft, now_us, peer, transfer->file->index);
+        dump_sender_forgive(sender, peer);
         end(transfer, now_us, false);
     } else if (transfer->acknowledged == transfer->file->bytes) {
         transfer->state = TRANSFER_INSTALLING;
@@ -520,6 +584,33 @@ start(struct dump_sender *sender, raft_id peer, struct tree_store *tree, uint64_
     }
 }
 
+static bool may_ask(struct dump_sender *sender, raft_id peer, uint64_t now_us)
+{
+    const struct refusal *refusal = find_refusal(sender, peer);
+
+    return refusal == NULL || now_us >= refusal->not_before_us;
+}
+
+/* Forget those of members that left, and all without leadership. Returns when the next is over. */
+static uint64_t drop_refusals(struct dump_sender *sender, bool leads)
+{
+    uint64_t next_us = UINT64_MAX;
+
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct refusal *refusal = &sender->refusals[i];
+
+        if (refusal->peer != 0 && (!leads || raft_config_find(raft_config_effective(sender->raft),
+                                                              refusal->peer) == NULL)) {
+            refusal->peer = 0;
+            refusal->count = 0;
+        }
+        if (refusal->peer != 0 && refusal->not_before_us < next_us) {
+            next_us = refusal->not_before_us;
+        }
+    }
+    return next_us;
+}
+
 static void start_wanted(struct dump_sender *sender, struct tree_store *tree, uint64_t now_us)
 {
     const struct raft_config *config = raft_config_effective(sender->raft);
@@ -529,6 +620,7 @@ static void start_wanted(struct dump_sender *sender, struct tree_store *tree, ui
         struct raft_peer_status status;
 
         if (peer != sender->options.self && find_transfer(sender, peer) == NULL &&
+            may_ask(sender, peer, now_us) &&
             raft_peer_status(sender->raft, peer, &status) == STATUS_OK && status.dump_wanted) {
             start(sender, peer, tree, now_us);
         }
@@ -537,6 +629,9 @@ static void start_wanted(struct dump_sender *sender, struct tree_store *tree, ui
 
 uint64_t dump_sender_tick(struct dump_sender *sender, uint64_t now_us, struct tree_store *tree)
 {
+    bool leads = raft_status(sender->raft).role == RAFT_LEADER;
+    uint64_t next_us;
+
     for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
         struct transfer *transfer = &sender->transfers[i];
 
@@ -545,14 +640,18 @@ uint64_t dump_sender_tick(struct dump_sender *sender, uint64_t now_us, struct tr
         }
     }
     close_links(sender);
-    if (raft_status(sender->raft).role == RAFT_LEADER) {
+    if (leads) {
         start_wanted(sender, tree, now_us);
     }
     drop_idle_files(sender, now_us);
+    next_us = drop_refusals(sender, leads);
     if (dump_sender_transfers(sender) > 0) {
         return now_us + RETRY_INTERVAL_US;
     }
-    return list_is_empty(&sender->files) ? UINT64_MAX : now_us + FILE_INTERVAL_US;
+    /* What may be asked again already waits for the core to want it, or for a file. */
+    next_us = next_us > now_us + FILE_INTERVAL_US || next_us <= now_us ? UINT64_MAX : next_us;
+    return list_is_empty(&sender->files) || next_us < UINT64_MAX ? next_us
+                                                                 : now_us + FILE_INTERVAL_US;
 }
 
 /* --- For others to look at --- */
@@ -565,6 +664,27 @@ bool dump_sender_has_peer(const struct dump_sender *sender, raft_id peer)
         }
     }
     return false;
+}
+
+struct dump_sender_progress dump_sender_progress(const struct dump_sender *sender, raft_id peer)
+{
+    struct dump_sender_progress progress = {.is_sending = false};
+
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        const struct transfer *transfer = &sender->transfers[i];
+        const struct refusal *refusal = &sender->refusals[i];
+
+        if (transfer->peer == peer && transfer->state != TRANSFER_NONE &&
+            transfer->state != TRANSFER_CLOSING) {
+            progress.is_sending = true;
+            progress.done = transfer->acknowledged;
+            progress.total = transfer->file->is_being_made ? 0 : transfer->file->bytes;
+        }
+        if (peer != 0 && refusal->peer == peer) {
+            progress.refusal = refusal->text;
+        }
+    }
+    return progress;
 }
 
 size_t dump_sender_jobs(const struct dump_sender *sender)

@@ -6,7 +6,9 @@
  *
  * Any failure ends the transfer with raft_dump_failed; the core reports the member as in want again
  * after a while, and the next transfer goes on at the receiver's offset, because files are kept for
- * some time after their last use. Losing leadership ends all.
+ * some time after their last use. A receiver that refuses for a reason that lasts (no space, too
+ * large) is tried again after pauses that double up to DUMP_REFUSED_US_MAX, until it takes a dump
+ * or connects anew. Losing leadership ends all.
  *
  * See dump_transfer.h for threads and time. */
 #ifndef NODE_DUMP_SENDER_H
@@ -19,6 +21,8 @@ enum {
     DUMP_CHUNK_BYTES_MAX = 1024 * 1024,          /* what is taken */
     DUMP_WINDOW_CHUNKS = 4,                      /* sent and not yet acknowledged */
     DUMP_PROGRESS_TIMEOUT_US = 10 * 1000 * 1000, /* without a sign of the other side: failed */
+    DUMP_REFUSED_US_MIN = 1000 * 1000,           /* the first pause after a refusal */
+    DUMP_REFUSED_US_MAX = 30 * 1000 * 1000,
     DUMP_FILE_IDLE_US = 60 * 1000 * 1000 /* a file that nobody used for so long is removed */
 };
 
@@ -55,6 +59,17 @@ MUST_CHECK enum status dump_sender_on_received(struct dump_sender *sender,
                                                const Peer__DumpReceived *received);
 /* The DUMP job of this unit came back; it is freed. */
 void dump_sender_on_job(struct dump_sender *sender, uint64_t now_us, struct checkpoint_job *job);
+
+/* The member has connected anew: what it refused before it may take now. */
+void dump_sender_forgive(struct dump_sender *sender, raft_id peer);
+
+struct dump_sender_progress {
+    bool is_sending;
+    uint64_t done; /* of `total` bytes; 0 of 0 while the file is made */
+    uint64_t total;
+    const char *refusal; /* why the member does not take dumps, lent until the next call; or NULL */
+};
+struct dump_sender_progress dump_sender_progress(const struct dump_sender *sender, raft_id peer);
 
 /* Whether this unit opened, and still uses, the bulk link to `peer`. */
 bool dump_sender_has_peer(const struct dump_sender *sender, raft_id peer);

@@ -108,6 +108,17 @@ void dump_transfer_finish(struct dump_transfer *transfer, uint64_t now_us, bool 
     dump_receiver_finish(transfer->receiver, now_us, installed);
 }
 
+void dump_transfer_forgive(struct dump_transfer *transfer, raft_id peer)
+{
+    dump_sender_forgive(transfer->sender, peer);
+}
+
+struct dump_sender_progress dump_transfer_progress(const struct dump_transfer *transfer,
+                                                   raft_id peer)
+{
+    return dump_sender_progress(transfer->sender, peer);
+}
+
 struct dump_transfer_status dump_transfer_status(const struct dump_transfer *transfer)
 {
     struct dump_transfer_status status = {.sending = dump_sender_transfers(transfer->sender),

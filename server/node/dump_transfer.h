@@ -48,6 +48,11 @@ void dump_transfer_on_job(struct dump_transfer *transfer,
 bool dump_transfer_take(struct dump_transfer *transfer, struct dump_installed *ret_installed);
 void dump_transfer_finish(struct dump_transfer *transfer, uint64_t now_us, bool installed);
 
+/* See dump_sender_forgive and dump_sender_progress. */
+void dump_transfer_forgive(struct dump_transfer *transfer, raft_id peer);
+struct dump_sender_progress dump_transfer_progress(const struct dump_transfer *transfer,
+                                                   raft_id peer);
+
 struct dump_transfer_status {
     size_t sending;    /* transfers to followers under way */
     size_t files;      /* dump files kept for them */

@@ -698,6 +698,57 @@ static void test_a_new_leader_goes_on_with_the_part_of_the_old_one(void)
     end();
 }
 
+static void test_a_member_that_refuses_for_a_lasting_reason_is_asked_less_and_less(void)
+{
+    struct dump_sender_progress progress;
+    size_t opens;
+
+    begin(false);
+    nodes[4].disk_is_full = true;
+    run(60 * SECOND);
+    opens = nodes[1].opens;
+    EXPECT(opens >= 4 && opens <= 8); /* after 0, 1, 3, 7, 15, 31, 61 seconds */
+    progress = dump_transfer_progress(nodes[1].transfer, 4);
+    EXPECT(progress.refusal != NULL);
+    EXPECT_CONTAINS(progress.refusal, "full");
+    EXPECT(dump_transfer_progress(nodes[1].transfer, 2).refusal == NULL);
+    run(120 * SECOND);
+    EXPECT(nodes[1].opens - opens >= 3 && nodes[1].opens - opens <= 5); /* one in 30 seconds */
+    nodes[4].disk_is_full = false;
+    EXPECT(run_until_installed(4, 40 * SECOND));
+    run(SECOND);
+    EXPECT(dump_transfer_progress(nodes[1].transfer, 4).refusal == NULL);
+    end();
+}
+
+static void test_a_member_that_connects_anew_is_asked_at_once(void)
+{
+    begin(false);
+    nodes[4].disk_is_full = true;
+    run(60 * SECOND);
+    nodes[4].disk_is_full = false;
+    dump_transfer_forgive(nodes[1].transfer, 4);
+    EXPECT(run_until_installed(4, 5 * SECOND));
+    end();
+}
+
+static void test_progress_of_a_transfer_is_told(void)
+{
+    struct dump_sender_progress progress;
+
+    begin(false);
+    do {
+        step();
+        progress = dump_transfer_progress(nodes[1].transfer, 4);
+    } while (progress.done < DUMP_CHUNK_BYTES && nodes[4].installed == 0);
+    EXPECT(progress.is_sending);
+    EXPECT(progress.refusal == NULL);
+    EXPECT_EQ(progress.total, DUMP_BYTES);
+    EXPECT(progress.done <= nodes[4].written);
+    EXPECT(!dump_transfer_progress(nodes[1].transfer, 2).is_sending);
+    end();
+}
+
 static void test_losing_leadership_ends_all_transfers(void)
 {
     begin(true);
@@ -1112,6 +1163,9 @@ int main(int argc, char **argv)
         TEST_CASE(test_one_file_serves_two_followers_and_goes_when_idle),
         TEST_CASE(test_an_interrupted_transfer_goes_on_where_it_stood),
         TEST_CASE(test_a_new_leader_goes_on_with_the_part_of_the_old_one),
+        TEST_CASE(test_a_member_that_refuses_for_a_lasting_reason_is_asked_less_and_less),
+        TEST_CASE(test_a_member_that_connects_anew_is_asked_at_once),
+        TEST_CASE(test_progress_of_a_transfer_is_told),
         TEST_CASE(test_losing_leadership_ends_all_transfers),
         TEST_CASE(test_a_full_disk_at_the_receiver_leaves_no_file_and_ends_when_it_has_space),
         TEST_CASE(test_a_full_disk_at_the_leader_is_not_tried_without_pause),
