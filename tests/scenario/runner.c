@@ -9,7 +9,7 @@
  *
  *     option NAME VALUE             of all cores, before nodes
  *     nodes COUNT                   add nodes that wait without a cluster
- *     bootstrap N... voters ID...   give these nodes the first configuration
+ *     bootstrap N... voters ID...   give these nodes the first configuration; or config FAULT
  *     cluster COUNT                 nodes, bootstrap all, and make it durable
  *     elect N                       campaign N and stabilize, untold
  *     campaign N                    move the time to N's election deadline and tick N
@@ -19,18 +19,23 @@
  *     stabilize                     deliver and write until nothing moves
  *     propose N [COUNT [BYTES]]     read N        transfer N TARGET      campaign-now N
  *     deliver|drop|duplicate|hold|release [from N] [to N] [type NAME] [first | nth COUNT]
+ *     misdeliver TO AT              the first message for TO arrives at AT
  *     persist N [COUNT]             finish N's oldest pending writes (all)
+ *     persist-again N               report what is durable once more
  *     hold-writes N | free-writes N stabilize leaves or takes them
  *     crash N | restart N | wipe N
+ *     restart N with ...            from a damaged record, see forge_boot; is refused
+ *     damage N INDEX term T|type NUMBER|config FAULT|no-config    an entry on N's disk
  *     reincarnate N                 only the incarnation changes; N restarts
  *     cut A B | join A B            both directions; cut-one A B only from A to B
  *     isolate N | heal              from and to everybody
  *     peer-down N PEER
- *     add-learner N LEARNER [promote] [expect INDEX]
+ *     add-learner N LEARNER [promote] [elsewhere|endless] [expect INDEX]
  *     remove-learner N LEARNER
  *     change-voters N ID... [keep] [force] [expect INDEX]
  *     cancel-change N [expect INDEX]
  *     checkpoint N | trim N INDEX|checkpoint
+ *     install N INDEX TERM SENDER_TERM CONFIG_INDEX CONFIG_FAULT    is refused
  *     dump FROM TO | dump-sent N PEER INDEX | dump-failed N PEER | installing N on|off
  *     lose-tail N COUNT             the last COUNT entries vanish from N's disk
  *     entries N TERM...             fabricate a log on N's disk (before anything else; N restarts)
@@ -40,10 +45,14 @@
  *     expire N TIMER                then: let a timer run out: election, campaign, heartbeat, ...
  *     hold-flush N | free-flush N   N takes inputs without a flush, or with one again
  *     flush                         everybody who had an input and is not held
+ *     judge TYPE TERM ...           whether such a message is legal, see forge_message
+ *     judge-config FAULT            the same of a configuration
  *     quietly COMMAND...            without a trace
+ *     repeat COUNT COMMAND...
  *     status | peers N | log N | network | converged */
 #include "base/mark.h"
 #include "tests/scenario/cluster.h"
+#include "tests/scenario/forge.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -138,6 +147,13 @@ static bool has_word(const struct scenario *scenario, const char *name)
     return false;
 }
 
+static void understand(const struct scenario *scenario, const char *unknown)
+{
+    if (unknown != NULL) {
+        bad_command(scenario, "'%s' is not understood", unknown);
+    }
+}
+
 static void show_status(struct scenario *scenario, enum status status)
 {
     cluster_flush(scenario->cluster);
@@ -203,6 +219,10 @@ static void run_bootstrap(struct scenario *scenario)
     }
     struct raft_config config;
     memset(&config, 0, sizeof config);
+    if (strcmp(word(scenario, at + 1), "config") == 0) {
+        understand(scenario, forge_config(word(scenario, at + 2), &config));
+        at = scenario->word_count;
+    }
     for (at++; at < scenario->word_count; at++) {
         add_voter(&config, node_at(scenario, at));
     }
@@ -517,6 +537,28 @@ static void run_inject(struct scenario *scenario)
     }
 }
 
+static void run_misdeliver(struct scenario *scenario)
+{
+    struct cluster *cluster = scenario->cluster;
+    raft_id to = number(scenario, 1);
+    struct cluster_node *node = live_node(scenario, 2);
+    for (size_t i = 0; i < cluster->flight_count; i++) {
+        if (cluster->flights[i].message.to == to) {
+            struct raft_message message = cluster->flights[i].message;
+            struct raft_range stored;
+            raft_receive(node->raft, cluster->now, &message, &stored);
+            if (stored.first <= stored.last) {
+                bad_command(scenario, "%s stored what is not for it", word(scenario, 2));
+            }
+            cluster_touched(node);
+            cluster_drop(cluster, i);
+            cluster_flush(cluster);
+            return;
+        }
+    }
+    fputs("no such message\n", scenario->out);
+}
+
 /* --- Commands about disks --- */
 
 static void run_persist(struct scenario *scenario)
@@ -526,6 +568,14 @@ static void run_persist(struct scenario *scenario)
     for (size_t i = 0; i < count && node->write_count > 0; i++) {
         cluster_persist(scenario->cluster, node);
     }
+    cluster_flush(scenario->cluster);
+}
+
+static void run_persist_again(struct scenario *scenario)
+{
+    struct cluster_node *node = live_node(scenario, 1);
+    raft_persisted(node->raft, scenario->cluster->now, 0);
+    cluster_touched(node);
     cluster_flush(scenario->cluster);
 }
 
@@ -542,7 +592,64 @@ static void run_crash(struct scenario *scenario)
 static void run_restart(struct scenario *scenario)
 {
     struct cluster_node *node = node_at(scenario, 1);
+    if (scenario->word_count > 2) {
+        struct raft_boot from = cluster_boot_record(node);
+        understand(scenario, forge_boot(scenario->words + 3, scenario->word_count - 3, &from));
+        show_status(scenario, cluster_restart_from(scenario->cluster, node, &from));
+        return;
+    }
     show_status(scenario, cluster_restart(scenario->cluster, node));
+}
+
+static void run_damage(struct scenario *scenario)
+{
+    struct cluster_entry *entry = &node_at(scenario, 1)->disk->entries[number(scenario, 2)];
+    const char *what = word(scenario, 3);
+    if (strcmp(what, "term") == 0) {
+        entry->entry.term = number(scenario, 4);
+    } else if (strcmp(what, "type") == 0) {
+        entry->entry.type = (enum raft_entry_type)number(scenario, 4);
+    } else if (strcmp(what, "no-config") == 0) {
+        entry->config = NULL;
+    } else if (entry->config != NULL) {
+        understand(scenario, forge_config(word(scenario, 4), entry->config));
+    }
+}
+
+static void run_install(struct scenario *scenario)
+{
+    struct cluster_node *node = live_node(scenario, 1);
+    struct raft_config config;
+    understand(scenario, forge_config(word(scenario, 6), &config));
+    enum status status =
+        raft_install(node->raft, scenario->cluster->now, number(scenario, 2), number(scenario, 3),
+                     number(scenario, 4), number(scenario, 5), &config);
+    if (status == STATUS_OK) {
+        bad_command(scenario, "it installs");
+    }
+    cluster_touched(node);
+    show_status(scenario, status);
+}
+
+static void run_judge(struct scenario *scenario)
+{
+    struct forge_message forged;
+    understand(scenario, forge_message(scenario->words + 1, scenario->word_count - 1, &forged));
+    bool legal =
+        raft_message_validate(&forged.message, scenario->options.entry_bytes_max) == STATUS_OK;
+    fputs(legal ? "legal\n" : "illegal\n", scenario->out);
+}
+
+static void run_judge_config(struct scenario *scenario)
+{
+    struct raft_config config;
+    understand(scenario, forge_config(word(scenario, 1), &config));
+    if (raft_config_validate(&config) != STATUS_OK) {
+        fputs("illegal\n", scenario->out);
+        return;
+    }
+    fprintf(scenario->out, "legal, tolerates %" PRIu32 "\n",
+            raft_config_tolerated_failures(&config));
 }
 
 static void run_wipe(struct scenario *scenario)
@@ -634,8 +741,17 @@ static void run_hard_state(struct scenario *scenario)
 static void run_add_learner(struct scenario *scenario)
 {
     struct cluster_node *node = live_node(scenario, 1);
-    struct raft_member member =
-        cluster_member(node_at(scenario, 2), has_word(scenario, "promote") ? RAFT_PROMOTE : 0);
+    const struct cluster_node *learner = cluster_find(scenario->cluster, number(scenario, 2));
+    struct raft_member member = {.id = number(scenario, 2)};
+    if (learner != NULL) {
+        member = cluster_member(learner, 0);
+    }
+    member.flags = has_word(scenario, "promote") ? RAFT_PROMOTE : 0;
+    if (has_word(scenario, "elsewhere")) {
+        member.address[0] = '?';
+    } else if (has_word(scenario, "endless")) {
+        memset(member.address, 'a', sizeof member.address);
+    }
     raft_index index = 0;
     enum status status = raft_add_learner(node->raft, scenario->cluster->now, &member,
                                           number_after(scenario, "expect"), &index);
@@ -786,6 +902,12 @@ static const struct {
     {"isolate", run_isolate},
     {"heal", run_heal},
     {"inject", run_inject},
+    {"misdeliver", run_misdeliver},
+    {"persist-again", run_persist_again},
+    {"damage", run_damage},
+    {"install", run_install},
+    {"judge", run_judge},
+    {"judge-config", run_judge_config},
     {"persist", run_persist},
     {"hold-writes", run_hold_writes},
     {"free-writes", run_hold_writes},
@@ -820,6 +942,14 @@ static const struct {
 
 static void run_command(struct scenario *scenario, const char *line)
 {
+    if (strncmp(line, "repeat ", 7) == 0) {
+        char *rest;
+        uint64_t count = strtoull(line + 7, &rest, 10);
+        for (uint64_t i = 0; i < count; i++) {
+            run_command(scenario, rest + 1);
+        }
+        return;
+    }
     if (strncmp(line, "quietly ", 8) == 0) {
         be_silent(scenario);
         run_command(scenario, line + 8);
