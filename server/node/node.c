@@ -363,7 +363,7 @@ uint64_t node_turn(struct node *node)
     next_us = earlier(next_us, drain(node));
     next_us = earlier(next_us, flush(node));
     node_apply_install(node);
-    if (node_apply_run(node)) {
+    if (!node->failed && node_apply_run(node)) {
         next_us = node_now(node);
     }
     if (node->failed) {
@@ -421,7 +421,13 @@ void node_on_log_done(struct node *node, struct log_job *job)
 
 void node_on_checkpoint_done(struct node *node, struct checkpoint_job *job)
 {
-    if (job == node->commit_job) {
+    if (!node->failed && job->kind == CHECKPOINT_JOB_DUMP && job->error.status == STATUS_CORRUPT) {
+        /* A leader that went on would never help a member that needs a dump. */
+        const struct error error = job->error;
+
+        dump_transfer_on_job(node->dumps, node_now(node), job);
+        node_fail(node, &error);
+    } else if (job == node->commit_job) {
         node_checkpoint_on_done(node, job);
     } else {
         dump_transfer_on_job(node->dumps, node_now(node), job);

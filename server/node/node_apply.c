@@ -174,6 +174,7 @@ static void switch_to_installed(struct node *node)
     node->tree_generation = node->installed.generation;
     node->installing = false;
     if (node_apply_open(node, &error) != STATUS_OK) {
+        node->port.tree_close(node->port.context, old, false);
         node_fail(node, &error);
         return;
     }

@@ -178,6 +178,9 @@ static void finish_read(struct node *node, struct read_job *read)
     struct raft_entry entries[RAFT_MESSAGE_ENTRIES_MAX];
     struct bytes payloads[RAFT_MESSAGE_ENTRIES_MAX];
 
+    if (!node->failed && job->read_status == STATUS_IO) {
+        node_fail(node, &job->read_error);
+    }
     if (!node->failed && job->read_status == STATUS_CORRUPT) {
         struct error error;
 
