@@ -25,7 +25,8 @@ void cluster_violation(const struct cluster_server *server, const char *format, 
     va_list arguments;
 
     fflush(stdout);
-    fprintf(stderr, "violation at %" PRIu64 " us", server->cluster->timeline->now_us);
+    fprintf(stderr, "violation at step %" PRIu64 ", %" PRIu64 " us",
+            server->cluster->timeline->steps, server->cluster->timeline->now_us);
     if (server->id != 0) {
         fprintf(stderr, ", server %" PRIu64, server->id);
     }
@@ -35,6 +36,11 @@ void cluster_violation(const struct cluster_server *server, const char *format, 
     va_end(arguments);
     fprintf(stderr, "\n");
     abort();
+}
+
+static bool is_gone(const struct cluster_server *server)
+{
+    return server->stopping || server->dying;
 }
 
 /* --- Time --- */
@@ -69,9 +75,12 @@ static void run_turn(struct timeline_event *event)
     server->in_turn = true;
     next_us = node_turn(server->node);
     server->in_turn = false;
+    if (node_state(server->node) == NULL) {
+        return; /* it failed while it changed to a dump */
+    }
     timeline_mix(timeline, node_applied(server->node));
     server->cluster->observer.on_turn(server->cluster->observer.context, server);
-    if (next_us != UINT64_MAX && timeline_due(&server->turn) == UINT64_MAX) {
+    if (next_us != UINT64_MAX && timeline_due(&server->turn) == UINT64_MAX && !server->dying) {
         uint64_t delay_us = until(server, next_us);
 
         server->idle_turns = delay_us == 0 ? server->idle_turns + 1 : 0;
@@ -88,9 +97,31 @@ void cluster_poke(struct cluster_server *server)
     struct timeline *timeline = server->cluster->timeline;
     uint64_t delay_us = prng_below(&server->prng, TURN_DELAY_US);
 
-    if (server->node != NULL && !server->stopping &&
+    if (server->node != NULL && !is_gone(server) &&
         timeline->now_us + delay_us < timeline_due(&server->turn)) {
         timeline_after(timeline, &server->turn, delay_us, run_turn);
+    }
+}
+
+/* --- Deaths --- */
+
+static void run_death(struct timeline_event *event)
+{
+    struct cluster_server *server = CONTAINER_OF(event, struct cluster_server, death);
+
+    cluster_crash(server, false);
+    server->cluster->observer.on_death(server->cluster->observer.context, server);
+}
+
+/* The node may be in the middle of a turn: its end comes after it, and nothing leaves meanwhile. */
+static void on_disk_death(void *context)
+{
+    struct cluster_server *server = context;
+
+    if (!server->dying && !server->stopping) {
+        timeline_trace(server->cluster->timeline, "%" PRIu64 " dies", server->id);
+        server->dying = true;
+        timeline_after(server->cluster->timeline, &server->death, 0, run_death);
     }
 }
 
@@ -185,7 +216,7 @@ static void take(struct cluster_server *server, struct inbox_item *item)
 static void receive(struct cluster_server *server, struct inbox_item item)
 {
     CHECK(server->node != NULL && !server->in_turn);
-    if (server->paused) {
+    if (server->paused || server->dying) {
         struct inbox_item *kept = xmemdup(&item, sizeof item);
 
         list_append(&server->inbox, &kept->link);
@@ -217,7 +248,7 @@ static bool is_up(void *context, size_t place)
 {
     const struct cluster *cluster = context;
 
-    return cluster->servers[place].node != NULL && !cluster->servers[place].stopping;
+    return cluster->servers[place].node != NULL && !is_gone(&cluster->servers[place]);
 }
 
 static bool admit(void *context,
@@ -233,7 +264,7 @@ static bool admit(void *context,
     Peer__Identity identity = PEER__IDENTITY__INIT;
     char refusal[ERROR_TEXT_BYTES_MAX] = "";
 
-    if (asked->paused || asking->paused ||
+    if (asked->paused || asking->paused || is_gone(asked) || is_gone(asking) ||
         memcmp(incarnation, asked->incarnation, RAFT_INCARNATION_BYTES) != 0) {
         return false;
     }
@@ -281,7 +312,7 @@ static void port_set_peers(void *context, const struct node_peer *peers, size_t 
 {
     struct cluster_server *server = context;
 
-    if (!server->stopping) {
+    if (!is_gone(server)) {
         network_set_peers(server->cluster->network, server->place, peers, count);
     }
 }
@@ -309,7 +340,7 @@ static bool port_send(void *context, raft_id peer, struct bytes message)
     struct cluster_server *server = context;
     size_t to = (size_t)peer - 1;
 
-    if (server->stopping) {
+    if (is_gone(server)) {
         return false;
     }
     CHECK_OP(to, <, server->cluster->settings.places);
@@ -321,7 +352,7 @@ static void port_bulk_open(void *context, raft_id peer)
 {
     struct cluster_server *server = context;
 
-    if (!server->stopping) {
+    if (!is_gone(server)) {
         network_bulk_open(server->cluster->network, server->place, (size_t)peer - 1);
     }
 }
@@ -330,7 +361,7 @@ static bool port_bulk_send(void *context, raft_id peer, struct bytes message)
 {
     struct cluster_server *server = context;
 
-    return !server->stopping &&
+    return !is_gone(server) &&
            network_bulk_send(server->cluster->network, server->place, (size_t)peer - 1, message);
 }
 
@@ -338,7 +369,7 @@ static void port_bulk_close(void *context, raft_id peer)
 {
     struct cluster_server *server = context;
 
-    if (!server->stopping) {
+    if (!is_gone(server)) {
         network_bulk_close(server->cluster->network, server->place, (size_t)peer - 1);
     }
 }
@@ -348,7 +379,7 @@ static void port_probe(void *context, uint64_t token, const char *address, struc
     struct cluster_server *server = context;
     size_t to = (size_t)strtoull(address + strlen("server-"), NULL, 10) - 1;
 
-    if (!server->stopping) {
+    if (!is_gone(server)) {
         CHECK_OP(to, <, server->cluster->settings.places);
         network_probe(server->cluster->network, server->place, to, token, message);
     }
@@ -358,7 +389,7 @@ static void port_probe_reply(void *context, uint64_t probe, struct bytes message
 {
     struct cluster_server *server = context;
 
-    if (!server->stopping) {
+    if (!is_gone(server)) {
         network_probe_reply(server->cluster->network, probe, message);
     }
 }
@@ -398,7 +429,7 @@ static enum status port_tree_open(void *context,
 
     (void)error;
     *ret_tree = disk_tree_open(server->disk, generation);
-    return STATUS_OK;
+    return *ret_tree != NULL ? STATUS_OK : error_set(error, STATUS_IO, "the modelled disk fails");
 }
 
 static void port_tree_close(void *context, struct tree_store *tree, bool remove_files)
@@ -416,10 +447,11 @@ static struct state_source port_tree_source(void *context, struct tree_store *tr
 
 static enum status port_tree_renew(void *context, struct tree_store *tree, struct error *error)
 {
-    (void)context;
-    (void)error;
-    disk_tree_renew(tree);
-    return STATUS_OK;
+    struct cluster_server *server = context;
+
+    return disk_tree_renew(server->disk, tree)
+               ? STATUS_OK
+               : error_set(error, STATUS_IO, "the modelled disk fails");
 }
 
 static struct tree_meta port_tree_meta(void *context, struct tree_store *tree)
@@ -471,16 +503,23 @@ static void port_dump_remove(void *context, const char *path)
 
 static bool port_has_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
 {
-    (void)unwritten_records;
-    (void)unwritten_bytes;
     const struct cluster_server *server = context;
 
+    (void)unwritten_records;
+    (void)unwritten_bytes;
     return !disk_is_full(server->disk);
 }
 
 static void port_fail(void *context, const struct error *error)
 {
-    cluster_violation(context, "the node gave up: %s", error->text);
+    struct cluster_server *server = context;
+
+    if (!disk_is_unsound(server->disk)) {
+        cluster_violation(server, "the node gave up: %s", error->text);
+    }
+    timeline_trace(server->cluster->timeline, "%" PRIu64 " gives up: %s", server->id, error->text);
+    server->lost |= error->status == STATUS_CORRUPT;
+    on_disk_death(server);
 }
 
 static struct node_port port_of(struct cluster_server *server)
@@ -553,7 +592,8 @@ static void new_disk(struct cluster_server *server)
                                            .on_hard_state = on_hard_state,
                                            .on_truncate = on_truncate,
                                            .on_append = on_append,
-                                           .on_reset = on_reset};
+                                           .on_reset = on_reset,
+                                           .on_death = on_disk_death};
 
     server->lives++;
     port_random(server, server->incarnation, sizeof server->incarnation);
@@ -580,14 +620,16 @@ static void init_server(struct cluster *cluster, size_t place)
 
 void cluster_init(struct cluster *cluster,
                   struct timeline *timeline,
-                  const struct settings *settings,
+                  struct plan *plan,
                   const struct cluster_observer *observer)
 {
+    const struct settings *settings = &plan->settings;
     const struct network_users users = {
         .context = cluster, .is_up = is_up, .admit = admit, .deliver = on_arrival};
 
     memset(cluster, 0, sizeof *cluster);
     cluster->timeline = timeline;
+    cluster->plan = plan;
     cluster->settings = *settings;
     cluster->observer = *observer;
     prng_init(&cluster->prng, settings->seed * 7 + 2);
@@ -605,6 +647,9 @@ void cluster_release(struct cluster *cluster)
             cluster_crash(&cluster->servers[place], false);
         }
         disk_free(cluster->servers[place].disk);
+        if (cluster->servers[place].former_disk != NULL) {
+            disk_free(cluster->servers[place].former_disk);
+        }
     }
     network_free(cluster->network);
 }
@@ -615,9 +660,21 @@ struct cluster_server *cluster_by_id(struct cluster *cluster, raft_id id)
     return &cluster->servers[id - 1];
 }
 
+const struct disk *cluster_disk(const struct cluster_server *server,
+                                const uint8_t incarnation[RAFT_INCARNATION_BYTES])
+{
+    if (memcmp(incarnation, server->incarnation, RAFT_INCARNATION_BYTES) == 0) {
+        return server->disk;
+    }
+    return server->former_disk != NULL &&
+                   memcmp(incarnation, server->former_incarnation, RAFT_INCARNATION_BYTES) == 0
+               ? server->former_disk
+               : NULL;
+}
+
 bool cluster_is_awake(const struct cluster_server *server)
 {
-    return server->node != NULL && !server->stopping && !server->paused;
+    return server->node != NULL && !is_gone(server) && !server->paused;
 }
 
 static void boot_entries(struct cluster_server *server)
@@ -638,17 +695,14 @@ static void boot_entries(struct cluster_server *server)
     }
 }
 
-void cluster_start(struct cluster_server *server)
+static struct node_options options_of(struct cluster_server *server)
 {
     const struct disk_identity *identity = disk_identity(server->disk);
     struct node_options options = server->cluster->settings.node;
-    struct node_port port = port_of(server);
-    struct log_state log = disk_log(server->disk);
-    struct error error;
 
-    CHECK(server->node == NULL);
-    server->runs++;
-    disk_sweep(server->disk);
+    if (server->options_seed != 0) {
+        settings_redraw_node(&options, server->options_seed);
+    }
     options.id = server->id;
     memcpy(options.incarnation, server->incarnation, sizeof options.incarnation);
     options.has_cluster = identity->has_cluster;
@@ -656,7 +710,36 @@ void cluster_start(struct cluster_server *server)
     options.tree_generation = identity->tree_generation;
     options.address = server->address;
     options.seed = prng_next(&server->prng);
-    if (node_new(&options, &port, &log, &server->node, &error) != STATUS_OK) {
+    return options;
+}
+
+/* As a server does that finds its disk damaged, full or failing: it ends with the reason. */
+static bool refuse_start(struct cluster_server *server, enum status status, const char *text)
+{
+    timeline_trace(server->cluster->timeline, "%" PRIu64 " does not start: %s", server->id, text);
+    server->lost |= status == STATUS_CORRUPT;
+    return false;
+}
+
+bool cluster_start(struct cluster_server *server)
+{
+    struct node_options options = options_of(server);
+    struct node_port port = port_of(server);
+    struct log_state log = disk_log(server->disk);
+    enum status status = disk_boot_status(server->disk);
+    struct error error;
+
+    CHECK(server->node == NULL && !server->lost);
+    server->runs++;
+    if (status != STATUS_OK) {
+        return refuse_start(server, status, status_text(status));
+    }
+    disk_sweep(server->disk);
+    status = node_new(&options, &port, &log, &server->node, &error);
+    if (status != STATUS_OK && disk_is_unsound(server->disk)) {
+        return refuse_start(server, status, error.text);
+    }
+    if (status != STATUS_OK) {
         cluster_violation(server, "it does not start: %s", error.text);
     }
     boot_entries(server);
@@ -669,6 +752,7 @@ void cluster_start(struct cluster_server *server)
                    server->id, server->runs, log.base + 1, log.last, node_applied(server->node));
     server->cluster->observer.on_boot(server->cluster->observer.context, server);
     cluster_poke(server);
+    return true;
 }
 
 /* Give the jobs back to the node that waits for them; nothing comes of it any more. */
@@ -708,12 +792,14 @@ void cluster_crash(struct cluster_server *server, bool quietly)
     server->cluster->observer.on_stop(server->cluster->observer.context, server);
     server->stopping = true;
     timeline_cancel(server->cluster->timeline, &server->turn);
+    timeline_cancel(server->cluster->timeline, &server->death);
     network_crash(server->cluster->network, server->place, quietly);
     disk_crash(server->disk, &log_jobs, &checkpoint_jobs);
     return_jobs(server, &log_jobs, &checkpoint_jobs);
     node_free(server->node);
     server->node = NULL;
     server->stopping = false;
+    server->dying = false;
     server->draining = false;
     server->paused = false;
 }
@@ -728,7 +814,7 @@ void cluster_resume(struct cluster_server *server)
 {
     timeline_trace(server->cluster->timeline, "%" PRIu64 " resumes", server->id);
     server->paused = false;
-    while (!list_is_empty(&server->inbox)) {
+    while (!list_is_empty(&server->inbox) && !server->dying) {
         struct inbox_item *item =
             CONTAINER_OF(list_take_first(&server->inbox), struct inbox_item, link);
 
@@ -742,6 +828,11 @@ void cluster_wipe(struct cluster_server *server)
 {
     CHECK(server->node == NULL);
     timeline_trace(server->cluster->timeline, "%" PRIu64 " is wiped", server->id);
-    disk_free(server->disk);
+    if (server->former_disk != NULL) {
+        disk_free(server->former_disk);
+    }
+    server->former_disk = server->disk;
+    memcpy(server->former_incarnation, server->incarnation, sizeof server->incarnation);
     new_disk(server);
+    server->lost = false;
 }

@@ -7,6 +7,7 @@
 #include "server/node/node.h"
 #include "tests/simulation/disk.h"
 #include "tests/simulation/network.h"
+#include "tests/simulation/plan.h"
 #include "tests/simulation/settings.h"
 #include "tests/simulation/timeline.h"
 
@@ -21,8 +22,14 @@ struct cluster_server {
     uint64_t runs;  /* processes it had */
     char address[48];
     struct disk *disk;
+    struct disk *former_disk; /* that was wiped last; NULL */
+    uint8_t former_incarnation[RAFT_INCARNATION_BYTES];
     struct node *node; /* NULL while it is down */
     bool stopping;     /* inside its own end: nothing leaves it any more */
+    bool dying;        /* dead already, its end follows in this very moment */
+    bool lost;         /* its disk is beyond use: it starts no more */
+    struct timeline_event death;
+    uint64_t options_seed; /* other than 0: its options are drawn anew by it */
     bool draining;
     bool paused;
     bool in_turn;
@@ -42,6 +49,8 @@ struct cluster_observer {
     void (*on_boot)(void *context, struct cluster_server *server);
     /* Before the process ends: its clients must be closed in here. */
     void (*on_stop)(void *context, struct cluster_server *server);
+    /* It ended by itself: a disk failed, or a crash was ordered at a point of its storage. */
+    void (*on_death)(void *context, struct cluster_server *server);
     /* A message of the core leaves. */
     void (*on_send)(void *context,
                     struct cluster_server *server,
@@ -62,6 +71,7 @@ struct cluster_observer {
 
 struct cluster {
     struct timeline *timeline;
+    struct plan *plan;
     struct settings settings;
     struct network *network;
     struct cluster_observer observer;
@@ -71,17 +81,21 @@ struct cluster {
 
 void cluster_init(struct cluster *cluster,
                   struct timeline *timeline,
-                  const struct settings *settings,
+                  struct plan *plan,
                   const struct cluster_observer *observer);
 void cluster_release(struct cluster *cluster);
 
 struct cluster_server *cluster_by_id(struct cluster *cluster, raft_id id);
+/* The disk of this incarnation, even if it was wiped last; NULL: never seen. */
+const struct disk *cluster_disk(const struct cluster_server *server,
+                                const uint8_t incarnation[RAFT_INCARNATION_BYTES]);
 /* A process that runs and is not paused. */
 bool cluster_is_awake(const struct cluster_server *server);
 /* Something was done to the node from outside: its turn comes soon. */
 void cluster_poke(struct cluster_server *server);
 
-void cluster_start(struct cluster_server *server);
+/* False: refused, because its disk is damaged, full or fails; CORRUPT makes it lost. */
+bool cluster_start(struct cluster_server *server);
 void cluster_crash(struct cluster_server *server, bool quietly);
 void cluster_pause(struct cluster_server *server);
 void cluster_resume(struct cluster_server *server);

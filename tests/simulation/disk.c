@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SPACE_RETRY_US = 100 * 1000 };
+
 struct disk_file {
     struct list link;
     char *path;
@@ -29,13 +31,25 @@ struct disk {
     struct disk_observer observer;
     uint64_t write_us;
     uint64_t slowness;
+    uint64_t stalled_until_us;
     bool full;
+    bool full_log;
+    uint64_t crash_count; /* operations until the ordered crash; 0 = none ordered */
+    bool crash_after;
+    bool fails_log;
+    bool fails_checkpoint;
+    bool failed_write_done;
+    bool fails_reads;
+    bool damaged; /* something on it is, or was */
+    bool damaged_hard_state;
+    bool halted; /* the process is dead, nothing reaches the disk any more */
     struct disk_identity identity;
     struct log_state log;
     struct disk_entry *entries; /* log.base + 1 .. log.last */
     size_t capacity;
-    struct list writes; /* submitted, in order */
-    size_t batch_count; /* of them are in the transaction under way */
+    struct list writes;      /* submitted, in order */
+    struct list done_writes; /* durable, not yet reported */
+    size_t batch_count;      /* of them are in the transaction under way */
     struct timeline_event write_event;
     struct list reads;
     struct list checkpoints; /* the first is under way */
@@ -58,6 +72,7 @@ struct disk *disk_new(struct timeline *timeline,
     disk->slowness = 1;
     disk->identity.tree_generation = 1;
     list_init(&disk->writes);
+    list_init(&disk->done_writes);
     list_init(&disk->reads);
     list_init(&disk->checkpoints);
     list_init(&disk->trees);
@@ -90,6 +105,48 @@ void disk_free(struct disk *disk)
     free(disk);
 }
 
+/* --- Operations that may be the last --- */
+
+static void die(struct disk *disk)
+{
+    disk->halted = true;
+    disk->observer.on_death(disk->observer.context);
+}
+
+/* Called where something becomes durable. False: it must not happen any more. */
+static bool begins(struct disk *disk)
+{
+    if (disk->halted) {
+        return false;
+    }
+    if (disk->crash_count == 1 && !disk->crash_after) {
+        disk->crash_count = 0;
+        die(disk);
+        return false;
+    }
+    return true;
+}
+
+/* Called when it happened. False: the process is dead now. */
+static bool ends(struct disk *disk)
+{
+    if (disk->crash_count > 0 && --disk->crash_count == 0) {
+        die(disk);
+        return false;
+    }
+    return true;
+}
+
+static bool
+waits(struct disk *disk, struct timeline_event *event, void (*run)(struct timeline_event *event))
+{
+    if (disk->timeline->now_us >= disk->stalled_until_us) {
+        return false;
+    }
+    timeline_after(disk->timeline, event, disk->stalled_until_us - disk->timeline->now_us, run);
+    return true;
+}
+
 /* --- What is durable --- */
 
 const struct disk_identity *disk_identity(const struct disk *disk)
@@ -99,8 +156,11 @@ const struct disk_identity *disk_identity(const struct disk *disk)
 
 void disk_set_cluster(struct disk *disk, const uint8_t cluster_id[16])
 {
-    disk->identity.has_cluster = true;
-    memcpy(disk->identity.cluster_id, cluster_id, 16);
+    if (begins(disk)) {
+        disk->identity.has_cluster = true;
+        memcpy(disk->identity.cluster_id, cluster_id, 16);
+        (void)ends(disk);
+    }
 }
 
 struct log_state disk_log(const struct disk *disk)
@@ -225,20 +285,46 @@ static struct disk *disk_of_write(struct timeline_event *event)
     return CONTAINER_OF(event, struct disk, write_event);
 }
 
-static void finish_batch(struct timeline_event *event)
+/* One transaction: all of it, or nothing. */
+static void make_batch_durable(struct disk *disk)
 {
-    struct disk *disk = disk_of_write(event);
-    struct list done;
-
-    list_init(&done);
     LIST_FOR_EACH (link, &disk->writes) {
         if (disk->batch_count == 0) {
             break;
         }
         list_remove(link);
         make_durable(disk, &CONTAINER_OF(link, struct log_job, link)->write);
-        list_append(&done, link);
+        list_append(&disk->done_writes, link);
         disk->batch_count--;
+    }
+}
+
+static void finish_batch(struct timeline_event *event)
+{
+    struct disk *disk = disk_of_write(event);
+    struct list done;
+
+    if (waits(disk, event, finish_batch) || !begins(disk)) {
+        return;
+    }
+    if (disk->full_log) {
+        timeline_after(disk->timeline, event, SPACE_RETRY_US, finish_batch);
+        return;
+    }
+    if (disk->fails_log) {
+        if (disk->failed_write_done) {
+            make_batch_durable(disk);
+        }
+        die(disk);
+        return;
+    }
+    make_batch_durable(disk);
+    if (!ends(disk)) {
+        return;
+    }
+    list_init(&done);
+    while (!list_is_empty(&disk->done_writes)) {
+        list_append(&done, list_take_first(&disk->done_writes));
     }
     start_batch(disk);
     while (!list_is_empty(&done)) {
@@ -274,10 +360,18 @@ static void serve_read(struct disk *disk, struct log_job *job)
         job->read_status = error_set(&job->read_error, STATUS_NOT_FOUND, "not all there");
         return;
     }
+    if (disk->fails_reads) {
+        job->read_status = error_set(&job->read_error, STATUS_IO, "the modelled disk fails");
+        return;
+    }
     for (raft_index index = job->first; index <= job->last; index++) {
         total += held_entry(disk, index)->size;
         if (count > 0 && total > job->bytes_max) {
             break;
+        }
+        if (held_entry(disk, index)->damaged) {
+            job->read_status = error_set(&job->read_error, STATUS_CORRUPT, "a bit flipped");
+            return;
         }
         count++;
         buffer_put(&job->payloads,
@@ -306,6 +400,9 @@ static void finish_read(struct timeline_event *event)
     struct disk *disk = read->disk;
     struct log_job *job = read->job;
 
+    if (waits(disk, event, finish_read) || disk->halted) {
+        return;
+    }
     list_remove(&read->link);
     free(read);
     serve_read(disk, job);
@@ -385,6 +482,11 @@ static void dump(struct disk *disk, struct checkpoint_job *job)
 {
     struct disk_file *file = find_file(disk, job->dump_path, true);
 
+    if (disk->full || image_is_damaged(job->store)) {
+        (void)error_set(&job->error, disk->full ? STATUS_NO_SPACE : STATUS_CORRUPT,
+                        "the modelled disk is %s", disk->full ? "full" : "damaged");
+        return;
+    }
     buffer_clear(&file->bytes);
     image_dump(job->store, job->cluster_id, &file->bytes);
     job->dump_bytes = file->bytes.size;
@@ -399,7 +501,12 @@ static void do_checkpoint(struct disk *disk, struct checkpoint_job *job)
     job->error.status = STATUS_OK;
     switch (job->kind) {
     case CHECKPOINT_JOB_COMMIT:
-        if (disk->full) {
+        if (disk->fails_checkpoint) {
+            (void)error_set(&job->error, STATUS_IO, "the modelled disk fails");
+            if (disk->failed_write_done) {
+                image_commit(job->store, job->records, job->record_count, &job->meta);
+            }
+        } else if (disk->full) {
             (void)error_set(&job->error, STATUS_NO_SPACE, "the modelled disk is full");
         } else {
             image_commit(job->store, job->records, job->record_count, &job->meta);
@@ -421,8 +528,14 @@ static void finish_checkpoint(struct timeline_event *event)
     struct disk *disk = CONTAINER_OF(event, struct disk, checkpoint_event);
     struct checkpoint_job *job = CONTAINER_OF(disk->checkpoints.next, struct checkpoint_job, link);
 
-    list_remove(&job->link);
+    if (waits(disk, event, finish_checkpoint) || !begins(disk)) {
+        return;
+    }
     do_checkpoint(disk, job);
+    if (!ends(disk)) {
+        return;
+    }
+    list_remove(&job->link);
     start_checkpoint(disk);
     disk->observer.on_checkpoint_done(disk->observer.context, job);
 }
@@ -442,14 +555,114 @@ void disk_submit_checkpoint(struct disk *disk, struct checkpoint_job *job)
     start_checkpoint(disk);
 }
 
+/* What was begun when the disk was slower needs no longer than it would now. */
+static void
+hasten(struct disk *disk, struct timeline_event *event, void (*run)(struct timeline_event *event))
+{
+    uint64_t due_us = timeline_due(event);
+
+    if (due_us != UINT64_MAX && due_us > disk->timeline->now_us + disk->write_us) {
+        timeline_after(disk->timeline, event, disk->write_us, run);
+    }
+}
+
 void disk_set_slowness(struct disk *disk, uint64_t factor)
 {
     disk->slowness = factor;
+    if (factor == 1) {
+        hasten(disk, &disk->write_event, finish_batch);
+        hasten(disk, &disk->checkpoint_event, finish_checkpoint);
+        LIST_FOR_EACH (link, &disk->reads) {
+            hasten(disk, &CONTAINER_OF(link, struct read_under_way, link)->event, finish_read);
+        }
+    }
 }
 
-void disk_set_full(struct disk *disk, bool full)
+void disk_stall_until(struct disk *disk, uint64_t until_us)
+{
+    disk->stalled_until_us = until_us;
+}
+
+void disk_set_full(struct disk *disk, bool full, bool log)
 {
     disk->full = full;
+    disk->full_log = full && log;
+}
+
+void disk_crash_at(struct disk *disk, uint64_t count, bool done)
+{
+    disk->crash_count = count;
+    disk->crash_after = done;
+}
+
+void disk_fail_write(struct disk *disk, bool of_log, bool done)
+{
+    disk->fails_log = of_log;
+    disk->fails_checkpoint = !of_log;
+    disk->failed_write_done = done;
+}
+
+void disk_fail_reads(struct disk *disk, bool fail)
+{
+    disk->fails_reads = fail;
+    LIST_FOR_EACH (link, &disk->trees) {
+        image_fail_reads(CONTAINER_OF(link, struct tree_store, link), fail);
+    }
+}
+
+bool disk_flip(struct disk *disk, uint64_t seed)
+{
+    uint64_t entries = disk->log.last - disk->log.base;
+    struct tree_store *tree = find_tree(disk, disk->identity.tree_generation);
+    struct prng prng;
+
+    prng_init(&prng, seed);
+    if (timeline_chance(&prng, 100)) {
+        disk->damaged_hard_state = true;
+    } else if (entries > 0 && timeline_chance(&prng, 600)) {
+        disk->entries[prng_below(&prng, entries)].damaged = true;
+    } else if (tree == NULL || !image_damage(tree, prng_next(&prng))) {
+        return false;
+    }
+    disk->damaged = true;
+    return true;
+}
+
+void disk_heal(struct disk *disk)
+{
+    disk_stall_until(disk, 0);
+    disk_set_slowness(disk, 1);
+    disk_set_full(disk, false, false);
+    disk_fail_reads(disk, false);
+    disk_crash_at(disk, 0, false);
+    disk->fails_log = false;
+    disk->fails_checkpoint = false;
+}
+
+bool disk_is_damaged(const struct disk *disk)
+{
+    return disk->damaged;
+}
+
+bool disk_is_unsound(const struct disk *disk)
+{
+    return disk->damaged || disk->fails_reads || disk->fails_checkpoint || disk->halted;
+}
+
+enum status disk_boot_status(const struct disk *disk)
+{
+    if (disk->fails_reads) {
+        return STATUS_IO;
+    }
+    if (disk->full_log) {
+        return STATUS_NO_SPACE;
+    }
+    for (raft_index i = 0; i < disk->log.last - disk->log.base; i++) {
+        if (disk->entries[i].damaged) {
+            return STATUS_CORRUPT;
+        }
+    }
+    return disk->damaged_hard_state ? STATUS_CORRUPT : STATUS_OK;
 }
 
 bool disk_is_full(const struct disk *disk)
@@ -469,6 +682,12 @@ static void crash_log(struct disk *disk, struct list *log_jobs)
         pending++;
     }
     kept = prng_below(&disk->prng, pending + 1);
+    if (disk->halted) {
+        kept = 0;
+    }
+    while (!list_is_empty(&disk->done_writes)) {
+        list_append(log_jobs, list_take_first(&disk->done_writes));
+    }
     LIST_FOR_EACH (link, &disk->writes) {
         if (kept > 0) {
             make_durable(disk, &CONTAINER_OF(link, struct log_job, link)->write);
@@ -497,7 +716,7 @@ static void crash_checkpoints(struct disk *disk, struct list *checkpoint_jobs)
     LIST_FOR_EACH (link, &disk->checkpoints) {
         struct checkpoint_job *job = CONTAINER_OF(link, struct checkpoint_job, link);
 
-        if (is_first && timeline_chance(&disk->prng, 500)) {
+        if (is_first && timeline_chance(&disk->prng, 500) && !disk->halted) {
             do_checkpoint(disk, job);
         }
         is_first = false;
@@ -513,6 +732,10 @@ void disk_crash(struct disk *disk, struct list *log_jobs, struct list *checkpoin
 {
     crash_log(disk, log_jobs);
     crash_checkpoints(disk, checkpoint_jobs);
+    disk->halted = false;
+    disk->crash_count = 0;
+    disk->fails_log = false;
+    disk->fails_checkpoint = false;
 }
 
 void disk_sweep(struct disk *disk)
@@ -537,6 +760,9 @@ struct tree_store *disk_tree_open(struct disk *disk, uint64_t generation)
 {
     struct tree_store *tree = find_tree(disk, generation);
 
+    if (disk->fails_reads) {
+        return NULL;
+    }
     if (tree == NULL) {
         tree = image_new(generation);
         list_append(&disk->trees, &tree->link);
@@ -551,10 +777,11 @@ void disk_tree_close(struct disk *disk, struct tree_store *tree, bool remove_fil
 {
     CHECK(tree->is_open);
     tree->is_open = false;
-    if (remove_files) {
+    if (remove_files && begins(disk)) {
         CHECK_OP(tree->generation, !=, disk->identity.tree_generation);
         list_remove(&tree->link);
         image_free(tree);
+        (void)ends(disk);
     }
 }
 
@@ -563,9 +790,13 @@ struct state_source *disk_tree_source(struct tree_store *tree)
     return &tree->source;
 }
 
-void disk_tree_renew(struct tree_store *tree)
+bool disk_tree_renew(struct disk *disk, struct tree_store *tree)
 {
+    if (disk->fails_reads) {
+        return false;
+    }
     image_renew(tree);
+    return true;
 }
 
 struct tree_meta disk_tree_meta(const struct tree_store *tree)
@@ -582,7 +813,8 @@ enum status disk_file_read(struct disk *disk,
 {
     const struct disk_file *file = find_file(disk, path, false);
 
-    if (file == NULL || offset > file->bytes.size || size > file->bytes.size - offset) {
+    if (disk->fails_reads || file == NULL || offset > file->bytes.size ||
+        size > file->bytes.size - offset) {
         return error_set(error, STATUS_IO, "cannot read %zu bytes of %s", size, path);
     }
     if (size > 0) {
@@ -602,8 +834,12 @@ enum status disk_file_write(
     if (file == NULL || (offset != 0 && offset > file->bytes.size)) {
         return error_set(error, STATUS_IO, "cannot write %s", path);
     }
+    if (!begins(disk)) {
+        return STATUS_OK;
+    }
     file->bytes.size = offset;
     buffer_put(&file->bytes, bytes);
+    (void)ends(disk);
     return STATUS_OK;
 }
 

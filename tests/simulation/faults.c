@@ -1,182 +1,471 @@
 #include "tests/simulation/faults.h"
 
 #include "base/alloc.h"
+#include "base/check.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { TICK_US = 10 * 1000 };
+enum { POLL_US = 20 * 1000, LONG_FACTOR = 5, DESTROYED_DOWN_US = 200 * 1000 };
 
+/* The ends of what goes on at one server. */
 struct ends {
-    uint64_t down_us;
-    uint64_t pause_us;
-    uint64_t slow_us;
-    uint64_t full_us;
+    struct faults *faults;
+    struct cluster_server *server;
+    struct timeline_event up;
+    struct timeline_event resume;
+    struct timeline_event drained;
+    struct timeline_event quick;
+    struct timeline_event roomy;
+    struct timeline_event readable;
+    struct timeline_event near; /* its outgoing links are fast again */
+    uint64_t down_us;           /* how long the next death of its own lasts */
+    int64_t jump_ms;            /* of its wall clock, during the pause */
 };
 
 struct faults {
     struct cluster *cluster;
     struct prng prng;
-    struct timeline_event tick;
-    uint64_t next_us;
-    uint64_t partition_us;
+    struct timeline_event next;
+    struct timeline_event joined; /* the partition ends */
+    struct plan_item planned;     /* what `next` does, when replayed */
+    size_t position;              /* in the plan */
     struct ends ends[NETWORK_PLACES_MAX];
     uint64_t count;
     bool healed;
+    bool healed_all; /* damaged disks are replaced */
 };
 
-static uint64_t now(const struct faults *faults)
+static struct timeline *timeline_of(const struct faults *faults)
 {
-    return faults->cluster->timeline->now_us;
+    return faults->cluster->timeline;
 }
 
-/* Mostly short, sometimes seconds. */
-static uint64_t draw_us(struct faults *faults)
+/* --- Ends --- */
+
+static void plan_start(struct ends *ends, uint64_t delay_us);
+
+static void run_up(struct timeline_event *event)
 {
-    uint64_t limit = timeline_chance(&faults->prng, 700) ? 600 * 1000 : 4 * 1000 * 1000;
+    struct ends *ends = CONTAINER_OF(event, struct ends, up);
 
-    return 1000 + prng_below(&faults->prng, limit);
-}
-
-static void split(struct faults *faults)
-{
-    struct network *network = faults->cluster->network;
-    size_t places = faults->cluster->settings.places;
-    uint64_t sides = prng_next(&faults->prng);
-
-    for (size_t i = 0; i < places; i++) {
-        for (size_t j = 0; j < places; j++) {
-            network_block(network, i, j, ((sides >> i) & 1) != ((sides >> j) & 1));
-        }
+    if (ends->server->node != NULL) {
+        return;
     }
-    timeline_trace(faults->cluster->timeline, "partition %" PRIx64, sides & 0xff);
-}
-
-static void cut_one_way(struct faults *faults)
-{
-    size_t places = faults->cluster->settings.places;
-    size_t from = (size_t)prng_below(&faults->prng, places);
-
-    for (size_t to = 0; to < places; to++) {
-        if (to != from && timeline_chance(&faults->prng, 600)) {
-            bool out = timeline_chance(&faults->prng, 500);
-
-            network_block(faults->cluster->network, out ? from : to, out ? to : from, true);
-            timeline_trace(faults->cluster->timeline, "cut %zu > %zu", (out ? from : to) + 1,
-                           (out ? to : from) + 1);
-        }
+    if (ends->server->lost && ends->faults->healed_all) {
+        cluster_wipe(ends->server);
+    }
+    if (!ends->server->lost && !cluster_start(ends->server)) {
+        plan_start(ends, POLL_US);
     }
 }
 
-static void crash(struct faults *faults, struct cluster_server *server)
+static void plan_start(struct ends *ends, uint64_t delay_us)
 {
-    if (server->node != NULL) {
-        cluster_crash(server, timeline_chance(&faults->prng, 300));
-        faults->ends[server->place].down_us = faults->healed ? 0 : now(faults) + draw_us(faults);
+    timeline_after(timeline_of(ends->faults), &ends->up, delay_us, run_up);
+}
+
+static void run_resume(struct timeline_event *event)
+{
+    struct ends *ends = CONTAINER_OF(event, struct ends, resume);
+
+    if (ends->server->paused) {
+        ends->server->wall_skew_ms += ends->jump_ms;
+        cluster_resume(ends->server);
     }
 }
 
-static void begin(struct faults *faults, uint32_t class)
+static void crash(struct ends *ends, bool quietly, uint64_t for_us)
 {
-    size_t places = faults->cluster->settings.places;
-    size_t place = (size_t)prng_below(&faults->prng, places);
-    struct cluster_server *server = &faults->cluster->servers[place];
-    struct ends *ends = &faults->ends[place];
+    if (ends->server->node != NULL) {
+        cluster_crash(ends->server, quietly);
+    }
+    plan_start(ends, for_us);
+}
 
-    faults->count++;
-    switch (class) {
-    case FAULT_CRASH:
-        crash(faults, server);
-        break;
-    case FAULT_PARTITION:
-        split(faults);
-        faults->partition_us = now(faults) + draw_us(faults);
-        break;
-    case FAULT_ONE_WAY:
-        cut_one_way(faults);
-        faults->partition_us = now(faults) + draw_us(faults);
-        break;
-    case FAULT_PAUSE:
-        if (cluster_is_awake(server)) {
-            cluster_pause(server);
-            ends->pause_us = now(faults) + draw_us(faults);
-        }
-        break;
-    case FAULT_SLOW_DISK:
-        disk_set_slowness(server->disk, prng_between(&faults->prng, 10, 200));
-        ends->slow_us = now(faults) + draw_us(faults);
-        break;
-    case FAULT_FULL_DISK:
-        disk_set_full(server->disk, true);
-        ends->full_us = now(faults) + draw_us(faults);
-        break;
-    case FAULT_LINK:
-        if (places > 1) {
-            network_break(faults->cluster->network, place,
-                          (place + 1 + (size_t)prng_below(&faults->prng, places - 1)) % places);
-        }
-        break;
-    case FAULT_CLOCK:
-        server->wall_skew_ms = (int64_t)prng_below(&faults->prng, 200000) - 100000;
-        break;
-    case FAULT_DRAIN:
-        if (cluster_is_awake(server) && !server->draining) {
-            server->draining = true;
-            node_drain(server->node);
-            cluster_poke(server);
-        }
-        break;
-    default:
-        break;
+static void run_drained(struct timeline_event *event)
+{
+    struct ends *ends = CONTAINER_OF(event, struct ends, drained);
+    struct cluster_server *server = ends->server;
+
+    if (server->node == NULL || !server->draining) {
+        return;
+    }
+    if (cluster_is_awake(server) && node_is_drained(server->node)) {
+        crash(ends, false, ends->down_us);
+        return;
+    }
+    timeline_after(timeline_of(ends->faults), event, POLL_US, run_drained);
+}
+
+static void run_quick(struct timeline_event *event)
+{
+    disk_set_slowness(CONTAINER_OF(event, struct ends, quick)->server->disk, 1);
+}
+
+static void run_roomy(struct timeline_event *event)
+{
+    disk_set_full(CONTAINER_OF(event, struct ends, roomy)->server->disk, false, false);
+}
+
+static void run_readable(struct timeline_event *event)
+{
+    disk_fail_reads(CONTAINER_OF(event, struct ends, readable)->server->disk, false);
+}
+
+static void run_near(struct timeline_event *event)
+{
+    struct ends *ends = CONTAINER_OF(event, struct ends, near);
+
+    for (size_t to = 0; to < ends->faults->cluster->settings.places; to++) {
+        network_slow(ends->faults->cluster->network, ends->server->place, to, 1);
     }
 }
 
-static void end_due(struct faults *faults, struct cluster_server *server)
+static void run_joined(struct timeline_event *event)
+{
+    struct faults *faults = CONTAINER_OF(event, struct faults, joined);
+
+    timeline_trace(timeline_of(faults), "no partition");
+    network_block(faults->cluster->network, 0);
+}
+
+static void end_after(struct faults *faults,
+                      struct timeline_event *event,
+                      uint64_t for_us,
+                      void (*run)(struct timeline_event *event))
+{
+    timeline_after(timeline_of(faults), event, for_us, run);
+}
+
+void faults_on_death(struct faults *faults, struct cluster_server *server)
 {
     struct ends *ends = &faults->ends[server->place];
 
-    if (server->node == NULL && now(faults) >= ends->down_us) {
-        cluster_start(server);
+    plan_start(ends, faults->healed ? 1 : ends->down_us);
+}
+
+/* --- What may be destroyed --- */
+
+static bool is_intact(raft_id id, const void *context)
+{
+    const struct cluster *cluster = ((const struct faults *)context)->cluster;
+    const struct cluster_server *server = &cluster->servers[id - 1];
+
+    return !server->lost && server->lives == 1 && !disk_is_damaged(server->disk);
+}
+
+/* Only where the members never change: there a member lives on the first disk of its server. */
+static bool may_destroy(struct faults *faults, const struct cluster_server *server)
+{
+    size_t intact = 0;
+    size_t members = faults->cluster->settings.first_members;
+
+    if (faults->cluster->settings.membership_interval_us != 0 || server->place >= members ||
+        !is_intact(server->id, faults)) {
+        return false;
     }
-    if (server->paused && now(faults) >= ends->pause_us) {
-        cluster_resume(server);
+    for (size_t i = 0; i < members; i++) {
+        intact += is_intact(i + 1, faults);
     }
-    if (server->node != NULL && server->draining && !server->paused &&
-        node_is_drained(server->node)) {
-        crash(faults, server);
-    }
-    if (ends->slow_us != 0 && now(faults) >= ends->slow_us) {
-        ends->slow_us = 0;
-        disk_set_slowness(server->disk, 1);
-    }
-    if (ends->full_us != 0 && now(faults) >= ends->full_us) {
-        ends->full_us = 0;
-        disk_set_full(server->disk, false);
+    return intact > members / 2 + 1;
+}
+
+/* --- Beginnings --- */
+
+static void wipe(struct ends *ends, uint64_t for_us)
+{
+    if (may_destroy(ends->faults, ends->server)) {
+        crash(ends, false, for_us);
+        cluster_wipe(ends->server);
     }
 }
 
-static void tick(struct timeline_event *event)
+static void flip(struct ends *ends, uint64_t seed)
 {
-    struct faults *faults = (struct faults *)((uintptr_t)event - offsetof(struct faults, tick));
-    const struct settings *settings = &faults->cluster->settings;
-
-    for (size_t place = 0; place < settings->places; place++) {
-        end_due(faults, &faults->cluster->servers[place]);
+    if (may_destroy(ends->faults, ends->server) && disk_flip(ends->server->disk, seed)) {
+        timeline_trace(timeline_of(ends->faults), "a bit flips on the disk of %" PRIu64,
+                       ends->server->id);
+        ends->down_us = DESTROYED_DOWN_US;
     }
-    if (faults->partition_us != 0 && now(faults) >= faults->partition_us) {
-        faults->partition_us = 0;
-        network_unblock_all(faults->cluster->network);
-    }
-    if (!faults->healed && now(faults) >= faults->next_us) {
-        uint32_t class = UINT32_C(1) << prng_below(&faults->prng, FAULT_CLASSES);
+}
 
-        if ((settings->faults & class) != 0) {
-            begin(faults, class);
+static void drain(struct ends *ends, uint64_t for_us)
+{
+    struct cluster_server *server = ends->server;
+
+    if (cluster_is_awake(server) && !server->draining) {
+        timeline_trace(timeline_of(ends->faults), "%" PRIu64 " drains", server->id);
+        ends->down_us = for_us;
+        server->draining = true;
+        node_drain(server->node);
+        cluster_poke(server);
+        end_after(ends->faults, &ends->drained, POLL_US, run_drained);
+    }
+}
+
+static void pause(struct ends *ends, const struct plan_item *item)
+{
+    if (cluster_is_awake(ends->server)) {
+        cluster_pause(ends->server);
+        ends->jump_ms = (int64_t)(item->amount % 200000) - 100000;
+        end_after(ends->faults, &ends->resume, item->for_us, run_resume);
+    }
+}
+
+static void begin_process_fault(struct ends *ends, const struct plan_item *item)
+{
+    switch (item->kind) {
+    case FAULT_CRASH_AT:
+        ends->down_us = item->for_us;
+        disk_crash_at(ends->server->disk, 1 + item->amount / 2, (item->amount & 1) != 0);
+        break;
+    case FAULT_OPTIONS:
+        ends->server->options_seed = item->amount;
+        crash(ends, false, item->for_us);
+        break;
+    case FAULT_PAUSE:
+        pause(ends, item);
+        break;
+    case FAULT_DRAIN:
+        drain(ends, item->for_us);
+        break;
+    case FAULT_WIPE:
+        wipe(ends, item->for_us);
+        break;
+    case FAULT_CLOCK:
+        ends->server->wall_skew_ms = (int64_t)(item->amount % 200000) - 100000;
+        break;
+    default:
+        crash(ends, item->amount != 0, item->for_us);
+        break;
+    }
+}
+
+static void begin_network_fault(struct ends *ends, const struct plan_item *item)
+{
+    struct network *network = ends->faults->cluster->network;
+    size_t from = ends->server->place;
+    size_t to = (size_t)item->other - 1;
+
+    switch (item->kind) {
+    case FAULT_LINK:
+        network_break(network, from, to);
+        break;
+    case FAULT_CORRUPTION:
+        network_corrupt(network, from, to);
+        break;
+    case FAULT_SLOW_LINK:
+        network_slow(network, from, to, 1 + item->amount);
+        end_after(ends->faults, &ends->near, item->for_us, run_near);
+        break;
+    case FAULT_REPLAY:
+        network_replay(network, item->amount, 1 + item->amount % 16);
+        break;
+    default:
+        network_block(network, item->amount);
+        end_after(ends->faults, &ends->faults->joined, item->for_us, run_joined);
+        break;
+    }
+}
+
+static void begin_disk_fault(struct ends *ends, const struct plan_item *item)
+{
+    struct disk *disk = ends->server->disk;
+
+    switch (item->kind) {
+    case FAULT_SLOW_DISK:
+        disk_set_slowness(disk, 1 + item->amount);
+        end_after(ends->faults, &ends->quick, item->for_us, run_quick);
+        break;
+    case FAULT_STALL:
+        disk_stall_until(disk, timeline_of(ends->faults)->now_us + item->for_us);
+        break;
+    case FAULT_FULL_TREE:
+    case FAULT_FULL_LOG:
+        disk_set_full(disk, true, item->kind == FAULT_FULL_LOG);
+        end_after(ends->faults, &ends->roomy, item->for_us, run_roomy);
+        break;
+    case FAULT_WRITE_ERROR:
+        ends->down_us = item->for_us;
+        disk_fail_write(disk, (item->amount & 1) != 0, (item->amount & 2) != 0);
+        break;
+    case FAULT_READ_ERROR:
+        disk_fail_reads(disk, true);
+        end_after(ends->faults, &ends->readable, item->for_us, run_readable);
+        break;
+    default:
+        flip(ends, item->amount);
+        break;
+    }
+}
+
+static void begin(struct faults *faults, const struct plan_item *item)
+{
+    uint64_t places = faults->cluster->settings.places;
+    struct ends *ends;
+
+    if (item->actor > places || item->other > places) {
+        return; /* a plan of which servers were taken away */
+    }
+    ends = &faults->ends[item->actor - 1];
+    faults->count++;
+    timeline_trace(timeline_of(faults),
+                   "fault %s at %" PRIu32 " %" PRIu32 " %" PRIx64 " for %" PRIu64,
+                   settings_fault_name((enum fault_class)item->kind), item->actor, item->other,
+                   item->amount, item->for_us);
+    if (item->kind < FAULT_SPLIT) {
+        begin_process_fault(ends, item);
+    } else if (item->kind < FAULT_SLOW_DISK) {
+        begin_network_fault(ends, item);
+    } else {
+        begin_disk_fault(ends, item);
+    }
+}
+
+/* --- Drawing --- */
+
+/* Mostly short, sometimes long. */
+static uint64_t draw_us(struct faults *faults)
+{
+    uint64_t limit_us = faults->cluster->settings.fault_us;
+
+    if (timeline_chance(&faults->prng, 200)) {
+        limit_us *= LONG_FACTOR;
+    }
+    return 1000 + prng_below(&faults->prng, limit_us);
+}
+
+static uint64_t both_ways(size_t left, size_t right)
+{
+    return network_direction(left, right) | network_direction(right, left);
+}
+
+/* Which directions are cut; `center` is the server that the shape is about. */
+static uint64_t draw_directions(struct faults *faults, enum fault_class class, size_t center)
+{
+    size_t places = faults->cluster->settings.places;
+    uint64_t sides = prng_next(&faults->prng);
+    uint64_t directions = 0;
+
+    for (size_t i = 0; i < places; i++) {
+        for (size_t j = 0; j < i; j++) {
+            bool apart = ((sides >> i) & 1) != ((sides >> j) & 1);
+            bool neighbours = i == j + 1 || i - j == places - 1;
+            bool at_center = i == center || j == center;
+
+            if ((class == FAULT_SPLIT && apart) || (class == FAULT_BRIDGE && apart && !at_center) ||
+                (class == FAULT_ISOLATE && at_center) || (class == FAULT_RING && !neighbours)) {
+                directions |= both_ways(i, j);
+            } else if (class == FAULT_ONE_WAY && at_center && timeline_chance(&faults->prng, 600)) {
+                directions |= timeline_chance(&faults->prng, 500) ? network_direction(i, j)
+                                                                  : network_direction(j, i);
+            }
         }
-        faults->next_us =
-            now(faults) + prng_below(&faults->prng, 2 * settings->fault_interval_us / 3);
     }
-    timeline_after(faults->cluster->timeline, &faults->tick, TICK_US, tick);
+    return directions;
+}
+
+static uint64_t draw_amount(struct faults *faults, enum fault_class class, size_t place)
+{
+    switch ((int)class) {
+    case FAULT_CRASH:
+        return timeline_chance(&faults->prng, 300);
+    case FAULT_CRASH_AT:
+        return prng_below(&faults->prng, timeline_chance(&faults->prng, 500) ? 6 : 60);
+    case FAULT_SPLIT:
+    case FAULT_ISOLATE:
+    case FAULT_ONE_WAY:
+    case FAULT_BRIDGE:
+    case FAULT_RING:
+        return draw_directions(faults, class, place);
+    case FAULT_SLOW_DISK:
+    case FAULT_SLOW_LINK:
+        return prng_between(&faults->prng, 10, 200);
+    case FAULT_WRITE_ERROR:
+        return prng_below(&faults->prng, 4);
+    case FAULT_PAUSE:
+    case FAULT_CLOCK:
+        return prng_below(&faults->prng, 200000);
+    default:
+        return prng_next(&faults->prng);
+    }
+}
+
+static bool takes_other(enum fault_class class)
+{
+    return class == FAULT_LINK || class == FAULT_CORRUPTION || class == FAULT_SLOW_LINK;
+}
+
+static bool draw(struct faults *faults, struct plan_item *ret_item)
+{
+    const struct settings *settings = &faults->cluster->settings;
+    enum fault_class classes[FAULT_CLASSES];
+    size_t count = 0;
+    size_t place = (size_t)prng_below(&faults->prng, settings->places);
+
+    for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
+        if ((settings->faults >> i & 1) != 0 &&
+            (settings->places > 1 || !takes_other((enum fault_class)i))) {
+            classes[count++] = (enum fault_class)i;
+        }
+    }
+    if (count == 0) {
+        return false;
+    }
+    *ret_item = (struct plan_item){.actor = (uint32_t)place + 1};
+    ret_item->kind = classes[prng_below(&faults->prng, count)];
+    if (takes_other((enum fault_class)ret_item->kind)) {
+        ret_item->other = (uint32_t)((place + 1 + prng_below(&faults->prng, settings->places - 1)) %
+                                     settings->places) +
+                          1;
+    }
+    ret_item->amount = draw_amount(faults, (enum fault_class)ret_item->kind, place);
+    ret_item->for_us = draw_us(faults);
+    return true;
+}
+
+/* --- Time --- */
+
+static void run_next(struct timeline_event *event);
+
+static void plan_next(struct faults *faults)
+{
+    const struct plan *plan = faults->cluster->plan;
+    uint64_t now_us = timeline_of(faults)->now_us;
+
+    if (!plan_is_replayed(plan)) {
+        timeline_after(
+            timeline_of(faults), &faults->next,
+            1 + prng_below(&faults->prng, 2 * faults->cluster->settings.fault_interval_us),
+            run_next);
+        return;
+    }
+    while (faults->position < plan->count && plan->items[faults->position].kind >= FAULT_CLASSES) {
+        faults->position++;
+    }
+    if (faults->position < plan->count) {
+        uint64_t at_us = plan->origin_us + plan->items[faults->position].at_us;
+
+        timeline_after(timeline_of(faults), &faults->next, at_us > now_us ? at_us - now_us : 0,
+                       run_next);
+    }
+}
+
+static void run_next(struct timeline_event *event)
+{
+    struct faults *faults = CONTAINER_OF(event, struct faults, next);
+    struct plan *plan = faults->cluster->plan;
+    struct plan_item item;
+
+    if (plan_is_replayed(plan)) {
+        item = plan->items[faults->position++];
+        begin(faults, &item);
+    } else if (draw(faults, &item)) {
+        plan_record(plan, timeline_of(faults)->now_us, &item);
+        begin(faults, &item);
+    }
+    plan_next(faults);
 }
 
 struct faults *faults_new(struct cluster *cluster)
@@ -185,25 +474,101 @@ struct faults *faults_new(struct cluster *cluster)
 
     faults->cluster = cluster;
     prng_init(&faults->prng, cluster->settings.seed * 17 + 5);
-    timeline_after(cluster->timeline, &faults->tick, TICK_US, tick);
+    for (size_t place = 0; place < cluster->settings.places; place++) {
+        faults->ends[place].faults = faults;
+        faults->ends[place].server = &cluster->servers[place];
+    }
+    plan_next(faults);
     return faults;
+}
+
+static void cancel_ends(struct ends *ends)
+{
+    struct timeline *timeline = timeline_of(ends->faults);
+
+    timeline_cancel(timeline, &ends->up);
+    timeline_cancel(timeline, &ends->resume);
+    timeline_cancel(timeline, &ends->quick);
+    timeline_cancel(timeline, &ends->roomy);
+    timeline_cancel(timeline, &ends->readable);
+    timeline_cancel(timeline, &ends->near);
 }
 
 void faults_free(struct faults *faults)
 {
-    timeline_cancel(faults->cluster->timeline, &faults->tick);
+    for (size_t place = 0; place < faults->cluster->settings.places; place++) {
+        cancel_ends(&faults->ends[place]);
+        timeline_cancel(timeline_of(faults), &faults->ends[place].drained);
+    }
+    timeline_cancel(timeline_of(faults), &faults->next);
+    timeline_cancel(timeline_of(faults), &faults->joined);
     free(faults);
+}
+
+/* --- Healing --- */
+
+static void stop(struct faults *faults)
+{
+    faults->healed = true;
+    prng_init(&faults->prng, faults->cluster->settings.seed * 29 + 11);
+    timeline_cancel(timeline_of(faults), &faults->next);
+    timeline_cancel(timeline_of(faults), &faults->joined);
+    network_calm(faults->cluster->network);
+}
+
+static void heal_server(struct ends *ends)
+{
+    struct cluster_server *server = ends->server;
+
+    cancel_ends(ends);
+    ends->jump_ms = 0;
+    ends->down_us = 1;
+    disk_heal(server->disk);
+    if (server->paused) {
+        cluster_resume(server);
+    }
+    /* Found out or not: in the end damaged disks are replaced. */
+    if (ends->faults->healed_all && disk_is_damaged(server->disk)) {
+        if (server->node != NULL) {
+            cluster_crash(server, false);
+        }
+        server->lost = true;
+    }
+    run_up(&ends->up);
+}
+
+void faults_heal_core(struct faults *faults, const bool core[NETWORK_PLACES_MAX])
+{
+    size_t places = faults->cluster->settings.places;
+    uint64_t directions = 0;
+
+    timeline_trace(timeline_of(faults), "healing the core");
+    stop(faults);
+    for (size_t i = 0; i < places; i++) {
+        for (size_t j = 0; j < places; j++) {
+            directions |= core[i] != core[j] ? network_direction(i, j) : 0;
+        }
+    }
+    network_block(faults->cluster->network, directions);
+    for (size_t i = 0; i < places; i++) {
+        if (core[i]) {
+            heal_server(&faults->ends[i]);
+        } else {
+            cancel_ends(&faults->ends[i]);
+            if (faults->cluster->servers[i].node != NULL && timeline_chance(&faults->prng, 500)) {
+                cluster_crash(&faults->cluster->servers[i], true);
+            }
+        }
+    }
 }
 
 void faults_heal(struct faults *faults)
 {
-    timeline_trace(faults->cluster->timeline, "healing");
-    faults->healed = true;
-    faults->partition_us = 0;
-    network_calm(faults->cluster->network);
+    timeline_trace(timeline_of(faults), "healing");
+    stop(faults);
+    faults->healed_all = true;
     for (size_t place = 0; place < faults->cluster->settings.places; place++) {
-        faults->ends[place] = (struct ends){.slow_us = 1, .full_us = 1};
-        end_due(faults, &faults->cluster->servers[place]);
+        heal_server(&faults->ends[place]);
     }
 }
 

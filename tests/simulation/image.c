@@ -6,13 +6,43 @@
 #include <stdlib.h>
 #include <string.h>
 
+static bool is_damaged(const struct tree_store *tree, struct bytes key)
+{
+    return tree->damaged_key.size > 0 && bytes_equal(buffer_lend(&tree->damaged_key), key);
+}
+
 /* The port goes by way of the tree, because a renewal changes what is shown. */
 static enum status lookup(void *context, struct bytes key, struct bytes *ret_value)
 {
     const struct tree_store *tree = context;
     struct state_source shown = memory_source_port(tree->shown);
 
+    if (tree->fails_reads) {
+        return STATUS_IO;
+    }
+    if (is_damaged(tree, key)) {
+        return STATUS_CORRUPT;
+    }
     return shown.lookup(shown.context, key, ret_value);
+}
+
+/* Passes on what is sound. */
+struct sieve {
+    const struct tree_store *tree;
+    bool (*visit)(void *visitor, struct bytes key, struct bytes value);
+    void *visitor;
+    bool met_damage;
+};
+
+static bool sift(void *visitor, struct bytes key, struct bytes value)
+{
+    struct sieve *sieve = visitor;
+
+    if (is_damaged(sieve->tree, key)) {
+        sieve->met_damage = true;
+        return false;
+    }
+    return sieve->visit(sieve->visitor, key, value);
 }
 
 static enum status range(void *context,
@@ -23,8 +53,17 @@ static enum status range(void *context,
 {
     const struct tree_store *tree = context;
     struct state_source shown = memory_source_port(tree->shown);
+    struct sieve sieve = {.tree = tree, .visit = visit, .visitor = visitor};
+    enum status status;
 
-    return shown.range(shown.context, from, prefix, visit, visitor);
+    if (tree->fails_reads) {
+        return STATUS_IO;
+    }
+    if (tree->damaged_key.size == 0) {
+        return shown.range(shown.context, from, prefix, visit, visitor);
+    }
+    status = shown.range(shown.context, from, prefix, sift, &sieve);
+    return sieve.met_damage ? STATUS_CORRUPT : status;
 }
 
 struct tree_store *image_new(uint64_t generation)
@@ -54,9 +93,32 @@ void image_free(struct tree_store *tree)
     list_remove(&tree->link);
     memory_source_free(tree->durable);
     memory_source_free(tree->shown);
+    buffer_release(&tree->damaged_key);
     free((void *)(uintptr_t)tree->durable_meta.config.data);
     free((void *)(uintptr_t)tree->shown_meta.config.data);
     free(tree);
+}
+
+void image_fail_reads(struct tree_store *tree, bool fail)
+{
+    tree->fails_reads = fail;
+}
+
+bool image_damage(struct tree_store *tree, uint64_t seed)
+{
+    size_t count = memory_source_count(tree->durable);
+
+    if (count == 0) {
+        return false;
+    }
+    buffer_clear(&tree->damaged_key);
+    buffer_put(&tree->damaged_key, memory_source_at(tree->durable, (size_t)(seed % count)).key);
+    return true;
+}
+
+bool image_is_damaged(const struct tree_store *tree)
+{
+    return tree->damaged_key.size > 0;
 }
 
 void image_renew(struct tree_store *tree)
@@ -76,6 +138,9 @@ void image_commit(struct tree_store *tree,
     for (size_t i = 0; i < count; i++) {
         copies[i] = (struct state_record){
             .key = records[i].key, .value = records[i].value, .removed = records[i].removed};
+        if (is_damaged(tree, records[i].key)) {
+            buffer_clear(&tree->damaged_key);
+        }
     }
     memory_source_apply(tree->durable, copies, count);
     free(copies);

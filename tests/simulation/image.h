@@ -17,10 +17,17 @@ struct tree_store {
     struct memory_source *shown;
     struct tree_meta shown_meta; /* its config owned */
     struct state_source source;
+    bool fails_reads;
+    struct buffer damaged_key; /* reads of it fail; empty = of none */
 };
 
 struct tree_store *image_new(uint64_t generation);
 void image_free(struct tree_store *tree);
+/* Every read fails with IO, or does no more. */
+void image_fail_reads(struct tree_store *tree, bool fail);
+/* Damage a record; the next commit of that record mends it. False: there is none. */
+bool image_damage(struct tree_store *tree, uint64_t seed);
+bool image_is_damaged(const struct tree_store *tree);
 void image_renew(struct tree_store *tree);
 void image_commit(struct tree_store *tree,
                   const struct tree_record *records,

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "proto/frame.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@ enum {
     DIAL_INTERVAL_US = 60 * 1000,
     PROBE_TIMEOUT_US = 2 * 1000 * 1000,
     QUIET_DEATH_US = 2 * 1000 * 1000,
-    SPIKE_FACTOR = 200
+    SPIKE_FACTOR = 200,
+    OLD_MAX = 64
 };
 
 /* What is under way to one side. */
@@ -52,6 +54,14 @@ struct probe {
     uint64_t token;
 };
 
+/* A message of the core that was sent once. */
+struct old_message {
+    size_t from;
+    size_t to;
+    uint64_t runs[2]; /* of both processes */
+    struct buffer bytes;
+};
+
 struct network {
     struct timeline *timeline;
     struct prng prng;
@@ -61,6 +71,11 @@ struct network {
     uint64_t last_epoch;
     uint64_t last_probe;
     bool blocked[NETWORK_PLACES_MAX][NETWORK_PLACES_MAX];
+    bool corrupts[NETWORK_PLACES_MAX][NETWORK_PLACES_MAX];
+    uint64_t slowness[NETWORK_PLACES_MAX][NETWORK_PLACES_MAX];
+    uint64_t runs[NETWORK_PLACES_MAX]; /* processes that ended there */
+    struct old_message old[OLD_MAX];
+    uint64_t old_count; /* seen; a fair sample of them is kept */
     struct wish wishes[NETWORK_PLACES_MAX][NETWORK_PLACES_MAX];
     struct network_link links[NETWORK_PLACES_MAX][NETWORK_PLACES_MAX]; /* [lower][higher] */
     struct network_link bulks[NETWORK_PLACES_MAX][NETWORK_PLACES_MAX]; /* [opener][other] */
@@ -101,6 +116,7 @@ struct network *network_new(struct timeline *timeline,
     list_init(&network->probes);
     for (size_t i = 0; i < places; i++) {
         for (size_t j = 0; j < places; j++) {
+            network->slowness[i][j] = 1;
             network->links[i][j].network = network;
             network->links[i][j].places[0] = i;
             network->links[i][j].places[1] = j;
@@ -138,6 +154,9 @@ void network_free(struct network *network)
             timeline_cancel(network->timeline, &network->links[i][j].fall);
             timeline_cancel(network->timeline, &network->bulks[i][j].fall);
         }
+    }
+    for (size_t i = 0; i < OLD_MAX; i++) {
+        buffer_release(&network->old[i].bytes);
     }
     free(network);
 }
@@ -358,12 +377,44 @@ static void arrive_message(struct timeline_event *event)
     }
 }
 
+/* What the receiver makes of a frame with one bit flipped. */
+static void check_corruption(struct network *network, struct bytes message)
+{
+    uint8_t head[FRAME_PEER_HEAD_BYTES];
+    uint32_t size;
+    uint64_t sum;
+    uint8_t *copy = bytes_copy(message);
+    uint64_t bit = prng_below(&network->prng, 8 * message.size);
+
+    frame_peer_put_head(head, message);
+    copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    CHECK(frame_peer_head(head, &size, &sum) == STATUS_OK && size == message.size);
+    CHECK(frame_peer_verify(bytes_of(copy, message.size), sum) == STATUS_INVALID);
+    free(copy);
+}
+
+static void arrive_corrupted(struct timeline_event *event)
+{
+    struct flight *flight = CONTAINER_OF(event, struct flight, event);
+    struct network_link *link = link_of_flight(flight);
+
+    if (link->epoch == flight->epoch) {
+        check_corruption(flight->network,
+                         bytes_of(flight->arrival->message, flight->arrival->size));
+        take_down(link, is_bulk_link(link), 1000);
+    }
+    flight_free(flight);
+}
+
 static void launch(struct network_link *link, struct flight *flight, bool loose)
 {
     struct network *network = link->network;
     size_t side = side_of(link, flight->to);
+    size_t from = flight->arrival->from;
     uint64_t now_us = network->timeline->now_us;
-    uint64_t at_us = now_us + timeline_delay(&network->prng, network->options.latency_us);
+    uint64_t at_us = now_us + network->slowness[from][flight->to] *
+                                  timeline_delay(&network->prng, network->options.latency_us);
+    bool is_corrupted = network->corrupts[from][flight->to] && flight->arrival->size > 0;
 
     flight->epoch = link->epoch;
     flight->loose = loose;
@@ -375,13 +426,42 @@ static void launch(struct network_link *link, struct flight *flight, bool loose)
         }
         link->arrival_us[side] = at_us;
     }
-    timeline_after(network->timeline, &flight->event, at_us - now_us, arrive_message);
+    if (is_corrupted) {
+        network->corrupts[from][flight->to] = false;
+    }
+    timeline_after(network->timeline, &flight->event, at_us - now_us,
+                   is_corrupted ? arrive_corrupted : arrive_message);
+}
+
+/* A fair sample of all that was sent (Vitter's algorithm R). */
+static void keep_old(struct network *network, size_t from, size_t to, struct bytes message)
+{
+    uint64_t place = network->old_count < OLD_MAX
+                         ? network->old_count
+                         : prng_below(&network->prng, network->old_count + 1);
+    struct old_message *old;
+
+    network->old_count++;
+    if (place >= OLD_MAX) {
+        return;
+    }
+    old = &network->old[place];
+    old->from = from;
+    old->to = to;
+    old->runs[0] = network->runs[from];
+    old->runs[1] = network->runs[to];
+    buffer_clear(&old->bytes);
+    buffer_put(&old->bytes, message);
 }
 
 bool network_send(struct network *network, size_t from, size_t to, struct bytes message, bool loose)
 {
     struct network_link *link = find_link(network, from, to);
     bool is_loose = loose && network->options.loose;
+
+    if (loose && network->options.keeps_old) {
+        keep_old(network, from, to, message);
+    }
 
     if (!link->seen_up[side_of(link, from)]) {
         return false;
@@ -552,6 +632,7 @@ void network_crash(struct network *network, size_t place, bool quietly)
 {
     uint64_t delay_us = quietly ? QUIET_DEATH_US : 1000;
 
+    network->runs[place]++;
     for (size_t other = 0; other < network->places; other++) {
         struct network_link *link = find_link(network, place, other);
 
@@ -586,14 +667,18 @@ void network_crash(struct network *network, size_t place, bool quietly)
     }
 }
 
-void network_block(struct network *network, size_t from, size_t to, bool blocked)
+uint64_t network_direction(size_t from, size_t to)
 {
-    network->blocked[from][to] = blocked;
+    return UINT64_C(1) << (from * NETWORK_PLACES_MAX + to);
 }
 
-void network_unblock_all(struct network *network)
+void network_block(struct network *network, uint64_t directions)
 {
-    memset(network->blocked, 0, sizeof network->blocked);
+    for (size_t from = 0; from < network->places; from++) {
+        for (size_t to = 0; to < network->places; to++) {
+            network->blocked[from][to] = (directions & network_direction(from, to)) != 0;
+        }
+    }
 }
 
 void network_break(struct network *network, size_t left, size_t right)
@@ -601,8 +686,56 @@ void network_break(struct network *network, size_t left, size_t right)
     take_down(find_link(network, left, right), false, 10 * 1000);
 }
 
+void network_corrupt(struct network *network, size_t from, size_t to)
+{
+    network->corrupts[from][to] = true;
+}
+
+void network_slow(struct network *network, size_t from, size_t to, uint64_t factor)
+{
+    network->slowness[from][to] = factor;
+}
+
+static void arrive_old(struct timeline_event *event)
+{
+    struct flight *flight = CONTAINER_OF(event, struct flight, event);
+    struct network *network = flight->network;
+    const struct network_link *link = find_link(network, flight->arrival->from, flight->to);
+
+    if (link->is_up && link->seen_up[side_of(link, flight->to)]) {
+        land(flight);
+    } else {
+        flight_free(flight);
+    }
+}
+
+void network_replay(struct network *network, uint64_t seed, size_t count)
+{
+    struct prng prng;
+    uint64_t kept = network->old_count < OLD_MAX ? network->old_count : OLD_MAX;
+
+    prng_init(&prng, seed);
+    for (size_t i = 0; i < count && kept > 0; i++) {
+        const struct old_message *old = &network->old[prng_below(&prng, kept)];
+
+        if (old->runs[0] == network->runs[old->from] && old->runs[1] == network->runs[old->to]) {
+            struct flight *flight =
+                flight_new(network, NETWORK_MESSAGE, old->from, old->to, buffer_lend(&old->bytes));
+
+            timeline_after(network->timeline, &flight->event,
+                           1 + prng_below(&prng, 2 * network->options.latency_us), arrive_old);
+        }
+    }
+}
+
 void network_calm(struct network *network)
 {
     network->options.loose = false;
-    network_unblock_all(network);
+    network_block(network, 0);
+    memset(network->corrupts, 0, sizeof network->corrupts);
+    for (size_t from = 0; from < network->places; from++) {
+        for (size_t to = 0; to < network->places; to++) {
+            network->slowness[from][to] = 1;
+        }
+    }
 }

@@ -44,6 +44,7 @@ struct network_options {
     uint64_t loss_permille; /* of loose messages */
     uint64_t duplicate_permille;
     uint64_t reorder_permille;
+    bool keeps_old; /* remembers messages for network_replay */
 };
 
 struct network_users {
@@ -83,11 +84,20 @@ void network_probe_reply(struct network *network, uint64_t probe, struct bytes m
 
 /* The process at `place` ended: its links close, at once or (a dead machine) after a while. */
 void network_crash(struct network *network, size_t place, bool quietly);
-/* Nothing passes from `from` to `to`, or everything does again. */
-void network_block(struct network *network, size_t from, size_t to, bool blocked);
-void network_unblock_all(struct network *network);
+/* The directions in which nothing passes from now on, 0 = everything passes again: a bit for each,
+ * network_direction(from, to). */
+void network_block(struct network *network, uint64_t directions);
+uint64_t network_direction(size_t from, size_t to);
+/* The connection is reset: everything under way on it is lost. */
 void network_break(struct network *network, size_t left, size_t right);
-/* From now on nothing is lost, doubled or overtaken. */
+/* The next message from `from` to `to` arrives damaged. */
+void network_corrupt(struct network *network, size_t from, size_t to);
+/* Multiply the latency of one direction; 1 = as it was. */
+void network_slow(struct network *network, size_t from, size_t to, uint64_t factor);
+/* Deliver up to `count` messages of the core again that once were sent between processes that still
+ * run, however old; needs `keeps_old`. Drawn by `seed`. */
+void network_replay(struct network *network, uint64_t seed, size_t count);
+/* From now on nothing is lost, doubled, overtaken or slow. */
 void network_calm(struct network *network);
 
 #endif

@@ -13,6 +13,7 @@ struct operator
 {
     struct cluster *cluster;
     struct prng prng;
+    struct plan_cursor cursor;
     struct timeline_event tick;
     struct cluster_server *server;
     struct client *client;
@@ -288,6 +289,16 @@ void operator_on_stop(struct operator* self, struct cluster_server *server)
     }
 }
 
+static bool is_due(struct operator* self)
+{
+    uint64_t now_us = self->cluster->timeline->now_us;
+
+    if (plan_is_replayed(self->cluster->plan)) {
+        return plan_delay(self->cluster->plan, &self->cursor, now_us, &self->prng, 1) == 0;
+    }
+    return self->cluster->settings.membership_interval_us != 0 && now_us >= self->next_us;
+}
+
 static void run(struct operator* self)
 {
     const struct settings *settings = &self->cluster->settings;
@@ -301,7 +312,8 @@ static void run(struct operator* self)
         }
     } else if (!self->has_cluster) {
         ask_init(self);
-    } else if (!self->quiet && settings->membership_interval_us != 0 && now_us >= self->next_us) {
+    } else if (!self->quiet && is_due(self)) {
+        prng_init(&self->prng, plan_seed(self->cluster->plan, &self->cursor, now_us, &self->prng));
         ask_something(self);
     }
 }
@@ -320,6 +332,8 @@ struct operator* operator_new(struct cluster *cluster)
 
     self->cluster = cluster;
     self->last_was_certain = true;
+    self->quiet = true;
+    self->cursor.kind = PLAN_OPERATOR;
     prng_init(&self->prng, cluster->settings.seed * 13 + 4);
     timeline_after(cluster->timeline, &self->tick, TICK_US, tick);
     return self;
@@ -335,6 +349,11 @@ void operator_free(struct operator* self)
 bool operator_has_cluster(const struct operator* self)
 {
     return self->has_cluster;
+}
+
+void operator_begin(struct operator* self)
+{
+    self->quiet = false;
 }
 
 void operator_quiet(struct operator* self)

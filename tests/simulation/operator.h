@@ -13,6 +13,8 @@ void operator_on_stop(struct operator* self, struct cluster_server *server);
 
 /* The cluster was made. */
 bool operator_has_cluster(const struct operator* self);
+/* Commands other than init may come from now on. */
+void operator_begin(struct operator* self);
 /* No more commands after the one under way. */
 void operator_quiet(struct operator* self);
 bool operator_is_idle(const struct operator* self);

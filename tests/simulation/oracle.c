@@ -307,12 +307,14 @@ static bool holds(raft_id id, const void *context)
 {
     const struct holders *holders = context;
     const struct raft_member *member = raft_config_find(holders->config, id);
-    const struct cluster_server *server = cluster_by_id(holders->oracle->cluster, id);
+    /* A disk that was wiped since held what its server said. */
+    const struct disk *disk =
+        member == NULL
+            ? NULL
+            : cluster_disk(cluster_by_id(holders->oracle->cluster, id), member->incarnation);
 
-    return member != NULL &&
-           memcmp(member->incarnation, server->incarnation, RAFT_INCARNATION_BYTES) == 0 &&
-           (disk_log(server->disk).base >= holders->index ||
-            disk_term(server->disk, holders->index) == holders->term);
+    return disk != NULL && (disk_log(disk).base >= holders->index ||
+                            disk_term(disk, holders->index) == holders->term);
 }
 
 static bool is_on_quorum(struct oracle *oracle,
@@ -552,7 +554,10 @@ void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
     if (status.role == RAFT_LEADER) {
         check_matches(oracle, server, raft_config_effective(raft));
     }
-    check_applied(oracle, server, &status);
+    /* A node that could not read its checkpoint may have stopped in the middle of a command. */
+    if (!server->dying) {
+        check_applied(oracle, server, &status);
+    }
 }
 
 /* --- Applied commands --- */

@@ -20,6 +20,7 @@ struct run {
     struct workload *workload;
     struct operator* operator;
     struct faults *faults;
+    uint64_t cores;
 };
 
 static void on_turn(void *context, struct cluster_server *server)
@@ -40,6 +41,15 @@ static void on_stop(void *context, struct cluster_server *server)
         workload_on_stop(run->workload, server);
     }
     operator_on_stop(run->operator, server);
+}
+
+static void on_death(void *context, struct cluster_server *server)
+{
+    struct run *run = context;
+
+    if (run->faults != NULL) {
+        faults_on_death(run->faults, server);
+    }
 }
 
 static void
@@ -177,7 +187,7 @@ static void make_cluster(struct run *run)
     uint64_t until_us = run->timeline.now_us + HEALING_US;
 
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
-        cluster_start(&run->cluster.servers[place]);
+        CHECK(cluster_start(&run->cluster.servers[place]));
     }
     run->operator= operator_new(&run->cluster);
     while (!operator_has_cluster(run->operator)) {
@@ -205,19 +215,194 @@ static void probe_members(struct run *run)
 static void check_states(struct run *run)
 {
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
-        state_check(node_state(run->cluster.servers[place].node), true);
+        const struct cluster_server *server = &run->cluster.servers[place];
+
+        /* Damage that nothing has read yet would be met by the check. */
+        state_check(node_state(server->node), !disk_is_unsound(server->disk));
     }
 }
 
-struct run_result run_seed(enum settings_profile profile, uint64_t seed, bool trace)
+/* --- A quorum alone --- */
+
+struct chosen {
+    const struct run *run;
+    const struct raft_config *config;
+    const bool *core;
+};
+
+static bool is_chosen(raft_id id, const void *context)
 {
-    struct settings settings = settings_draw(profile, seed);
+    const struct chosen *chosen = context;
+    const struct raft_member *member = raft_config_find(chosen->config, id);
+
+    return id <= chosen->run->cluster.settings.places && chosen->core[id - 1] && member != NULL &&
+           memcmp(member->incarnation, chosen->run->cluster.servers[id - 1].incarnation,
+                  RAFT_INCARNATION_BYTES) == 0;
+}
+
+/* Whether the core is a quorum by what each of its servers has as the configuration now. */
+static bool is_core(const struct run *run, const bool core[NETWORK_PLACES_MAX])
+{
+    struct chosen chosen = {.run = run, .core = core};
+    raft_index index;
+
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        const struct cluster_server *server = &run->cluster.servers[place];
+
+        if (server->node == NULL) {
+            continue; /* asked again once it runs */
+        }
+        chosen.config = raft_config_effective(node_raft(server->node));
+        if (core[place] && !raft_config_is_quorum(chosen.config, is_chosen, &chosen)) {
+            return false;
+        }
+        chosen.config = raft_config_committed(node_raft(server->node), &index);
+        if (core[place] && !raft_config_is_quorum(chosen.config, is_chosen, &chosen)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Servers at random until they are a quorum. */
+static bool draw_core(const struct run *run, struct prng *prng, bool core[NETWORK_PLACES_MAX])
+{
+    size_t places = run->cluster.settings.places;
+    size_t first = (size_t)prng_below(prng, places);
+    size_t count = 0;
+
+    memset(core, 0, NETWORK_PLACES_MAX * sizeof *core);
+    for (size_t i = 0; i < places; i++) {
+        const struct cluster_server *server = &run->cluster.servers[(first + i) % places];
+
+        if (!server->lost && !disk_is_damaged(server->disk) &&
+            disk_identity(server->disk)->has_cluster && disk_log(server->disk).last > 0) {
+            core[server->place] = true;
+            count++;
+            if (2 * count > run->cluster.settings.first_members && is_core(run, core)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static struct cluster_server *core_leader(struct run *run, const bool core[NETWORK_PLACES_MAX])
+{
+    struct cluster_server *leader = NULL;
+    raft_term term = 0;
+
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        struct cluster_server *server = &run->cluster.servers[place];
+        struct raft_status status;
+
+        if (core[place] && server->node != NULL) {
+            status = raft_status(node_raft(server->node));
+            if (status.role == RAFT_LEADER && status.term > term) {
+                leader = server;
+                term = status.term;
+            }
+        }
+    }
+    return leader;
+}
+
+/* A leader in the core that all of its voters there know; NULL. */
+static struct cluster_server *find_core_leader(struct run *run, const bool core[NETWORK_PLACES_MAX])
+{
+    struct cluster_server *leader = core_leader(run, core);
+
+    for (size_t place = 0; leader != NULL && place < run->cluster.settings.places; place++) {
+        const struct cluster_server *server = &run->cluster.servers[place];
+
+        if (core[place] && server->node != NULL &&
+            raft_config_is_voter(raft_config_effective(node_raft(leader->node)), server->id) &&
+            raft_status(node_raft(server->node)).leader != leader->id) {
+            leader = NULL;
+        }
+    }
+    return leader;
+}
+
+/* A connected quorum elects and commits whatever the rest does. A change of the membership that
+ * was under way may take that away from it. */
+static void heal_core(struct run *run)
+{
+    bool core[NETWORK_PLACES_MAX];
+    struct prng prng;
+    uint64_t until_us = run->timeline.now_us + HEALING_US;
+    bool is_probed = false;
+    const struct cluster_server *leader;
+
+    prng_init(&prng, run->cluster.settings.seed * 23 + 7);
+    if (!draw_core(run, &prng, core)) {
+        return;
+    }
+    faults_heal_core(run->faults, core);
+    run->cores++;
+    while (!is_probed || workload_probes(run->workload) > 0) {
+        run_until(run, run->timeline.now_us + SLICE_US);
+        if (!is_core(run, core)) {
+            return;
+        }
+        leader = is_probed ? NULL : find_core_leader(run, core);
+        if (leader != NULL) {
+            workload_probe(run->workload, leader->place);
+            is_probed = true;
+        }
+        if (run->timeline.now_us > until_us) {
+            print_state(run);
+            cluster_violation(&run->cluster.servers[0], "L4: a connected quorum %s",
+                              is_probed ? "does not answer" : "elects no leader");
+        }
+    }
+}
+
+/* --- All --- */
+
+static struct run_result result_of(const struct run *run)
+{
+    return (struct run_result){.hash = run->timeline.hash,
+                               .steps = run->timeline.steps,
+                               .virtual_us = run->timeline.now_us,
+                               .faults = faults_count(run->faults),
+                               .cores = run->cores,
+                               .oracle = oracle_counts(run->oracle),
+                               .workload = workload_counts(run->workload),
+                               .operator= operator_counts(run->operator)};
+}
+
+static void run_phases(struct run *run)
+{
+    const struct settings *settings = &run->cluster.settings;
+
+    make_cluster(run);
+    run->cluster.plan->origin_us = run->timeline.now_us;
+    run->workload = workload_new(&run->cluster, run->oracle);
+    run->faults = faults_new(&run->cluster);
+    operator_begin(run->operator);
+    run_until(run, run->timeline.now_us + settings->faulty_us);
+    workload_quiet(run->workload);
+    operator_quiet(run->operator);
+    if (settings->with_core) {
+        heal_core(run);
+    }
+    faults_heal(run->faults);
+    wait_for_convergence(run, HEALING_US, "after healing");
+    probe_members(run);
+    wait_for_convergence(run, PROBING_US, "after the last writes");
+    check_states(run);
+}
+
+struct run_result run_plan(struct plan *plan, enum timeline_trace trace)
+{
     struct run run = {.oracle = NULL};
     struct run_result result;
     const struct cluster_observer observer = {.context = &run,
                                               .on_turn = on_turn,
                                               .on_boot = on_boot,
                                               .on_stop = on_stop,
+                                              .on_death = on_death,
                                               .on_send = on_send,
                                               .on_hard_state = on_hard_state,
                                               .on_truncate = on_truncate,
@@ -225,26 +410,10 @@ struct run_result run_seed(enum settings_profile profile, uint64_t seed, bool tr
                                               .on_reset = on_reset};
 
     timeline_init(&run.timeline, trace);
-    cluster_init(&run.cluster, &run.timeline, &settings, &observer);
+    cluster_init(&run.cluster, &run.timeline, plan, &observer);
     run.oracle = oracle_new(&run.cluster);
-    make_cluster(&run);
-    run.workload = workload_new(&run.cluster, run.oracle);
-    run.faults = faults_new(&run.cluster);
-    run_until(&run, run.timeline.now_us + settings.faulty_us);
-    faults_heal(run.faults);
-    workload_quiet(run.workload);
-    operator_quiet(run.operator);
-    wait_for_convergence(&run, HEALING_US, "after healing");
-    probe_members(&run);
-    wait_for_convergence(&run, PROBING_US, "after the last writes");
-    check_states(&run);
-    result = (struct run_result){.hash = run.timeline.hash,
-                                 .steps = run.timeline.steps,
-                                 .virtual_us = run.timeline.now_us,
-                                 .faults = faults_count(run.faults),
-                                 .oracle = oracle_counts(run.oracle),
-                                 .workload = workload_counts(run.workload),
-                                 .operator= operator_counts(run.operator)};
+    run_phases(&run);
+    result = result_of(&run);
     cluster_release(&run.cluster);
     faults_free(run.faults);
     workload_free(run.workload);
@@ -252,4 +421,11 @@ struct run_result run_seed(enum settings_profile profile, uint64_t seed, bool tr
     oracle_free(run.oracle);
     timeline_release(&run.timeline);
     return result;
+}
+
+struct run_result run_seed(enum settings_profile profile, uint64_t seed, enum timeline_trace trace)
+{
+    struct plan plan = {.settings = settings_draw(profile, seed), .mode = PLAN_IS_DRAWN};
+
+    return run_plan(&plan, trace);
 }

@@ -1,4 +1,5 @@
-/* One seed from its beginning to its end: faults, then healing, then convergence. */
+/* One run from its beginning to its end: init, faults, healing of a quorum alone, healing of all,
+ * convergence. */
 #ifndef TESTS_SIMULATION_RUN_H
 #define TESTS_SIMULATION_RUN_H
 
@@ -11,12 +12,15 @@ struct run_result {
     uint64_t steps;
     uint64_t virtual_us;
     uint64_t faults;
+    uint64_t cores; /* quorums that had to work alone */
     struct oracle_counts oracle;
     struct workload_counts workload;
     struct operator_counts operator;
 };
 
-/* Aborts when an invariant is violated. */
-struct run_result run_seed(enum settings_profile profile, uint64_t seed, bool trace);
+/* Run a plan in its mode. Aborts when an invariant is violated. */
+struct run_result run_plan(struct plan *plan, enum timeline_trace trace);
+/* Draw a run from a seed. */
+struct run_result run_seed(enum settings_profile profile, uint64_t seed, enum timeline_trace trace);
 
 #endif

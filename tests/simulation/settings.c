@@ -1,17 +1,50 @@
 #include "tests/simulation/settings.h"
 
+#include <stddef.h>
 #include <string.h>
 
-static const char *const profile_names[] = {"mini", "standard", "churn"};
+static const char *const profile_names[SETTINGS_PROFILES] = {"mini", "standard", "churn",
+                                                             "dump", "disk",     "soak"};
+
+static const char *const fault_names[FAULT_CLASSES] = {
+    [FAULT_CRASH] = "crash",
+    [FAULT_CRASH_AT] = "crash-at",
+    [FAULT_OPTIONS] = "options",
+    [FAULT_PAUSE] = "pause",
+    [FAULT_DRAIN] = "drain",
+    [FAULT_WIPE] = "wipe",
+    [FAULT_CLOCK] = "clock",
+    [FAULT_SPLIT] = "split",
+    [FAULT_ISOLATE] = "isolate",
+    [FAULT_ONE_WAY] = "one-way",
+    [FAULT_BRIDGE] = "bridge",
+    [FAULT_RING] = "ring",
+    [FAULT_LINK] = "link",
+    [FAULT_CORRUPTION] = "corruption",
+    [FAULT_SLOW_LINK] = "slow-link",
+    [FAULT_REPLAY] = "replay",
+    [FAULT_SLOW_DISK] = "slow-disk",
+    [FAULT_STALL] = "stall",
+    [FAULT_FULL_TREE] = "full-tree",
+    [FAULT_FULL_LOG] = "full-log",
+    [FAULT_WRITE_ERROR] = "write-error",
+    [FAULT_READ_ERROR] = "read-error",
+    [FAULT_BIT_FLIP] = "bit-flip",
+};
 
 const char *settings_profile_name(enum settings_profile profile)
 {
     return profile_names[profile];
 }
 
+const char *settings_fault_name(enum fault_class class)
+{
+    return fault_names[class];
+}
+
 enum status settings_parse_profile(const char *text, enum settings_profile *ret_profile)
 {
-    for (size_t i = 0; i < sizeof profile_names / sizeof profile_names[0]; i++) {
+    for (size_t i = 0; i < SETTINGS_PROFILES; i++) {
         if (strcmp(text, profile_names[i]) == 0) {
             *ret_profile = (enum settings_profile)i;
             return STATUS_OK;
@@ -19,6 +52,8 @@ enum status settings_parse_profile(const char *text, enum settings_profile *ret_
     }
     return STATUS_INVALID;
 }
+
+/* --- Drawing --- */
 
 static uint64_t one_of(struct prng *prng, const uint64_t *values, size_t count)
 {
@@ -29,6 +64,28 @@ static uint64_t one_of(struct prng *prng, const uint64_t *values, size_t count)
     one_of(prng, (const uint64_t[]){__VA_ARGS__},                                                  \
            sizeof((const uint64_t[]){__VA_ARGS__}) / sizeof(uint64_t))
 
+/* What may differ from one run of a server to the next. */
+static void draw_tuning(struct node_options *node, struct prng *prng)
+{
+    node->raft.message_entries_max = (uint32_t)ONE_OF(prng, 1, 4, 64, 1024);
+    node->raft.message_bytes_max = (uint32_t)ONE_OF(prng, 512, 16384, 1048576);
+    node->raft.inflight_messages_max = (uint32_t)ONE_OF(prng, 1, 4, 64);
+    node->raft.inflight_bytes_max = ONE_OF(prng, 4096, 1048576);
+    node->raft.uncommitted_bytes_max = ONE_OF(prng, 8192, 1048576);
+    node->raft.reads_max = (uint32_t)ONE_OF(prng, 4, 256);
+    node->cache_bytes_max = ONE_OF(prng, 1, 4096, 1 << 20);
+    node->checkpoint_records_max = ONE_OF(prng, 8, 64, 65536);
+    node->checkpoint_bytes_max = ONE_OF(prng, 4096, 1 << 20);
+    node->checkpoint_interval_us = ONE_OF(prng, 200000, 2000000, 10000000);
+    node->log_tail_entries_max = ONE_OF(prng, 0, 4, 32, 128);
+    node->log_tail_bytes_max = ONE_OF(prng, 2048, 1 << 20);
+    node->entry_cache_bytes_max = ONE_OF(prng, 1, 1024, 1 << 20);
+    node->history_bytes_max = ONE_OF(prng, 2048, 1 << 20);
+    node->history_changes_max = ONE_OF(prng, 16, 4096);
+    node->dump_chunk_bytes = (uint32_t)ONE_OF(prng, 512, 4096, 524288);
+    node->request_timeout_us = ONE_OF(prng, 1000000, 3000000, 10000000);
+}
+
 static void draw_node(struct settings *settings, struct prng *prng)
 {
     struct node_options *node = &settings->node;
@@ -38,24 +95,9 @@ static void draw_node(struct settings *settings, struct prng *prng)
     node->raft.heartbeat_us = ONE_OF(prng, 20000, 50000);
     node->raft.election_timeout_us = node->raft.heartbeat_us * prng_between(prng, 5, 12);
     node->raft.log_entries_max = (uint32_t)ONE_OF(prng, 256, 1024, 4096);
-    node->raft.message_entries_max = (uint32_t)ONE_OF(prng, 1, 4, 64, 1024);
-    node->raft.message_bytes_max = (uint32_t)ONE_OF(prng, 512, 16384, 1048576);
-    node->raft.inflight_messages_max = (uint32_t)ONE_OF(prng, 1, 4, 64);
-    node->raft.inflight_bytes_max = ONE_OF(prng, 4096, 1048576);
-    node->raft.uncommitted_bytes_max = ONE_OF(prng, 8192, 1048576);
     node->raft.entry_bytes_max = 65536;
-    node->raft.reads_max = (uint32_t)ONE_OF(prng, 4, 256);
-    node->cache_bytes_max = ONE_OF(prng, 1, 4096, 1 << 20);
-    node->checkpoint_records_max = ONE_OF(prng, 8, 64, 65536);
-    node->checkpoint_bytes_max = ONE_OF(prng, 4096, 1 << 20);
-    node->checkpoint_interval_us = ONE_OF(prng, 200000, 2000000, 10000000);
-    node->log_tail_entries_max = ONE_OF(prng, 4, 32, 128);
-    node->log_tail_bytes_max = ONE_OF(prng, 2048, 1 << 20);
-    node->entry_cache_bytes_max = ONE_OF(prng, 1, 1024, 1 << 20);
-    node->history_bytes_max = ONE_OF(prng, 2048, 1 << 20);
-    node->history_changes_max = ONE_OF(prng, 16, 4096);
     node->dump_bytes_max = 64 << 20;
-    node->request_timeout_us = ONE_OF(prng, 1000000, 3000000, 10000000);
+    draw_tuning(node, prng);
 }
 
 static void draw_network(struct settings *settings, struct prng *prng)
@@ -67,6 +109,122 @@ static void draw_network(struct settings *settings, struct prng *prng)
     settings->network.reorder_permille = ONE_OF(prng, 0, 20, 200);
 }
 
+static void draw_faults(struct settings *settings, struct prng *prng)
+{
+    for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
+        if (timeline_chance(prng, 400)) {
+            settings->faults |= UINT64_C(1) << i;
+        }
+    }
+    /* Who takes members' disks away takes the whole cluster away when the voters change meanwhile.
+     */
+    if (settings->membership_interval_us != 0) {
+        settings->faults &= ~(UINT64_C(1) << FAULT_WIPE | UINT64_C(1) << FAULT_BIT_FLIP);
+    }
+}
+
+static void draw_sizes(struct settings *settings, struct prng *prng)
+{
+    settings->first_members = 3;
+    settings->places = 3;
+    settings->clients = prng_between(prng, 2, 8);
+    settings->faulty_us = 6 * 1000 * 1000;
+    settings->fault_us = 600 * 1000;
+    settings->fault_interval_us = ONE_OF(prng, 100, 300, 800) * 1000;
+    settings->operation_interval_us = ONE_OF(prng, 10000, 20000, 60000);
+    settings->write_us = ONE_OF(prng, 100, 1000, 5000);
+    settings->drift_ppm_max = ONE_OF(prng, 0, 200, 20000, 200000);
+    settings->key_count = ONE_OF(prng, 1, 3, 12);
+    settings->value_bytes_max = ONE_OF(prng, 8, 100, 2000);
+    settings->with_core = timeline_chance(prng, 500);
+}
+
+/* Everything is slower than heartbeats are frequent elsewhere: the same things happen in far fewer
+ * events. */
+static void shrink(struct settings *settings, struct prng *prng)
+{
+    struct node_options *node = &settings->node;
+
+    settings->clients = prng_between(prng, 1, 3);
+    settings->faulty_us = 2500 * 1000;
+    settings->fault_us = 900 * 1000;
+    settings->fault_interval_us = ONE_OF(prng, 150, 400) * 1000;
+    settings->operation_interval_us = ONE_OF(prng, 60000, 150000, 300000);
+    settings->write_us = ONE_OF(prng, 1000, 5000, 20000);
+    settings->with_core = timeline_chance(prng, 150);
+    settings->network.latency_us = ONE_OF(prng, 300, 2000, 10000);
+    node->raft.heartbeat_us = 100 * 1000;
+    node->raft.election_timeout_us = node->raft.heartbeat_us * prng_between(prng, 3, 6);
+    node->raft.log_entries_max = 256;
+    node->checkpoint_records_max = ONE_OF(prng, 2, 8, 65536);
+    node->checkpoint_interval_us = ONE_OF(prng, 1000000, 10000000);
+    node->log_tail_entries_max = ONE_OF(prng, 0, 2, 8, 128);
+    node->request_timeout_us = ONE_OF(prng, 1000000, 2000000);
+}
+
+static void draw_profile(struct settings *settings, struct prng *prng)
+{
+    switch ((enum settings_profile)settings->profile) {
+    case SETTINGS_MINI:
+    case SETTINGS_PROFILES:
+        break;
+    case SETTINGS_STANDARD:
+        settings->first_members = ONE_OF(prng, 1, 2, 3, 3, 5, 5, 7);
+        settings->places = settings->first_members;
+        break;
+    case SETTINGS_CHURN:
+        settings->first_members = ONE_OF(prng, 1, 2, 3);
+        settings->places = prng_between(prng, 4, 7);
+        settings->faulty_us = 12 * 1000 * 1000;
+        settings->fault_interval_us = ONE_OF(prng, 300, 1000, 3000) * 1000;
+        settings->membership_interval_us = ONE_OF(prng, 100, 400, 1000) * 1000;
+        break;
+    case SETTINGS_DUMP:
+        settings->first_members = ONE_OF(prng, 3, 3, 5);
+        settings->places = settings->first_members;
+        settings->faulty_us = 8 * 1000 * 1000;
+        settings->fault_us = 2 * 1000 * 1000;
+        settings->key_count = ONE_OF(prng, 12, 48);
+        settings->value_bytes_max = ONE_OF(prng, 100, 2000);
+        break;
+    case SETTINGS_DISK:
+        settings->first_members = ONE_OF(prng, 1, 3, 3, 5);
+        settings->places = settings->first_members;
+        settings->write_us = ONE_OF(prng, 1000, 5000, 30000);
+        settings->fault_interval_us = ONE_OF(prng, 50, 150, 400) * 1000;
+        break;
+    case SETTINGS_SOAK:
+        settings->first_members = ONE_OF(prng, 3, 5);
+        settings->places = prng_between(prng, 5, 7);
+        settings->faulty_us = 120 * 1000 * 1000;
+        settings->fault_us = 3 * 1000 * 1000;
+        settings->fault_interval_us = ONE_OF(prng, 300, 1000, 3000) * 1000;
+        settings->membership_interval_us = ONE_OF(prng, 0, 1000, 5000) * 1000;
+        settings->with_core = true;
+        break;
+    }
+}
+
+static void bend(struct settings *settings, struct prng *prng)
+{
+    struct node_options *node = &settings->node;
+
+    if (settings->profile == SETTINGS_MINI) {
+        shrink(settings, prng);
+    } else if (settings->profile == SETTINGS_DUMP) {
+        node->log_tail_entries_max = ONE_OF(prng, 0, 2, 8);
+        node->checkpoint_records_max = ONE_OF(prng, 2, 8, 64);
+        node->dump_chunk_bytes = (uint32_t)ONE_OF(prng, 256, 1024, 4096);
+        settings->faults |= UINT64_C(1) << FAULT_CRASH | UINT64_C(1) << FAULT_ISOLATE;
+    } else if (settings->profile == SETTINGS_DISK) {
+        settings->faults &= ~(UINT64_C(1) << FAULT_WIPE) | prng_next(prng);
+        for (uint32_t i = FAULT_SLOW_DISK; i <= FAULT_BIT_FLIP; i++) {
+            settings->faults |= (uint64_t)timeline_chance(prng, 600) << i;
+        }
+        settings->faults |= UINT64_C(1) << FAULT_CRASH_AT;
+    }
+}
+
 struct settings settings_draw(enum settings_profile profile, uint64_t seed)
 {
     struct settings settings;
@@ -76,35 +234,129 @@ struct settings settings_draw(enum settings_profile profile, uint64_t seed)
     prng_init(&prng, seed * 3 + 1);
     settings.profile = profile;
     settings.seed = seed;
-    settings.first_members = 3;
-    settings.places = 3;
-    settings.clients = prng_between(&prng, 1, 4);
-    settings.faulty_us = 4 * 1000 * 1000;
-    settings.fault_interval_us = 400 * 1000;
-    settings.operation_interval_us = ONE_OF(&prng, 5000, 20000, 60000);
-    if (profile == SETTINGS_STANDARD) {
-        settings.first_members = ONE_OF(&prng, 1, 2, 3, 5, 5);
-        settings.places = settings.first_members;
-        settings.clients = prng_between(&prng, 2, 8);
-        settings.faulty_us = 20 * 1000 * 1000;
-        settings.fault_interval_us = ONE_OF(&prng, 300, 1000, 3000) * 1000;
-    } else if (profile == SETTINGS_CHURN) {
-        settings.first_members = ONE_OF(&prng, 1, 2, 3);
-        settings.places = prng_between(&prng, 4, 7);
-        settings.faulty_us = 20 * 1000 * 1000;
-        settings.fault_interval_us = ONE_OF(&prng, 500, 1500, 4000) * 1000;
-        settings.membership_interval_us = ONE_OF(&prng, 200, 800, 2000) * 1000;
-    }
-    for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
-        if (timeline_chance(&prng, 500)) {
-            settings.faults |= UINT32_C(1) << i;
-        }
-    }
-    settings.key_count = ONE_OF(&prng, 1, 3, 12);
-    settings.value_bytes_max = ONE_OF(&prng, 8, 100, 2000);
-    settings.write_us = ONE_OF(&prng, 100, 1000, 5000);
-    settings.drift_ppm_max = ONE_OF(&prng, 0, 200, 20000);
+    draw_sizes(&settings, &prng);
+    draw_profile(&settings, &prng);
+    draw_faults(&settings, &prng);
     draw_node(&settings, &prng);
     draw_network(&settings, &prng);
+    bend(&settings, &prng);
     return settings;
+}
+
+void settings_redraw_node(struct node_options *node, uint64_t seed)
+{
+    struct prng prng;
+
+    prng_init(&prng, seed);
+    draw_tuning(node, &prng);
+    node->raft.log_entries_max *= 2;
+    node->raft.election_timeout_us = node->raft.heartbeat_us * prng_between(&prng, 5, 12);
+}
+
+/* --- By name --- */
+
+struct setting {
+    const char *name;
+    size_t offset;
+    size_t bytes;
+};
+
+#define SETTING(member_)                                                                           \
+    {                                                                                              \
+#member_, offsetof(struct settings, member_), sizeof(((struct settings *)0)->member_)      \
+    }
+
+static const struct setting table[] = {
+    SETTING(profile),
+    SETTING(seed),
+    SETTING(places),
+    SETTING(first_members),
+    SETTING(clients),
+    SETTING(faulty_us),
+    SETTING(fault_interval_us),
+    SETTING(fault_us),
+    SETTING(faults),
+    SETTING(with_core),
+    SETTING(membership_interval_us),
+    SETTING(operation_interval_us),
+    SETTING(key_count),
+    SETTING(value_bytes_max),
+    SETTING(write_us),
+    SETTING(drift_ppm_max),
+    SETTING(network.latency_us),
+    SETTING(network.loose),
+    SETTING(network.loss_permille),
+    SETTING(network.duplicate_permille),
+    SETTING(network.reorder_permille),
+    SETTING(node.raft.heartbeat_us),
+    SETTING(node.raft.election_timeout_us),
+    SETTING(node.raft.log_entries_max),
+    SETTING(node.raft.entry_bytes_max),
+    SETTING(node.raft.message_entries_max),
+    SETTING(node.raft.message_bytes_max),
+    SETTING(node.raft.inflight_messages_max),
+    SETTING(node.raft.inflight_bytes_max),
+    SETTING(node.raft.uncommitted_bytes_max),
+    SETTING(node.raft.reads_max),
+    SETTING(node.cache_bytes_max),
+    SETTING(node.checkpoint_records_max),
+    SETTING(node.checkpoint_bytes_max),
+    SETTING(node.checkpoint_interval_us),
+    SETTING(node.log_tail_bytes_max),
+    SETTING(node.log_tail_entries_max),
+    SETTING(node.entry_cache_bytes_max),
+    SETTING(node.history_bytes_max),
+    SETTING(node.history_changes_max),
+    SETTING(node.dump_bytes_max),
+    SETTING(node.dump_chunk_bytes),
+    SETTING(node.request_timeout_us),
+};
+
+enum { SETTING_COUNT = sizeof table / sizeof table[0] };
+
+uint64_t settings_get(const struct settings *settings, size_t position, const char **ret_name)
+{
+    const uint8_t *at;
+    uint32_t word;
+    uint64_t value = 0;
+
+    if (position >= SETTING_COUNT) {
+        *ret_name = NULL;
+        return 0;
+    }
+    *ret_name = table[position].name;
+    at = (const uint8_t *)settings + table[position].offset;
+    if (table[position].bytes == sizeof value) {
+        memcpy(&value, at, sizeof value);
+    } else if (table[position].bytes == sizeof word) {
+        memcpy(&word, at, sizeof word);
+        value = word;
+    } else {
+        value = *at;
+    }
+    return value;
+}
+
+enum status settings_set(struct settings *settings, const char *name, uint64_t value)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        uint8_t *at = (uint8_t *)settings + table[i].offset;
+        uint32_t word = (uint32_t)value;
+
+        if (strcmp(table[i].name, name) != 0) {
+            continue;
+        }
+        if (table[i].bytes < sizeof value && value >> (8 * table[i].bytes) != 0) {
+            return STATUS_LIMIT;
+        }
+        if (table[i].bytes == sizeof value) {
+            memcpy(at, &value, sizeof value);
+        } else if (table[i].bytes == sizeof word) {
+            memcpy(at, &word, sizeof word);
+        } else {
+            *at = value != 0;
+        }
+        return STATUS_OK;
+    }
+    return STATUS_NOT_FOUND;
 }

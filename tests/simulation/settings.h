@@ -4,31 +4,61 @@
 
 #include "tests/simulation/network.h"
 
-enum settings_profile { SETTINGS_MINI, SETTINGS_STANDARD, SETTINGS_CHURN };
+/* MINI is about 1,000 events of three servers, STANDARD 30,000 of up to seven. CHURN changes the
+ * membership all the time, DUMP has followers fall behind the log, DISK has storage fail, SOAK is
+ * long and has everything. */
+enum settings_profile {
+    SETTINGS_MINI,
+    SETTINGS_STANDARD,
+    SETTINGS_CHURN,
+    SETTINGS_DUMP,
+    SETTINGS_DISK,
+    SETTINGS_SOAK,
+    SETTINGS_PROFILES
+};
 
-/* Classes of faults; each seed has a subset. */
-enum {
-    FAULT_CRASH = 1,
-    FAULT_PARTITION = 2,
-    FAULT_ONE_WAY = 4,
-    FAULT_PAUSE = 8,
-    FAULT_SLOW_DISK = 16,
-    FAULT_FULL_DISK = 32,
-    FAULT_LINK = 64,
-    FAULT_CLOCK = 128,
-    FAULT_DRAIN = 256,
-    FAULT_CLASSES = 9
+/* Each seed has a subset of these. */
+enum fault_class {
+    /* processes */
+    FAULT_CRASH,
+    FAULT_CRASH_AT, /* before or after an operation of its storage */
+    FAULT_OPTIONS,  /* a restart with other options */
+    FAULT_PAUSE,    /* and the wall clock jumps meanwhile */
+    FAULT_DRAIN,    /* a graceful stop */
+    FAULT_WIPE,     /* an empty disk under a new incarnation */
+    FAULT_CLOCK,    /* the wall clock jumps */
+    /* the network */
+    FAULT_SPLIT,      /* two halves */
+    FAULT_ISOLATE,    /* one alone */
+    FAULT_ONE_WAY,    /* some directions of one server */
+    FAULT_BRIDGE,     /* two halves and one that sees both */
+    FAULT_RING,       /* each sees its neighbours */
+    FAULT_LINK,       /* a connection is reset: what was under way is lost */
+    FAULT_CORRUPTION, /* a frame arrives damaged: the connection is closed */
+    FAULT_SLOW_LINK,
+    FAULT_REPLAY, /* very old messages come again */
+    /* disks */
+    FAULT_SLOW_DISK,
+    FAULT_STALL,       /* nothing is finished for a while */
+    FAULT_FULL_TREE,   /* no room for checkpoints and dumps; the reserve keeps the log going */
+    FAULT_FULL_LOG,    /* nor for the log */
+    FAULT_WRITE_ERROR, /* EIO, the outcome is unknown */
+    FAULT_READ_ERROR,
+    FAULT_BIT_FLIP, /* in an entry of the log or a record of the checkpoint */
+    FAULT_CLASSES
 };
 
 struct settings {
-    enum settings_profile profile;
+    uint64_t profile;
     uint64_t seed;
-    size_t places;        /* servers that exist */
-    size_t first_members; /* of them take part in init */
-    size_t clients;
+    uint64_t places;        /* servers that exist */
+    uint64_t first_members; /* of them take part in init */
+    uint64_t clients;
     uint64_t faulty_us; /* how long the first phase lasts */
     uint64_t fault_interval_us;
-    uint32_t faults;
+    uint64_t fault_us;               /* most faults last shorter than this */
+    uint64_t faults;                 /* bits 1 << enum fault_class */
+    uint64_t with_core;              /* after the faults a quorum is healed first, alone */
     uint64_t membership_interval_us; /* between the operator's commands; 0 = none after init */
     uint64_t operation_interval_us;  /* between one client's operations */
     uint64_t key_count;
@@ -40,8 +70,16 @@ struct settings {
 };
 
 struct settings settings_draw(enum settings_profile profile, uint64_t seed);
-/* "mini", "standard", "churn"; INVALID. */
+/* What a server is restarted with; what its log holds still fits. */
+void settings_redraw_node(struct node_options *node, uint64_t seed);
+/* "mini", "standard", ...; INVALID. */
 MUST_CHECK enum status settings_parse_profile(const char *text, enum settings_profile *ret_profile);
 const char *settings_profile_name(enum settings_profile profile);
+const char *settings_fault_name(enum fault_class class);
+
+/* By name and value, for plan files: *ret_name is NULL past the last. */
+uint64_t settings_get(const struct settings *settings, size_t position, const char **ret_name);
+/* NOT_FOUND, LIMIT. */
+MUST_CHECK enum status settings_set(struct settings *settings, const char *name, uint64_t value);
 
 #endif

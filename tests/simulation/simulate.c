@@ -1,49 +1,155 @@
-/* simulate --seeds A..B [--profile mini|standard|churn]   many seeds, silent but for a summary
- * simulate --seed N [--profile P] [--trace]               one seed, with every event
- * With --marks FILE the marks (base/mark.h) that were passed, and those that were not, go there. */
-#include "base/log.h"
+/* simulate --seeds A..B [--profile P]              many seeds, silent but for a summary
+ * simulate --seconds S [--from A] [--profile P]    as many seeds as that time allows, from A on
+ * simulate --seed N [--profile P] [--trace]        one seed; with every event
+ * simulate --plan FILE [--trace]                   a run that is written down
+ * simulate --minimize --seed N [--profile P] [--plan-to FILE] [--trials N]
+ *                                                  the smallest plan that still fails as the seed
+ * simulate --seed N [--profile P] --plan-to FILE   the whole plan of a seed
+ * With --marks FILE the marks (base/mark.h) that were passed, and those that were not, go there.
+ *
+ * The exit code is 0, or 1 after a violated invariant, 2 for wrong words. */
 #include "base/mark.h"
+#include "tests/simulation/minimize.h"
 #include "tests/simulation/run.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { REPEAT_EVERY = 50 }; /* so often a seed runs twice, and both hashes must be equal */
+enum {
+    REPEAT_EVERY = 50, /* so often a seed is recorded and replayed: both hashes must be equal */
+    TRIALS_MAX = 4000,
+    CPU_SECONDS_MAX = 30, /* of one run: then it hangs */
+    CPU_SECONDS_MAX_SOAK = 600,
+    SANITIZED_FACTOR = 10
+};
 
 struct command_line {
     enum settings_profile profile;
     uint64_t first;
     uint64_t last;
-    bool trace;
+    uint64_t seconds;
+    uint64_t trials_max;
+    const char *plan;
+    const char *plan_to;
     const char *marks; /* a file, or NULL */
+    bool minimize;
+    bool trace;
+    bool report; /* this process was started to tell of a violation that another one met */
 };
 
-static char replay_line[128];
+/* What the handlers of signals need. */
+static struct {
+    char replay[256]; /* the words that replay the run */
+    char *words[8];   /* the same, to be executed; NULL: tell at once */
+    char seed[24];
+} failing;
 
-/* Whatever stops the program, say how to see it again. */
-static void on_abort(int signal_number)
+/* --- Failures --- */
+
+static void tell(const char *text)
 {
-    (void)!write(STDERR_FILENO, replay_line, strlen(replay_line));
-    (void)signal(signal_number, SIG_DFL);
-    (void)raise(signal_number);
+    (void)!write(STDERR_FILENO, text, strlen(text));
 }
 
-static void remember(const struct command_line *line, uint64_t seed)
+/* A run was silent when it failed: do it again with the trace kept. The same happens again, and is
+ * told then. */
+static void on_failure(int signal_number)
 {
-    (void)snprintf(replay_line, sizeof replay_line,
-                   "replay: simulate --seed %" PRIu64 " --profile %s --trace\n", seed,
-                   settings_profile_name(line->profile));
+    if (failing.words[0] != NULL) {
+        (void)execv("/proc/self/exe", failing.words);
+    }
+    tell(signal_number == SIGABRT ? "" : "a signal ended it\n");
+    tell("the last lines of its trace:\n");
+    timeline_print_last(stderr);
+    tell("replay: ");
+    tell(failing.replay);
+    tell("\n");
+    _exit(1);
 }
+
+static void on_hang(int signal_number)
+{
+    (void)signal_number;
+    tell("violation: the run does not come to an end\nreplay: ");
+    tell(failing.replay);
+    tell("\n");
+    _exit(1);
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = {.sa_flags = SA_NODEFER};
+
+    (void)sigemptyset(&action.sa_mask);
+    action.sa_handler = on_failure;
+    (void)sigaction(SIGABRT, &action, NULL);
+    (void)sigaction(SIGSEGV, &action, NULL);
+    (void)sigaction(SIGFPE, &action, NULL);
+    action.sa_handler = on_hang;
+    (void)sigaction(SIGPROF, &action, NULL);
+}
+
+static void set_words(const struct command_line *line, char *first, char *second)
+{
+    static char simulate[] = "simulate";
+    static char profile[] = "--profile";
+    static char profile_name[16];
+    static char report[] = "--report";
+
+    (void)snprintf(profile_name, sizeof profile_name, "%s", settings_profile_name(line->profile));
+    failing.words[0] = line->report || line->trace ? NULL : simulate;
+    failing.words[1] = first;
+    failing.words[2] = second;
+    failing.words[3] = profile;
+    failing.words[4] = profile_name;
+    failing.words[5] = report;
+    failing.words[6] = NULL;
+}
+
+/* Watch the run that begins now. */
+static void watch(const struct command_line *line, uint64_t seed)
+{
+    static char by_plan[] = "--plan";
+    static char by_seed[] = "--seed";
+    struct itimerval limit = {
+        .it_value.tv_sec = line->profile == SETTINGS_SOAK ? CPU_SECONDS_MAX_SOAK : CPU_SECONDS_MAX};
+
+#ifdef __SANITIZE_ADDRESS__
+    limit.it_value.tv_sec *= SANITIZED_FACTOR;
+#endif
+    (void)setitimer(ITIMER_PROF, &limit, NULL);
+    (void)snprintf(failing.seed, sizeof failing.seed, "%" PRIu64, seed);
+    if (line->plan != NULL) {
+        (void)snprintf(failing.replay, sizeof failing.replay, "simulate --plan %s --trace",
+                       line->plan);
+        set_words(line, by_plan, (char *)(uintptr_t)line->plan);
+    } else {
+        (void)snprintf(failing.replay, sizeof failing.replay,
+                       "simulate --seed %" PRIu64 " --profile %s --trace", seed,
+                       settings_profile_name(line->profile));
+        set_words(line, by_seed, failing.seed);
+    }
+}
+
+/* --- The command line --- */
 
 static bool parse_number(const char *text, char **end, uint64_t *ret)
 {
     *ret = strtoull(text, end, 10);
     return *end != text;
+}
+
+static bool parse_whole(const char *text, uint64_t *ret)
+{
+    char *end;
+
+    return parse_number(text, &end, ret) && *end == '\0';
 }
 
 static bool parse_seeds(const char *text, struct command_line *line)
@@ -60,47 +166,92 @@ static bool parse_seeds(const char *text, struct command_line *line)
     return *end == '\0' && line->first <= line->last;
 }
 
+static bool parse_value(const char *option, const char *value, struct command_line *line)
+{
+    if (strcmp(option, "--seeds") == 0 || strcmp(option, "--seed") == 0) {
+        return parse_seeds(value, line);
+    }
+    if (strcmp(option, "--from") == 0) {
+        return parse_whole(value, &line->first);
+    }
+    if (strcmp(option, "--seconds") == 0) {
+        line->last = UINT64_MAX;
+        return parse_whole(value, &line->seconds) && line->seconds > 0;
+    }
+    if (strcmp(option, "--trials") == 0) {
+        return parse_whole(value, &line->trials_max);
+    }
+    if (strcmp(option, "--profile") == 0) {
+        return settings_parse_profile(value, &line->profile) == STATUS_OK;
+    }
+    if (strcmp(option, "--plan") == 0) {
+        line->plan = value;
+    } else if (strcmp(option, "--plan-to") == 0) {
+        line->plan_to = value;
+    } else if (strcmp(option, "--marks") == 0) {
+        line->marks = value;
+    } else {
+        return false;
+    }
+    return true;
+}
+
 static bool parse(int argc, char **argv, struct command_line *line)
 {
-    bool has_seeds = false;
-
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--trace") == 0) {
             line->trace = true;
-        } else if (i + 1 < argc &&
-                   (strcmp(argv[i], "--seeds") == 0 || strcmp(argv[i], "--seed") == 0)) {
-            has_seeds = parse_seeds(argv[++i], line);
-            if (!has_seeds) {
-                return false;
-            }
-        } else if (i + 1 < argc && strcmp(argv[i], "--marks") == 0) {
-            line->marks = argv[++i];
-        } else if (i + 1 < argc && strcmp(argv[i], "--profile") == 0) {
-            if (settings_parse_profile(argv[++i], &line->profile) != STATUS_OK) {
-                return false;
-            }
-        } else {
+        } else if (strcmp(argv[i], "--report") == 0) {
+            line->report = true;
+        } else if (strcmp(argv[i], "--minimize") == 0) {
+            line->minimize = true;
+        } else if (i + 1 == argc || !parse_value(argv[i], argv[i + 1], line)) {
             return false;
+        } else {
+            i++;
         }
     }
-    return has_seeds;
+    if (line->plan != NULL) {
+        line->first = line->last;
+    }
+    return line->plan != NULL || line->last >= line->first;
+}
+
+/* --- Runs --- */
+
+static enum timeline_trace trace_of(const struct command_line *line)
+{
+    if (line->trace) {
+        return TIMELINE_PRINTS;
+    }
+    return line->report ? TIMELINE_KEEPS_LAST : TIMELINE_SILENT;
+}
+
+/* Recorded, then replayed from the record: the same must happen. */
+static struct run_result run_twice(const struct command_line *line, uint64_t seed)
+{
+    struct plan plan = {.settings = settings_draw(line->profile, seed), .mode = PLAN_IS_RECORDED};
+    struct run_result result = run_plan(&plan, TIMELINE_SILENT);
+    struct run_result again;
+
+    plan.mode = PLAN_IS_REPLAYED;
+    again = run_plan(&plan, TIMELINE_SILENT);
+    if (again.hash != result.hash || again.steps != result.steps) {
+        fprintf(stderr, "S23: seed %" PRIu64 " runs in two ways\n", seed);
+        failing.words[0] = NULL;
+        abort();
+    }
+    plan_release(&plan);
+    return result;
 }
 
 static struct run_result run_one(const struct command_line *line, uint64_t seed)
 {
-    struct run_result result;
-    struct run_result again;
-
-    remember(line, seed);
-    result = run_seed(line->profile, seed, line->trace);
-    if (!line->trace && (seed - line->first) % REPEAT_EVERY == 0) {
-        again = run_seed(line->profile, seed, false);
-        if (again.hash != result.hash || again.steps != result.steps) {
-            fprintf(stderr, "S23: seed %" PRIu64 " runs in two ways\n", seed);
-            abort();
-        }
+    watch(line, seed);
+    if (!line->trace && !line->report && (seed - line->first) % REPEAT_EVERY == 0) {
+        return run_twice(line, seed);
     }
-    return result;
+    return run_seed(line->profile, seed, trace_of(line));
 }
 
 static void add(struct run_result *sum, const struct run_result *result)
@@ -108,6 +259,7 @@ static void add(struct run_result *sum, const struct run_result *result)
     sum->steps += result->steps;
     sum->virtual_us += result->virtual_us;
     sum->faults += result->faults;
+    sum->cores += result->cores;
     sum->oracle.committed += result->oracle.committed;
     sum->oracle.terms += result->oracle.terms;
     sum->oracle.effects += result->oracle.effects;
@@ -124,18 +276,21 @@ static void add(struct run_result *sum, const struct run_result *result)
     sum->operator.asked += result->operator.asked;
     sum->operator.done += result->operator.done;
     sum->operator.wiped += result->operator.wiped;
+    sum->hash = result->hash;
 }
 
-static void print(const struct command_line *line, const struct run_result *sum, clock_t spent)
+static void
+print(const struct command_line *line, const struct run_result *sum, uint64_t seeds, clock_t spent)
 {
-    double seconds = (double)spent / CLOCKS_PER_SEC;
-    uint64_t seeds = line->last - line->first + 1;
+    double seconds = spent > 0 ? (double)spent / CLOCKS_PER_SEC : 1e-6;
 
-    printf("%s: %" PRIu64 " seeds in %.1f s (%.1f a second), %.0f virtual s, %" PRIu64
-           " events, %" PRIu64 " faults\n",
-           settings_profile_name(line->profile), seeds, seconds,
-           seconds > 0 ? (double)seeds / seconds : 0, (double)sum->virtual_us / 1e6, sum->steps,
-           sum->faults);
+    printf("%s: %" PRIu64 " seeds from %" PRIu64 " in %.1f s of one core: %.1f seeds and %.0f "
+           "events a second, %" PRIu64 " events a seed\n",
+           settings_profile_name(line->profile), seeds, line->first, seconds,
+           (double)seeds / seconds, (double)sum->steps / seconds,
+           seeds == 0 ? 0 : sum->steps / seeds);
+    printf("  %.0f virtual s, %" PRIu64 " faults, %" PRIu64 " quorums that worked alone\n",
+           (double)sum->virtual_us / 1e6, sum->faults, sum->cores);
     printf("  %" PRIu64 " entries committed, %" PRIu64 " leaders, %" PRIu64 " truncations, %" PRIu64
            " dumps installed\n",
            sum->oracle.committed, sum->oracle.terms, sum->oracle.truncations, sum->oracle.resets);
@@ -148,36 +303,132 @@ static void print(const struct command_line *line, const struct run_result *sum,
            " disks wiped\n",
            sum->workload.connections, sum->workload.sessions, sum->workload.sessions_lost,
            sum->operator.asked, sum->operator.done, sum->operator.wiped);
-    if (line->first == line->last) {
+    if (seeds == 1) {
         printf("  trace hash %016" PRIx64 "\n", sum->hash);
     }
 }
 
-int main(int argc, char **argv)
+static int run_file(const struct command_line *line)
 {
-    struct command_line line = {.profile = SETTINGS_MINI};
-    struct run_result sum = {.hash = 0};
     struct run_result result;
-    clock_t start = clock();
+    struct error error;
+    struct plan plan;
 
-    if (!parse(argc, argv, &line)) {
-        fprintf(stderr,
-                "usage: simulate --seeds A..B [--profile mini|standard|churn] [--marks FILE]\n"
-                "       simulate --seed N [--profile P] [--trace] [--marks FILE]\n");
+    if (plan_read(line->plan, &plan, &error) != STATUS_OK) {
+        fprintf(stderr, "simulate: %s\n", error.text);
         return 2;
     }
-    log_set_level(line.trace ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR);
-    (void)signal(SIGABRT, on_abort);
-    (void)signal(SIGSEGV, on_abort);
-    for (uint64_t seed = line.first; seed <= line.last; seed++) {
-        result = run_one(&line, seed);
+    watch(line, 0);
+    result = run_plan(&plan, trace_of(line));
+    printf("%s: %" PRIu64 " events, %" PRIu64 " faults, %" PRIu64
+           " entries committed, trace hash %016" PRIx64 "\n",
+           line->plan, result.steps, result.faults, result.oracle.committed, result.hash);
+    plan_release(&plan);
+    return 0;
+}
+
+static void run_seeds(const struct command_line *line)
+{
+    struct run_result sum = {.hash = 0};
+    clock_t start = clock();
+    time_t end = time(NULL) + (time_t)line->seconds;
+    uint64_t seeds = 0;
+
+    for (uint64_t seed = line->first; seed <= line->last; seed++) {
+        struct run_result result = run_one(line, seed);
+
+        seeds++;
         add(&sum, &result);
-        sum.hash = result.hash;
+        if (seed == line->last || (line->seconds > 0 && time(NULL) >= end)) {
+            break;
+        }
     }
-    print(&line, &sum, clock() - start);
+    print(line, &sum, seeds, clock() - start);
+}
+
+static int write_plan(const struct plan *plan, const char *path, const char *title)
+{
+    FILE *file = path == NULL ? stdout : fopen(path, "w");
+
+    if (file == NULL) {
+        perror(path);
+        return 2;
+    }
+    fprintf(file, "# %s\n", title);
+    plan_write(plan, file);
+    return file != stdout && fclose(file) != 0 ? 2 : 0;
+}
+
+static int record(const struct command_line *line)
+{
+    struct plan plan = {.settings = settings_draw(line->profile, line->first)};
+    char title[64];
+    int code;
+
+    (void)snprintf(title, sizeof title, "%s seed %" PRIu64, settings_profile_name(line->profile),
+                   line->first);
+    minimize_record(&plan);
+    code = write_plan(&plan, line->plan_to, title);
+    plan_release(&plan);
+    return code;
+}
+
+static int minimize(const struct command_line *line)
+{
+    struct plan plan = {.mode = PLAN_IS_RECORDED};
+    char text[MINIMIZE_TEXT_BYTES];
+    struct error error;
+    int code;
+
+    if (line->plan != NULL && plan_read(line->plan, &plan, &error) != STATUS_OK) {
+        fprintf(stderr, "simulate: %s\n", error.text);
+        return 2;
+    }
+    if (line->plan == NULL) {
+        plan.settings = settings_draw(line->profile, line->first);
+        minimize_record(&plan);
+    }
+    if (!minimize_fails(&plan, text)) {
+        fprintf(stderr, "simulate: it does not fail\n");
+        plan_release(&plan);
+        return 2;
+    }
+    (void)minimize_plan(&plan, line->trials_max);
+    code = write_plan(&plan, line->plan_to, text);
+    plan_release(&plan);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct command_line line = {.profile = SETTINGS_MINI, .first = 1, .trials_max = TRIALS_MAX};
+    int code = 0;
+
+    if (!parse(argc, argv, &line)) {
+        fprintf(stderr, "usage: simulate --seeds A..B [--profile P] [--marks FILE]\n"
+                        "       simulate --seconds S [--from A] [--profile P] [--marks FILE]\n"
+                        "       simulate --seed N [--profile P] [--trace]\n"
+                        "       simulate --plan FILE [--trace]\n"
+                        "       simulate --minimize --seed N [--profile P] [--plan-to FILE]\n"
+                        "profiles: mini, standard, churn, dump, disk, soak\n");
+        return 2;
+    }
+    /* Memory that was used once is used again for the next seed. */
+    (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    catch_signals();
+    if (line.minimize) {
+        code = minimize(&line);
+    } else if (line.plan_to != NULL) {
+        code = record(&line);
+    } else if (line.plan != NULL) {
+        code = run_file(&line);
+    } else {
+        run_seeds(&line);
+    }
     if (line.marks != NULL && !mark_write(line.marks)) {
         perror(line.marks);
         return 1;
     }
-    return 0;
+    return code;
 }

@@ -1,25 +1,34 @@
 #include "tests/simulation/timeline.h"
 
 #include "base/check.h"
+#include "base/log.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-enum { SEQUENCE_BITS = 22 };
+enum { SEQUENCE_BITS = 22, LINES_KEPT = 200, LINE_BYTES = 240 };
 
-void timeline_init(struct timeline *timeline, bool trace)
+/* The one that runs now: log_event has no place for a context. */
+static const struct timeline *running;
+
+static char last_lines[LINES_KEPT][LINE_BYTES];
+static uint64_t line_count;
+
+void timeline_init(struct timeline *timeline, enum timeline_trace trace)
 {
     memset(timeline, 0, sizeof *timeline);
     heap_init(&timeline->heap);
     timeline->hash = UINT64_C(0xcbf29ce484222325);
     timeline->trace = trace;
+    running = timeline;
 }
 
 void timeline_release(struct timeline *timeline)
 {
     heap_release(&timeline->heap);
+    running = NULL;
 }
 
 void timeline_after(struct timeline *timeline,
@@ -69,18 +78,55 @@ void timeline_mix(struct timeline *timeline, uint64_t value)
     timeline->hash = hash ^ hash >> 29;
 }
 
+static void
+add_line(const struct timeline *timeline, const char *what, const char *format, va_list arguments)
+{
+    char *line = last_lines[line_count++ % LINES_KEPT];
+    int head = snprintf(line, LINE_BYTES, "%4" PRIu64 ".%06" PRIu64 " %s",
+                        timeline->now_us / 1000000, timeline->now_us % 1000000, what);
+
+    (void)vsnprintf(line + head, (size_t)(LINE_BYTES - head), format, arguments);
+    if (timeline->trace == TIMELINE_PRINTS) {
+        puts(line);
+    }
+}
+
 void timeline_trace(const struct timeline *timeline, const char *format, ...)
 {
     va_list arguments;
 
-    if (!timeline->trace) {
-        return;
+    if (timeline->trace != TIMELINE_SILENT) {
+        va_start(arguments, format);
+        add_line(timeline, "", format, arguments);
+        va_end(arguments);
     }
-    printf("%4" PRIu64 ".%06" PRIu64 " ", timeline->now_us / 1000000, timeline->now_us % 1000000);
-    va_start(arguments, format);
-    vprintf(format, arguments);
-    va_end(arguments);
-    putchar('\n');
+}
+
+/* The linker puts this in the place of log_event (--wrap): what a server logs is part of the trace.
+ */
+void __wrap_log_event(enum log_level level, const char *event, const char *format, ...);
+
+void __wrap_log_event(enum log_level level, const char *event, const char *format, ...)
+{
+    char what[64];
+    va_list arguments;
+
+    (void)level;
+    if (running != NULL && running->trace != TIMELINE_SILENT) {
+        (void)snprintf(what, sizeof what, "  log: %s ", event);
+        va_start(arguments, format);
+        add_line(running, what, format, arguments);
+        va_end(arguments);
+    }
+}
+
+void timeline_print_last(FILE *file)
+{
+    uint64_t first = line_count > LINES_KEPT ? line_count - LINES_KEPT : 0;
+
+    for (uint64_t i = first; i < line_count; i++) {
+        fprintf(file, "%s\n", last_lines[i % LINES_KEPT]);
+    }
 }
 
 bool timeline_chance(struct prng *prng, uint64_t permille)

@@ -9,11 +9,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct timeline_event {
     struct heap_node node;
     void (*run)(struct timeline_event *event);
 };
+
+/* What becomes of the lines of the trace: the last ones are kept in one place of the program. */
+enum timeline_trace { TIMELINE_SILENT, TIMELINE_KEEPS_LAST, TIMELINE_PRINTS };
 
 struct timeline {
     struct heap heap;
@@ -21,10 +25,10 @@ struct timeline {
     uint64_t sequence;
     uint64_t steps;
     uint64_t hash;
-    bool trace; /* print it */
+    enum timeline_trace trace;
 };
 
-void timeline_init(struct timeline *timeline, bool trace);
+void timeline_init(struct timeline *timeline, enum timeline_trace trace);
 void timeline_release(struct timeline *timeline);
 
 /* Run `event` in `delay_us`; one that waits already is moved. Events of one microsecond run in the
@@ -44,6 +48,9 @@ void timeline_mix(struct timeline *timeline, uint64_t value);
 /* A line of the trace; mixes nothing. */
 void timeline_trace(const struct timeline *timeline, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Print the last lines that were kept. */
+void timeline_print_last(FILE *file);
 
 /* True with a chance of `permille` in a thousand. */
 bool timeline_chance(struct prng *prng, uint64_t permille);

@@ -37,6 +37,7 @@ struct workload_client {
     struct workload *workload;
     uint64_t number;
     struct prng prng;
+    struct plan_cursor cursor;
     struct timeline_event tick;
     struct cluster_server *server; /* of the connection */
     struct client *client;         /* NULL = not connected */
@@ -630,15 +631,30 @@ static void run(struct workload_client *self)
     }
 }
 
+static void tick(struct timeline_event *event);
+
+static void plan_tick(struct workload_client *self, uint64_t delay_us)
+{
+    if (delay_us != UINT64_MAX) {
+        timeline_after(self->workload->cluster->timeline, &self->tick, delay_us, tick);
+    }
+}
+
 static void tick(struct timeline_event *event)
 {
     struct workload_client *self = CONTAINER_OF(event, struct workload_client, tick);
-    const struct settings *settings = &self->workload->cluster->settings;
-    uint64_t interval_us = self->workload->quiet ? 10 * RETRY_US : settings->operation_interval_us;
+    struct cluster *cluster = self->workload->cluster;
+    uint64_t now_us = cluster->timeline->now_us;
 
+    if (self->workload->quiet) {
+        run(self);
+        plan_tick(self, prng_between(&self->prng, 1, 20 * RETRY_US));
+        return;
+    }
+    prng_init(&self->prng, plan_seed(cluster->plan, &self->cursor, now_us, &self->prng));
     run(self);
-    timeline_after(self->workload->cluster->timeline, &self->tick,
-                   prng_between(&self->prng, 1, 2 * interval_us), tick);
+    plan_tick(self, plan_delay(cluster->plan, &self->cursor, now_us, &self->prng,
+                               2 * cluster->settings.operation_interval_us));
 }
 
 static struct workload_client *add_client(struct workload *workload)
@@ -652,8 +668,11 @@ static struct workload_client *add_client(struct workload *workload)
     list_init(&self->operations);
     self->has_sessions = timeline_chance(&self->prng, 600);
     workload->clients[workload->client_count++] = self;
-    timeline_after(workload->cluster->timeline, &self->tick, prng_below(&self->prng, RETRY_US),
-                   tick);
+    self->cursor = (struct plan_cursor){.kind = PLAN_CLIENT, .actor = (uint32_t)self->number};
+    plan_tick(self, workload->quiet
+                        ? prng_below(&self->prng, RETRY_US)
+                        : plan_delay(workload->cluster->plan, &self->cursor,
+                                     workload->cluster->timeline->now_us, &self->prng, RETRY_US));
     return self;
 }
 
@@ -697,7 +716,25 @@ void workload_probe(struct workload *workload, size_t place)
 
 void workload_quiet(struct workload *workload)
 {
+    if (workload->quiet) {
+        return;
+    }
     workload->quiet = true;
+    /* From here on a run that replays a plan goes on as the one that recorded it. */
+    for (size_t i = 0; i < workload->client_count; i++) {
+        prng_init(&workload->clients[i]->prng, workload->cluster->settings.seed * 19 + i);
+        plan_tick(workload->clients[i], prng_below(&workload->clients[i]->prng, RETRY_US));
+    }
+}
+
+size_t workload_probes(const struct workload *workload)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < workload->client_count; i++) {
+        count += workload->clients[i]->probes_left > 0;
+    }
+    return count;
 }
 
 bool workload_is_idle(const struct workload *workload)

@@ -20,6 +20,8 @@ void workload_quiet(struct workload *workload);
 bool workload_is_idle(const struct workload *workload);
 /* One write, then a linearizable read, at each of these places, which must succeed. */
 void workload_probe(struct workload *workload, size_t place);
+/* Places at which these have not succeeded yet. */
+size_t workload_probes(const struct workload *workload);
 
 struct workload_counts {
     uint64_t connections;
