@@ -300,8 +300,10 @@ static void resolve(struct session_expiry *expiry,
     LIST_FOR_EACH (link, &expiry->asked) {
         struct session *session = CONTAINER_OF(link, struct session, asked_link);
 
+        /* A server that was removed is not asked; it hears no leader and keeps no session. */
         if (has_answered(round, session->owner) ||
-            (session->owner != expiry->self && !is_linked(context, session->owner))) {
+            (session->owner != expiry->self && (raft_config_find(config, session->owner) == NULL ||
+                                                !is_linked(context, session->owner)))) {
             MARK_IF(!has_answered(round, session->owner), session_of_a_dead_server_expires);
             leave_state(expiry, session);
             session->state = SESSION_PROPOSED;

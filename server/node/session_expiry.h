@@ -6,7 +6,7 @@
  * after
  *   - a quorum confirmed, after the round began and so after the deadline, that we lead;
  *   - answers to this round's query came from a quorum of voters and from this server itself;
- *   - and from the server the session is attached to, if the link to it is up;
+ *   - and from the server the session is attached to, if it is a member and the link to it is up;
  * and none of them had heard from it within its timeout. Then ExpireSession is to be proposed for
  * it, once until the outcome is known.
  *

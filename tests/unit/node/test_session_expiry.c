@@ -179,6 +179,26 @@ static void test_linked_owner_must_answer_but_a_cut_off_one_need_not(void)
     end();
 }
 
+static void test_owner_that_is_no_member_is_not_waited_for(void)
+{
+    uint64_t now;
+    uint64_t round;
+
+    begin();
+    linked[4] = true; /* removed, its link is still up */
+    session_expiry_put(expiry, 0, 7, 1, 4, 1000);
+    now = run(0, 5000 * MS);
+    round = output.query->round;
+    session_expiry_on_read(expiry, now, round, true);
+    EXPECT_OK(report(now, 1, round, 0, 0));
+    tick(now + 1);
+    EXPECT_EQ(output.due_count, 0);
+    EXPECT_OK(report(now, 2, round, 0, 0));
+    tick(now + 2);
+    EXPECT_EQ(output.due_count, 1);
+    end();
+}
+
 static void test_owner_that_never_answers_holds_up_only_its_own_sessions(void)
 {
     uint64_t now = 0;
@@ -924,6 +944,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_nothing_is_due_without_the_read_index),
         TEST_CASE(test_own_answer_is_required_and_a_minority_is_not_enough),
         TEST_CASE(test_linked_owner_must_answer_but_a_cut_off_one_need_not),
+        TEST_CASE(test_owner_that_is_no_member_is_not_waited_for),
         TEST_CASE(test_owner_that_never_answers_holds_up_only_its_own_sessions),
         TEST_CASE(test_answer_that_knows_better_rescues_the_session),
         TEST_CASE(test_answer_that_confirms_the_silence_does_not_rescue_it),
