@@ -258,6 +258,7 @@ static void answer_earlier_term(struct raft *raft, const struct raft_message *me
         raft_follower_refuse_old_leader(raft, message);
         break;
     case RAFT_TIMEOUT_NOW:
+        MARK(timeout_now_comes_after_its_term);
         raft_transfer_refuse(raft, message);
         break;
     case RAFT_READ_INDEX:

@@ -131,9 +131,7 @@ void raft_election_flush(struct raft *raft, struct raft_output *output)
             continue;
         }
         struct raft_message message = request_to(raft, config->members[i].id);
-        if (!raft_outbox_send(output, &message)) {
-            return;
-        }
+        raft_outbox_send_first(output, &message);
         raft->election.requests_due &= ~bit;
     }
 }
@@ -226,7 +224,6 @@ void raft_election_on_response(struct raft *raft, const struct raft_message *mes
         return;
     }
     uint32_t bit = member_bit(raft, message->from);
-    MARK_IF(bit == 0, vote_of_no_voter);
     MARK_IF((raft->election.granted & bit) != 0, vote_counted_once_though_answered_twice);
     if (message->vote_response.granted) {
         raft->election.granted |= bit & ~raft->election.denied;

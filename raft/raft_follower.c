@@ -214,9 +214,7 @@ enum status raft_follower_install(struct raft *raft,
                                   raft_index config_index,
                                   const struct raft_config *config)
 {
-    if (index <= raft->commit) {
-        return STATUS_CONFLICT;
-    }
+    CHECK_OP(index, >, raft->commit);
     if (raft_log_term(raft, index) == term) {
         MARK(install_of_what_the_log_holds);
         advance_commit(raft, index);
@@ -252,8 +250,7 @@ void raft_follower_flush(struct raft *raft, struct raft_output *output)
     message.append_response.ok = true;
     message.append_response.index = index;
     message.append_response.read_round = ack->read_round;
-    if (raft_outbox_send(output, &message)) {
-        ack->due = false;
-        ack->acked = index > ack->acked ? index : ack->acked;
-    }
+    raft_outbox_send_first(output, &message);
+    ack->due = false;
+    ack->acked = index > ack->acked ? index : ack->acked;
 }

@@ -135,8 +135,7 @@ static bool new_voters_are_caught_up(const struct raft *raft, const struct raft_
             member->id == raft->options.id) {
             continue;
         }
-        const struct raft_peer *peer = raft_progress_find_const(raft, member->id);
-        if (peer == NULL || !raft_progress_is_caught_up(raft, peer)) {
+        if (!raft_progress_is_caught_up(raft, raft_progress_of(raft, member->id))) {
             MARK(new_voter_is_not_caught_up);
             return false;
         }
@@ -226,8 +225,7 @@ static void promote(struct raft *raft, const struct raft_config *present)
         if ((member->flags & RAFT_PROMOTE) == 0 || member->id == raft->options.id) {
             continue;
         }
-        const struct raft_peer *peer = raft_progress_find_const(raft, member->id);
-        if (peer != NULL && raft_progress_is_caught_up(raft, peer)) {
+        if (raft_progress_is_caught_up(raft, raft_progress_of(raft, member->id))) {
             voters[count++] = member->id;
         }
     }

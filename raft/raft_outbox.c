@@ -1,7 +1,12 @@
 #include "raft/raft_outbox.h"
 
+#include "base/check.h"
 #include "base/mark.h"
 #include <string.h>
+
+/* Held ones, a request for a vote from each member, an acknowledgement, a READ_INDEX. */
+_Static_assert(RAFT_HELD_MAX + RAFT_MEMBERS_MAX + 2 <= RAFT_OUTPUT_MESSAGES_MAX,
+               "what leaves first always fits into one output");
 
 struct raft_message
 raft_outbox_message(const struct raft *raft, enum raft_message_type type, raft_id to)
@@ -60,7 +65,9 @@ void raft_outbox_release(struct raft *raft, struct raft_output *output)
                 vote_held_for_the_disk);
         MARK_IF(!ready && held->items[i].message.type == RAFT_APPEND_RESPONSE,
                 refusal_held_for_the_disk);
-        if (!ready || !raft_outbox_send(output, &held->items[i].message)) {
+        if (ready) {
+            raft_outbox_send_first(output, &held->items[i].message);
+        } else {
             held->items[kept++] = held->items[i];
         }
     }
@@ -75,4 +82,9 @@ bool raft_outbox_send(struct raft_output *output, const struct raft_message *mes
     }
     output->messages[output->message_count++] = *message;
     return true;
+}
+
+void raft_outbox_send_first(struct raft_output *output, const struct raft_message *message)
+{
+    CHECK(raft_outbox_send(output, message));
 }

@@ -19,5 +19,7 @@ void raft_outbox_release(struct raft *raft, struct raft_output *output);
 
 /* False, and `more` set, when the output is full. */
 bool raft_outbox_send(struct raft_output *output, const struct raft_message *message);
+/* The same for what leaves before anything of replication: the output has room for all of it. */
+void raft_outbox_send_first(struct raft_output *output, const struct raft_message *message);
 
 #endif

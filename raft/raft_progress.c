@@ -29,6 +29,13 @@ const struct raft_peer *raft_progress_find_const(const struct raft *raft, raft_i
     return NULL;
 }
 
+const struct raft_peer *raft_progress_of(const struct raft *raft, raft_id member)
+{
+    const struct raft_peer *peer = raft_progress_find_const(raft, member);
+    CHECK(peer != NULL);
+    return peer;
+}
+
 void raft_progress_clear(struct raft *raft)
 {
     memset(raft->peers, 0, sizeof raft->peers);

@@ -17,6 +17,9 @@
 /* NULL if absent. */
 struct raft_peer *raft_progress_find(struct raft *raft, raft_id id);
 const struct raft_peer *raft_progress_find_const(const struct raft *raft, raft_id id);
+/* The same of a member of the effective configuration other than this node: a leader follows each.
+ */
+const struct raft_peer *raft_progress_of(const struct raft *raft, raft_id member);
 
 void raft_progress_clear(struct raft *raft);
 /* Make the peers follow the effective configuration. New members start from nothing known, also

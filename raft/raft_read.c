@@ -60,8 +60,7 @@ static uint64_t echoed_round(raft_id id, const void *context)
     if (id == raft->options.id) {
         return UINT64_MAX;
     }
-    const struct raft_peer *peer = raft_progress_find_const(raft, id);
-    return peer != NULL ? peer->read_echo : 0;
+    return raft_progress_of(raft, id)->read_echo;
 }
 
 /* Reads without a round are at the end of the queue. */
@@ -175,9 +174,7 @@ static void ask_leader(struct raft *raft, struct raft_output *output)
     }
     struct raft_message message = raft_outbox_message(raft, RAFT_READ_INDEX, raft->leader);
     message.read_index.token = reads->batch + 1;
-    if (!raft_outbox_send(output, &message)) {
-        return;
-    }
+    raft_outbox_send_first(output, &message);
     reads->batch++;
     for (uint32_t i = first; i < reads->count; i++) {
         raft_layout_read(raft, i)->round = reads->batch;

@@ -77,8 +77,7 @@ static uint64_t match_of(raft_id id, const void *context)
     if (id == raft->options.id) {
         return raft_writes_durable_index(raft);
     }
-    const struct raft_peer *peer = raft_progress_find_const(raft, id);
-    return peer != NULL ? peer->match : 0;
+    return raft_progress_of(raft, id)->match;
 }
 
 void raft_replication_settle(struct raft *raft)
@@ -107,8 +106,7 @@ static uint64_t heard_at(raft_id id, const void *context)
     if (id == raft->options.id) {
         return UINT64_MAX;
     }
-    const struct raft_peer *peer = raft_progress_find_const(raft, id);
-    raft_time heard = peer != NULL ? peer->heard_at : 0;
+    raft_time heard = raft_progress_of(raft, id)->heard_at;
     return heard > raft->lead.grace_at ? heard : raft->lead.grace_at;
 }
 

@@ -36,7 +36,6 @@ void raft_transfer_begin(struct raft *raft, raft_id target)
 
 void raft_transfer_retire(struct raft *raft)
 {
-    MARK_IF(raft_transfer_best_target(raft) == 0, leader_retires_without_an_heir);
     raft->lead.retiring = true;
     raft_transfer_begin(raft, raft_transfer_best_target(raft));
 }
@@ -121,10 +120,6 @@ static bool is_ready(const struct raft *raft, const struct raft_message *message
 
 void raft_transfer_on_timeout_now(struct raft *raft, const struct raft_message *message)
 {
-    if (raft->role == RAFT_CANDIDATE) {
-        MARK(timeout_now_delivered_twice);
-        return; /* delivered twice, and under way already */
-    }
     if (!is_ready(raft, message)) {
         MARK_IF(message->timeout_now.last_index > raft_writes_durable_index(raft),
                 timeout_now_before_entries_are_durable);

@@ -9,7 +9,7 @@
  *
  *     option NAME VALUE             of all cores, before nodes
  *     nodes COUNT                   add nodes that wait without a cluster
- *     bootstrap N... voters ID...   give these nodes the first configuration; or config FAULT
+ *     bootstrap N... voters ID... | config FAULT    give these nodes the first configuration
  *     cluster COUNT                 nodes, bootstrap all, and make it durable
  *     elect N                       campaign N and stabilize, untold
  *     campaign N                    move the time to N's election deadline and tick N
@@ -214,13 +214,13 @@ static void run_bootstrap(struct scenario *scenario)
     raft_id nodes[CLUSTER_NODES_MAX];
     size_t count = 0;
     size_t at = 1;
-    while (strcmp(word(scenario, at), "voters") != 0) {
+    while (strcmp(word(scenario, at), "voters") != 0 && strcmp(word(scenario, at), "config") != 0) {
         nodes[count++] = live_node(scenario, at++)->id;
     }
     struct raft_config config;
     memset(&config, 0, sizeof config);
-    if (strcmp(word(scenario, at + 1), "config") == 0) {
-        understand(scenario, forge_config(word(scenario, at + 2), &config));
+    if (strcmp(word(scenario, at), "config") == 0) {
+        understand(scenario, forge_config(word(scenario, at + 1), &config));
         at = scenario->word_count;
     }
     for (at++; at < scenario->word_count; at++) {
@@ -611,8 +611,11 @@ static void run_damage(struct scenario *scenario)
         entry->entry.type = (enum raft_entry_type)number(scenario, 4);
     } else if (strcmp(what, "no-config") == 0) {
         entry->config = NULL;
-    } else if (entry->config != NULL) {
-        understand(scenario, forge_config(word(scenario, 4), entry->config));
+    } else {
+        /* Not in place: the nodes share it. */
+        static struct raft_config damaged;
+        understand(scenario, forge_config(word(scenario, 4), &damaged));
+        entry->config = &damaged;
     }
 }
 
