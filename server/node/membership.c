@@ -253,6 +253,17 @@ void membership_submit(struct membership *membership,
     }
 }
 
+void membership_answer(struct membership *membership,
+                       void *handle,
+                       Client__Code code,
+                       const char *text)
+{
+    char copy[ERROR_TEXT_BYTES_MAX];
+
+    (void)snprintf(copy, sizeof copy, "%s", text);
+    membership_operation_respond(membership, handle, code, copy);
+}
+
 void membership_forget(struct membership *membership, void *handle)
 {
     LIST_FOR_EACH (link, &membership->operations) {

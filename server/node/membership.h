@@ -41,6 +41,11 @@ void membership_submit(struct membership *membership,
                        const Client__Request *request,
                        uint64_t deadline_us,
                        void *handle);
+/* Respond to `handle` without an operation. OK carries the members as known here. */
+void membership_answer(struct membership *membership,
+                       void *handle,
+                       Client__Code code,
+                       const char *text);
 /* Nobody waits for it any more: it goes on, but `finish` is not called for it. */
 void membership_forget(struct membership *membership, void *handle);
 

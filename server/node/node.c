@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "server/node/config_codec.h"
 #include "server/node/node_apply.h"
 #include "server/node/node_checkpoint.h"
@@ -344,6 +345,20 @@ static void evict(struct node *node)
                       node->options.entry_cache_bytes_max);
 }
 
+/* A server that is no member any more sends its clients to others at once. */
+static uint64_t tick_cluster(struct node *node)
+{
+    bool was_outside = node->is_outside;
+    uint64_t next_us = node_cluster_tick(node);
+
+    if (node->is_outside && !was_outside) {
+        MARK(server_finds_itself_outside);
+        node_proposals_refuse_queued(node, CLIENT__CODE__NOT_MEMBER);
+        node_clients_notify(node, CLIENT__NOTICE_KIND__GOING_AWAY, CLIENT__CODE__NOT_MEMBER);
+    }
+    return next_us;
+}
+
 uint64_t node_turn(struct node *node)
 {
     uint64_t next_us;
@@ -357,7 +372,7 @@ uint64_t node_turn(struct node *node)
     node_clients_run(node);
     node_proposals_flush(node);
     node_clients_ask_read_index(node);
-    next_us = node_cluster_tick(node);
+    next_us = tick_cluster(node);
     next_us = earlier(next_us, node_sessions_tick(node));
     next_us = earlier(next_us, dump_transfer_tick(node->dumps, node_now(node), node->tree));
     next_us = earlier(next_us, drain(node));
@@ -501,6 +516,9 @@ static enum status take_peer_message(struct node *node, raft_id peer, const Peer
     case PEER__PEER_MESSAGE__BODY_NODE_REPORT:
         node_cluster_on_report(node, peer, wire->node_report);
         return STATUS_OK;
+    case PEER__PEER_MESSAGE__BODY_NOT_MEMBER:
+        node_cluster_on_not_member(node, peer, wire->not_member);
+        return STATUS_OK;
     default:
         return STATUS_INVALID;
     }
@@ -552,6 +570,11 @@ enum status node_on_bulk_message(struct node *node, raft_id peer, struct bytes m
     status = dump_transfer_on_message(node->dumps, node_now(node), peer, wire);
     peer__peer_message__free_unpacked(wire, NULL);
     return status;
+}
+
+void node_observe(struct node *node, const struct node_observer *observer)
+{
+    node->observer = *observer;
 }
 
 /* --- For status, logs and tests --- */

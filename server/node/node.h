@@ -202,6 +202,16 @@ void client_submit(struct client *client, struct request *request);
 /* Stop reading from this connection until a reply went out. */
 bool client_is_full(const struct client *client);
 
+/* What each command changed, before anybody is answered who may see it; the changes are lent for
+ * the call. One observer; `observer` is copied. A dump that replaces the state (on_replaced) leaves
+ * no list of changes. */
+struct node_observer {
+    void (*on_changes)(void *context, const struct state_change *changes, size_t count);
+    void (*on_replaced)(void *context);
+    void *context;
+};
+void node_observe(struct node *node, const struct node_observer *observer);
+
 /* --- For status, logs and tests --- */
 
 struct node_identity {

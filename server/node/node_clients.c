@@ -351,6 +351,9 @@ static Client__Code obstacle(const struct request *request)
     if (!has_cluster(node)) {
         return CLIENT__CODE__NO_CLUSTER;
     }
+    if (node->is_outside) {
+        return CLIENT__CODE__NOT_MEMBER;
+    }
     /* A write meant for a session never runs without it. */
     if (request->kind == REQUEST_WRITE && request->client->session_end != CLIENT__CODE__OK) {
         return request->client->session_end;

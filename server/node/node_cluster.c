@@ -197,6 +197,21 @@ static void relay(struct node *node, struct cluster_call *call, raft_id leader)
     }
 }
 
+/* This server cannot ask the leader. What was to be done may be done just by that. */
+static void
+refuse_outside(struct node *node, struct cluster_call *call, const Client__Request *request)
+{
+    if (request->body_case == CLIENT__REQUEST__BODY_REMOVE_MEMBER &&
+        request->remove_member->id == node->options.id) {
+        membership_answer(node->membership, call, CLIENT__CODE__OK,
+                          "the server asked is the one, and not a member");
+    } else {
+        set_refusal(call, CLIENT__CODE__NOT_MEMBER,
+                    "this server is not a member of its cluster (any more): ask a member; "
+                    "add-learner there takes it in");
+    }
+}
+
 static void dispatch(struct node *node, struct cluster_call *call)
 {
     Client__Request *request = client__request__unpack(NULL, call->encoded_bytes, call->encoded);
@@ -209,6 +224,8 @@ static void dispatch(struct node *node, struct cluster_call *call)
     } else if (raft_config_effective(node->raft)->member_count == 0) {
         set_refusal(call, CLIENT__CODE__NO_CLUSTER,
                     "this server belongs to no cluster yet; run init first, or ask a member");
+    } else if (node->is_outside) {
+        refuse_outside(node, call, request);
     } else if (node->status.leader != 0) {
         relay(node, call, node->status.leader);
     }
@@ -302,6 +319,7 @@ static void introduce(struct node *node, raft_id to)
 {
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
     Peer__NodeReport report;
+    struct progress_message progress;
     struct state_digest digest = state_digest(node->state);
     char role[16];
     char version[32];
@@ -318,9 +336,38 @@ static void introduce(struct node *node, raft_id to)
     report.digest_count = digest.record_count;
     report.digest_sum = digest.sum;
     report.short_of_space = !node->has_space;
+    if (node->status.role == RAFT_LEADER) {
+        progress_board_fill(&node->board, node_now(node), &progress, &report);
+    }
     message.body_case = PEER__PEER_MESSAGE__BODY_NODE_REPORT;
     message.node_report = &report;
     (void)node_send(node, to, &message);
+}
+
+/* Who was removed while it was away would ask for votes for ever, and let its clients wait. */
+static void tell_outsider(struct node *node, raft_id peer)
+{
+    struct raft_status status = raft_status(node->raft);
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__NotMember body = PEER__NOT_MEMBER__INIT;
+
+    if (status.leader == 0 || !status.config_committed ||
+        raft_config_find(raft_config_effective(node->raft), peer) != NULL) {
+        return;
+    }
+    body.config_index = status.config_index;
+    message.body_case = PEER__PEER_MESSAGE__BODY_NOT_MEMBER;
+    message.not_member = &body;
+    (void)node_send(node, peer, &message);
+}
+
+/* It holds until a configuration from then on arrives here. */
+void node_cluster_on_not_member(struct node *node, raft_id peer, const Peer__NotMember *message)
+{
+    if (raft_config_find(raft_config_effective(node->raft), peer) != NULL &&
+        message->config_index > node->removed_at) {
+        node->removed_at = message->config_index;
+    }
 }
 
 void node_cluster_on_peer_up(struct node *node, raft_id peer)
@@ -330,7 +377,9 @@ void node_cluster_on_peer_up(struct node *node, raft_id peer)
     if (report != NULL) {
         report->is_linked = true;
     }
+    dump_transfer_forgive(node->dumps, peer);
     introduce(node, peer);
+    tell_outsider(node, peer);
 }
 
 void node_cluster_on_peer_down(struct node *node, raft_id peer)
@@ -360,6 +409,10 @@ void node_cluster_on_report(struct node *node, raft_id peer, const Peer__NodeRep
     kept->last = report->last;
     kept->term = report->term;
     kept->short_of_space = report->short_of_space;
+    if (peer == node->status.leader && report->term == node->status.term) {
+        progress_board_take(&node->board, node_now(node), peer, report);
+    }
+    tell_outsider(node, peer);
     (void)snprintf(kept->role, sizeof kept->role, "%s", report->role);
     (void)snprintf(kept->version, sizeof kept->version, "%s", report->version);
 }
@@ -389,6 +442,25 @@ static void link_members(struct node *node)
               node->status.config_index, config->member_count, config->joint ? "yes" : "no");
 }
 
+static bool is_linked(const void *context, raft_id member)
+{
+    return node_cluster_is_linked(context, member);
+}
+
+void node_cluster_gather(struct node *node)
+{
+    const struct progress_sources sources = {.raft = node->raft,
+                                             .self = node->options.id,
+                                             .dumps = node->dumps,
+                                             .membership = node->membership,
+                                             .is_linked = is_linked,
+                                             .context = node};
+
+    if (raft_status(node->raft).role == RAFT_LEADER) {
+        progress_board_gather(&node->board, &sources, node_now(node));
+    }
+}
+
 static uint64_t introduce_all(struct node *node)
 {
     uint64_t now_us = node_now(node);
@@ -397,6 +469,7 @@ static uint64_t introduce_all(struct node *node)
     if (now_us - node->introduced_us < INTRODUCTION_INTERVAL_US) {
         return node->introduced_us + INTRODUCTION_INTERVAL_US;
     }
+    node_cluster_gather(node);
     for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
         if (node->reports[i].is_linked) {
             introduce(node, node->reports[i].id);
@@ -649,6 +722,39 @@ bool node_admit(struct node *node,
     return true;
 }
 
+static bool names_self(const struct node *node, const struct raft_config *config)
+{
+    const struct raft_member *self = raft_config_find(config, node->options.id);
+
+    return self != NULL &&
+           memcmp(self->incarnation, node->options.incarnation, sizeof self->incarnation) == 0;
+}
+
+/* Also of a server that is being added, until it has got so far in the log. */
+static bool is_outside(const struct node *node)
+{
+    raft_index index;
+
+    if (raft_config_effective(node->raft)->member_count == 0) {
+        return false;
+    }
+    return node->removed_at > raft_status(node->raft).config_index ||
+           (!names_self(node, raft_config_effective(node->raft)) &&
+            !names_self(node, raft_config_committed(node->raft, &index)));
+}
+
+static void look_at_membership(struct node *node)
+{
+    bool outside = is_outside(node);
+
+    progress_board_note_config(&node->board, raft_config_effective(node->raft), node_now(node));
+    if (outside == node->is_outside) {
+        return;
+    }
+    node->is_outside = outside;
+    log_event(LOG_LEVEL_INFO, "membership", "member=%s", outside ? "no" : "yes");
+}
+
 uint64_t node_cluster_tick(struct node *node)
 {
     uint64_t membership_us;
@@ -657,6 +763,7 @@ uint64_t node_cluster_tick(struct node *node)
     uint64_t next_us;
 
     link_members(node);
+    look_at_membership(node);
     answer_durable_bootstraps(node);
     calls_us = run_calls(node);
     membership_us = membership_tick(node->membership, node_now(node));
@@ -667,5 +774,6 @@ uint64_t node_cluster_tick(struct node *node)
 
 void node_cluster_read_status(struct node *node, struct request *request, struct reply *reply)
 {
+    node_cluster_gather(node);
     reply->status = node_status_make(node, &request->arena);
 }

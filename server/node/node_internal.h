@@ -11,6 +11,7 @@
 #include "server/node/history.h"
 #include "server/node/membership.h"
 #include "server/node/node.h"
+#include "server/node/progress_board.h"
 #include "server/node/session_contact.h"
 #include "server/node/session_expiry.h"
 #include "server/node/watch_table.h"
@@ -94,6 +95,7 @@ struct node {
     raft_index checkpointed_index;
     uint64_t bytes_since_checkpoint; /* of applied entries */
     uint64_t bytes_since_space_check;
+    struct node_observer observer;
     uint64_t entries_since_checkpoint;
     struct dump_transfer *dumps;
 
@@ -131,6 +133,9 @@ struct node {
     struct list calls;
     uint64_t last_call_id;
     struct list bootstrap_probes;
+    struct progress_board board;
+    raft_index removed_at; /* a member said that we are none by the configuration there; 0 = none */
+    bool is_outside;       /* no member, as far as we know; see node_cluster_tick */
 };
 
 /* The monotonic time of this turn. */

@@ -550,6 +550,16 @@ static uint64_t expire_forwarded(struct node *node)
     return UINT64_MAX;
 }
 
+void node_proposals_refuse_queued(struct node *node, Client__Code code)
+{
+    while (!list_is_empty(&node->queued)) {
+        struct proposal *proposal = proposal_of(node->queued.next);
+
+        leave_queue(node, proposal);
+        finish(proposal, code, NULL);
+    }
+}
+
 uint64_t node_proposals_expire(struct node *node)
 {
     const struct list *lists[] = {&node->placed, &node->queued};

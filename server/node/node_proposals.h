@@ -40,6 +40,8 @@ void node_proposals_applied(struct node *node,
 void node_proposals_skipped(struct node *node, raft_index index);
 /* The link to `peer` closed, or it leads no more. */
 void node_proposals_leader_lost(struct node *node, raft_id peer);
+/* Answer those that were not placed anywhere yet: they take no effect. */
+void node_proposals_refuse_queued(struct node *node, Client__Code code);
 /* Give up what waited too long. Returns the next time this must be looked at. */
 uint64_t node_proposals_expire(struct node *node);
 bool node_proposals_are_idle(const struct node *node);

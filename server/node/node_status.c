@@ -28,8 +28,8 @@ const char *node_status_role(const struct node *node)
     case RAFT_FOLLOWER:
         break;
     }
-    if (raft_config_find(config, node->options.id) == NULL) {
-        return "removed";
+    if (node->is_outside) {
+        return node->status.leader != 0 ? "joining" : "removed";
     }
     return raft_config_is_voter(config, node->options.id) ? "follower" : "learner";
 }
@@ -51,27 +51,74 @@ static void fill_progress(const struct node *node,
                           struct arena *arena,
                           Client__MemberStatus *status)
 {
-    struct raft_peer_status peer;
+    const struct member_progress *progress =
+        progress_board_find(&node->board, node->status.leader, node->status.term, id);
 
-    if (raft_peer_status(node->raft, id, &peer) != STATUS_OK) {
+    if (progress == NULL) {
         return;
     }
-    status->match = peer.match;
-    switch (peer.state) {
-    case RAFT_PROGRESS_PROBE:
-        status->progress = copy_text(arena, "probe");
-        break;
-    case RAFT_PROGRESS_REPLICATE:
-        status->progress = copy_text(arena, "replicate");
-        break;
-    case RAFT_PROGRESS_SNAPSHOT:
-        status->progress = copy_text(arena, "dump");
-        break;
+    status->match = progress->match;
+    status->progress = copy_text(arena, progress->progress);
+    status->caught_up = progress->caught_up;
+    status->rounds = progress->rounds;
+    status->dump_bytes = progress->dump_bytes;
+    status->dump_bytes_done = progress->dump_bytes_done;
+    status->trend = copy_text(arena, progress->trend);
+    status->trouble = copy_text(arena, progress->trouble);
+}
+
+static uint64_t *copy_ids(struct arena *arena, const raft_id *ids, size_t count)
+{
+    uint64_t *copy = arena_alloc(arena, count * sizeof *copy);
+
+    if (count > 0) {
+        memcpy(copy, ids, count * sizeof *copy);
     }
+    return copy;
+}
+
+/* What the leader says of it; without one, what the configuration here says. */
+static Client__VoterChange *make_change(struct node *node, struct arena *arena)
+{
+    const struct raft_config *config = raft_config_effective(node->raft);
+    struct change_progress change = node->board.change;
+    bool is_told = node->status.leader != 0 && node->board.teller == node->status.leader &&
+                   node->board.term == node->status.term;
+    Client__VoterChange *message;
+
+    if (!is_told || (config->joint && !change.begun)) {
+        change = (struct change_progress){.exists = config->joint,
+                                          .begun = true,
+                                          .since_us = node->board.joint_since_us,
+                                          .waits_for = "word from a leader"};
+        for (uint32_t i = 0; i < config->member_count; i++) {
+            const struct raft_member *member = &config->members[i];
+
+            if ((member->flags & RAFT_VOTER_OLD) != 0) {
+                change.from[change.from_count++] = member->id;
+            }
+            if (config->joint && (member->flags & RAFT_VOTER_NEW) != 0) {
+                change.to[change.to_count++] = member->id;
+            }
+        }
+    }
+    if (!change.exists) {
+        return NULL;
+    }
+    message = arena_alloc(arena, sizeof *message);
+    client__voter_change__init(message);
+    message->from = copy_ids(arena, change.from, change.from_count);
+    message->n_from = change.from_count;
+    message->to = copy_ids(arena, change.to, change.to_count);
+    message->n_to = change.to_count;
+    message->begun = change.begun;
+    message->age_ms = (node_now(node) - change.since_us) / 1000;
+    message->waits_for = copy_text(arena, change.waits_for);
+    return message;
 }
 
 static Client__MemberStatus *
-make_member(const struct node *node, const struct raft_member *member, struct arena *arena)
+make_member(struct node *node, const struct raft_member *member, struct arena *arena)
 {
     Client__MemberStatus *status = arena_alloc(arena, sizeof *status);
     const struct member_report *report = find_report(node, member->id);
@@ -81,6 +128,13 @@ make_member(const struct node *node, const struct raft_member *member, struct ar
     status->address = copy_text(arena, member->address);
     status->voter = (member->flags & (RAFT_VOTER_OLD | RAFT_VOTER_NEW)) != 0;
     status->learner = !status->voter;
+    status->promoting = (member->flags & RAFT_PROMOTE) != 0;
+    if (status->promoting) {
+        uint64_t now_us = node_now(node);
+
+        status->promoting_ms =
+            (now_us - progress_board_promoting_since(&node->board, member->id, now_us)) / 1000;
+    }
     status->reachable = is_reachable(node, member->id);
     if (member->id == node->options.id) {
         status->role = copy_text(arena, node_status_role(node));
@@ -148,6 +202,9 @@ const Client__StatusReply *node_status_make(struct node *node, struct arena *are
         status->tolerated_failures = tolerated_now(node, config);
         status->voter_failures_tolerated = raft_config_tolerated_failures(config);
     }
+    status->config_zxid = node->status.config_index;
+    status->change = make_change(node, arena);
+    status->not_member = node->is_outside;
     status->node_count = state_node_count(node->state);
     status->session_count = state_session_count(node->state);
     status->oldest_zxid = history_oldest(node->history);

@@ -4,7 +4,8 @@
 
 #include "server/node/node_internal.h"
 
-/* leader, candidate, follower, learner, removed, or none without a cluster. */
+/* leader, candidate, follower, learner, joining or removed (it is no member by what it knows, and
+ * hears a leader or not), or none without a cluster. */
 const char *node_status_role(const struct node *node);
 /* In the arena. */
 const Client__StatusReply *node_status_make(struct node *node, struct arena *arena);
