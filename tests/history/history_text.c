@@ -878,7 +878,12 @@ enum status history_load(const char *file, struct history **ret_history, struct 
     status = read_stream(stream, file, &text, error);
     (void)fclose(stream);
     if (status == STATUS_OK) {
-        status = history_read(buffer_lend(&text), ret_history, error);
+        struct error why = {.status = STATUS_OK};
+
+        status = history_read(buffer_lend(&text), ret_history, &why);
+        if (status != STATUS_OK) {
+            (void)error_set(error, status, "%s: %.400s", file, why.text);
+        }
     }
     buffer_release(&text);
     return status;
