@@ -336,8 +336,10 @@ static void watch_leader(struct cluster *cluster, struct cluster_node *node)
     }
     if (*leader == 0) {
         *leader = node->id;
+        /* Grants may arrive when a later term has already committed more. */
         for (raft_index i = status.log_base + 1; i <= cluster->committed; i++) {
-            if (raft_term_at(node->raft, i) != cluster->history[i].entry.term) {
+            if (cluster->committed_in[i] < status.term &&
+                raft_term_at(node->raft, i) != cluster->history[i].entry.term) {
                 violated(cluster, "leader %" PRIu64 " lacks committed entry %" PRIu64, node->id, i);
             }
         }
@@ -382,6 +384,7 @@ static void watch_commit(struct cluster *cluster, struct cluster_node *node)
         }
         for (raft_index i = cluster->committed + 1; i <= commit; i++) {
             cluster->history[i] = node->entries[i];
+            cluster->committed_in[i] = status.term;
         }
         cluster->committed = commit;
     }

@@ -108,6 +108,7 @@ struct cluster {
     raft_id leaders[CLUSTER_TERMS_MAX];
     raft_id votes[CLUSTER_NODES_MAX + 1][CLUSTER_TERMS_MAX];
     struct cluster_entry history[CLUSTER_LOG_MAX];
+    raft_term committed_in[CLUSTER_LOG_MAX]; /* the term whose leader committed it */
     raft_index committed; /* by any node */
     raft_index applied;   /* by any node, ever: what a client can know of */
     struct raft_config **configs;
