@@ -24,8 +24,8 @@ WALK_SEEDS = 600
 # A branch behind a failed assertion, or behind the question of a mark.
 ASSERTION = r"\s*(CHECK|CHECK_OP|MARK_IF)\("
 NO_LINE = r"\s*CHECK\(false\)"
-PROFILE_SEEDS = {"mini": 400, "standard": 40, "churn": 120}
-PROFILE_SEEDS_OTHER = 20
+PROFILE_SEEDS = {"mini": 3000, "standard": 100, "churn": 80, "dump": 100, "disk": 150, "soak": 4}
+PROFILE_SEEDS_OTHER = 40
 
 
 def run(*command, **options):
@@ -43,10 +43,10 @@ def build(folder):
 
 
 def profiles(simulate):
-    """The names that simulate's usage gives after --profile."""
+    """The names that simulate's usage gives."""
     usage = subprocess.run([simulate], capture_output=True, text=True, check=False).stderr
-    found = re.search(r"--profile ([a-z|]+)", usage)
-    return found[1].split("|") if found else sys.exit(f"{simulate} names no profiles")
+    found = re.search(r"^profiles: (.*)$", usage, re.MULTILINE)
+    return found[1].split(", ") if found else sys.exit(f"{simulate} names no profiles")
 
 
 def exercise(folder, scale):
