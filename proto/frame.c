@@ -15,18 +15,40 @@ static bool starts_as(struct bytes start, const uint8_t *preface)
     return common == 0 || memcmp(start.data, preface, common) == 0;
 }
 
+static bool is_word(struct bytes start)
+{
+    for (size_t i = 0; i < start.size && i < FRAME_WORD_BYTES; i++) {
+        if (start.data[i] < 'a' || start.data[i] > 'z') {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum frame_protocol frame_detect(struct bytes start)
 {
     bool client = starts_as(start, frame_client_preface);
     bool peer = starts_as(start, frame_peer_preface);
 
-    if (!client && !peer) {
+    if (client || peer) {
+        return start.size < FRAME_PREFACE_BYTES ? FRAME_PROTOCOL_UNDECIDED
+               : client                         ? FRAME_PROTOCOL_CLIENT
+                                                : FRAME_PROTOCOL_PEER;
+    }
+    if (start.data[0] == 0) {
+        return FRAME_PROTOCOL_ZOOKEEPER;
+    }
+    if (!is_word(start)) {
         return FRAME_PROTOCOL_UNKNOWN;
     }
-    if (start.size < FRAME_PREFACE_BYTES) {
-        return FRAME_PROTOCOL_UNDECIDED;
-    }
-    return client ? FRAME_PROTOCOL_CLIENT : FRAME_PROTOCOL_PEER;
+    return start.size < FRAME_WORD_BYTES ? FRAME_PROTOCOL_UNDECIDED : FRAME_PROTOCOL_WORD;
+}
+
+size_t frame_preface_bytes(enum frame_protocol protocol)
+{
+    return protocol == FRAME_PROTOCOL_CLIENT || protocol == FRAME_PROTOCOL_PEER
+               ? FRAME_PREFACE_BYTES
+               : 0;
 }
 
 enum status frame_client_head(const uint8_t *head, uint32_t *ret_body_bytes)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "server/disks.h"
 #include "server/front/native_front.h"
+#include "server/front/zookeeper_front.h"
 #include "server/net/entrance.h"
 #include "server/net/listener.h"
 #include "server/net/peers.h"
@@ -30,7 +31,8 @@ struct server {
     struct resolver *resolver;
     struct entrance *entrance;
     struct peers *peers;
-    struct native_front *front;
+    struct native_front *native_front;
+    struct zookeeper_front *zookeeper_front;
     struct disks *disks;
     struct node *node;
     struct buffer secret;
@@ -325,9 +327,17 @@ static void on_probe_answer(void *context,
     node_on_probe_answer(server->node, token, status, &identity, message, text);
 }
 
-static void on_client(void *context, struct connection *connection)
+static void on_client(void *context, struct connection *connection, enum frame_protocol protocol)
 {
-    native_front_take(((struct server *)context)->front, connection);
+    struct server *server = context;
+
+    if (protocol == FRAME_PROTOCOL_ZOOKEEPER) {
+        zookeeper_front_take(server->zookeeper_front, connection);
+    } else if (protocol == FRAME_PROTOCOL_CLIENT) {
+        native_front_take(server->native_front, connection);
+    } else {
+        connection_close(connection, "four-letter words are not answered");
+    }
 }
 
 static void on_peer(void *context, struct connection *connection)
@@ -496,9 +506,13 @@ static void open_network(struct server *server)
         .backoff_ms_min = 50,
         .backoff_ms_max = 1000};
 
+    struct zookeeper_options zookeeper_options = zookeeper_options_default();
+
     port_random(NULL, &options.seed, sizeof options.seed);
     server->peers = peers_new(&options, server->resolver, &peers_handler, server);
-    server->front = native_front_new(server->node);
+    server->native_front = native_front_new(server->node);
+    zookeeper_options.hash_seed = options.seed;
+    server->zookeeper_front = zookeeper_front_new(server->node, &zookeeper_options);
     server->entrance = entrance_new(&server->loop, &entrance_options, &entrance_handler, server);
     for (size_t i = 0; i < server->config->listen_count; i++) {
         listener_accept(server->listeners[i], on_accept, server);
@@ -576,7 +590,8 @@ static uint64_t turn(struct server *server)
     }
     next_us = node_turn(server->node);
     connection_loop_end(&server->loop);
-    native_front_end(server->front);
+    native_front_end(server->native_front);
+    zookeeper_front_end(server->zookeeper_front);
     return next_us;
 }
 
@@ -616,7 +631,8 @@ static void close_network(struct server *server)
     for (size_t i = 0; i < CONFIG_LISTENERS_MAX; i++) {
         listener_close(server->listeners[i]);
     }
-    native_front_finish(server->front, "the server stops");
+    native_front_finish(server->native_front, "the server stops");
+    zookeeper_front_finish(server->zookeeper_front, "the server stops");
     entrance_close_strangers(server->entrance, "the server stops");
     peers_close(server->peers, "the server stops");
     while (server->loop.count > 0 && clock_monotonic_us() < deadline_us) {

@@ -10,7 +10,8 @@ enum {
     WIRE_BYTES = 2,
     WIRE_FIXED32 = 5,
     VARINT_BYTES_MAX = 10,
-    FIELD_NUMBER_MAX = (1 << 29) - 1
+    FIELD_NUMBER_MAX = (1 << 29) - 1,
+    LIST_COUNT_MAX = 16384 /* in one page */
 };
 
 struct field {

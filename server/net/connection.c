@@ -187,26 +187,38 @@ static void close_for_errno(struct connection *connection, const char *what, int
 
 /* --- Frames out of bytes --- */
 
-static size_t cut_preface(struct connection *connection, struct bytes bytes)
+/* False while the protocol is not known, or when there is none. */
+static bool cut_preface(struct connection *connection, struct bytes bytes, size_t *ret_used)
 {
     enum frame_protocol protocol = frame_detect(bytes);
 
     if (protocol == FRAME_PROTOCOL_UNDECIDED) {
-        return 0;
+        return false;
     }
     if (protocol == FRAME_PROTOCOL_UNKNOWN) {
         connection_close(connection, "the first bytes are of no known protocol");
-        return 0;
+        return false;
     }
     connection->handler->on_preface(connection->context, connection, protocol);
     CHECK(connection->state != CONNECTION_PREFACE);
-    return FRAME_PREFACE_BYTES;
+    *ret_used = frame_preface_bytes(protocol);
+    return true;
 }
 
 static size_t head_bytes(const struct connection *connection)
 {
-    return connection->protocol == FRAME_PROTOCOL_CLIENT ? FRAME_CLIENT_HEAD_BYTES
-                                                         : FRAME_PEER_HEAD_BYTES;
+    switch (connection->protocol) {
+    case FRAME_PROTOCOL_PEER:
+        return FRAME_PEER_HEAD_BYTES;
+    case FRAME_PROTOCOL_WORD:
+        return 0;
+    case FRAME_PROTOCOL_CLIENT:
+    case FRAME_PROTOCOL_ZOOKEEPER:
+    case FRAME_PROTOCOL_UNDECIDED:
+    case FRAME_PROTOCOL_UNKNOWN:
+    default:
+        return FRAME_CLIENT_HEAD_BYTES;
+    }
 }
 
 /* The body's size by a whole head; false if it is not a legal one. */
@@ -215,10 +227,15 @@ static bool read_head(const struct connection *connection,
                       uint32_t *ret_body_bytes,
                       uint64_t *ret_checksum)
 {
-    enum status status = connection->protocol == FRAME_PROTOCOL_CLIENT
-                             ? frame_client_head(head, ret_body_bytes)
-                             : frame_peer_head(head, ret_body_bytes, ret_checksum);
+    enum status status = STATUS_OK;
 
+    if (connection->protocol == FRAME_PROTOCOL_PEER) {
+        status = frame_peer_head(head, ret_body_bytes, ret_checksum);
+    } else if (connection->protocol == FRAME_PROTOCOL_WORD) {
+        *ret_body_bytes = FRAME_WORD_BYTES;
+    } else {
+        status = frame_client_head(head, ret_body_bytes);
+    }
     return status == STATUS_OK && *ret_body_bytes <= connection->frame_bytes_max;
 }
 
@@ -256,15 +273,20 @@ static size_t cut(struct connection *connection, struct bytes bytes)
 
     while (!connection->paused && connection->state < CONNECTION_DRAINING) {
         struct bytes rest = bytes_of(bytes.data + taken, bytes.size - taken);
-        size_t used;
+        size_t used = 0;
 
         if (rest.size == 0) {
             break;
         }
-        used = connection->state == CONNECTION_PREFACE ? cut_preface(connection, rest)
-                                                       : cut_frame(connection, rest);
-        if (used == 0) {
-            break;
+        if (connection->state == CONNECTION_PREFACE) {
+            if (!cut_preface(connection, rest, &used)) {
+                break;
+            }
+        } else {
+            used = cut_frame(connection, rest);
+            if (used == 0) {
+                break;
+            }
         }
         taken += used;
     }
@@ -712,7 +734,7 @@ void connection_set_protocol(struct connection *connection,
                              enum frame_protocol protocol,
                              uint32_t frame_bytes_max)
 {
-    CHECK(protocol == FRAME_PROTOCOL_CLIENT || protocol == FRAME_PROTOCOL_PEER);
+    CHECK(protocol != FRAME_PROTOCOL_UNDECIDED && protocol != FRAME_PROTOCOL_UNKNOWN);
     connection->protocol = protocol;
     connection->frame_bytes_max = frame_bytes_max;
 }

@@ -85,8 +85,8 @@ enum connection_state {
 };
 
 struct connection_handler {
-    /* State PREFACE: the first bytes are those of a client or a peer. Set handler, protocol and
-     * state, or close. */
+    /* State PREFACE: the first bytes tell the protocol. Set handler, protocol and state, or close.
+     */
     void (*on_preface)(void *context, struct connection *connection, enum frame_protocol protocol);
     /* A whole, intact frame; `body` is lent until the function returns. */
     void (*on_frame)(void *context, struct connection *connection, struct bytes body);
@@ -112,7 +112,8 @@ void connection_set_handler(struct connection *connection,
 void *connection_context(const struct connection *connection);
 void connection_set_state(struct connection *connection, enum connection_state state);
 enum connection_state connection_state(const struct connection *connection);
-/* CLIENT or PEER: how frames are cut. A frame above `frame_bytes_max` closes the connection. */
+/* How frames are cut; a word is a frame of four bytes without a head. A frame above
+ * `frame_bytes_max` closes the connection. */
 void connection_set_protocol(struct connection *connection,
                              enum frame_protocol protocol,
                              uint32_t frame_bytes_max);

@@ -133,7 +133,7 @@ static void on_preface(void *context, struct connection *connection, enum frame_
     stop_being_stranger(visitor);
     visitor->is_client = true;
     entrance->client_count++;
-    entrance->handler->on_client(entrance->context, connection);
+    entrance->handler->on_client(entrance->context, connection, protocol);
 }
 
 static void on_closed(void *context, struct connection *connection, const char *reason)

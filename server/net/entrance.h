@@ -21,7 +21,9 @@ struct entrance_options {
 
 struct entrance_handler {
     /* Take the connection over: set its handler and state (connection.h). */
-    void (*on_client)(void *context, struct connection *connection);
+    void (*on_client)(void *context,
+                      struct connection *connection,
+                      enum frame_protocol protocol); /* any but PEER */
     void (*on_peer)(void *context, struct connection *connection);
 };
 

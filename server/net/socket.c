@@ -55,6 +55,19 @@ void socket_address_host(const struct socket_address *address, uint8_t host[16])
     }
 }
 
+void socket_address_host_text(const struct socket_address *address,
+                              char text[SOCKET_HOST_TEXT_BYTES_MAX])
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    uint8_t host[16];
+    bool is_ipv4;
+
+    socket_address_host(address, host);
+    is_ipv4 = memcmp(host, mapped, sizeof mapped) == 0;
+    (void)inet_ntop(is_ipv4 ? AF_INET : AF_INET6, is_ipv4 ? host + sizeof mapped : host, text,
+                    SOCKET_HOST_TEXT_BYTES_MAX);
+}
+
 bool socket_address_is_loopback(const struct socket_address *address)
 {
     static const uint8_t loopback_ipv6[16] = {[15] = 1};

@@ -27,6 +27,10 @@ extern const struct socket_patience socket_patience_peer;
 
 /* HOST:PORT for logs. */
 void socket_address_text(const struct socket_address *address, char text[ADDRESS_TEXT_BYTES_MAX]);
+/* The host alone; an IPv4 address inside an IPv6 one as the former. */
+enum { SOCKET_HOST_TEXT_BYTES_MAX = 46 };
+void socket_address_host_text(const struct socket_address *address,
+                              char text[SOCKET_HOST_TEXT_BYTES_MAX]);
 /* 127.0.0.0/8, ::1, and the former inside IPv6. */
 bool socket_address_is_loopback(const struct socket_address *address);
 /* The host part as 16 bytes, IPv4 mapped into IPv6: equal for the same host whatever the family. */

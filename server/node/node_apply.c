@@ -66,6 +66,9 @@ void node_apply_close(struct node *node)
 static void tell_of_changes(struct node *node, zxid at, const struct state_result *result)
 {
     history_add(node->history, at, result->changes, result->change_count);
+    if (node->observer.on_changes != NULL && result->change_count > 0) {
+        node->observer.on_changes(node->observer.context, result->changes, result->change_count);
+    }
     for (size_t i = 0; i < result->change_count; i++) {
         if (result->changes[i].kind >= STATE_SESSION_OPENED) {
             node_sessions_on_change(node, &result->changes[i]);
@@ -182,6 +185,9 @@ static void switch_to_installed(struct node *node)
     MARK(switched_to_the_generation_of_a_dump);
     node->log_trim = applied;
     history_reset(node->history, applied);
+    if (node->observer.on_replaced != NULL) {
+        node->observer.on_replaced(node->observer.context);
+    }
     node_proposals_skipped(node, applied);
     node_sessions_reload(node);
     dump_transfer_finish(node->dumps, node_now(node), true);

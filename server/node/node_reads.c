@@ -9,7 +9,8 @@ enum {
      * more item of at most a value's size, and about 100 bytes of stat and framing for each of the
      * items. */
     PAGE_BYTES_MAX = 2 * 1024 * 1024,
-    PAGE_COUNT_MAX = 16384
+    PAGE_COUNT_MAX = 16384,
+    NAMES_COUNT_MAX = 256 * 1024 /* names alone, to those who ask for as many */
 };
 
 static bool failed(struct node *node, enum status status, const char *what)
@@ -38,9 +39,11 @@ static void read_node(struct node *node, struct request *request, struct reply *
 
 static size_t count_limit(const struct request *request)
 {
-    return request->page.count_max == 0 || request->page.count_max > PAGE_COUNT_MAX
-               ? PAGE_COUNT_MAX
-               : request->page.count_max;
+    uint32_t most = request->kind == REQUEST_LIST && !request->page.with_nodes ? NAMES_COUNT_MAX
+                                                                               : PAGE_COUNT_MAX;
+    uint32_t wanted = request->page.count_max == 0 ? PAGE_COUNT_MAX : request->page.count_max;
+
+    return wanted < most ? wanted : most;
 }
 
 static void read_children(struct node *node, struct request *request, struct reply *reply)

@@ -38,10 +38,11 @@ static void on_frame(void *context, struct connection *connection, struct bytes 
 
 static const struct connection_handler owner = {.on_frame = on_frame, .on_closed = on_closed};
 
-static void on_client(void *context, struct connection *connection)
+static void on_client(void *context, struct connection *connection, enum frame_protocol protocol)
 {
     struct house *house = context;
 
+    EXPECT_EQ(protocol, FRAME_PROTOCOL_CLIENT);
     house->clients++;
     connection_set_protocol(connection, FRAME_PROTOCOL_CLIENT, FRAME_CLIENT_BYTES_MAX);
     connection_set_handler(connection, &owner, house);

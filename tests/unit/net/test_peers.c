@@ -137,9 +137,10 @@ static const struct peers_handler handler = {
     .on_bulk_message = on_bulk_message,
     .probes = {.on_probe = on_probe, .on_answer = on_probe_answer}};
 
-static void on_client(void *context, struct connection *connection)
+static void on_client(void *context, struct connection *connection, enum frame_protocol protocol)
 {
     (void)context;
+    (void)protocol;
     connection_close(connection, "no clients here");
 }
 

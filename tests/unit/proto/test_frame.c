@@ -29,6 +29,25 @@ static void test_a_wrong_byte_is_seen_at_once(void)
     EXPECT_EQ(frame_detect(bytes_of("CONFERC\x02", 8)), FRAME_PROTOCOL_UNKNOWN);
 }
 
+static void test_a_small_length_is_zookeepers_and_keeps_its_bytes(void)
+{
+    EXPECT_EQ(frame_detect(bytes_of("\0", 1)), FRAME_PROTOCOL_ZOOKEEPER);
+    EXPECT_EQ(frame_detect(bytes_of("\0\0\0\x2d", 4)), FRAME_PROTOCOL_ZOOKEEPER);
+    EXPECT_EQ(frame_preface_bytes(FRAME_PROTOCOL_ZOOKEEPER), 0);
+    EXPECT_EQ(frame_preface_bytes(FRAME_PROTOCOL_WORD), 0);
+    EXPECT_EQ(frame_preface_bytes(FRAME_PROTOCOL_CLIENT), FRAME_PREFACE_BYTES);
+}
+
+static void test_four_small_letters_are_a_word(void)
+{
+    EXPECT_EQ(frame_detect(bytes_of_text("r")), FRAME_PROTOCOL_UNDECIDED);
+    EXPECT_EQ(frame_detect(bytes_of_text("ruo")), FRAME_PROTOCOL_UNDECIDED);
+    EXPECT_EQ(frame_detect(bytes_of_text("ruok")), FRAME_PROTOCOL_WORD);
+    EXPECT_EQ(frame_detect(bytes_of_text("ruok\n")), FRAME_PROTOCOL_WORD);
+    EXPECT_EQ(frame_detect(bytes_of_text("ruO")), FRAME_PROTOCOL_UNKNOWN);
+    EXPECT_EQ(frame_detect(bytes_of_text("ru k")), FRAME_PROTOCOL_UNKNOWN);
+}
+
 static void test_a_client_head_comes_back(void)
 {
     static const uint32_t sizes[] = {1, 255, 256, 65536, FRAME_CLIENT_BYTES_MAX};
@@ -111,13 +130,16 @@ static void test_a_damaged_peer_body_is_found(void)
 
 int main(int argc, char **argv)
 {
-    static const struct test_case cases[] = {TEST_CASE(test_a_preface_is_known_once_it_is_complete),
-                                             TEST_CASE(test_a_wrong_byte_is_seen_at_once),
-                                             TEST_CASE(test_a_client_head_comes_back),
-                                             TEST_CASE(test_an_impossible_client_length_is_refused),
-                                             TEST_CASE(test_a_peer_frame_comes_back),
-                                             TEST_CASE(test_an_impossible_peer_length_is_refused),
-                                             TEST_CASE(test_a_damaged_peer_body_is_found),
-                                             TEST_END};
+    static const struct test_case cases[] = {
+        TEST_CASE(test_a_preface_is_known_once_it_is_complete),
+        TEST_CASE(test_a_wrong_byte_is_seen_at_once),
+        TEST_CASE(test_a_small_length_is_zookeepers_and_keeps_its_bytes),
+        TEST_CASE(test_four_small_letters_are_a_word),
+        TEST_CASE(test_a_client_head_comes_back),
+        TEST_CASE(test_an_impossible_client_length_is_refused),
+        TEST_CASE(test_a_peer_frame_comes_back),
+        TEST_CASE(test_an_impossible_peer_length_is_refused),
+        TEST_CASE(test_a_damaged_peer_body_is_found),
+        TEST_END};
     return test_main("frame", cases, argc, argv);
 }

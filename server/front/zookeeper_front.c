@@ -1,0 +1,727 @@
+#include "server/front/zookeeper_front.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/front/zookeeper_encode.h"
+#include "server/front/zookeeper_watches.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SESSION_TIMEOUT_MS_MIN = 4000,
+    SESSION_TIMEOUT_MS_MAX = 40000,
+    /* Of answers not sent yet: no further requests are taken until less waits. An answer is at most
+     * JUTE_FRAME_BYTES_MAX, and the node answers at most so many at once that are not: */
+    OUTPUT_HELD_BYTES = 4 * 1024 * 1024,
+    PENDING_READS_MAX = 32
+};
+
+struct zookeeper_client {
+    struct list link;         /* of the front's clients */
+    struct list waiting_link; /* of those that may go on, when not held */
+    struct zookeeper_front *front;
+    struct connection *connection;
+    struct client *client;
+    struct zookeeper_watcher watcher;
+    struct zookeeper_identities identities;
+    size_t pending;       /* requests submitted and not answered */
+    size_t pending_reads; /* those with answers of any size */
+    bool is_connecting;   /* the connect request is with the node */
+    bool is_connected;
+    bool has_read_only; /* the client knows the field */
+    bool is_ending;     /* nothing more is read */
+    bool held;          /* the connection is paused */
+};
+
+struct zookeeper_front {
+    struct node *node;
+    struct zookeeper_options options;
+    struct list clients;
+    struct list waiting; /* held connections of which something was answered or sent */
+    struct zookeeper_watches *watches;
+    struct buffer output;
+    struct arena arena;
+    struct zookeeper_counts counts;
+};
+
+struct zookeeper_options zookeeper_options_default(void)
+{
+    return (struct zookeeper_options){.session_timeout_ms_min = SESSION_TIMEOUT_MS_MIN,
+                                      .session_timeout_ms_max = SESSION_TIMEOUT_MS_MAX};
+}
+
+/* --- Back-pressure --- */
+
+static bool has_large_answer(const struct request *request)
+{
+    const struct zookeeper_details *details = zookeeper_details_of(request);
+
+    return request->kind == REQUEST_GET || request->kind == REQUEST_LIST ||
+           details->type == JUTE_TYPE_MULTI_READ || details->type == JUTE_TYPE_SET_WATCHES ||
+           details->type == JUTE_TYPE_SET_WATCHES_2 || details->type == JUTE_TYPE_MULTI;
+}
+
+static bool is_full(const struct zookeeper_client *client)
+{
+    return client->is_connecting || client->is_ending || client_is_full(client->client) ||
+           connection_output_bytes(client->connection) > OUTPUT_HELD_BYTES ||
+           client->pending_reads >= PENDING_READS_MAX;
+}
+
+/* Something changed that may let a held connection go on; looked at when the turn ends. */
+static void look_again(struct zookeeper_client *client)
+{
+    if (client->held && list_is_empty(&client->waiting_link)) {
+        list_append(&client->front->waiting, &client->waiting_link);
+    }
+}
+
+static void hold(struct zookeeper_client *client)
+{
+    client->held = true;
+    connection_pause(client->connection);
+    look_again(client);
+}
+
+/* --- Output --- */
+
+static void send_output(struct zookeeper_client *client)
+{
+    struct zookeeper_front *front = client->front;
+
+    connection_send(client->connection, buffer_lend(&front->output));
+    buffer_clear(&front->output);
+    front->counts.sent++;
+}
+
+static void send_event(struct zookeeper_watcher *watcher, struct bytes frame)
+{
+    struct zookeeper_client *client = CONTAINER_OF(watcher, struct zookeeper_client, watcher);
+
+    connection_send(client->connection, frame);
+    client->front->counts.sent++;
+}
+
+/* Send what waits, then close. */
+static void end(struct zookeeper_client *client, const char *reason)
+{
+    client->is_ending = true;
+    connection_finish(client->connection, reason);
+}
+
+static void submit(struct zookeeper_client *client, struct request *request)
+{
+    client->pending++;
+    client->front->counts.outstanding++;
+    client_submit(client->client, request);
+}
+
+/* --- Connecting --- */
+
+static uint32_t negotiate(const struct zookeeper_options *options, int32_t wanted_ms)
+{
+    if (wanted_ms < 0 || (uint32_t)wanted_ms < options->session_timeout_ms_min) {
+        return options->session_timeout_ms_min;
+    }
+    return (uint32_t)wanted_ms > options->session_timeout_ms_max ? options->session_timeout_ms_max
+                                                                 : (uint32_t)wanted_ms;
+}
+
+static void on_connect_frame(struct zookeeper_client *client, struct bytes frame)
+{
+    struct jute_connect_request connect;
+    struct request *request;
+
+    if (jute_read_connect_request(frame, &connect) != STATUS_OK) {
+        connection_close(client->connection, "the connect request is unreadable");
+        return;
+    }
+    if (connect.last_zxid_seen > 0 &&
+        (zxid)connect.last_zxid_seen > node_applied(client->front->node)) {
+        connection_close(client->connection, "the client has seen more than this server has");
+        return;
+    }
+    request = request_new(connect.session == 0 ? REQUEST_OPEN_SESSION : REQUEST_ATTACH_SESSION);
+    request->session.timeout_ms = negotiate(&client->front->options, connect.timeout_ms);
+    request->session.session = (session_id)connect.session;
+    request->session.password = arena_copy(&request->arena, connect.password);
+    client->has_read_only = connect.has_read_only;
+    client->is_connecting = true;
+    submit(client, request);
+    hold(client);
+}
+
+static void
+send_connect_response(struct zookeeper_client *client, const struct reply *reply, bool is_refused)
+{
+    struct jute_connect_response response = {.has_read_only = client->has_read_only};
+    size_t begin = jute_begin_frame(&client->front->output);
+
+    if (!is_refused) {
+        response.timeout_ms = (int32_t)reply->session.timeout_ms;
+        response.session = (int64_t)reply->session.session;
+        memcpy(response.password, reply->session.password, sizeof response.password);
+    }
+    jute_put_connect_response(&client->front->output, &response);
+    jute_end_frame(&client->front->output, begin);
+    send_output(client);
+}
+
+/* Only a session that is certainly gone is refused; else the client looks for another server. */
+static void on_connect_reply(struct zookeeper_client *client, const struct reply *reply)
+{
+    client->is_connecting = false;
+    if (reply->code == CLIENT__CODE__OK) {
+        client->is_connected = true;
+        send_connect_response(client, reply, false);
+        connection_set_state(client->connection, CONNECTION_OPEN);
+    } else if (reply->code == CLIENT__CODE__SESSION_EXPIRED) {
+        send_connect_response(client, reply, true);
+        end(client, "the session is gone");
+    } else {
+        connection_close(client->connection, "no session can be opened or resumed now");
+    }
+}
+
+/* --- Requests that the front answers itself, in their turn --- */
+
+/* A node by its path, lent from the state until the next read. */
+static bool find_node(struct zookeeper_front *front, struct bytes path, struct state_stat *ret_stat)
+{
+    struct state_node *node = NULL;
+    enum op_error error = OP_NO_NODE;
+
+    if (state_read(node_state(front->node), path, &error, &node) != STATUS_OK || error != OP_OK) {
+        return false;
+    }
+    *ret_stat = state_node_stat(node);
+    state_node_unref(node);
+    return true;
+}
+
+static void add_watch(struct zookeeper_client *client, struct bytes path, enum zookeeper_watch kind)
+{
+    if (zookeeper_watches_add(client->front->watches, &client->watcher, path, kind) != STATUS_OK) {
+        connection_close(client->connection, "too many watches on one connection");
+    }
+}
+
+static void
+put_immediate_event(struct zookeeper_front *front, struct bytes path, enum jute_event type)
+{
+    size_t begin = jute_begin_frame(&front->output);
+
+    jute_put_reply_header(&front->output, JUTE_XID_NOTIFICATION, -1, JUTE_ERROR_OK);
+    jute_put_int(&front->output, (int32_t)type);
+    jute_put_int(&front->output, JUTE_STATE_SYNC_CONNECTED);
+    jute_put_buffer(&front->output, path, false);
+    jute_end_frame(&front->output, begin);
+    front->counts.sent++;
+}
+
+enum watch_list { LIST_DATA, LIST_EXIST, LIST_CHILD, LIST_PERSISTENT, LIST_RECURSIVE };
+
+/* One path of setWatches: an event for what the client missed, or the watch again. */
+static void set_watch(struct zookeeper_client *client,
+                      enum watch_list list,
+                      struct bytes path,
+                      int64_t seen_zxid)
+{
+    struct zookeeper_front *front = client->front;
+    struct state_stat stat;
+    bool is_there = list < LIST_PERSISTENT && find_node(front, path, &stat);
+
+    if (list == LIST_PERSISTENT || list == LIST_RECURSIVE) {
+        add_watch(client, path,
+                  list == LIST_PERSISTENT ? ZOOKEEPER_WATCH_PERSISTENT : ZOOKEEPER_WATCH_RECURSIVE);
+    } else if (list == LIST_EXIST && is_there) {
+        put_immediate_event(front, path, JUTE_EVENT_CREATED);
+    } else if (list != LIST_EXIST && !is_there) {
+        put_immediate_event(front, path, JUTE_EVENT_DELETED);
+    } else if (list == LIST_DATA && (int64_t)stat.mzxid > seen_zxid) {
+        put_immediate_event(front, path, JUTE_EVENT_DATA_CHANGED);
+    } else if (list == LIST_CHILD && (int64_t)stat.pzxid > seen_zxid) {
+        put_immediate_event(front, path, JUTE_EVENT_CHILDREN_CHANGED);
+    } else {
+        add_watch(client, path, list == LIST_CHILD ? ZOOKEEPER_WATCH_CHILD : ZOOKEEPER_WATCH_DATA);
+    }
+}
+
+/* All lists are looked through before the first has an effect. */
+static enum jute_error set_watches(struct zookeeper_client *client,
+                                   const struct zookeeper_details *details)
+{
+    enum watch_list last = details->type == JUTE_TYPE_SET_WATCHES_2 ? LIST_RECURSIVE : LIST_CHILD;
+
+    for (int round = 0; round < 2; round++) {
+        struct reader reader = reader_of(details->body);
+        int64_t seen_zxid = jute_read_long(&reader);
+
+        for (int list = LIST_DATA; list <= (int)last; list++) {
+            uint32_t count = jute_read_count(&reader, sizeof(int32_t), NULL);
+
+            for (uint32_t i = 0; i < count && !reader.failed; i++) {
+                struct bytes path = jute_read_buffer(&reader, NULL);
+
+                if (round == 1) {
+                    set_watch(client, (enum watch_list)list, path, seen_zxid);
+                }
+            }
+        }
+        if (reader.failed) {
+            return JUTE_ERROR_MARSHALLING;
+        }
+    }
+    return JUTE_ERROR_OK;
+}
+
+/* The kinds that ZooKeeper's WatcherType names. */
+static unsigned kinds_of(int32_t mode)
+{
+    static const unsigned kinds[] = {0,
+                                     ZOOKEEPER_WATCH_CHILD,
+                                     ZOOKEEPER_WATCH_DATA,
+                                     ZOOKEEPER_WATCH_CHILD | ZOOKEEPER_WATCH_DATA |
+                                         ZOOKEEPER_WATCH_PERSISTENT | ZOOKEEPER_WATCH_RECURSIVE,
+                                     ZOOKEEPER_WATCH_PERSISTENT,
+                                     ZOOKEEPER_WATCH_RECURSIVE};
+
+    CHECK_OP((size_t)mode, <, sizeof kinds / sizeof *kinds);
+    return kinds[mode];
+}
+
+static enum jute_error look_for_watches(struct zookeeper_client *client,
+                                        const struct zookeeper_details *details)
+{
+    struct zookeeper_watches *watches = client->front->watches;
+    unsigned kinds = kinds_of(details->mode);
+    unsigned there = details->type == JUTE_TYPE_REMOVE_WATCHES
+                         ? zookeeper_watches_remove(watches, &client->watcher, details->path, kinds)
+                         : zookeeper_watches_find(watches, &client->watcher, details->path) & kinds;
+
+    return there != 0 ? JUTE_ERROR_OK : JUTE_ERROR_NO_WATCHER;
+}
+
+static void put_identities(struct buffer *output, const struct zookeeper_identities *identities)
+{
+    jute_put_int(output, (int32_t)identities->count);
+    for (size_t i = 0; i < identities->count; i++) {
+        jute_put_buffer(output, identities->items[i].scheme, false);
+        jute_put_buffer(output, zookeeper_identity_user(&identities->items[i]), false);
+    }
+}
+
+static void put_read_error(struct buffer *output, enum jute_error error)
+{
+    jute_put_multi_header(
+        output, (struct jute_multi_header){.type = JUTE_TYPE_ERROR, .error = (int32_t)error});
+    jute_put_int(output, (int32_t)error);
+}
+
+static void put_read_data(struct zookeeper_front *front, struct bytes path)
+{
+    struct state_node *node = NULL;
+    enum op_error error = OP_NO_NODE;
+    struct state_stat stat;
+    struct bytes value;
+    bool is_null;
+
+    if (state_read(node_state(front->node), path, &error, &node) != STATUS_OK || error != OP_OK) {
+        put_read_error(&front->output, JUTE_ERROR_NO_NODE);
+        return;
+    }
+    stat = state_node_stat(node);
+    value = state_node_value(node, &is_null);
+    jute_put_multi_header(&front->output, (struct jute_multi_header){.type = JUTE_TYPE_GET_DATA});
+    jute_put_buffer(&front->output, value, is_null);
+    zookeeper_put_stat(&front->output, &stat);
+    state_node_unref(node);
+}
+
+static void put_read_children(struct zookeeper_front *front, struct bytes path)
+{
+    struct state_children children = {.count = 0};
+    enum op_error error = OP_NO_NODE;
+
+    if (state_read_children(node_state(front->node), path, BYTES_EMPTY, SIZE_MAX,
+                            JUTE_FRAME_BYTES_MAX, false, &front->arena, &error,
+                            &children) != STATUS_OK ||
+        error != OP_OK) {
+        put_read_error(&front->output, JUTE_ERROR_NO_NODE);
+        return;
+    }
+    jute_put_multi_header(&front->output,
+                          (struct jute_multi_header){.type = JUTE_TYPE_GET_CHILDREN});
+    jute_put_int(&front->output, (int32_t)children.count);
+    for (size_t i = 0; i < children.count; i++) {
+        jute_put_buffer(&front->output, children.items[i].name, false);
+    }
+    arena_reset(&front->arena);
+}
+
+/* Each read succeeds or fails for itself. Stops where the answer is too large to be sent. */
+static enum jute_error
+multi_read(struct zookeeper_front *front, const struct zookeeper_details *details, size_t begin)
+{
+    struct reader reader = reader_of(details->body);
+
+    while (front->output.size - begin <= JUTE_FRAME_BYTES_MAX) {
+        struct jute_multi_header header = jute_read_multi_header(&reader);
+        struct bytes path;
+
+        if (!reader.failed && header.done) {
+            jute_put_multi_header(
+                &front->output,
+                (struct jute_multi_header){.type = JUTE_TYPE_ERROR, .done = true, .error = -1});
+            return JUTE_ERROR_OK;
+        }
+        path = jute_read_buffer(&reader, NULL);
+        (void)jute_read_bool(&reader); /* a watch, which ZooKeeper does not leave here either */
+        if (reader.failed) {
+            return JUTE_ERROR_MARSHALLING;
+        }
+        if (header.type == JUTE_TYPE_GET_DATA) {
+            put_read_data(front, path);
+        } else if (header.type == JUTE_TYPE_GET_CHILDREN) {
+            put_read_children(front, path);
+        } else {
+            return JUTE_ERROR_MARSHALLING;
+        }
+    }
+    return JUTE_ERROR_MARSHALLING;
+}
+
+/* The body goes behind the header that is in the output already. */
+static enum jute_error
+run_own(struct zookeeper_client *client, const struct zookeeper_details *details, size_t begin)
+{
+    struct buffer *output = &client->front->output;
+
+    switch (details->type) {
+    case JUTE_TYPE_CHECK_WATCHES:
+    case JUTE_TYPE_REMOVE_WATCHES:
+        return look_for_watches(client, details);
+    case JUTE_TYPE_ADD_WATCH:
+        add_watch(client, details->path,
+                  details->mode == 0 ? ZOOKEEPER_WATCH_PERSISTENT : ZOOKEEPER_WATCH_RECURSIVE);
+        jute_put_int(output, 0);
+        return JUTE_ERROR_OK;
+    case JUTE_TYPE_WHO_AM_I:
+        put_identities(output, &client->identities);
+        return JUTE_ERROR_OK;
+    case JUTE_TYPE_MULTI_READ:
+        return multi_read(client->front, details, begin);
+    case JUTE_TYPE_MULTI: /* of nothing */
+        jute_put_multi_header(
+            output, (struct jute_multi_header){.type = JUTE_TYPE_ERROR, .done = true, .error = -1});
+        return JUTE_ERROR_OK;
+    case JUTE_TYPE_SYNC:
+        jute_put_buffer(output, details->path, false);
+        return JUTE_ERROR_OK;
+    default:
+        return JUTE_ERROR_OK;
+    }
+}
+
+static void answer_own(struct zookeeper_client *client, const struct request *request, zxid at)
+{
+    const struct zookeeper_details *details = zookeeper_details_of(request);
+    struct buffer *output = &client->front->output;
+    enum jute_error error = details->refusal;
+    size_t begin;
+
+    if (error == JUTE_ERROR_OK &&
+        (details->type == JUTE_TYPE_SET_WATCHES || details->type == JUTE_TYPE_SET_WATCHES_2)) {
+        error = set_watches(client, details);
+    }
+    begin = jute_begin_frame(output);
+    zookeeper_put_header(output, details, at, error);
+    if (error == JUTE_ERROR_OK) {
+        error = run_own(client, details, begin);
+        if (error != JUTE_ERROR_OK) {
+            output->size = begin + JUTE_FRAME_HEAD_BYTES;
+            zookeeper_put_header(output, details, at, error);
+        }
+    } else if (details->type == JUTE_TYPE_SASL) {
+        jute_put_buffer(output, BYTES_EMPTY, true);
+    }
+    jute_end_frame(output, begin);
+}
+
+/* --- From the connection --- */
+
+static void on_frame(void *context, struct connection *connection, struct bytes frame)
+{
+    struct zookeeper_client *client = context;
+    struct request *request = NULL;
+
+    client->front->counts.received++;
+    if (!client->is_connected) {
+        on_connect_frame(client, frame);
+        return;
+    }
+    if (zookeeper_decode(frame, &client->identities, &request) != STATUS_OK) {
+        connection_close(connection, "a request has no readable header");
+        return;
+    }
+    zookeeper_details_of(request)->begun_us = clock_monotonic_us();
+    client->pending_reads += has_large_answer(request);
+    client->is_ending = zookeeper_details_of(request)->closes;
+    submit(client, request);
+    if (is_full(client)) {
+        hold(client);
+    }
+}
+
+static void on_drained(void *context, struct connection *connection)
+{
+    (void)connection;
+    look_again(context);
+}
+
+static void on_closed(void *context, struct connection *connection, const char *reason)
+{
+    struct zookeeper_client *client = context;
+    char remote[ADDRESS_TEXT_BYTES_MAX];
+
+    socket_address_text(connection_remote(connection), remote);
+    log_event(LOG_LEVEL_DEBUG, "client_closed", "remote=%s reason=%s", remote, log_quote(reason));
+    client_close(client->client);
+    zookeeper_watcher_release(client->front->watches, &client->watcher);
+    zookeeper_identities_release(&client->identities);
+    list_remove(&client->link);
+    list_remove(&client->waiting_link);
+    client->front->counts.connections--;
+    client->front->counts.outstanding -= client->pending;
+    free(client);
+}
+
+static const struct connection_handler handler = {
+    .on_frame = on_frame, .on_drained = on_drained, .on_closed = on_closed};
+
+/* --- From the node --- */
+
+static void note_latency(struct zookeeper_front *front, const struct zookeeper_details *details)
+{
+    uint64_t latency_us = clock_monotonic_us() - details->begun_us;
+    struct zookeeper_counts *counts = &front->counts;
+
+    if (counts->answered == 0 || latency_us < counts->latency_us_min) {
+        counts->latency_us_min = latency_us;
+    }
+    if (latency_us > counts->latency_us_max) {
+        counts->latency_us_max = latency_us;
+    }
+    counts->latency_us_sum += latency_us;
+    counts->answered++;
+}
+
+/* A read leaves its watch when it succeeded; exists does so on a missing node too. */
+static void leave_watch(struct zookeeper_client *client,
+                        const struct zookeeper_details *details,
+                        enum jute_error error)
+{
+    bool is_exists = details->type == JUTE_TYPE_EXISTS;
+    bool is_children =
+        details->type == JUTE_TYPE_GET_CHILDREN || details->type == JUTE_TYPE_GET_CHILDREN_2;
+
+    if (details->watch && (error == JUTE_ERROR_OK || (is_exists && error == JUTE_ERROR_NO_NODE))) {
+        struct bytes path = details->path.size == 0 ? bytes_of_text("/") : details->path;
+
+        add_watch(client, path, is_children ? ZOOKEEPER_WATCH_CHILD : ZOOKEEPER_WATCH_DATA);
+    }
+}
+
+static void
+answer(struct zookeeper_client *client, const struct request *request, const struct reply *reply)
+{
+    const struct zookeeper_details *details = zookeeper_details_of(request);
+    enum jute_error error;
+
+    if (!zookeeper_error_of(reply->code, &error)) {
+        connection_close(client->connection, "the cluster cannot answer now, or the session ended");
+        return;
+    }
+    note_latency(client->front, details);
+    if (request->kind == REQUEST_PING) {
+        answer_own(client, request, reply->zxid);
+    } else {
+        leave_watch(client, details, error);
+        zookeeper_put_reply(&client->front->output, request, reply, error);
+    }
+    send_output(client);
+    if (details->closes) {
+        end(client, "closed as asked");
+    }
+}
+
+static void on_reply(void *context, const struct request *request, const struct reply *reply)
+{
+    struct zookeeper_client *client = context;
+
+    CHECK_OP(client->pending, >, 0);
+    client->pending--;
+    client->front->counts.outstanding--;
+    if (client->is_connecting) {
+        on_connect_reply(client, reply);
+    } else {
+        client->pending_reads -= has_large_answer(request);
+        answer(client, request, reply);
+    }
+    look_again(client);
+}
+
+/* Streams are the native protocol's. */
+static void on_events(void *context,
+                      uint64_t watch,
+                      bool with_values,
+                      const struct watch_event *events,
+                      size_t count,
+                      zxid up_to,
+                      bool lost)
+{
+    (void)context;
+    (void)watch;
+    (void)with_values;
+    (void)events;
+    (void)count;
+    (void)up_to;
+    (void)lost;
+    CHECK(false);
+}
+
+/* The client learns of its session's end when it connects again. Without a leader a connection
+ * stays: what cannot be answered closes it. */
+static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
+{
+    struct zookeeper_client *client = context;
+
+    (void)code;
+    if (kind == CLIENT__NOTICE_KIND__SESSION_ENDED) {
+        connection_close(client->connection, "the session ended or moved");
+    } else if (kind == CLIENT__NOTICE_KIND__GOING_AWAY) {
+        end(client, "the server stops");
+    }
+}
+
+static size_t output_bytes(void *context)
+{
+    struct zookeeper_client *client = context;
+
+    return connection_output_bytes(client->connection);
+}
+
+static void on_changes(void *context, const struct state_change *changes, size_t count)
+{
+    struct zookeeper_front *front = context;
+
+    for (size_t i = 0; i < count; i++) {
+        zookeeper_watches_fire(front->watches, &changes[i]);
+    }
+}
+
+/* Nobody knows which watches would have fired: the clients set them again when they come back. */
+static void on_replaced(void *context)
+{
+    struct zookeeper_front *front = context;
+
+    LIST_FOR_EACH (link, &front->clients) {
+        struct zookeeper_client *client = CONTAINER_OF(link, struct zookeeper_client, link);
+
+        connection_close(client->connection, "this server went ahead by a dump");
+    }
+}
+
+/* --- Life --- */
+
+struct zookeeper_front *zookeeper_front_new(struct node *node,
+                                            const struct zookeeper_options *options)
+{
+    struct zookeeper_front *front = xcalloc(1, sizeof *front);
+    const struct node_observer observer = {
+        .on_changes = on_changes, .on_replaced = on_replaced, .context = front};
+
+    front->node = node;
+    front->options = *options;
+    front->watches = zookeeper_watches_new(options->hash_seed, send_event);
+    list_init(&front->clients);
+    list_init(&front->waiting);
+    arena_init(&front->arena);
+    node_observe(node, &observer);
+    return front;
+}
+
+void zookeeper_front_free(struct zookeeper_front *front)
+{
+    const struct node_observer nobody = {.on_changes = NULL};
+
+    if (front == NULL) {
+        return;
+    }
+    CHECK_OP(front->counts.connections, ==, 0);
+    node_observe(front->node, &nobody);
+    zookeeper_watches_free(front->watches);
+    buffer_release(&front->output);
+    arena_release(&front->arena);
+    free(front);
+}
+
+void zookeeper_front_take(struct zookeeper_front *front, struct connection *connection)
+{
+    static const struct client_callbacks callbacks = {.on_reply = on_reply,
+                                                      .on_events = on_events,
+                                                      .on_notice = on_notice,
+                                                      .output_bytes = output_bytes};
+    struct zookeeper_client *client = xcalloc(1, sizeof *client);
+    char host[SOCKET_HOST_TEXT_BYTES_MAX];
+
+    client->front = front;
+    client->connection = connection;
+    list_init(&client->waiting_link);
+    list_append(&front->clients, &client->link);
+    front->counts.connections++;
+    socket_address_host_text(connection_remote(connection), host);
+    zookeeper_identities_init(&client->identities, bytes_of_text(host));
+    zookeeper_watcher_init(front->watches, &client->watcher);
+    client->client = client_open(front->node, &callbacks, client);
+    connection_set_protocol(connection, FRAME_PROTOCOL_ZOOKEEPER, JUTE_FRAME_BYTES_MAX);
+    connection_set_handler(connection, &handler, client);
+    /* A connection without a session has the time of a handshake. */
+    connection_set_state(connection, CONNECTION_HANDSHAKE);
+}
+
+void zookeeper_front_end(struct zookeeper_front *front)
+{
+    struct list *link;
+
+    while ((link = list_take_first(&front->waiting)) != NULL) {
+        struct zookeeper_client *client = CONTAINER_OF(link, struct zookeeper_client, waiting_link);
+
+        if (!is_full(client)) {
+            client->held = false;
+            connection_resume(client->connection);
+        }
+    }
+}
+
+void zookeeper_front_finish(struct zookeeper_front *front, const char *reason)
+{
+    LIST_FOR_EACH (link, &front->clients) {
+        struct zookeeper_client *client = CONTAINER_OF(link, struct zookeeper_client, link);
+
+        connection_finish(client->connection, reason);
+    }
+}
+
+struct zookeeper_counts zookeeper_front_counts(const struct zookeeper_front *front)
+{
+    struct zookeeper_counts counts = front->counts;
+    struct zookeeper_watch_counts watches = zookeeper_watches_count(front->watches);
+
+    counts.watches = watches.watches;
+    counts.watched_paths = watches.paths;
+    return counts;
+}

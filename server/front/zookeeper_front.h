@@ -1,0 +1,50 @@
+/* The front for ZooKeeper's client protocol: connections that begin with a connect request, as
+ * clients of the node. A ZooKeeper session is a session of the cluster; whatever ZooKeeper has no
+ * word for (no leader, an unknown outcome) closes the connection, and the client goes to another
+ * server. Main thread. */
+#ifndef FRONT_ZOOKEEPER_FRONT_H
+#define FRONT_ZOOKEEPER_FRONT_H
+
+#include "server/net/connection.h"
+#include "server/node/node.h"
+
+struct zookeeper_front;
+
+struct zookeeper_options {
+    uint32_t session_timeout_ms_min; /* what clients ask for is brought into these limits */
+    uint32_t session_timeout_ms_max;
+    uint64_t hash_seed;
+};
+
+struct zookeeper_options zookeeper_options_default(void);
+
+/* `node` outlives the front, whose observer the front is. */
+struct zookeeper_front *zookeeper_front_new(struct node *node,
+                                            const struct zookeeper_options *options);
+/* All connections must be closed and reported (connection_loop_begin). NULL is fine. */
+void zookeeper_front_free(struct zookeeper_front *front);
+
+/* Take over a connection in state PREFACE. */
+void zookeeper_front_take(struct zookeeper_front *front, struct connection *connection);
+/* At the end of a turn, after connection_loop_end: let connections go on whose requests were
+ * answered or whose answers were sent. */
+void zookeeper_front_end(struct zookeeper_front *front);
+/* Send what waits, then close all. */
+void zookeeper_front_finish(struct zookeeper_front *front, const char *reason);
+
+/* For reports. */
+struct zookeeper_counts {
+    size_t connections;
+    size_t watches;
+    size_t watched_paths;
+    uint64_t received; /* frames, since the start */
+    uint64_t sent;
+    size_t outstanding; /* requests not answered */
+    uint64_t latency_us_min;
+    uint64_t latency_us_max;
+    uint64_t latency_us_sum; /* of `answered` requests */
+    uint64_t answered;
+};
+struct zookeeper_counts zookeeper_front_counts(const struct zookeeper_front *front);
+
+#endif

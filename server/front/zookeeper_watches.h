@@ -1,0 +1,69 @@
+/* The watches that ZooKeeper clients left, by path: one-shot data and child watches, persistent and
+ * persistent recursive ones. They belong to a connection and vanish with it. Which change fires
+ * which of them is the matrix of ZooKeeper's WatchManager and DataTree (3.9): a connection gets one
+ * event for each firing, however many of its watches match. Main thread. */
+#ifndef FRONT_ZOOKEEPER_WATCHES_H
+#define FRONT_ZOOKEEPER_WATCHES_H
+
+#include "base/list.h"
+#include "proto/jute.h"
+#include "server/node/request.h"
+
+/* Several may be left by one connection on one path. */
+enum zookeeper_watch {
+    ZOOKEEPER_WATCH_DATA = 1, /* by getData, and by exists on a node that is there or not */
+    ZOOKEEPER_WATCH_CHILD = 2,
+    ZOOKEEPER_WATCH_PERSISTENT = 4,
+    ZOOKEEPER_WATCH_RECURSIVE = 8
+};
+
+enum { ZOOKEEPER_WATCHES_OF_ONE_MAX = 1024 * 1024 };
+
+struct zookeeper_watches;
+
+/* One connection, inside its owner's struct. */
+struct zookeeper_watcher {
+    struct list registrations;
+    size_t count;
+    uint64_t id;
+    uint64_t fired; /* the last firing that it was told of */
+};
+
+/* `send` is given the whole frame of an event, the same bytes for all who watch; it must not add or
+ * remove watches. */
+struct zookeeper_watches *zookeeper_watches_new(uint64_t hash_seed,
+                                                void (*send)(struct zookeeper_watcher *watcher,
+                                                             struct bytes frame));
+/* All watchers are released. NULL is fine. */
+void zookeeper_watches_free(struct zookeeper_watches *watches);
+
+void zookeeper_watcher_init(struct zookeeper_watches *watches, struct zookeeper_watcher *watcher);
+void zookeeper_watcher_release(struct zookeeper_watches *watches,
+                               struct zookeeper_watcher *watcher);
+
+/* Leave a watch; the same twice is the same as once. LIMIT: ZOOKEEPER_WATCHES_OF_ONE_MAX. */
+MUST_CHECK enum status zookeeper_watches_add(struct zookeeper_watches *watches,
+                                             struct zookeeper_watcher *watcher,
+                                             struct bytes path,
+                                             enum zookeeper_watch kind);
+/* Which kinds (a sum) this connection has on this path. */
+unsigned zookeeper_watches_find(const struct zookeeper_watches *watches,
+                                const struct zookeeper_watcher *watcher,
+                                struct bytes path);
+/* Take back those among `kinds`; what was there of them. */
+unsigned zookeeper_watches_remove(struct zookeeper_watches *watches,
+                                  struct zookeeper_watcher *watcher,
+                                  struct bytes path,
+                                  unsigned kinds);
+
+/* Send the events of one change to those who watch. */
+void zookeeper_watches_fire(struct zookeeper_watches *watches, const struct state_change *change);
+
+/* For reports: watches, and the paths and connections that have some. */
+struct zookeeper_watch_counts {
+    size_t watches;
+    size_t paths;
+};
+struct zookeeper_watch_counts zookeeper_watches_count(const struct zookeeper_watches *watches);
+
+#endif

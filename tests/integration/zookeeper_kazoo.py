@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""kazoo, ZooKeeper's client for Python, against three servers: python3 zookeeper_kazoo.py FOLDER-OF-SERVER FOLDER-OF-CLI
+
+Exit code 77: kazoo is not installed."""
+import logging
+import pathlib
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+try:
+    from kazoo.client import KazooClient, KazooState
+    from kazoo.exceptions import (BadVersionError, InvalidACLError, NoChildrenForEphemeralsError, NodeExistsError,
+                                  NoNodeError, NotEmptyError, RolledBackError)
+    from kazoo.security import ACL, Id, make_digest_acl
+except ImportError:
+    print("kazoo is not installed (Debian: python3-kazoo)")
+    sys.exit(77)
+
+DEADLINE_SECONDS = 30
+PROGRAMS = {}
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Cluster:
+    """Servers as child processes, made a cluster."""
+
+    def __init__(self, count, folder):
+        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+        self.folder = folder
+        self.processes = [None] * count
+        for place in range(count):
+            self.start(place)
+        nodes = ",".join(f"{place + 1}={address}" for place, address in enumerate(self.addresses))
+        self.cli("init", "--nodes", nodes)
+
+    def start(self, place):
+        self.processes[place] = subprocess.Popen(
+            [PROGRAMS["server"], "--id", str(place + 1), "--server", self.addresses[place],
+             "--data", str(self.folder / str(place + 1))],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        host, port = self.addresses[place].split(":")
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not self.is_listening(host, int(port)):
+            assert time.monotonic() < deadline and self.processes[place].poll() is None, "a server does not start"
+            time.sleep(0.01)
+
+    @staticmethod
+    def is_listening(host, port):
+        with socket.socket() as one:
+            return one.connect_ex((host, port)) == 0
+
+    def cli(self, *arguments):
+        return subprocess.run([PROGRAMS["cli"], "--address", ",".join(self.addresses), *arguments], check=True,
+                              capture_output=True, text=True, timeout=DEADLINE_SECONDS).stdout
+
+    def leader(self):
+        for line in self.cli("status").splitlines():
+            if " leader " in line:
+                return int(line.split()[0]) - 1
+        raise AssertionError("nobody leads")
+
+    def kill(self, place):
+        self.processes[place].kill()
+        self.processes[place].wait()
+
+    def close(self):
+        for place in range(len(self.processes)):
+            self.kill(place)
+
+
+class Events:
+    """What a watch was told, to be waited for."""
+
+    def __init__(self):
+        self.items = []
+        self.changed = threading.Condition()
+
+    def __call__(self, event):
+        with self.changed:
+            self.items.append((event.type, event.path))
+            self.changed.notify_all()
+
+    def wait(self, expected):
+        with self.changed:
+            self.changed.wait_for(lambda: len(self.items) >= len(expected), DEADLINE_SECONDS)
+            assert self.items == expected, f"{self.items} instead of {expected}"
+
+
+class OneServer(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.cluster = Cluster(1, pathlib.Path(cls.folder.name))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.close()
+        cls.folder.cleanup()
+
+    def setUp(self):
+        self.client = self.connect()
+        self.base = f"/{self._testMethodName}"
+        self.client.create(self.base)
+
+    def connect(self, **options):
+        client = KazooClient(hosts=",".join(self.cluster.addresses), **options)
+        client.start(DEADLINE_SECONDS)
+        self.addCleanup(lambda: (client.stop(), client.close()))
+        return client
+
+    def test_nodes_and_their_counters(self):
+        client, path = self.client, f"{self.base}/n"
+        self.assertEqual(client.create(path, b"one"), path)
+        with self.assertRaises(NodeExistsError):
+            client.create(path)
+        with self.assertRaises(NoNodeError):
+            client.create(f"{self.base}/missing/n")
+        value, stat = client.get(path)
+        self.assertEqual((value, stat.version, stat.dataLength, stat.ephemeralOwner), (b"one", 0, 3, 0))
+        self.assertEqual(stat.czxid, stat.mzxid)
+        self.assertEqual(client.set(path, b"two", version=0).version, 1)
+        with self.assertRaises(BadVersionError):
+            client.set(path, b"three", version=0)
+        client.create(f"{path}/child")
+        with self.assertRaises(NotEmptyError):
+            client.delete(path)
+        self.assertEqual(client.get_children(path), ["child"])
+        client.delete(f"{path}/child")
+        self.assertEqual(client.get(path)[1].cversion, 2)
+        client.delete(path, version=1)
+        self.assertIsNone(client.exists(path))
+
+    def test_sequence_names_count_every_child(self):
+        client = self.client
+        first = client.create(f"{self.base}/q-", sequence=True)
+        client.create(f"{self.base}/plain")
+        client.delete(first)
+        self.assertEqual(client.create(f"{self.base}/q-", sequence=True), f"{self.base}/q-0000000002")
+
+    def test_ephemerals_go_with_their_session(self):
+        events, other = Events(), self.connect()
+        path = f"{self.base}/e"
+        other.create(path, ephemeral=True)
+        stat = self.client.exists(path, watch=events)
+        self.assertEqual(stat.ephemeralOwner, other.client_id[0])
+        with self.assertRaises(NoChildrenForEphemeralsError):
+            other.create(f"{path}/child")
+        other.stop()
+        events.wait([("DELETED", path)])
+        self.assertIsNone(self.client.exists(path))
+
+    def test_a_transaction_is_all_or_nothing(self):
+        good = self.client.transaction()
+        good.create(f"{self.base}/a", b"1")
+        good.create(f"{self.base}/a/b", b"2")
+        good.set_data(f"{self.base}/a", b"3")
+        good.check(f"{self.base}/a", 1)
+        good.delete(f"{self.base}/a/b")
+        results = good.commit()
+        self.assertEqual((results[0], results[2].version, results[3:]), (f"{self.base}/a", 1, [True, True]))
+        bad = self.client.transaction()
+        bad.set_data(f"{self.base}/a", b"4")
+        bad.check(f"{self.base}/a", 7)
+        bad.delete(f"{self.base}/a")
+        self.assertEqual([type(result).__name__ for result in bad.commit()],
+                         ["RolledBackError", "BadVersionError", "RuntimeInconsistency"])
+        self.assertEqual(self.client.get(f"{self.base}/a")[0], b"3")
+        self.assertTrue(issubclass(RolledBackError, Exception))
+
+    def test_one_shot_watches_fire_once_and_before_the_answer(self):
+        data, children, missing = Events(), Events(), Events()
+        self.client.get(self.base, watch=data)
+        self.client.get_children(self.base, watch=children)
+        self.client.exists(f"{self.base}/m", watch=missing)
+        self.client.set(self.base, b"x")
+        self.client.set(self.base, b"y")
+        self.client.create(f"{self.base}/m")
+        self.client.create(f"{self.base}/n")
+        data.wait([("CHANGED", self.base)])
+        children.wait([("CHILD", self.base)])
+        missing.wait([("CREATED", f"{self.base}/m")])
+
+    def test_lists_of_permissions_are_kept(self):
+        self.client.add_auth("digest", "u:p")
+        mine = make_digest_acl("u", "p", all=True)
+        self.client.set_acls(self.base, [mine, mine])
+        self.assertEqual(self.client.get_acls(self.base)[0], [mine])
+        self.client.set_acls(self.base, [ACL(31, Id("auth", ""))])
+        self.assertEqual(self.client.get_acls(self.base)[0], [mine])
+        for illegal in (Id("world", "nobody"), Id("ip", "1.2.3"), Id("digest", "u"), Id("x509", "CN=a")):
+            with self.assertRaises(InvalidACLError):
+                self.client.set_acls(self.base, [ACL(31, illegal)])
+
+    def test_both_kinds_of_client_see_one_tree(self):
+        self.cluster.cli("set", f"{self.base}/native", "from the command line")
+        self.assertEqual(self.client.get(f"{self.base}/native")[0], b"from the command line")
+        self.client.set(self.base, b"from kazoo")
+        self.assertEqual(self.cluster.cli("get", self.base), "from kazoo")
+
+    def test_a_long_list_of_children_arrives_whole(self):
+        pending = [self.client.create_async(f"{self.base}/child-{number:06d}") for number in range(20000)]
+        for one in pending:
+            one.get(timeout=DEADLINE_SECONDS)
+        self.assertEqual(len(self.client.get_children(self.base)), 20000)
+
+
+class ThreeServers(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.cluster = Cluster(3, pathlib.Path(self.folder.name))
+        self.addCleanup(self.cluster.close)
+
+    def connect(self, **options):
+        client = KazooClient(hosts=",".join(self.cluster.addresses), **options)
+        client.start(DEADLINE_SECONDS)
+        self.addCleanup(lambda: (client.stop(), client.close()))
+        return client
+
+    def test_a_session_and_its_watches_outlive_the_leader(self):
+        states = []
+        owner, other = self.connect(timeout=20), self.connect()
+        owner.add_listener(states.append)
+        session = owner.client_id[0]
+        owner.create("/e", ephemeral=True)
+        created = threading.Event()
+        owner.DataWatch("/later", lambda value, stat: created.set() if stat else None)
+        for _ in range(2):
+            leader = self.cluster.leader()
+            self.cluster.kill(leader)
+            other.retry(other.ensure_path, f"/killed-{leader}")
+            owner.retry(owner.ensure_path, f"/killed-{leader}")
+            self.cluster.start(leader)
+        other.retry(other.ensure_path, "/later")
+        self.assertTrue(created.wait(DEADLINE_SECONDS))
+        self.assertEqual(owner.client_id[0], session)
+        self.assertEqual(other.exists("/e").ephemeralOwner, session)
+        self.assertNotIn(KazooState.LOST, states)
+
+    def test_locks_exclude_each_other_while_the_leader_dies(self):
+        clients = [self.connect(timeout=20) for _ in range(3)]
+        inside, rounds, failures = [], [], []
+
+        def work(client, name):
+            lock = client.Lock("/lock", name)
+            for _ in range(5):
+                with lock:
+                    inside.append(name)
+                    if inside != [name]:
+                        failures.append(list(inside))
+                    time.sleep(0.01)  # the time that the work under the lock takes
+                    inside.remove(name)
+                    rounds.append(name)
+
+        threads = [threading.Thread(target=work, args=(client, f"w{number}"))
+                   for number, client in enumerate(clients)]
+        for thread in threads:
+            thread.start()
+        self.cluster.kill(self.cluster.leader())
+        for thread in threads:
+            thread.join(2 * DEADLINE_SECONDS)
+            self.assertFalse(thread.is_alive())
+        self.assertEqual((failures, len(rounds)), ([], 15))
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.CRITICAL)
+    PROGRAMS["server"] = str(pathlib.Path(sys.argv[1]) / "confer-server")
+    PROGRAMS["cli"] = str(pathlib.Path(sys.argv[2]) / "confer-cli")
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], warnings="ignore")
