@@ -36,6 +36,7 @@ struct bounds {
     bool prevote;      /* campaigns ask first; else pre-votes count as granted */
     bool forget_stale; /* drop messages that the receiver ignores for ever */
     bool instant_disk; /* a write is finished at once; else whenever it may be */
+    bool distinct_ids; /* states that differ in who is who are different */
     uint8_t delay_max; /* inputs that a node may take without a flush */
 };
 

@@ -97,6 +97,36 @@ static void simplify_peer(struct raft *raft, struct raft_peer *peer)
     }
 }
 
+/* By id, the free slots at the end. */
+static bool belongs_before(const struct raft_peer *left, const struct raft_peer *right)
+{
+    return left->id != 0 && (right->id == 0 || left->id < right->id);
+}
+
+static void swap_peers(struct raft *raft, struct raft_peer *left, struct raft_peer *right)
+{
+    for (uint32_t i = 0; i < raft->options.inflight_messages_max; i++) {
+        struct raft_inflight *one = raft_layout_inflight(raft, left, i);
+        struct raft_inflight *other = raft_layout_inflight(raft, right, i);
+        struct raft_inflight item = *one;
+        *one = *other;
+        *other = item;
+    }
+    struct raft_peer peer = *left;
+    *left = *right;
+    *right = peer;
+}
+
+static void sort_peers(struct raft *raft)
+{
+    for (size_t i = 1; i < RAFT_PEERS_MAX; i++) {
+        for (size_t at = i; at > 0 && belongs_before(&raft->peers[at], &raft->peers[at - 1]);
+             at--) {
+            swap_peers(raft, &raft->peers[at], &raft->peers[at - 1]);
+        }
+    }
+}
+
 static void align_reads(struct raft *raft)
 {
     struct raft_waiting_read items[READS_MAX];
@@ -126,5 +156,14 @@ void canonical_form(struct raft *raft)
     for (size_t i = 0; i < RAFT_PEERS_MAX; i++) {
         simplify_peer(raft, &raft->peers[i]);
     }
+    sort_peers(raft);
     align_reads(raft);
+}
+
+void canonical_rename_readers(struct raft *raft, const uint8_t *to)
+{
+    for (uint32_t i = 0; i < raft->reads.count; i++) {
+        struct raft_waiting_read *read = raft_layout_read(raft, i);
+        read->requester = to[read->requester];
+    }
 }

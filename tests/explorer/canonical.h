@@ -10,4 +10,7 @@
  * afterwards: the oldest unfinished write is number 1. */
 void canonical_form(struct raft *raft);
 
+/* Give the nodes whose reads wait here other ids; canonical_form is still to follow. */
+void canonical_rename_readers(struct raft *raft, const uint8_t *to);
+
 #endif

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "tests/explorer/hash_set.h"
+#include "tests/explorer/symmetry.h"
 #include "tests/scenario/timeless.h"
 
 #include <inttypes.h>
@@ -35,12 +36,13 @@ struct trail_chunk {
 
 struct search {
     struct world *world;
+    struct symmetry symmetry;
     struct search_report report;
     struct hash_set seen;
     struct queue queue;
     struct trail_chunk **trail;
     size_t trail_chunks;
-    struct state start;
+    struct state start; /* as it is; the search begins with the one that stands for it */
     struct event *prologue;
     size_t prologue_length;
     /* Of the state being looked into. */
@@ -134,7 +136,8 @@ static void trail_put(struct search *search, uint64_t number, uint64_t parent, u
 static uint64_t memory_of(const struct search *search)
 {
     return hash_set_bytes(&search->seen) + search->queue.chunks * sizeof(struct queue_chunk) +
-           search->trail_chunks * sizeof(struct trail_chunk) + world_bytes(search->world);
+           search->trail_chunks * sizeof(struct trail_chunk) + world_bytes(search->world) +
+           symmetry_bytes(&search->symmetry);
 }
 
 /* --- The beginning --- */
@@ -211,6 +214,16 @@ static void begin(struct search *search)
 
 /* --- The search --- */
 
+static void
+name_canonically(struct search *search, struct state *state, struct renaming *ret_renaming)
+{
+    if (search->world->bounds->distinct_ids) {
+        *ret_renaming = search->symmetry.renamings[0];
+        return;
+    }
+    symmetry_canonical(&search->symmetry, search->world, state, ret_renaming);
+}
+
 static bool
 visit(void *context, const struct event *event, const struct state *state, const char *violation)
 {
@@ -222,11 +235,14 @@ visit(void *context, const struct event *event, const struct state *state, const
         search->last_event = *event;
         return false;
     }
+    struct state canonical = *state;
+    struct renaming ignored;
+    name_canonically(search, &canonical, &ignored);
     size_t bytes = search->world->width * sizeof(uint32_t);
-    if (hash_set_add(&search->seen, hash_set_hash(state->words, bytes))) {
+    if (hash_set_add(&search->seen, hash_set_hash(canonical.words, bytes))) {
         trail_put(search, search->report.states, search->parent, ordinal);
         search->report.states++;
-        queue_put(search, state);
+        queue_put(search, &canonical);
     }
     return true;
 }
@@ -252,36 +268,77 @@ static bool pick_ordinal(void *context,
     return false;
 }
 
-/* All events from the very beginning to the state `number`, and `last_event`. */
-static void keep_path(struct search *search, uint64_t number)
+/* The successors on the way to the state `number`; released with free(). */
+static uint32_t *ordinals_to(const struct search *search, uint64_t number, size_t *ret_length)
 {
+    uint32_t *ordinals = NULL;
     size_t length = 0;
-    for (uint64_t at = number; at != 0;
-         at = search->trail[at / TRAIL_STATES]->parents[at % TRAIL_STATES]) {
-        length++;
-    }
-    uint32_t *ordinals = xcalloc(length + 1, sizeof ordinals[0]);
-    size_t left = length;
     for (uint64_t at = number; at != 0;) {
         const struct trail_chunk *chunk = search->trail[at / TRAIL_STATES];
-        ordinals[--left] = chunk->ordinals[at % TRAIL_STATES];
+        ordinals = xrealloc(ordinals, (length + 1) * sizeof ordinals[0]);
+        ordinals[length++] = chunk->ordinals[at % TRAIL_STATES];
         at = chunk->parents[at % TRAIL_STATES];
     }
-    struct search_report *report = &search->report;
-    report->prologue_length = search->prologue_length;
-    report->path_length = search->prologue_length + length + 1;
-    report->path = xcalloc(report->path_length, sizeof report->path[0]);
-    if (search->prologue_length > 0) {
-        memcpy(report->path, search->prologue, search->prologue_length * sizeof report->path[0]);
+    for (size_t low = 0, high = length; low + 1 < high; low++) {
+        uint32_t ordinal = ordinals[low];
+        ordinals[low] = ordinals[--high];
+        ordinals[high] = ordinal;
     }
+    *ret_length = length;
+    return ordinals;
+}
+
+/* The way as one cluster goes it. The search renames the nodes at each step; here they keep the
+ * names that they had at the beginning. */
+struct walk {
+    struct state actual;
+    struct renaming names; /* from the actual ones to those of the search */
+};
+
+/* The event under the actual names, taken there. */
+static struct event walk_event(struct search *search, struct walk *walk, const struct event *event)
+{
+    struct world *world = search->world;
+    struct renaming back = renaming_inverse(&walk->names);
+    struct event actual = *event;
+    actual.node = back.to[event->node];
+    actual.dump_from = back.to[event->dump_from];
+    actual.input = rename_input(&world->sites.vocabulary, &back, &event->input);
+    uint32_t *site = &walk->actual.words[actual.node - 1];
+    struct sites_step step = sites_step(&world->sites, *site, &actual.input);
+    actual.first_output = step.first_output;
+    actual.message_count = step.message_count;
+    *site = step.next;
+    return actual;
+}
+
+/* All events from the very beginning to the state `number`. With `last`, this one after them. */
+static void keep_path(struct search *search, uint64_t number, const struct event *last)
+{
+    size_t length = 0;
+    uint32_t *ordinals = ordinals_to(search, number, &length);
+    struct search_report *report = &search->report;
+    report->path = xcalloc(search->prologue_length + length + 1, sizeof report->path[0]);
+    report->prologue_length = search->prologue_length;
+    for (size_t i = 0; i < search->prologue_length; i++) {
+        report->path[report->path_length++] = search->prologue[i];
+    }
+    struct walk walk = {.actual = search->start};
     struct state state = search->start;
+    name_canonically(search, &state, &walk.names);
     for (size_t i = 0; i < length; i++) {
         struct pick pick = {.ordinal = ordinals[i]};
         successors_each(search->world, &state, pick_ordinal, &pick);
+        report->path[report->path_length++] = walk_event(search, &walk, &pick.event);
+        struct renaming again;
         state = pick.state;
-        report->path[search->prologue_length + i] = pick.event;
+        name_canonically(search, &state, &again);
+        walk.names = renaming_chain(&walk.names, &again);
     }
-    report->path[report->path_length - 1] = search->last_event;
+    if (last != NULL) {
+        report->path[report->path_length++] = walk_event(search, &walk, last);
+    }
+    report->path_end = walk.actual;
     free(ordinals);
 }
 
@@ -353,16 +410,23 @@ struct search_report search_run(struct world *world, const struct search_limits 
 {
     struct search search = {.world = world};
     hash_set_init(&search.seen);
+    symmetry_init(&search.symmetry, world->bounds->distinct_ids ? 1 : world->node_count);
     begin(&search);
-    hash_set_add(&search.seen, hash_set_hash(search.start.words, world->width * sizeof(uint32_t)));
+    world->symmetry = world->bounds->distinct_ids ? NULL : &search.symmetry;
+    struct state start = search.start;
+    struct renaming ignored;
+    name_canonically(&search, &start, &ignored);
+    hash_set_add(&search.seen, hash_set_hash(start.words, world->width * sizeof(uint32_t)));
     trail_put(&search, 0, 0, 0);
-    queue_put(&search, &search.start);
+    queue_put(&search, &start);
     search.report.states = 1;
     search.report.end = expand_all(&search, limits);
     search.report.sites = world->sites.packed.count;
     if (search.report.end == SEARCH_VIOLATION) {
-        keep_path(&search, search.parent);
+        keep_path(&search, search.parent, &search.last_event);
     }
+    world->symmetry = NULL;
+    symmetry_release(&search.symmetry);
     hash_set_release(&search.seen);
     queue_release(&search.queue);
     for (size_t i = 0; i < search.trail_chunks; i++) {

@@ -37,6 +37,7 @@ struct search_report {
     /* With a violation, the events that lead to it; released with free(). */
     struct event *path;
     size_t path_length;
+    struct state path_end;  /* its sites */
     size_t prologue_length; /* of these, the way to the state where the search began */
 };
 

@@ -435,7 +435,8 @@ static bool checkpoint(struct site_bench *bench)
 {
     struct site_model *model = bench->model;
     struct site_disk *disk = &model->disk;
-    if (model->applied <= disk->checkpoint) {
+    /* Nor while a dump waits to replace everything. */
+    if (model->applied <= disk->checkpoint || disk->dump_index != 0) {
         return false;
     }
     for (uint8_t i = disk->checkpoint + 1; i <= model->applied; i++) {
@@ -452,7 +453,7 @@ static bool checkpoint(struct site_bench *bench)
 static bool trim(struct site_bench *bench)
 {
     struct site_disk *disk = &bench->model->disk;
-    /* Not while a dump waits to replace everything. */
+    /* Nor here. */
     if (disk->checkpoint <= disk->base || disk->checkpoint > disk->last || disk->dump_index != 0) {
         return false;
     }

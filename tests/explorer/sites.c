@@ -55,6 +55,13 @@ uint32_t sites_begin(struct sites *sites, uint8_t id)
     return keep_site(sites);
 }
 
+uint32_t sites_rename(struct sites *sites, uint32_t site, const struct renaming *by)
+{
+    site_image_load(sites->bench, intern_lend(&sites->packed, site));
+    rename_site(sites->bench, by);
+    return keep_site(sites);
+}
+
 const struct site_view *sites_view(const struct sites *sites, uint32_t site)
 {
     CHECK_OP(site, <, sites->packed.count);
@@ -146,6 +153,7 @@ struct sites_step sites_step(struct sites *sites, uint32_t site, const struct si
     }
     sites->steps[slot_of(sites, key)] = step;
     sites->step_count++;
+    step.fresh = true;
     return step;
 }
 

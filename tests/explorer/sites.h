@@ -2,13 +2,14 @@
 #ifndef TESTS_EXPLORER_SITES_H
 #define TESTS_EXPLORER_SITES_H
 
-#include "tests/explorer/site.h"
+#include "tests/explorer/rename.h"
 
 /* What site_run gave, kept. */
 struct sites_step {
     uint64_t key;
     uint32_t next; /* site */
     uint32_t first_output;
+    bool fresh;      /* computed by this call, not remembered */
     uint8_t enabled; /* and inside the bounds */
     uint8_t message_count;
     uint8_t read_count;
@@ -35,6 +36,9 @@ size_t sites_bytes(const struct sites *sites);
 
 /* The beginning of node `id`. */
 uint32_t sites_begin(struct sites *sites, uint8_t id);
+
+/* The same node under another name. */
+uint32_t sites_rename(struct sites *sites, uint32_t site, const struct renaming *by);
 
 /* Valid until the next call of sites_step or sites_begin. */
 const struct site_view *sites_view(const struct sites *sites, uint32_t site);

@@ -29,11 +29,14 @@ struct ghost {
     struct ghost_read reads[STATE_READS_MAX];
 };
 
+struct symmetry;
+
 /* What a search is about. */
 struct world {
     const struct bounds *bounds;
     struct sites sites;
     struct intern ghosts;
+    struct symmetry *symmetry; /* NULL: ids are kept apart */
     uint8_t node_count;
     unsigned width; /* words of a state */
 };

@@ -108,6 +108,7 @@ static void forget_leadership(struct raft *raft)
         peer->caught_up = true;
         peer->catch_up_target = 0;
         peer->catch_up_start = raft->now;
+        peer->catch_up_rounds = 0;
         peer->dump_retry_at = 0;
         peer->departing_deadline =
             peer->departing_deadline != 0 ? raft->now + timeout : peer->departing_deadline;
