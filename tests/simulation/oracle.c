@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/checksum.h"
 #include "base/map.h"
 
 #include <inttypes.h>
@@ -10,35 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEYS_MAX = 64, TERMS_MAX = 1 << 16 };
+enum { TERMS_MAX = 1 << 16 };
 
-/* One committed entry, and what became of it. */
+/* One committed entry. */
 struct fact {
-    raft_term term;
+    raft_term term; /* 0 = not known yet */
     uint64_t sum;
-    bool applied;     /* a command, applied somewhere */
-    uint64_t outcome; /* hash of its result and changes */
-    bool digested;
-    struct state_digest digest; /* of the state after it */
-};
-
-/* A version of a key's node. */
-struct version {
-    zxid at;
-    uint64_t serial; /* 0: removed */
-    int32_t version;
-};
-
-struct history {
-    struct version *versions;
-    size_t count;
-    size_t capacity;
-};
-
-struct write_fate {
-    zxid effect; /* 0 = none */
-    bool refused;
-    bool acknowledged;
 };
 
 /* An entry that some log held: S4. */
@@ -76,13 +52,10 @@ struct oracle {
     size_t fact_capacity;
     raft_id *leaders; /* by term */
     raft_term term_max;
-    struct history histories[KEYS_MAX];
-    struct write_fate *fates; /* by serial */
-    size_t fate_count;
-    size_t fate_capacity;
+    raft_index committed; /* as leaders say */
     struct map known;
     struct watched watched[NETWORK_PLACES_MAX];
-    zxid newest_shown;
+    struct truth *truth;
     struct oracle_counts counts;
 };
 
@@ -98,9 +71,7 @@ struct oracle *oracle_new(struct cluster *cluster)
     oracle->fact_count = 1;
     oracle->fact_capacity = 1024;
     oracle->facts = xcalloc(oracle->fact_capacity, sizeof *oracle->facts);
-    oracle->fate_count = 1;
-    oracle->fate_capacity = 1024;
-    oracle->fates = xcalloc(oracle->fate_capacity, sizeof *oracle->fates);
+    oracle->truth = truth_new(cluster);
     map_init(&oracle->known);
     applying = oracle;
     return oracle;
@@ -117,14 +88,11 @@ void oracle_free(struct oracle *oracle)
     applying = NULL;
     map_each(&oracle->known, free_known, NULL);
     map_release(&oracle->known);
-    for (size_t i = 0; i < KEYS_MAX; i++) {
-        free(oracle->histories[i].versions);
-    }
     for (size_t i = 0; i < NETWORK_PLACES_MAX; i++) {
         free(oracle->watched[i].ballots);
     }
     free(oracle->facts);
-    free(oracle->fates);
+    truth_free(oracle->truth);
     free(oracle->leaders);
     free(oracle);
 }
@@ -440,6 +408,9 @@ static void check_commits(struct oracle *oracle,
         check_quorum(oracle, server, status->commit_index);
     }
     watched->commit = status->commit_index;
+    if (status->role == RAFT_LEADER && status->commit_index > oracle->committed) {
+        oracle->committed = status->commit_index;
+    }
     while (watched->checked_commit < commit) {
         check_commit(oracle, server, ++watched->checked_commit);
     }
@@ -511,8 +482,6 @@ static void check_applied(struct oracle *oracle,
 {
     struct watched *watched = watch(oracle, server);
     zxid applied = node_applied(server->node);
-    struct state_digest digest;
-    struct fact *fact;
 
     /* While a dump replaces the log nothing of it counts as durable. */
     if (applied < watched->applied || applied > status->commit_index ||
@@ -526,17 +495,8 @@ static void check_applied(struct oracle *oracle,
     if (applied == watched->digested || applied == 0) {
         return;
     }
-    CHECK_OP(applied, <, oracle->fact_count);
     watched->digested = applied;
-    digest = state_digest(node_state(server->node));
-    fact = &oracle->facts[applied];
-    if (fact->digested &&
-        (fact->digest.record_count != digest.record_count || fact->digest.sum != digest.sum)) {
-        cluster_violation(server, "S20: its state at %" PRIu64 " differs from that of others",
-                          applied);
-    }
-    fact->digested = true;
-    fact->digest = digest;
+    truth_on_state(oracle->truth, server, applied, state_digest(node_state(server->node)));
 }
 
 void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
@@ -562,159 +522,6 @@ void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
 
 /* --- Applied commands --- */
 
-struct bytes oracle_key_path(uint64_t key, char text[16])
-{
-    int size = snprintf(text, 16, "/k%" PRIu64, key);
-
-    return bytes_of(text, (size_t)size);
-}
-
-static bool key_of(struct bytes path, uint64_t *ret_key)
-{
-    uint64_t key = 0;
-
-    if (path.size < 3 || memcmp(path.data, "/k", 2) != 0) {
-        return false;
-    }
-    for (size_t i = 2; i < path.size; i++) {
-        key = key * 10 + (uint64_t)(path.data[i] - '0');
-    }
-    CHECK_OP(key, <, KEYS_MAX);
-    *ret_key = key;
-    return true;
-}
-
-static uint64_t serial_of(const struct state_node *node)
-{
-    bool is_null;
-    struct bytes value = state_node_value(node, &is_null);
-
-    return value.size >= 8 ? bytes_load_u64(value.data) : 0;
-}
-
-static uint64_t mix(uint64_t hash, uint64_t value)
-{
-    hash = (hash ^ value) * UINT64_C(0x9e3779b97f4a7c15);
-    return hash ^ hash >> 31;
-}
-
-static uint64_t hash_of_node(const struct state_node *node)
-{
-    bool is_null;
-    struct state_stat stat = state_node_stat(node);
-    uint64_t hash = checksum(state_node_value(node, &is_null));
-
-    hash = mix(hash, stat.czxid);
-    hash = mix(hash, stat.mzxid);
-    hash = mix(hash, stat.pzxid);
-    hash = mix(hash, stat.mtime_ms);
-    hash = mix(hash, (uint64_t)stat.version);
-    hash = mix(hash, (uint64_t)stat.cversion);
-    hash = mix(hash, stat.ephemeral_owner);
-    return mix(hash, stat.child_count);
-}
-
-static uint64_t hash_of(const struct state_result *result)
-{
-    uint64_t hash = mix(result->error, result->zxid);
-
-    hash = mix(hash, result->repeated);
-    hash = mix(hash, result->session);
-    hash = mix(hash, result->generation);
-    for (size_t i = 0; i < result->operation_count; i++) {
-        hash = mix(hash, result->operations[i].error);
-        hash = mix(hash, checksum(result->operations[i].path));
-        hash = mix(hash, (uint64_t)result->operations[i].stat.version);
-    }
-    for (size_t i = 0; i < result->change_count; i++) {
-        const struct state_change *change = &result->changes[i];
-
-        hash = mix(hash, change->kind);
-        hash = mix(hash, change->session);
-        hash = mix(hash, checksum(change->path));
-        hash = mix(hash, change->after == NULL ? 0 : hash_of_node(change->after));
-    }
-    return hash;
-}
-
-static void add_version(struct oracle *oracle, uint64_t key, const struct version *version)
-{
-    struct history *history = &oracle->histories[key];
-
-    if (history->count == history->capacity) {
-        history->capacity = 2 * history->capacity + 16;
-        history->versions =
-            xrealloc(history->versions, history->capacity * sizeof *history->versions);
-    }
-    history->versions[history->count++] = *version;
-}
-
-static void note_effect(struct oracle *oracle, uint64_t serial, zxid at)
-{
-    struct write_fate *fate;
-
-    CHECK(serial > 0 && serial < oracle->fate_count);
-    fate = &oracle->fates[serial];
-    if (fate->effect != 0 && fate->effect != at) {
-        cluster_violation(&oracle->cluster->servers[0],
-                          "S21: write %" PRIu64 " takes effect at %" PRIu64 " and at %" PRIu64,
-                          serial, fate->effect, at);
-    }
-    if (fate->refused) {
-        cluster_violation(&oracle->cluster->servers[0],
-                          "S24: write %" PRIu64 " was refused, and takes effect at %" PRIu64,
-                          serial, at);
-    }
-    if (fate->effect == 0) {
-        oracle->counts.effects++;
-    }
-    fate->effect = at;
-}
-
-static void note_changes(struct oracle *oracle, zxid at, const struct state_result *result)
-{
-    for (size_t i = 0; i < result->change_count; i++) {
-        const struct state_change *change = &result->changes[i];
-        bool writes = change->kind == STATE_CREATED || change->kind == STATE_VALUE_SET;
-        uint64_t serial = writes ? serial_of(change->after) : 0;
-        uint64_t key;
-
-        if (serial != 0) {
-            note_effect(oracle, serial, at);
-        }
-        if ((writes || change->kind == STATE_REMOVED) && key_of(change->path, &key)) {
-            const struct version version = {
-                .at = at,
-                .serial = serial,
-                .version = writes ? state_node_stat(change->after).version : 0};
-
-            add_version(oracle, key, &version);
-        }
-    }
-}
-
-static void note_applied(struct oracle *oracle, zxid at, const struct state_result *result)
-{
-    uint64_t outcome = hash_of(result);
-    struct fact *fact;
-
-    /* Applied inside the turn that learned of the commit: the fact comes at its end. */
-    while (oracle->fact_count <= at) {
-        (void)new_fact(oracle);
-    }
-    fact = &oracle->facts[at];
-    if (fact->applied && fact->outcome != outcome) {
-        cluster_violation(&oracle->cluster->servers[0],
-                          "S20: entry %" PRIu64 " has another outcome than elsewhere", at);
-    }
-    if (!fact->applied) {
-        oracle->counts.repeated += result->repeated;
-        note_changes(oracle, at, result);
-    }
-    fact->applied = true;
-    fact->outcome = outcome;
-}
-
 /* The linker puts this in the place of state_apply (--wrap), so that the shipped driver is seen
  * without a change. */
 enum status __real_state_apply(struct state *state,
@@ -737,93 +544,52 @@ enum status __wrap_state_apply(struct state *state,
     enum status status = __real_state_apply(state, at, entry, arena, ret_result);
 
     if (status == STATUS_OK && applying != NULL) {
-        note_applied(applying, at, ret_result);
+        truth_on_applied(applying->truth, at, entry, ret_result, state_digest(state));
     }
     return status;
 }
 
-/* --- Clients --- */
+/* --- For clients --- */
 
-uint64_t oracle_next_serial(struct oracle *oracle)
+raft_index oracle_committed(const struct oracle *oracle)
 {
-    if (oracle->fate_count == oracle->fate_capacity) {
-        oracle->fate_capacity *= 2;
-        oracle->fates = xrealloc(oracle->fates, oracle->fate_capacity * sizeof *oracle->fates);
-    }
-    oracle->fates[oracle->fate_count] = (struct write_fate){.effect = 0};
-    return oracle->fate_count++;
+    return oracle->committed;
 }
 
-void oracle_on_acknowledged(struct oracle *oracle, uint64_t serial, zxid at)
+struct truth *oracle_truth(struct oracle *oracle)
 {
-    struct write_fate *fate = &oracle->fates[serial];
-
-    if (fate->effect == 0 || fate->effect != at) {
-        cluster_violation(&oracle->cluster->servers[0],
-                          "write %" PRIu64 " is acknowledged at %" PRIu64
-                          ", its effect is at %" PRIu64,
-                          serial, at, fate->effect);
-    }
-    fate->acknowledged = true;
-    oracle->counts.acknowledged++;
-}
-
-void oracle_on_refused(struct oracle *oracle, uint64_t serial)
-{
-    if (oracle->fates[serial].effect != 0) {
-        cluster_violation(&oracle->cluster->servers[0],
-                          "S24: write %" PRIu64 " is refused, it took effect at %" PRIu64, serial,
-                          oracle->fates[serial].effect);
-    }
-    oracle->fates[serial].refused = true;
-}
-
-zxid oracle_newest_shown(const struct oracle *oracle)
-{
-    return oracle->newest_shown;
-}
-
-void oracle_on_shown(struct oracle *oracle, zxid shown)
-{
-    if (shown > oracle->newest_shown) {
-        oracle->newest_shown = shown;
-    }
-}
-
-void oracle_on_read(struct oracle *oracle, uint64_t key, zxid shown, const struct state_node *node)
-{
-    const struct history *history = &oracle->histories[key];
-    const struct version *version = NULL;
-    struct state_stat stat;
-    size_t position = history->count;
-
-    oracle->counts.reads++;
-    while (position > 0 && history->versions[position - 1].at > shown) {
-        position--;
-    }
-    if (position > 0) {
-        version = &history->versions[position - 1];
-    }
-    if (node == NULL) {
-        if (version != NULL && version->serial != 0) {
-            cluster_violation(&oracle->cluster->servers[0],
-                              "a read at %" PRIu64 " misses write %" PRIu64 " of %" PRIu64, shown,
-                              version->serial, version->at);
-        }
-        return;
-    }
-    stat = state_node_stat(node);
-    if (version == NULL || version->serial != serial_of(node) || version->at != stat.mzxid ||
-        version->version != stat.version) {
-        cluster_violation(&oracle->cluster->servers[0],
-                          "a read of key %" PRIu64 " at %" PRIu64 " shows write %" PRIu64
-                          " of %" PRIu64 ", not %" PRIu64,
-                          key, shown, serial_of(node), stat.mzxid,
-                          version == NULL ? 0 : version->at);
-    }
+    return oracle->truth;
 }
 
 struct oracle_counts oracle_counts(const struct oracle *oracle)
 {
-    return oracle->counts;
+    struct oracle_counts counts = oracle->counts;
+
+    counts.truth = truth_counts(oracle->truth);
+    return counts;
+}
+
+void oracle_counts_add(struct oracle_counts *sum, const struct oracle_counts *more)
+{
+    sum->committed += more->committed;
+    sum->terms += more->terms;
+    sum->truncations += more->truncations;
+    sum->resets += more->resets;
+    sum->truth.effects += more->truth.effects;
+    sum->truth.acknowledged += more->truth.acknowledged;
+    sum->truth.repeated += more->truth.repeated;
+    sum->truth.sequences += more->truth.sequences;
+    sum->truth.ephemerals += more->truth.ephemerals;
+    sum->truth.expired += more->truth.expired;
+}
+
+void oracle_counts_print(const struct oracle_counts *counts)
+{
+    printf("  %" PRIu64 " entries committed, %" PRIu64 " leaders, %" PRIu64 " truncations, %" PRIu64
+           " dumps installed\n",
+           counts->committed, counts->terms, counts->truncations, counts->resets);
+    printf("  %" PRIu64 " writes took effect, %" PRIu64 " acknowledged, %" PRIu64
+           " repeats answered, %" PRIu64 " sequence names, %" PRIu64 " ephemeral nodes\n",
+           counts->truth.effects, counts->truth.acknowledged, counts->truth.repeated,
+           counts->truth.sequences, counts->truth.ephemerals);
 }

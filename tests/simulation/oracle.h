@@ -14,6 +14,7 @@
 
 #include "server/node/node.h"
 #include "tests/simulation/cluster.h"
+#include "tests/simulation/truth.h"
 
 struct oracle;
 
@@ -38,34 +39,20 @@ void oracle_on_reset(struct oracle *oracle,
                      raft_index index,
                      raft_term term);
 
-/* --- What clients see --- */
-
-/* A new serial number for a write; the value of every node that it writes begins with it. */
-uint64_t oracle_next_serial(struct oracle *oracle);
-/* The write was acknowledged as effective at `at`. */
-void oracle_on_acknowledged(struct oracle *oracle, uint64_t serial, zxid at);
-/* The write was refused for good. */
-void oracle_on_refused(struct oracle *oracle, uint64_t serial);
-/* The newest zxid that any client was shown: a linearizable read that begins now shows it. */
-zxid oracle_newest_shown(const struct oracle *oracle);
-/* A client was shown this zxid. */
-void oracle_on_shown(struct oracle *oracle, zxid shown);
-/* A read of the node of key number `key` answered at `shown`; NULL: no such node. */
-void oracle_on_read(struct oracle *oracle, uint64_t key, zxid shown, const struct state_node *node);
-
-/* The path of key number `key`: "/k" and digits. */
-struct bytes oracle_key_path(uint64_t key, char text[16]);
+/* The newest index that a leader was seen to have committed: a linearizable read that begins now
+ * shows it. */
+raft_index oracle_committed(const struct oracle *oracle);
+struct truth *oracle_truth(struct oracle *oracle);
 
 struct oracle_counts {
     uint64_t committed;
     uint64_t terms;
-    uint64_t effects;
-    uint64_t acknowledged;
-    uint64_t repeated; /* commands answered from kept results */
-    uint64_t reads;
     uint64_t truncations;
     uint64_t resets; /* dumps installed */
+    struct truth_counts truth;
 };
 struct oracle_counts oracle_counts(const struct oracle *oracle);
+void oracle_counts_add(struct oracle_counts *sum, const struct oracle_counts *more);
+void oracle_counts_print(const struct oracle_counts *counts);
 
 #endif

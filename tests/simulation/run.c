@@ -177,6 +177,7 @@ static void wait_for_convergence(struct run *run, uint64_t limit_us, const char 
         }
     } while (run->timeline.now_us < until_us);
     print_state(run);
+    workload_print(run->workload);
     cluster_violation(&run->cluster.servers[0], "L1: no convergence %s: clients %s, operator %s",
                       what, workload_is_idle(run->workload) ? "idle" : "waiting",
                       operator_is_idle(run->operator) ? "idle" : "waiting");
@@ -388,6 +389,7 @@ static void run_phases(struct run *run)
         heal_core(run);
     }
     faults_heal(run->faults);
+    truth_quiet(oracle_truth(run->oracle));
     wait_for_convergence(run, HEALING_US, "after healing");
     probe_members(run);
     wait_for_convergence(run, PROBING_US, "after the last writes");

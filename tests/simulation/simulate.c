@@ -260,19 +260,8 @@ static void add(struct run_result *sum, const struct run_result *result)
     sum->virtual_us += result->virtual_us;
     sum->faults += result->faults;
     sum->cores += result->cores;
-    sum->oracle.committed += result->oracle.committed;
-    sum->oracle.terms += result->oracle.terms;
-    sum->oracle.effects += result->oracle.effects;
-    sum->oracle.acknowledged += result->oracle.acknowledged;
-    sum->oracle.repeated += result->oracle.repeated;
-    sum->oracle.reads += result->oracle.reads;
-    sum->oracle.truncations += result->oracle.truncations;
-    sum->oracle.resets += result->oracle.resets;
-    sum->workload.connections += result->workload.connections;
-    sum->workload.sessions += result->workload.sessions;
-    sum->workload.sessions_lost += result->workload.sessions_lost;
-    sum->workload.resent += result->workload.resent;
-    sum->workload.unknown += result->workload.unknown;
+    oracle_counts_add(&sum->oracle, &result->oracle);
+    workload_counts_add(&sum->workload, &result->workload);
     sum->operator.asked += result->operator.asked;
     sum->operator.done += result->operator.done;
     sum->operator.wiped += result->operator.wiped;
@@ -291,17 +280,9 @@ print(const struct command_line *line, const struct run_result *sum, uint64_t se
            seeds == 0 ? 0 : sum->steps / seeds);
     printf("  %.0f virtual s, %" PRIu64 " faults, %" PRIu64 " quorums that worked alone\n",
            (double)sum->virtual_us / 1e6, sum->faults, sum->cores);
-    printf("  %" PRIu64 " entries committed, %" PRIu64 " leaders, %" PRIu64 " truncations, %" PRIu64
-           " dumps installed\n",
-           sum->oracle.committed, sum->oracle.terms, sum->oracle.truncations, sum->oracle.resets);
-    printf("  %" PRIu64 " writes took effect, %" PRIu64 " acknowledged, %" PRIu64
-           " repeats answered, %" PRIu64 " resent, %" PRIu64 " unknown, %" PRIu64 " reads\n",
-           sum->oracle.effects, sum->oracle.acknowledged, sum->oracle.repeated,
-           sum->workload.resent, sum->workload.unknown, sum->oracle.reads);
-    printf("  %" PRIu64 " connections, %" PRIu64 " sessions, %" PRIu64
-           " of them lost; operator: %" PRIu64 " commands, %" PRIu64 " done, %" PRIu64
-           " disks wiped\n",
-           sum->workload.connections, sum->workload.sessions, sum->workload.sessions_lost,
+    oracle_counts_print(&sum->oracle);
+    workload_counts_print(&sum->workload);
+    printf("  operator: %" PRIu64 " commands, %" PRIu64 " done, %" PRIu64 " disks wiped\n",
            sum->operator.asked, sum->operator.done, sum->operator.wiped);
     if (seeds == 1) {
         printf("  trace hash %016" PRIx64 "\n", sum->hash);

@@ -1,0 +1,26 @@
+/* What a client writes next: paths, operations, transactions, drawn at random from a small tree so
+ * that clients meet. */
+#ifndef TESTS_SIMULATION_WRITES_H
+#define TESTS_SIMULATION_WRITES_H
+
+#include "base/arena.h"
+#include "base/prng.h"
+#include "tests/simulation/settings.h"
+
+struct writes_draw {
+    const struct settings *settings;
+    struct prng *prng;
+    uint64_t serial;   /* each value begins with it */
+    bool in_session;   /* ephemeral nodes are possible */
+    struct bytes made; /* a path that a creation of this client was answered with; empty = none */
+};
+
+/* Append a packed record.Command with one operation, or a transaction, and no numbers.
+ * *ret_marked: a value holds the serial number. */
+void writes_draw(const struct writes_draw *draw, struct buffer *body, bool *ret_marked);
+/* A path to read or to watch, in the arena. */
+struct bytes writes_path(const struct settings *settings, struct prng *prng, struct arena *arena);
+/* One that has children, now and then. */
+struct bytes writes_folder(const struct settings *settings, struct prng *prng, struct arena *arena);
+
+#endif
