@@ -191,6 +191,7 @@ enum exit_code cli_code(enum confer_status status)
     case CONFER_NO_CLUSTER:
     case CONFER_UNREACHABLE:
     case CONFER_STOPPING:
+    case CONFER_NOT_MEMBER:
     case CONFER_SESSION_EXPIRED:
     case CONFER_TIMEOUT:
     case CONFER_CLOSED:
@@ -217,6 +218,10 @@ static const char *way_out(const struct cli *cli, enum confer_status status)
     case CONFER_BAD_VERSION:
         return "'confer-cli get --stat' shows the present version";
     case CONFER_TIMEOUT:
+        if (strcmp(command, "change-membership") == 0 || strcmp(command, "remove-member") == 0) {
+            return "what was begun goes on: 'confer-cli status' shows it, cancel-change undoes it, "
+                   "the same command waits for it again; --timeout waits longer";
+        }
         if (cli->call.linearizable) {
             return "is the server running, and is there a leader? --local reads what the server "
                    "has, "
@@ -277,7 +282,19 @@ int cli_fail_result(const struct cli *cli,
 
 static const char *votes(const struct confer_member *member)
 {
+    if (member->promoting) {
+        return "promoting";
+    }
     return member->voter ? "voter" : member->learner ? "learner" : "-";
+}
+
+void cli_print_note(const struct cli *cli, const char *note)
+{
+    if (note[0] != '\0' && strcmp(note, confer_status_text(CONFER_OK)) != 0) {
+        (void)fprintf(stderr, "confer-cli %s: ", cli->options.command->name);
+        print_text(stderr, note);
+        (void)fputc('\n', stderr);
+    }
 }
 
 static void print_tolerance(uint32_t failures)
@@ -305,9 +322,10 @@ void cli_print_members(const struct cli *cli, const struct confer_result *result
             (void)printf("%s{\"id\": %" PRIu64 ", \"address\": ", i == 0 ? "" : ", ",
                          cluster->members[i].id);
             print_json_text(stdout, cluster->members[i].address);
-            (void)printf(", \"voter\": %s, \"learner\": %s}",
+            (void)printf(", \"voter\": %s, \"learner\": %s, \"promoting\": %s}",
                          cluster->members[i].voter ? "true" : "false",
-                         cluster->members[i].learner ? "true" : "false");
+                         cluster->members[i].learner ? "true" : "false",
+                         cluster->members[i].promoting ? "true" : "false");
         }
         (void)puts("]}");
         return;

@@ -77,6 +77,8 @@ int cli_fail_result(const struct cli *cli,
 /* Tell wrong usage on stderr. */
 int cli_usage(const struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* What the servers say of something that succeeded, on stderr; nothing if there is nothing. */
+void cli_print_note(const struct cli *cli, const char *note);
 /* The members of a cluster, for init and what changes them. */
 void cli_print_members(const struct cli *cli, const struct confer_result *result);
 

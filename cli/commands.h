@@ -5,6 +5,7 @@
 #include "cli/options.h"
 
 extern const struct command cmd_add_learner;
+extern const struct command cmd_cancel_change;
 extern const struct command cmd_change_membership;
 extern const struct command cmd_create;
 extern const struct command cmd_get;

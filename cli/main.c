@@ -15,6 +15,7 @@ static const struct command *const commands[] = {&cmd_get,
                                                  &cmd_add_learner,
                                                  &cmd_change_membership,
                                                  &cmd_remove_member,
+                                                 &cmd_cancel_change,
                                                  &cmd_transfer_leader,
                                                  NULL};
 

@@ -28,9 +28,9 @@ enum { CLIENT_UNCONFIRMED_MAX = 1000, CLIENT_IN_FLIGHT_MAX = 1000 };
 /* What the handle has to do after an answer. */
 enum client_verdict {
     CLIENT_VERDICT_GO_ON,
-    CLIENT_VERDICT_MOVE,       /* this server cannot help now: try another */
-    CLIENT_VERDICT_OUTSIDE, /* the same, because it belongs to no cluster, or no more */
-    CLIENT_VERDICT_REATTACH,   /* connect again and attach: only that tells what was applied */
+    CLIENT_VERDICT_MOVE,     /* this server cannot help now: try another */
+    CLIENT_VERDICT_OUTSIDE,  /* the same, because it belongs to no cluster, or no more */
+    CLIENT_VERDICT_REATTACH, /* connect again and attach: only that tells what was applied */
     CLIENT_VERDICT_EXPIRED,
     CLIENT_VERDICT_VIOLATION /* the answer fits no request */
 };
