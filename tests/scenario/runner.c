@@ -180,6 +180,8 @@ static void run_option(struct scenario *scenario)
         scenario->options.inflight_bytes_max = value;
     } else if (strcmp(name, "uncommitted_bytes_max") == 0) {
         scenario->options.uncommitted_bytes_max = value;
+    } else if (strcmp(name, "reads_max") == 0) {
+        scenario->options.reads_max = value;
     } else {
         bad_command(scenario, "there is no option '%s'", name);
     }
