@@ -67,7 +67,9 @@ struct dump_sender {
     uint64_t file_number;
     uint64_t make_not_before_us;
     struct transfer transfers[RAFT_MEMBERS_MAX];
+    size_t transfer_count; /* of them are not NONE */
     struct refusal refusals[RAFT_MEMBERS_MAX];
+    size_t refusal_count; /* of them have a peer */
     struct buffer message;
     uint8_t *chunk; /* made when the first is sent */
 };
@@ -126,7 +128,7 @@ void dump_sender_set_cluster(struct dump_sender *sender,
 
 static struct transfer *find_transfer(struct dump_sender *sender, raft_id peer)
 {
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX && sender->transfer_count > 0; i++) {
         struct transfer *transfer = &sender->transfers[i];
 
         if (transfer->state != TRANSFER_NONE && transfer->peer == peer) {
@@ -150,11 +152,22 @@ static void release_file(struct transfer *transfer, uint64_t now_us)
     }
 }
 
+static void forget(struct dump_sender *sender, struct transfer *transfer)
+{
+    transfer->state = TRANSFER_NONE;
+    sender->transfer_count--;
+}
+
 /* The link is left to the next tick, since this may run inside of one of its messages. */
-static void end(struct transfer *transfer, uint64_t now_us, bool link_is_gone)
+static void
+end(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us, bool link_is_gone)
 {
     release_file(transfer, now_us);
-    transfer->state = has_link(transfer) && !link_is_gone ? TRANSFER_CLOSING : TRANSFER_NONE;
+    if (has_link(transfer) && !link_is_gone) {
+        transfer->state = TRANSFER_CLOSING;
+    } else {
+        forget(sender, transfer);
+    }
 }
 
 static void fail(struct dump_sender *sender,
@@ -166,7 +179,7 @@ static void fail(struct dump_sender *sender,
     log_event(LOG_LEVEL_WARN, "dump_failed", "to=%" PRIu64 " sent=%" PRIu64 " reason=%s",
               transfer->peer, transfer->acknowledged, log_quote(reason));
     raft_dump_failed(sender->raft, now_us, transfer->peer);
-    end(transfer, now_us, link_is_gone);
+    end(sender, transfer, now_us, link_is_gone);
 }
 
 /* --- Refusals --- */
@@ -187,6 +200,7 @@ void dump_sender_forgive(struct dump_sender *sender, raft_id peer)
 
     if (refusal != NULL) {
         *refusal = (struct refusal){.peer = 0};
+        sender->refusal_count--;
     }
 }
 
@@ -207,6 +221,7 @@ refused(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us, 
         log_event(LOG_LEVEL_WARN, "dump_refused_there", "to=%" PRIu64 " sent=%" PRIu64 " reason=%s",
                   transfer->peer, transfer->acknowledged, log_quote(reason));
     }
+    sender->refusal_count += refusal->peer == 0;
     refusal->peer = transfer->peer;
     (void)snprintf(refusal->text, sizeof refusal->text, "%s", reason);
     for (unsigned i = 0; i < refusal->count && pause_us < DUMP_REFUSED_US_MAX; i++) {
@@ -216,7 +231,7 @@ refused(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us, 
     refusal->not_before_us =
         now_us + (pause_us < DUMP_REFUSED_US_MAX ? pause_us : (uint64_t)DUMP_REFUSED_US_MAX);
     raft_dump_failed(sender->raft, now_us, transfer->peer);
-    end(transfer, now_us, false);
+    end(sender, transfer, now_us, false);
 }
 
 static bool
@@ -441,7 +456,7 @@ void dump_sender_on_bulk_down(struct dump_sender *sender, uint64_t now_us, raft_
         return;
     }
     if (transfer->state == TRANSFER_CLOSING) {
-        transfer->state = TRANSFER_NONE;
+        forget(sender, transfer);
     } else {
         MARK_IF(transfer->acknowledged > 0, dump_link_lost_halfway);
         fail(sender, transfer, now_us, true, "the link closed");
@@ -516,7 +531,7 @@ enum status dump_sender_on_received(struct dump_sender *sender,
                   transfer->file->index);
         raft_dump_sent(sender->raft, now_us, peer, transfer->file->index);
         dump_sender_forgive(sender, peer);
-        end(transfer, now_us, false);
+        end(sender, transfer, now_us, false);
     } else if (transfer->acknowledged == transfer->file->bytes) {
         transfer->state = TRANSFER_INSTALLING;
     } else {
@@ -529,11 +544,11 @@ enum status dump_sender_on_received(struct dump_sender *sender,
 
 static void close_links(struct dump_sender *sender)
 {
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX && sender->transfer_count > 0; i++) {
         struct transfer *transfer = &sender->transfers[i];
 
         if (transfer->state == TRANSFER_CLOSING) {
-            transfer->state = TRANSFER_NONE;
+            forget(sender, transfer);
             sender->port->bulk_close(sender->port->context, transfer->peer);
         }
     }
@@ -552,7 +567,7 @@ static void go_on(struct dump_sender *sender, struct transfer *transfer, uint64_
 {
     if (!is_needed(sender, transfer)) {
         MARK_IF(transfer->acknowledged > 0, dump_needed_no_more_halfway);
-        end(transfer, now_us, false);
+        end(sender, transfer, now_us, false);
     } else if (transfer->state != TRANSFER_WAITING &&
                now_us - transfer->progress_us >= DUMP_PROGRESS_TIMEOUT_US) {
         MARK(dump_receiver_gives_no_sign);
@@ -578,6 +593,7 @@ start(struct dump_sender *sender, raft_id peer, struct tree_store *tree, uint64_
         return; /* links of removed members are still closing */
     }
     file->users++;
+    sender->transfer_count++;
     sender->transfers[i] = (struct transfer){.state = TRANSFER_WAITING, .peer = peer, .file = file};
     if (!file->is_being_made) {
         open_link(sender, &sender->transfers[i], now_us);
@@ -596,13 +612,14 @@ static uint64_t drop_refusals(struct dump_sender *sender, bool leads)
 {
     uint64_t next_us = UINT64_MAX;
 
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX && sender->refusal_count > 0; i++) {
         struct refusal *refusal = &sender->refusals[i];
 
         if (refusal->peer != 0 && (!leads || raft_config_find(raft_config_effective(sender->raft),
                                                               refusal->peer) == NULL)) {
             refusal->peer = 0;
             refusal->count = 0;
+            sender->refusal_count--;
         }
         if (refusal->peer != 0 && refusal->not_before_us < next_us) {
             next_us = refusal->not_before_us;
@@ -632,7 +649,7 @@ uint64_t dump_sender_tick(struct dump_sender *sender, uint64_t now_us, struct tr
     bool leads = raft_status(sender->raft).role == RAFT_LEADER;
     uint64_t next_us;
 
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX && sender->transfer_count > 0; i++) {
         struct transfer *transfer = &sender->transfers[i];
 
         if (transfer->state != TRANSFER_NONE && transfer->state != TRANSFER_CLOSING) {
@@ -699,12 +716,7 @@ size_t dump_sender_jobs(const struct dump_sender *sender)
 
 size_t dump_sender_transfers(const struct dump_sender *sender)
 {
-    size_t count = 0;
-
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
-        count += sender->transfers[i].state != TRANSFER_NONE;
-    }
-    return count;
+    return sender->transfer_count;
 }
 
 size_t dump_sender_files(const struct dump_sender *sender)

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mark.h"
+#include "proto/arena_allocator.h"
 #include "server/node/config_codec.h"
 #include "server/node/node_apply.h"
 #include "server/node/node_checkpoint.h"
@@ -227,6 +228,8 @@ void node_free(struct node *node)
     node_apply_close(node);
     entry_cache_release(&node->cache);
     buffer_release(&node->turn_buffer);
+    arena_release(&node->turn_arena);
+    arena_release(&node->input_arena);
     free(node->raft);
     free(node->output);
     free(node);
@@ -468,15 +471,13 @@ void node_on_peer_down(struct node *node, raft_id peer)
 
 static enum status on_raft_message(struct node *node, raft_id peer, const Peer__RaftMessage *wire)
 {
-    struct arena arena;
     struct raft_message message;
     const struct bytes *payloads;
     struct raft_range stored = {.first = 1, .last = 0};
     enum status status;
 
-    arena_init(&arena);
     status = peer_codec_read_raft(wire, peer, node->options.id, node->options.raft.entry_bytes_max,
-                                  &arena, &message, &payloads);
+                                  &node->input_arena, &message, &payloads);
     if (status == STATUS_OK) {
         raft_receive(node->raft, node_now(node), &message, &stored);
         if (stored.first <= stored.last) {
@@ -488,7 +489,6 @@ static enum status on_raft_message(struct node *node, raft_id peer, const Peer__
             entry_cache_put(&node->cache, index, payload_copy(payload));
         }
     }
-    arena_release(&arena);
     return status;
 }
 
@@ -526,18 +526,16 @@ static enum status take_peer_message(struct node *node, raft_id peer, const Peer
 
 enum status node_on_peer_message(struct node *node, raft_id peer, struct bytes message)
 {
+    ProtobufCAllocator allocator = arena_allocator(&node->input_arena);
     Peer__PeerMessage *wire;
     enum status status;
 
     if (node->failed) {
         return STATUS_OK;
     }
-    wire = peer__peer_message__unpack(NULL, message.size, message.data);
-    if (wire == NULL) {
-        return STATUS_INVALID;
-    }
-    status = take_peer_message(node, peer, wire);
-    peer__peer_message__free_unpacked(wire, NULL);
+    wire = peer__peer_message__unpack(&allocator, message.size, message.data);
+    status = wire == NULL ? STATUS_INVALID : take_peer_message(node, peer, wire);
+    arena_reset(&node->input_arena);
     return status;
 }
 

@@ -423,7 +423,10 @@ static void link_members(struct node *node)
     struct node_peer peers[RAFT_MEMBERS_MAX];
     size_t count = 0;
 
-    if (memcmp(config, &node->linked_config, sizeof *config) == 0) {
+    /* The rest is zero in both. */
+    if (memcmp(config, &node->linked_config,
+               offsetof(struct raft_config, members) +
+                   config->member_count * sizeof config->members[0]) == 0) {
         return;
     }
     node->linked_config = *config;

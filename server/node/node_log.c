@@ -118,13 +118,10 @@ static void pack_and_send(struct node *node,
                           const struct raft_entry *entries,
                           const struct bytes *payloads)
 {
-    struct arena arena;
-
-    arena_init(&arena);
     buffer_clear(&node->turn_buffer);
-    peer_codec_pack_raft(message, entries, payloads, &arena, &node->turn_buffer);
+    peer_codec_pack_raft(message, entries, payloads, &node->turn_arena, &node->turn_buffer);
     (void)node->port.send(node->port.context, message->to, buffer_lend(&node->turn_buffer));
-    arena_release(&arena);
+    arena_reset(&node->turn_arena);
 }
 
 static void read_then_send(struct node *node, const struct raft_message *message)
