@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/quantity.h"
+#include "server/front/zookeeper_words.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum kind { KIND_FLAG, KIND_COUNT, KIND_BYTES, KIND_DURATION, KIND_ADDRESS, KIND_PATH, KIND_LEVEL };
+enum kind {
+    KIND_FLAG,
+    KIND_COUNT,
+    KIND_BYTES,
+    KIND_DURATION,
+    KIND_DURATIONS, /* LEAST..MOST */
+    KIND_ADDRESS,
+    KIND_PATH,
+    KIND_LEVEL,
+    KIND_WORDS
+};
 
 struct option {
     const char *name;
@@ -77,6 +88,11 @@ static const struct option options[] = {
      "clients connected at one time"},
     {"max-connections-per-address", KIND_COUNT, FIELD(max_connections_per_address), "N", "5000", 1,
      1U << 20, "connections of one address"},
+    {"zookeeper-session-timeout", KIND_DURATIONS, FIELD(zookeeper_session_timeout_ms), "MIN..MAX",
+     "4s..40s", STATE_SESSION_TIMEOUT_MS_MIN, STATE_SESSION_TIMEOUT_MS_MAX,
+     "what ZooKeeper clients ask for is brought into these limits"},
+    {"four-letter-words", KIND_WORDS, FIELD(four_letter_words), "LIST|all", ZOOKEEPER_WORDS_DEFAULT,
+     0, 0, "the ones answered to ZooKeeper's monitoring tools"},
     {"version", KIND_FLAG, FIELD(version), NULL, NULL, 0, 0, "print the version and end"},
     {"help", KIND_FLAG, FIELD(help), NULL, NULL, 0, 0, "print this and end"}};
 
@@ -183,7 +199,7 @@ static void format_number(const struct option *option, uint64_t number, char tex
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
     size_t unit = 0;
 
-    if (option->kind == KIND_DURATION) {
+    if (option->kind == KIND_DURATION || option->kind == KIND_DURATIONS) {
         (void)snprintf(text, 32, "%" PRIu64 "%s", number % 1000 == 0 ? number / 1000 : number,
                        number % 1000 == 0 ? "s" : "ms");
         return;
@@ -243,6 +259,53 @@ static enum status parse_number(struct config *config,
     return status;
 }
 
+static enum status parse_durations(struct config *config,
+                                   const struct option *option,
+                                   const char *text,
+                                   struct error *error)
+{
+    const char *dots = strstr(text, "..");
+    char least[NAME_BYTES_MAX];
+    uint64_t range[2] = {0, 0};
+    struct error why;
+    enum status status = STATUS_OK;
+
+    if (dots == NULL || (size_t)(dots - text) >= sizeof least) {
+        return error_set(error, STATUS_INVALID, "--%s: '%.100s' is no range, as 4s..40s",
+                         option->name, text);
+    }
+    memcpy(least, text, (size_t)(dots - text));
+    least[dots - text] = '\0';
+    if (quantity_parse_duration_ms(least, &range[0], &why) != STATUS_OK ||
+        quantity_parse_duration_ms(dots + 2, &range[1], &why) != STATUS_OK) {
+        return error_set(error, STATUS_INVALID, "--%s: %s", option->name, why.text);
+    }
+    for (size_t i = 0; i < 2 && status == STATUS_OK; i++) {
+        status = check_range(option, text, range[i], error);
+    }
+    if (status == STATUS_OK && range[0] > range[1]) {
+        status = error_set(error, STATUS_INVALID, "--%s %.100s: the first is above the second",
+                           option->name, text);
+    }
+    if (status == STATUS_OK) {
+        memcpy(field_of(config, option), range, sizeof range);
+    }
+    return status;
+}
+
+static enum status parse_words(struct config *config,
+                               const struct option *option,
+                               const char *text,
+                               struct error *error)
+{
+    struct error why;
+
+    if (zookeeper_words_parse(text, field_of(config, option), &why) != STATUS_OK) {
+        return error_set(error, STATUS_INVALID, "--%s: %s", option->name, why.text);
+    }
+    return STATUS_OK;
+}
+
 static enum status parse_address(struct config *config,
                                  const struct option *option,
                                  const char *text,
@@ -289,6 +352,10 @@ static enum status parse_value(struct config *config,
     case KIND_BYTES:
     case KIND_DURATION:
         return parse_number(config, option, text, error);
+    case KIND_DURATIONS:
+        return parse_durations(config, option, text, error);
+    case KIND_WORDS:
+        return parse_words(config, option, text, error);
     case KIND_ADDRESS:
         return parse_address(config, option, text, error);
     case KIND_PATH:

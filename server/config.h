@@ -44,6 +44,8 @@ struct config {
     uint64_t disk_reserve_bytes;
     uint64_t max_connections;
     uint64_t max_connections_per_address;
+    uint64_t zookeeper_session_timeout_ms[2]; /* least and most */
+    uint32_t four_letter_words;               /* zookeeper_words.h */
 };
 
 /* `--name VALUE` and `--name=VALUE`. INVALID: an unknown or incomplete option, a value out of its

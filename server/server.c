@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "server/disks.h"
 #include "server/front/native_front.h"
-#include "server/front/zookeeper_front.h"
+#include "server/front/zookeeper_words.h"
 #include "server/net/entrance.h"
 #include "server/net/listener.h"
 #include "server/net/peers.h"
@@ -33,6 +33,7 @@ struct server {
     struct peers *peers;
     struct native_front *native_front;
     struct zookeeper_front *zookeeper_front;
+    struct zookeeper_words *zookeeper_words;
     struct disks *disks;
     struct node *node;
     struct buffer secret;
@@ -336,7 +337,7 @@ static void on_client(void *context, struct connection *connection, enum frame_p
     } else if (protocol == FRAME_PROTOCOL_CLIENT) {
         native_front_take(server->native_front, connection);
     } else {
-        connection_close(connection, "four-letter words are not answered");
+        zookeeper_words_take(server->zookeeper_words, connection);
     }
 }
 
@@ -506,13 +507,22 @@ static void open_network(struct server *server)
         .backoff_ms_min = 50,
         .backoff_ms_max = 1000};
 
-    struct zookeeper_options zookeeper_options = zookeeper_options_default();
+    struct zookeeper_words_options words = {
+        .words = server->config->four_letter_words,
+        .server_id = server->config->id,
+        .address = server->config->server,
+        .data = server->config->data,
+        .connections_per_address_max = server->config->max_connections_per_address,
+        .sessions = {
+            .session_timeout_ms_min = (uint32_t)server->config->zookeeper_session_timeout_ms[0],
+            .session_timeout_ms_max = (uint32_t)server->config->zookeeper_session_timeout_ms[1]}};
 
     port_random(NULL, &options.seed, sizeof options.seed);
     server->peers = peers_new(&options, server->resolver, &peers_handler, server);
     server->native_front = native_front_new(server->node);
-    zookeeper_options.hash_seed = options.seed;
-    server->zookeeper_front = zookeeper_front_new(server->node, &zookeeper_options);
+    words.sessions.hash_seed = options.seed;
+    server->zookeeper_front = zookeeper_front_new(server->node, &words.sessions);
+    server->zookeeper_words = zookeeper_words_new(server->node, server->zookeeper_front, &words);
     server->entrance = entrance_new(&server->loop, &entrance_options, &entrance_handler, server);
     for (size_t i = 0; i < server->config->listen_count; i++) {
         listener_accept(server->listeners[i], on_accept, server);

@@ -11,8 +11,6 @@
 #include <string.h>
 
 enum {
-    SESSION_TIMEOUT_MS_MIN = 4000,
-    SESSION_TIMEOUT_MS_MAX = 40000,
     /* Of answers not sent yet: no further requests are taken until less waits. An answer is at most
      * JUTE_FRAME_BYTES_MAX, and the node answers at most so many at once that are not: */
     OUTPUT_HELD_BYTES = 4 * 1024 * 1024,
@@ -46,12 +44,6 @@ struct zookeeper_front {
     struct arena arena;
     struct zookeeper_counts counts;
 };
-
-struct zookeeper_options zookeeper_options_default(void)
-{
-    return (struct zookeeper_options){.session_timeout_ms_min = SESSION_TIMEOUT_MS_MIN,
-                                      .session_timeout_ms_max = SESSION_TIMEOUT_MS_MAX};
-}
 
 /* --- Back-pressure --- */
 
@@ -723,5 +715,21 @@ struct zookeeper_counts zookeeper_front_counts(const struct zookeeper_front *fro
 
     counts.watches = watches.watches;
     counts.watched_paths = watches.paths;
+    LIST_FOR_EACH (link, &front->clients) {
+        counts.watching += CONTAINER_OF(link, struct zookeeper_client, link)->watcher.count > 0;
+    }
     return counts;
+}
+
+void zookeeper_front_each(const struct zookeeper_front *front,
+                          void (*visit)(void *visitor,
+                                        const struct connection *connection,
+                                        size_t pending),
+                          void *visitor)
+{
+    LIST_FOR_EACH (link, &front->clients) {
+        const struct zookeeper_client *client = CONTAINER_OF(link, struct zookeeper_client, link);
+
+        visit(visitor, client->connection, client->pending);
+    }
 }

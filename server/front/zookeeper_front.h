@@ -16,8 +16,6 @@ struct zookeeper_options {
     uint64_t hash_seed;
 };
 
-struct zookeeper_options zookeeper_options_default(void);
-
 /* `node` outlives the front, whose observer the front is. */
 struct zookeeper_front *zookeeper_front_new(struct node *node,
                                             const struct zookeeper_options *options);
@@ -37,6 +35,7 @@ struct zookeeper_counts {
     size_t connections;
     size_t watches;
     size_t watched_paths;
+    size_t watching;   /* connections that have watches */
     uint64_t received; /* frames, since the start */
     uint64_t sent;
     size_t outstanding; /* requests not answered */
@@ -46,5 +45,11 @@ struct zookeeper_counts {
     uint64_t answered;
 };
 struct zookeeper_counts zookeeper_front_counts(const struct zookeeper_front *front);
+/* Every connection, with its requests that are not answered. `visit` changes nothing. */
+void zookeeper_front_each(const struct zookeeper_front *front,
+                          void (*visit)(void *visitor,
+                                        const struct connection *connection,
+                                        size_t pending),
+                          void *visitor);
 
 #endif

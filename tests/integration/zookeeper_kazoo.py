@@ -209,6 +209,25 @@ class OneServer(unittest.TestCase):
         self.client.set(self.base, b"from kazoo")
         self.assertEqual(self.cluster.cli("get", self.base), "from kazoo")
 
+    def test_monitoring_words_are_answered(self):
+        client = self.client
+        self.assertEqual(client.command(b"ruok"), "imok")
+        self.assertEqual(client.command(b"isro"), "rw")
+        self.assertEqual(client.server_version()[:2], (3, 9))
+        client.get(self.base, watch=Events())
+        lines = client.command(b"srvr").splitlines()
+        self.assertEqual([line.split(":")[0] for line in lines],
+                         ["Zookeeper version", "Latency min/avg/max", "Received", "Sent", "Connections", "Outstanding",
+                          "Zxid", "Mode", "Node count"])
+        self.assertEqual(lines[7], "Mode: standalone")
+        self.assertEqual(int(lines[6].split()[1], 16), client.last_zxid)
+        values = dict(line.split("\t") for line in client.command(b"mntr").splitlines())
+        self.assertEqual((values["zk_server_state"], values["zk_watch_count"]), ("standalone", "1"))
+        self.assertEqual(int(values["zk_num_alive_connections"]), 1)
+        self.assertIn("Mode: standalone", client.command(b"stat"))
+        self.assertIn(f"clientPort={self.cluster.addresses[0].split(':')[1]}", client.command(b"conf").splitlines())
+        self.assertIn("not in the whitelist", client.command(b"wchs"))
+
     def test_a_long_list_of_children_arrives_whole(self):
         pending = [self.client.create_async(f"{self.base}/child-{number:06d}") for number in range(20000)]
         for one in pending:

@@ -162,7 +162,7 @@ static void test_a_near_miss_gets_a_suggestion(void)
     expect_refused("--elction-timeout=1s", "did you mean --election-timeout?");
     expect_refused("--log-map 1GiB", "did you mean --log-map-size?");
     expect_refused("-data x", "did you mean --data?");
-    expect_refused("--zookeeper", "see confer-server --help");
+    expect_refused("--publish", "see confer-server --help");
     expect_refused("--", "see confer-server --help");
     expect_refused("start", "is not an option");
 }
@@ -191,6 +191,22 @@ static void test_wrong_values_are_named_with_what_is_right(void)
     expect_refused("--log-level loud", "error, warn, info, debug");
     expect_refused("--insecure-peers=yes", "takes no value");
     expect_refused("--data=", "empty");
+}
+
+static void test_zookeepers_options_are_taken_and_judged(void)
+{
+    EXPECT_EQ(parsed("--id 1").zookeeper_session_timeout_ms[0], 4000);
+    EXPECT_EQ(parsed("--id 1").zookeeper_session_timeout_ms[1], 40000);
+    EXPECT_EQ(parsed("--zookeeper-session-timeout 1s..2m").zookeeper_session_timeout_ms[1], 120000);
+    expect_refused("--zookeeper-session-timeout 4s", "no range");
+    expect_refused("--zookeeper-session-timeout 4s..", "zookeeper-session-timeout");
+    expect_refused("--zookeeper-session-timeout 9s..4s", "above the second");
+    expect_refused("--zookeeper-session-timeout 10ms..4s", "it must be 1s to 600s");
+    EXPECT(parsed("--four-letter-words all").four_letter_words >
+           parsed("--id 1").four_letter_words);
+    EXPECT(parsed("--four-letter-words ruok,srvr").four_letter_words != 0);
+    EXPECT_EQ(parsed("--four-letter-words ,").four_letter_words, 0);
+    expect_refused("--four-letter-words ruok,reboot", "'reboot'");
 }
 
 static void test_options_that_contradict_each_other_are_refused(void)
@@ -295,6 +311,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_near_miss_gets_a_suggestion),
         TEST_CASE(test_an_endless_name_is_survived),
         TEST_CASE(test_wrong_values_are_named_with_what_is_right),
+        TEST_CASE(test_zookeepers_options_are_taken_and_judged),
         TEST_CASE(test_options_that_contradict_each_other_are_refused),
         TEST_CASE(test_help_names_every_option),
         TEST_CASE(test_a_secret_is_read_without_its_line_end),
