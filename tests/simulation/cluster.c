@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/checksum.h"
+#include "proto/arena_allocator.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -319,7 +320,8 @@ static void port_set_peers(void *context, const struct node_peer *peers, size_t 
 
 static bool observe_message(struct cluster_server *server, raft_id to, struct bytes message)
 {
-    Peer__PeerMessage *wire = peer__peer_message__unpack(NULL, message.size, message.data);
+    ProtobufCAllocator allocator = arena_allocator(&server->cluster->arena);
+    Peer__PeerMessage *wire = peer__peer_message__unpack(&allocator, message.size, message.data);
     bool is_raft;
 
     CHECK(wire != NULL);
@@ -331,7 +333,7 @@ static bool observe_message(struct cluster_server *server, raft_id to, struct by
         timeline_trace(server->cluster->timeline, "%" PRIu64 " > %" PRIu64 " kind %d", server->id,
                        to, (int)wire->body_case);
     }
-    peer__peer_message__free_unpacked(wire, NULL);
+    arena_reset(&server->cluster->arena);
     return is_raft;
 }
 
@@ -514,6 +516,9 @@ static void port_fail(void *context, const struct error *error)
 {
     struct cluster_server *server = context;
 
+    if (is_gone(server)) {
+        return;
+    }
     if (!disk_is_unsound(server->disk)) {
         cluster_violation(server, "the node gave up: %s", error->text);
     }
@@ -652,6 +657,7 @@ void cluster_release(struct cluster *cluster)
         }
     }
     network_free(cluster->network);
+    arena_release(&cluster->arena);
 }
 
 struct cluster_server *cluster_by_id(struct cluster *cluster, raft_id id)

@@ -77,6 +77,7 @@ struct cluster {
     struct cluster_observer observer;
     struct cluster_server servers[NETWORK_PLACES_MAX];
     struct prng prng;
+    struct arena arena; /* for one message */
 };
 
 void cluster_init(struct cluster *cluster,

@@ -42,7 +42,8 @@ struct disk {
     bool fails_reads;
     bool damaged; /* something on it is, or was */
     bool damaged_hard_state;
-    bool halted; /* the process is dead, nothing reaches the disk any more */
+    bool told_error; /* the process got one that it has not died of yet */
+    bool halted;     /* the process is dead, nothing reaches the disk any more */
     struct disk_identity identity;
     struct log_state log;
     struct disk_entry *entries; /* log.base + 1 .. log.last */
@@ -361,6 +362,7 @@ static void serve_read(struct disk *disk, struct log_job *job)
         return;
     }
     if (disk->fails_reads) {
+        disk->told_error = true;
         job->read_status = error_set(&job->read_error, STATUS_IO, "the modelled disk fails");
         return;
     }
@@ -502,6 +504,7 @@ static void do_checkpoint(struct disk *disk, struct checkpoint_job *job)
     switch (job->kind) {
     case CHECKPOINT_JOB_COMMIT:
         if (disk->fails_checkpoint) {
+            disk->told_error = true;
             (void)error_set(&job->error, STATUS_IO, "the modelled disk fails");
             if (disk->failed_write_done) {
                 image_commit(job->store, job->records, job->record_count, &job->meta);
@@ -605,6 +608,7 @@ void disk_fail_write(struct disk *disk, bool of_log, bool done)
 void disk_fail_reads(struct disk *disk, bool fail)
 {
     disk->fails_reads = fail;
+    disk->told_error |= fail;
     LIST_FOR_EACH (link, &disk->trees) {
         image_fail_reads(CONTAINER_OF(link, struct tree_store, link), fail);
     }
@@ -646,7 +650,8 @@ bool disk_is_damaged(const struct disk *disk)
 
 bool disk_is_unsound(const struct disk *disk)
 {
-    return disk->damaged || disk->fails_reads || disk->fails_checkpoint || disk->halted;
+    return disk->damaged || disk->fails_reads || disk->fails_checkpoint || disk->halted ||
+           disk->told_error;
 }
 
 enum status disk_boot_status(const struct disk *disk)
@@ -733,6 +738,7 @@ void disk_crash(struct disk *disk, struct list *log_jobs, struct list *checkpoin
     crash_log(disk, log_jobs);
     crash_checkpoints(disk, checkpoint_jobs);
     disk->halted = false;
+    disk->told_error = disk->fails_reads;
     disk->crash_count = 0;
     disk->fails_log = false;
     disk->fails_checkpoint = false;

@@ -80,6 +80,7 @@ struct network {
     struct network_link links[NETWORK_PLACES_MAX][NETWORK_PLACES_MAX]; /* [lower][higher] */
     struct network_link bulks[NETWORK_PLACES_MAX][NETWORK_PLACES_MAX]; /* [opener][other] */
     struct list flights;
+    struct list spare; /* flights that landed: their memory serves the next ones */
     struct list probes;
 };
 
@@ -113,6 +114,7 @@ struct network *network_new(struct timeline *timeline,
     network->options = *options;
     network->users = *users;
     list_init(&network->flights);
+    list_init(&network->spare);
     list_init(&network->probes);
     for (size_t i = 0; i < places; i++) {
         for (size_t j = 0; j < places; j++) {
@@ -136,13 +138,16 @@ static void flight_free(struct flight *flight)
     list_remove(&flight->link);
     timeline_cancel(flight->network->timeline, &flight->event);
     network_arrival_free(flight->arrival);
-    free(flight);
+    list_append(&flight->network->spare, &flight->link);
 }
 
 void network_free(struct network *network)
 {
     LIST_FOR_EACH (link, &network->flights) {
         flight_free(CONTAINER_OF(link, struct flight, link));
+    }
+    while (!list_is_empty(&network->spare)) {
+        free(CONTAINER_OF(list_take_first(&network->spare), struct flight, link));
     }
     LIST_FOR_EACH (link, &network->probes) {
         timeline_cancel(network->timeline, &CONTAINER_OF(link, struct probe, link)->timeout);
@@ -163,21 +168,31 @@ void network_free(struct network *network)
 
 /* --- Flights --- */
 
+static struct flight *take_flight(struct network *network)
+{
+    struct flight *flight;
+
+    if (list_is_empty(&network->spare)) {
+        return xcalloc(1, sizeof *flight);
+    }
+    flight = CONTAINER_OF(list_take_first(&network->spare), struct flight, link);
+    *flight = (struct flight){.to = 0};
+    return flight;
+}
+
 static struct flight *flight_new(struct network *network,
                                  enum network_arrival_kind kind,
                                  size_t from,
                                  size_t to,
                                  struct bytes message)
 {
-    struct flight *flight = xcalloc(1, sizeof *flight);
+    struct flight *flight = take_flight(network);
 
     flight->network = network;
     flight->to = to;
-    flight->arrival = xcalloc(1, sizeof *flight->arrival + message.size);
+    flight->arrival = xmalloc(sizeof *flight->arrival + message.size);
+    *flight->arrival = (struct network_arrival){.kind = kind, .from = from, .size = message.size};
     list_init(&flight->arrival->link);
-    flight->arrival->kind = kind;
-    flight->arrival->from = from;
-    flight->arrival->size = message.size;
     if (message.size > 0) {
         memcpy(flight->arrival->message, message.data, message.size);
     }

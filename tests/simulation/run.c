@@ -325,6 +325,23 @@ static struct cluster_server *find_core_leader(struct run *run, const bool core[
     return leader;
 }
 
+/* Whether all that must come of a quorum alone has come of it. */
+static bool has_worked(struct run *run, const bool core[NETWORK_PLACES_MAX], raft_id *probed)
+{
+    const struct cluster_server *leader = find_core_leader(run, core);
+
+    if (leader == NULL) {
+        return false;
+    }
+    if (*probed == 0) {
+        workload_probe(run->workload, leader->place);
+        *probed = leader->id;
+        return false;
+    }
+    return workload_probes(run->workload) == 0 ||
+           !raft_config_is_voter(raft_config_effective(node_raft(leader->node)), *probed);
+}
+
 /* A connected quorum elects and commits whatever the rest does. A change of the membership that
  * was under way may take that away from it. */
 static void heal_core(struct run *run)
@@ -332,8 +349,7 @@ static void heal_core(struct run *run)
     bool core[NETWORK_PLACES_MAX];
     struct prng prng;
     uint64_t until_us = run->timeline.now_us + HEALING_US;
-    bool is_probed = false;
-    const struct cluster_server *leader;
+    raft_id probed = 0;
 
     prng_init(&prng, run->cluster.settings.seed * 23 + 7);
     if (!draw_core(run, &prng, core)) {
@@ -341,22 +357,15 @@ static void heal_core(struct run *run)
     }
     faults_heal_core(run->faults, core);
     run->cores++;
-    while (!is_probed || workload_probes(run->workload) > 0) {
+    do {
         run_until(run, run->timeline.now_us + SLICE_US);
-        if (!is_core(run, core)) {
-            return;
-        }
-        leader = is_probed ? NULL : find_core_leader(run, core);
-        if (leader != NULL) {
-            workload_probe(run->workload, leader->place);
-            is_probed = true;
-        }
         if (run->timeline.now_us > until_us) {
             print_state(run);
             cluster_violation(&run->cluster.servers[0], "L4: a connected quorum %s",
-                              is_probed ? "does not answer" : "elects no leader");
+                              probed != 0 ? "does not answer" : "elects no leader");
         }
-    }
+    } while (is_core(run, core) && !has_worked(run, core, &probed));
+    workload_drop_probes(run->workload);
 }
 
 /* --- All --- */

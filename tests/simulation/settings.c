@@ -146,9 +146,9 @@ static void shrink(struct settings *settings, struct prng *prng)
     struct node_options *node = &settings->node;
 
     settings->clients = prng_between(prng, 1, 3);
-    settings->faulty_us = 2500 * 1000;
-    settings->fault_us = 900 * 1000;
-    settings->fault_interval_us = ONE_OF(prng, 150, 400) * 1000;
+    settings->faulty_us = 1900 * 1000;
+    settings->fault_us = 700 * 1000;
+    settings->fault_interval_us = ONE_OF(prng, 100, 300) * 1000;
     settings->operation_interval_us = ONE_OF(prng, 60000, 150000, 300000);
     settings->write_us = ONE_OF(prng, 1000, 5000, 20000);
     settings->with_core = timeline_chance(prng, 150);
@@ -159,7 +159,7 @@ static void shrink(struct settings *settings, struct prng *prng)
     node->checkpoint_records_max = ONE_OF(prng, 2, 8, 65536);
     node->checkpoint_interval_us = ONE_OF(prng, 1000000, 10000000);
     node->log_tail_entries_max = ONE_OF(prng, 0, 2, 8, 128);
-    node->request_timeout_us = ONE_OF(prng, 1000000, 2000000);
+    node->request_timeout_us = ONE_OF(prng, 500000, 1500000);
 }
 
 static void draw_profile(struct settings *settings, struct prng *prng)

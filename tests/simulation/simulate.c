@@ -397,6 +397,8 @@ int main(int argc, char **argv)
     /* Memory that was used once is used again for the next seed. */
     (void)mallopt(M_MMAP_THRESHOLD, 1 << 30);
     (void)mallopt(M_TRIM_THRESHOLD, 1 << 30);
+    (void)mallopt(M_TOP_PAD, 16 << 20);
+    (void)mallopt(M_MXFAST, 0);
     catch_signals();
     if (line.minimize) {
         code = minimize(&line);

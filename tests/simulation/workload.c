@@ -128,6 +128,13 @@ size_t workload_probes(const struct workload *workload)
     return count;
 }
 
+void workload_drop_probes(struct workload *workload)
+{
+    for (size_t i = 0; i < workload->count; i++) {
+        workload_client_drop_probe(workload->runners[i].client);
+    }
+}
+
 bool workload_is_idle(const struct workload *workload)
 {
     size_t kept = 0;

@@ -24,6 +24,8 @@ void workload_print(const struct workload *workload);
 void workload_probe(struct workload *workload, size_t place);
 /* Places at which these have not succeeded yet. */
 size_t workload_probes(const struct workload *workload);
+/* They need not succeed: the place is no member any more. */
+void workload_drop_probes(struct workload *workload);
 
 struct workload_counts workload_counts(const struct workload *workload);
 void workload_counts_add(struct workload_counts *sum, const struct workload_counts *more);

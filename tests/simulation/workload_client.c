@@ -875,3 +875,8 @@ void workload_client_print(const struct workload_client *self)
             self->session, self->ready ? ", ready" : "", self->broken ? ", broken" : "",
             self->count, client_streams_are_complete(&self->streams) ? "complete" : "not complete");
 }
+
+void workload_client_drop_probe(struct workload_client *self)
+{
+    self->probes_left = 0;
+}

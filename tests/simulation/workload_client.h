@@ -46,4 +46,7 @@ void workload_client_print(const struct workload_client *self);
 /* The session that it believes to have; 0 = none. */
 session_id workload_client_session(const struct workload_client *self);
 
+/* It need not succeed any more. */
+void workload_client_drop_probe(struct workload_client *self);
+
 #endif
