@@ -9,6 +9,7 @@
 
 struct checker {
     struct report report;
+    uint32_t drift_permille;
     struct ledger ledger;
     struct lives lives;
 };
@@ -66,15 +67,26 @@ static bool was_asked_for(const struct checker *checker, history_path path, uint
 /* --- It went --- */
 
 /* The session did not end where its node went. */
-static bool contradicts(const struct life *life, const struct ledger_change *removal)
+static bool contradicts(const struct checker *checker,
+                        const struct life *life,
+                        const struct ledger_change *removal)
 {
+    uint64_t sign = lives_last_sign(life);
+    uint64_t silence = life->timeout - life->timeout / 1000 * checker->drift_permille;
+
     if (life->end_effect != NULL) {
         return life->end_effect->zxid != removal->zxid;
     }
     if (life->last_zxid > removal->zxid) {
         return true;
     }
-    return removal->event != NULL && lives_last_sign(life) > removal->event->time;
+    if (removal->event == NULL) {
+        return false;
+    }
+    /* It lived later, or could not have been expired yet, and its client did not close it. */
+    return sign > removal->event->time ||
+           (life->timeout != 0 && removal->event->time - sign < silence &&
+            (life->close == NULL || life->close->asked > removal->event->time));
 }
 
 static void check_removals(struct checker *checker)
@@ -91,7 +103,7 @@ static void check_removals(struct checker *checker)
             continue;
         }
         life = lives_find(&checker->lives, before->owner);
-        if (life == NULL || !contradicts(life, removal) ||
+        if (life == NULL || !contradicts(checker, life, removal) ||
             was_asked_for(checker, removal->path, removal->zxid)) {
             continue;
         }
@@ -198,9 +210,10 @@ static void check_ends(struct checker *checker)
     }
 }
 
-size_t ephemerals_check(const struct history *history, struct buffer *text)
+size_t ephemerals_check(const struct history *history, uint32_t drift_permille, struct buffer *text)
 {
-    struct checker checker = {.report = report_of(history, "ephemerals", text)};
+    struct checker checker = {.report = report_of(history, "ephemerals", text),
+                              .drift_permille = drift_permille};
 
     ledger_init(&checker.ledger, history);
     lives_init(&checker.lives, history);

@@ -21,7 +21,7 @@ bool judge_history(const struct history *history,
     faults += once_check(history, report);
     faults += views_check(history, report);
     faults += sessions_check(history, rules->drift_permille, report);
-    faults += ephemerals_check(history, report);
+    faults += ephemerals_check(history, rules->drift_permille, report);
     faults += watches_check(history, report);
     faults += linear_check(history, rules->work_max, report);
     return faults == 0;

@@ -86,6 +86,10 @@ static void note_session(struct life *life, const struct history_session *event)
         break;
     case HISTORY_SESSION_EXPIRED:
     case HISTORY_SESSION_CLOSED:
+        if (event->kind == HISTORY_SESSION_CLOSED &&
+            (life->close == NULL || event->asked < life->close->asked)) {
+            life->close = event;
+        }
         if (answered && (life->end == NULL || event->time < life->end->time)) {
             life->end = event;
         }

@@ -9,6 +9,7 @@ struct life {
     uint64_t session;
     uint64_t timeout;                           /* the longest that was granted; 0 = not known */
     const struct history_session *end;          /* the first: expired, or closed with an answer */
+    const struct history_session *close;        /* asked for first, answered or not */
     const struct history_session *last_contact; /* asked last of all that were answered */
     const struct history_call *last_call;       /* the same for writes */
     uint64_t last_zxid;                         /* the highest of its writes */
