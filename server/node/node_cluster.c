@@ -736,13 +736,19 @@ static bool names_self(const struct node *node, const struct raft_config *config
 /* Also of a server that is being added, until it has got so far in the log. */
 static bool is_outside(const struct node *node)
 {
+    const struct raft_config *effective = raft_config_effective(node->raft);
+    raft_index effective_index = raft_status(node->raft).config_index;
     raft_index index;
 
-    if (raft_config_effective(node->raft)->member_count == 0) {
+    if (effective->member_count == 0) {
         return false;
     }
-    return node->removed_at > raft_status(node->raft).config_index ||
-           (!names_self(node, raft_config_effective(node->raft)) &&
+    if (node->removed_at > effective_index) {
+        return true;
+    }
+    /* Whether the newest one is committed, this server may have to be told. */
+    return !names_self(node, effective) &&
+           (node->removed_at == effective_index ||
             !names_self(node, raft_config_committed(node->raft, &index)));
 }
 

@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TICK_US = 50 * 1000, PATIENCE_US = 40 * 1000 * 1000 };
+enum {
+    TICK_US = 50 * 1000,
+    PATIENCE_US = 40 * 1000 * 1000, /* longer than servers try */
+    REPEATED_BYTES_MAX = 256
+};
 
 struct operator
 {
@@ -23,6 +27,14 @@ struct operator
     bool has_cluster;
     bool quiet;
     bool last_was_certain; /* how the last command ended is known */
+    /* The last command, to be asked for again when it succeeded. */
+    uint8_t last[REPEATED_BYTES_MAX];
+    size_t last_bytes;
+    bool last_is_exact; /* repeated, nothing may speak against it */
+    bool last_succeeded;
+    bool is_repeated;
+    uint64_t certain_us; /* from then on no server tries an earlier command any more */
+    uint64_t asked_us;
     uint64_t next_us;
     uint64_t patience_us;
     struct operator_counts counts;
@@ -43,6 +55,13 @@ static void on_reply(void *context, const struct request *request, const struct 
         self->counts.done++;
         self->has_cluster |= self->is_init;
     }
+    if (self->is_repeated && self->last_succeeded && self->last_is_exact &&
+        self->asked_us > self->certain_us && response->code == CLIENT__CODE__CONFLICT) {
+        cluster_violation(self->server, "a membership command that held is refused when repeated: "
+                                        "%s",
+                          response->message);
+    }
+    self->last_succeeded = response->code == CLIENT__CODE__OK;
     self->last_was_certain = response->code != CLIENT__CODE__UNKNOWN_OUTCOME;
     self->answered = true;
     client__response__free_unpacked(response, NULL);
@@ -114,11 +133,24 @@ static void ask(struct operator* self, Client__Request *asked)
     (void)client__request__pack(asked, packed);
     request->membership.encoded = bytes_of(packed, size);
     self->is_init = asked->body_case == CLIENT__REQUEST__BODY_INIT;
+    if (!self->last_was_certain) {
+        self->certain_us = self->cluster->timeline->now_us + PATIENCE_US;
+    }
+    if (!self->is_repeated) {
+        self->last_succeeded = false;
+        self->last_bytes = size <= sizeof self->last ? size : 0;
+        memcpy(self->last, packed, self->last_bytes);
+        self->last_is_exact = asked->body_case == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP ||
+                              asked->body_case == CLIENT__REQUEST__BODY_REMOVE_MEMBER ||
+                              asked->body_case == CLIENT__REQUEST__BODY_CANCEL_CHANGE;
+    }
+    self->asked_us = self->cluster->timeline->now_us;
     self->waiting = true;
     self->answered = false;
     self->last_was_certain = false;
     self->patience_us = self->cluster->timeline->now_us + PATIENCE_US;
     self->counts.asked++;
+    self->counts.repeated += self->is_repeated ? 1 : 0;
     timeline_trace(self->cluster->timeline, "operator: asks %" PRIu64 " for %d", self->server->id,
                    (int)asked->body_case);
     client_submit(self->client, request);
@@ -193,7 +225,8 @@ static void ask_add_learner(struct operator* self, raft_id id)
     Client__NodeAddress node;
     struct cluster_server *server = cluster_by_id(self->cluster, id);
 
-    if (self->last_was_certain && disk_log(server->disk).term > 0 && is_stranger(self, id)) {
+    if (raft_config_find(some_config(self), id) == NULL && self->last_was_certain &&
+        disk_log(server->disk).term > 0 && is_stranger(self, id)) {
         cluster_crash(server, false);
         cluster_wipe(server);
         cluster_start(server);
@@ -203,6 +236,7 @@ static void ask_add_learner(struct operator* self, raft_id id)
     node.id = id;
     node.address = server->address;
     add.node = &node;
+    add.promote = timeline_chance(&self->prng, 500);
     request.body_case = CLIENT__REQUEST__BODY_ADD_LEARNER;
     request.add_learner = &add;
     ask(self, &request);
@@ -225,6 +259,7 @@ static void ask_change(struct operator* self, const struct raft_config *config)
     }
     change.voters = voters;
     change.n_voters = count;
+    change.force = timeline_chance(&self->prng, 150);
     request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
     request.change_membership = &change;
     ask(self, &request);
@@ -252,16 +287,45 @@ static void ask_transfer(struct operator* self, raft_id target)
     ask(self, &request);
 }
 
+static void ask_cancel(struct operator* self)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__CancelChange cancel = CLIENT__CANCEL_CHANGE__INIT;
+
+    request.body_case = CLIENT__REQUEST__BODY_CANCEL_CHANGE;
+    request.cancel_change = &cancel;
+    ask(self, &request);
+}
+
+/* As somebody does who did not get the answer. */
+static void ask_again(struct operator* self)
+{
+    Client__Request *request = client__request__unpack(NULL, self->last_bytes, self->last);
+
+    CHECK(request != NULL);
+    self->is_repeated = true;
+    ask(self, request);
+    client__request__free_unpacked(request, NULL);
+}
+
 static void ask_something(struct operator* self)
 {
     const struct raft_config *config = some_config(self);
     raft_id id = 1 + prng_below(&self->prng, self->cluster->settings.places);
-    uint64_t choice = prng_below(&self->prng, 10);
+    uint64_t choice = prng_below(&self->prng, 14);
+    bool again = timeline_chance(&self->prng, 150);
 
     if (config == NULL) {
         return;
     }
-    if (raft_config_find(config, id) == NULL) {
+    self->is_repeated = false;
+    if (again && self->last_bytes > 0) {
+        ask_again(self);
+    } else if (choice >= 12) {
+        ask_cancel(self);
+    } else if (choice >= 10 && raft_config_find(config, id) != NULL) {
+        ask_add_learner(self, id); /* a member: it is to be promoted, perhaps */
+    } else if (raft_config_find(config, id) == NULL) {
         ask_add_learner(self, id);
     } else if (choice < 6) {
         ask_change(self, config);

@@ -22,6 +22,7 @@ bool operator_is_idle(const struct operator* self);
 struct operator_counts {
     uint64_t asked;
     uint64_t done;
+    uint64_t repeated;
     uint64_t wiped;
 };
 struct operator_counts operator_counts(const struct operator* self);

@@ -264,6 +264,7 @@ static void add(struct run_result *sum, const struct run_result *result)
     workload_counts_add(&sum->workload, &result->workload);
     sum->operator.asked += result->operator.asked;
     sum->operator.done += result->operator.done;
+    sum->operator.repeated += result->operator.repeated;
     sum->operator.wiped += result->operator.wiped;
     sum->hash = result->hash;
 }
@@ -282,8 +283,9 @@ print(const struct command_line *line, const struct run_result *sum, uint64_t se
            (double)sum->virtual_us / 1e6, sum->faults, sum->cores);
     oracle_counts_print(&sum->oracle);
     workload_counts_print(&sum->workload);
-    printf("  operator: %" PRIu64 " commands, %" PRIu64 " done, %" PRIu64 " disks wiped\n",
-           sum->operator.asked, sum->operator.done, sum->operator.wiped);
+    printf("  operator: %" PRIu64 " commands, %" PRIu64 " of them repeated, %" PRIu64
+           " done, %" PRIu64 " disks wiped\n",
+           sum->operator.asked, sum->operator.repeated, sum->operator.done, sum->operator.wiped);
     if (seeds == 1) {
         printf("  trace hash %016" PRIx64 "\n", sum->hash);
     }
