@@ -3,13 +3,13 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/map.h"
+#include "tests/simulation/configs.h"
+#include "tests/simulation/ledger.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { TERMS_MAX = 1 << 16 };
 
 /* One committed entry. */
 struct fact {
@@ -39,6 +39,11 @@ struct watched {
     zxid applied;
     zxid digested;
     raft_term led_term;
+    raft_index led_last;       /* the end of its log while it led in that term */
+    struct raft_config config; /* effective at the end of the last turn */
+    raft_index config_index;
+    raft_term config_term;
+    bool config_known;      /* and judged */
     struct ballot *ballots; /* of this disk's life, rising terms */
     size_t ballot_count;
     size_t ballot_capacity;
@@ -50,7 +55,8 @@ struct oracle {
     struct fact *facts; /* by index; [0] unused */
     size_t fact_count;  /* the committed indexes are below */
     size_t fact_capacity;
-    raft_id *leaders; /* by term */
+    struct ledger *ledger;
+    struct configs *configs;
     raft_term term_max;
     raft_index committed; /* as leaders say */
     struct map known;
@@ -67,7 +73,8 @@ struct oracle *oracle_new(struct cluster *cluster)
     struct oracle *oracle = xcalloc(1, sizeof *oracle);
 
     oracle->cluster = cluster;
-    oracle->leaders = xcalloc(TERMS_MAX, sizeof *oracle->leaders);
+    oracle->ledger = ledger_new(cluster);
+    oracle->configs = configs_new();
     oracle->fact_count = 1;
     oracle->fact_capacity = 1024;
     oracle->facts = xcalloc(oracle->fact_capacity, sizeof *oracle->facts);
@@ -93,13 +100,52 @@ void oracle_free(struct oracle *oracle)
     }
     free(oracle->facts);
     truth_free(oracle->truth);
-    free(oracle->leaders);
+    ledger_free(oracle->ledger);
+    configs_free(oracle->configs);
     free(oracle);
 }
 
 static struct watched *watch(struct oracle *oracle, const struct cluster_server *server)
 {
     return &oracle->watched[server->place];
+}
+
+/* --- Configurations --- */
+
+/* S15: what is effective is what the log says, as far as a disk holds it. Of a configuration in the
+ * base the term is not known; it was judged when it was an entry. */
+static void check_config(struct oracle *oracle, const struct cluster_server *server)
+{
+    struct watched *watched = watch(oracle, server);
+    const struct raft *raft = node_raft(server->node);
+    raft_index index = raft_status(raft).config_index;
+    raft_term term = raft_term_at(raft, index);
+
+    if (watched->config_index != index || watched->config_term != term) {
+        watched->config = *raft_config_effective(raft);
+        watched->config_index = index;
+        watched->config_term = term;
+        watched->config_known = false;
+    }
+    if (!watched->config_known) {
+        if (term == 0 && index < oracle->fact_count) {
+            term = oracle->facts[index].term;
+        }
+        watched->config_known = configs_check_effective(oracle->configs, server, index, term);
+    }
+}
+
+static void check_booted_config(const struct cluster_server *server)
+{
+    raft_index index = raft_status(node_raft(server->node)).config_index;
+    raft_index wanted = configs_last_on_disk(server);
+
+    if (wanted == 0 ? index > disk_log(server->disk).base : index != wanted) {
+        cluster_violation(server,
+                          "S15: it starts with the configuration of entry %" PRIu64
+                          ", its log has one at %" PRIu64,
+                          index, wanted);
+    }
 }
 
 /* --- Disks --- */
@@ -121,6 +167,10 @@ void oracle_on_boot(struct oracle *oracle, struct cluster_server *server)
     if (disk_log(server->disk).term != watched->durable_term) {
         cluster_violation(server, "S3: it starts in a term that it did not store");
     }
+    check_booted_config(server);
+    watched->config_index = 0;
+    watched->config_term = 0;
+    check_config(oracle, server);
 }
 
 static raft_id durable_vote(const struct watched *watched, raft_term term)
@@ -167,16 +217,27 @@ void oracle_on_hard_state(struct oracle *oracle,
     }
 }
 
-void oracle_on_truncate(struct oracle *oracle, struct cluster_server *server, raft_index first)
+/* Its log loses the entries from `first` on. */
+static void check_committed_stay(const struct oracle *oracle,
+                                 const struct cluster_server *server,
+                                 raft_index first)
 {
-    oracle->counts.truncations++;
     for (raft_index index = first; index <= disk_log(server->disk).last; index++) {
-        if (index < oracle->fact_count &&
-            oracle->facts[index].term == disk_term(server->disk, index) &&
-            oracle->facts[index].term != 0) {
+        if (index < oracle->fact_count && oracle->facts[index].term != 0 &&
+            oracle->facts[index].term == disk_term(server->disk, index)) {
             cluster_violation(server, "S9: it cuts off the committed entry %" PRIu64, index);
         }
     }
+}
+
+void oracle_on_truncate(struct oracle *oracle, struct cluster_server *server, raft_index first)
+{
+    oracle->counts.truncations++;
+    if (ledger_leader(oracle->ledger, watch(oracle, server)->durable_term) == server->id) {
+        cluster_violation(server, "S5: it leads in term %" PRIu64 " and cuts off entry %" PRIu64,
+                          watch(oracle, server)->durable_term, first);
+    }
+    check_committed_stay(oracle, server, first);
 }
 
 static uint64_t known_hash(raft_index index, raft_term term)
@@ -208,6 +269,9 @@ void oracle_on_append(struct oracle *oracle, struct cluster_server *server, raft
     known->previous_term = previous;
     known->sum = entry->sum;
     map_insert(&oracle->known, &known->node, hash);
+    if (entry->type == RAFT_ENTRY_CONFIG) {
+        configs_on_append(oracle->configs, server, index, oracle->committed);
+    }
 }
 
 void oracle_on_reset(struct oracle *oracle,
@@ -220,31 +284,16 @@ void oracle_on_reset(struct oracle *oracle,
         cluster_violation(server, "S19: a dump of the uncommitted place %" PRIu64 ", term %" PRIu64,
                           index, term);
     }
+    check_committed_stay(oracle, server, index + 1);
 }
 
 /* --- Messages --- */
 
-void oracle_on_send(struct oracle *oracle,
-                    struct cluster_server *server,
-                    raft_id to,
-                    const Peer__RaftMessage *message)
+static void check_vote(const struct watched *watched,
+                       const struct cluster_server *server,
+                       raft_id to,
+                       const Peer__RaftMessage *message)
 {
-    const struct watched *watched = watch(oracle, server);
-
-    timeline_trace(oracle->cluster->timeline,
-                   "%" PRIu64 " > %" PRIu64 " %s term=%" PRIu64 " index=%" PRIu64 "/%" PRIu64
-                   " commit=%" PRIu64 " flag=%d hint=%" PRIu64 "/%" PRIu64 " entries=%zu",
-                   server->id, to, raft_message_name((enum raft_message_type)message->type),
-                   message->term, message->index, message->index_term, message->commit,
-                   message->flag, message->hint_index, message->hint_term, message->n_entries);
-    if (message->type == RAFT_PREVOTE || message->type == RAFT_PREVOTE_RESPONSE) {
-        return;
-    }
-    if (message->term > watched->durable_term) {
-        cluster_violation(server, "S3: %s of term %" PRIu64 " leaves, %" PRIu64 " is durable",
-                          raft_message_name((enum raft_message_type)message->type), message->term,
-                          watched->durable_term);
-    }
     if (message->type == RAFT_VOTE && durable_vote(watched, message->term) != server->id) {
         cluster_violation(server, "S2: it asks for votes in term %" PRIu64 " before its own",
                           message->term);
@@ -254,12 +303,70 @@ void oracle_on_send(struct oracle *oracle,
         cluster_violation(server, "S2: its vote for %" PRIu64 " in term %" PRIu64 " is not durable",
                           to, message->term);
     }
-    if (message->type == RAFT_APPEND_RESPONSE && message->flag &&
-        message->index > disk_log(server->disk).last) {
+}
+
+/* S12: its disk is as long as it says and, where the leader can be asked, holds what the leader
+ * has. */
+static void check_acknowledgement(const struct oracle *oracle,
+                                  const struct cluster_server *server,
+                                  raft_id to,
+                                  const Peer__RaftMessage *message)
+{
+    const struct cluster_server *leader = cluster_by_id(oracle->cluster, to);
+    struct log_state log = disk_log(server->disk);
+    raft_index index = message->index;
+    raft_term own;
+
+    if (message->type != RAFT_APPEND_RESPONSE || !message->flag) {
+        return;
+    }
+    if (index > log.last) {
         cluster_violation(server,
                           "S12: it acknowledges entry %" PRIu64 ", its disk ends at %" PRIu64,
-                          message->index, disk_log(server->disk).last);
+                          index, log.last);
     }
+    if (leader->node == NULL || index <= log.base ||
+        raft_status(node_raft(leader->node)).role != RAFT_LEADER ||
+        raft_status(node_raft(leader->node)).term != message->term) {
+        return;
+    }
+    own = raft_term_at(node_raft(leader->node), index);
+    if (own != 0 && own != disk_term(server->disk, index)) {
+        cluster_violation(server,
+                          "S12: it acknowledges entry %" PRIu64
+                          ", its disk has one of term %" PRIu64 ", the leader of %" PRIu64,
+                          index, disk_term(server->disk, index), own);
+    }
+}
+
+void oracle_on_send(struct oracle *oracle,
+                    struct cluster_server *server,
+                    raft_id to,
+                    const Peer__RaftMessage *message)
+{
+    const struct watched *watched = watch(oracle, server);
+    const struct raft_config *const configs[2] = {raft_config_effective(node_raft(server->node)),
+                                                  &watched->config};
+
+    timeline_trace(oracle->cluster->timeline,
+                   "%" PRIu64 " > %" PRIu64 " %s term=%" PRIu64 " index=%" PRIu64 "/%" PRIu64
+                   " commit=%" PRIu64 " flag=%d hint=%" PRIu64 "/%" PRIu64 " entries=%zu",
+                   server->id, to, raft_message_name((enum raft_message_type)message->type),
+                   message->term, message->index, message->index_term, message->commit,
+                   message->flag, message->hint_index, message->hint_term, message->n_entries);
+    /* The term that is asked for in a pre-vote is nobody's yet. */
+    if (message->type == RAFT_PREVOTE ||
+        (message->type == RAFT_PREVOTE_RESPONSE && message->flag)) {
+        return;
+    }
+    if (message->term > watched->durable_term) {
+        cluster_violation(server, "S3: %s of term %" PRIu64 " leaves, %" PRIu64 " is durable",
+                          raft_message_name((enum raft_message_type)message->type), message->term,
+                          watched->durable_term);
+    }
+    check_vote(watched, server, to, message);
+    check_acknowledgement(oracle, server, to, message);
+    ledger_on_send(oracle->ledger, server, to, message, configs);
 }
 
 /* --- Commits --- */
@@ -293,7 +400,7 @@ static bool is_on_quorum(struct oracle *oracle,
     const struct holders holders = {
         .oracle = oracle, .config = config, .index = index, .term = term};
 
-    return raft_config_is_quorum(config, holds, &holders);
+    return configs_is_quorum(config, holds, &holders);
 }
 
 static void print_holders(struct oracle *oracle,
@@ -365,16 +472,15 @@ static void check_commit(struct oracle *oracle, struct cluster_server *server, r
     }
 }
 
-/* Judged at the leader, whose configuration decides; it may know more of it than those who hear of
- * the commit before its own disk holds the entry. */
+/* Judged at the leader, whose configuration decides: the one of now, or that of the end of the last
+ * turn, if it was changed after the commit. */
 static void check_quorum(struct oracle *oracle, struct cluster_server *server, raft_index index)
 {
     const struct raft *raft = node_raft(server->node);
     raft_term term = raft_term_at(raft, index);
-    raft_index config_index;
 
     if (!is_on_quorum(oracle, raft_config_effective(raft), index, term) &&
-        !is_on_quorum(oracle, raft_config_committed(raft, &config_index), index, term)) {
+        !is_on_quorum(oracle, &watch(oracle, server)->config, index, term)) {
         print_holders(oracle, raft_config_effective(raft), index, term);
         cluster_violation(server, "S8: entry %" PRIu64 " is not on a quorum of disks", index);
     }
@@ -418,30 +524,62 @@ static void check_commits(struct oracle *oracle,
 
 /* --- Leaders --- */
 
+struct election {
+    const struct oracle *oracle;
+    const struct cluster_server *server;
+    raft_term term;
+};
+
+static bool has_voted(raft_id id, const void *context)
+{
+    const struct election *election = context;
+
+    return id == election->server->id
+               ? durable_vote(&election->oracle->watched[election->server->place],
+                              election->term) == id
+               : ledger_has_granted(election->oracle->ledger, id, election->server->id,
+                                    election->term);
+}
+
 static void check_new_leader(struct oracle *oracle,
                              struct cluster_server *server,
                              const struct raft_status *status)
 {
+    const struct raft *raft = node_raft(server->node);
+    const struct election election = {.oracle = oracle, .server = server, .term = status->term};
     raft_index last = oracle->fact_count - 1;
 
-    CHECK_OP(status->term, <, TERMS_MAX);
-    if (oracle->leaders[status->term] != 0) {
-        cluster_violation(server, "S1: %" PRIu64 " leads in term %" PRIu64 " too",
-                          oracle->leaders[status->term], status->term);
-    }
-    oracle->leaders[status->term] = server->id;
+    ledger_on_leader(oracle->ledger, server, status->term);
     oracle->counts.terms++;
     if (status->term > oracle->term_max) {
         oracle->term_max = status->term;
     }
     timeline_trace(oracle->cluster->timeline, "%" PRIu64 " leads in term %" PRIu64, server->id,
                    status->term);
+    if (!configs_is_quorum(raft_config_effective(raft), has_voted, &election)) {
+        cluster_violation(server, "S16: no quorum of voters gave it votes in term %" PRIu64,
+                          status->term);
+    }
     if (last > 0 && oracle->facts[last].term < status->term &&
         (status->last_index < last ||
-         (status->log_base < last &&
-          raft_term_at(node_raft(server->node), last) != oracle->facts[last].term))) {
+         (status->log_base < last && raft_term_at(raft, last) != oracle->facts[last].term))) {
         cluster_violation(server, "S6: it leads without the committed entry %" PRIu64, last);
     }
+}
+
+/* S5, in memory: while it leads its log only grows. The terms in a log never fall, and all after
+ * the end that it had before are its own. */
+static void check_leading(struct watched *watched,
+                          const struct cluster_server *server,
+                          const struct raft_status *status)
+{
+    if (watched->led_term == status->term && status->last_index < watched->led_last) {
+        cluster_violation(server,
+                          "S5: it leads in term %" PRIu64 ", and its log ends at %" PRIu64
+                          " after %" PRIu64,
+                          status->term, status->last_index, watched->led_last);
+    }
+    watched->led_last = status->last_index;
 }
 
 static void check_matches(struct oracle *oracle,
@@ -485,7 +623,8 @@ static void check_applied(struct oracle *oracle,
 
     /* While a dump replaces the log nothing of it counts as durable. */
     if (applied < watched->applied || applied > status->commit_index ||
-        (applied > status->durable_index && status->durable_index >= status->log_base)) {
+        (status->durable_index >= status->log_base &&
+         (applied > status->durable_index || applied < status->log_base))) {
         cluster_violation(server,
                           "S11: applied %" PRIu64 " after %" PRIu64 ", commit %" PRIu64
                           ", durable %" PRIu64,
@@ -510,6 +649,10 @@ void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
         check_new_leader(oracle, server, &status);
     }
     check_commits(oracle, server, &status);
+    if (status.role == RAFT_LEADER) {
+        check_leading(watched, server, &status);
+    }
+    check_config(oracle, server);
     watched->led_term = status.role == RAFT_LEADER ? status.term : 0;
     if (status.role == RAFT_LEADER) {
         check_matches(oracle, server, raft_config_effective(raft));

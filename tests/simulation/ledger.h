@@ -1,0 +1,32 @@
+/* What servers said to each other, kept through all their crashes: to whom each gave its vote, who
+ * spoke as leader, and which read rounds each answered. Independent of what disks hold. */
+#ifndef TESTS_SIMULATION_LEDGER_H
+#define TESTS_SIMULATION_LEDGER_H
+
+#include "tests/simulation/cluster.h"
+
+struct ledger;
+
+struct ledger *ledger_new(struct cluster *cluster);
+void ledger_free(struct ledger *ledger);
+
+/* A message leaves. Violations: S1 two servers speak as leaders of one term, S2 two grants in one
+ * term, S16 a read index is given out although no quorum of voters answered a round that began
+ * after it was asked for. `configs`: the leader's configuration now and at the end of its last
+ * turn; one of them must have that quorum. */
+void ledger_on_send(struct ledger *ledger,
+                    const struct cluster_server *server,
+                    raft_id to,
+                    const Peer__RaftMessage *message,
+                    const struct raft_config *const configs[2]);
+/* S1: it leads in this term. */
+void ledger_on_leader(struct ledger *ledger, const struct cluster_server *server, raft_term term);
+/* 0: nobody that is known of. */
+raft_id ledger_leader(const struct ledger *ledger, raft_term term);
+/* Whether `voter` sent its vote in this term to `candidate`. */
+bool ledger_has_granted(const struct ledger *ledger,
+                        raft_id voter,
+                        raft_id candidate,
+                        raft_term term);
+
+#endif
