@@ -204,6 +204,9 @@ static void keep_best(struct ledger *ledger, struct claims *claims)
 {
     const struct ledger_change *best = NULL;
 
+    if (claims->count == 0) {
+        return;
+    }
     qsort(claims->items, claims->count, sizeof *claims->items, compare);
     for (size_t i = 0; i < claims->count; i++) {
         const struct ledger_change *change = &claims->items[i];
