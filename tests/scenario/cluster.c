@@ -396,6 +396,17 @@ static void watch_commit(struct cluster *cluster, struct cluster_node *node)
     }
 }
 
+/* Of what is committed there is one configuration, whatever way it came to a node. */
+static void watch_configuration(struct cluster *cluster, const struct cluster_node *node)
+{
+    raft_index index;
+    const struct raft_config *config = raft_config_committed(node->raft, &index);
+    if (index > 0 && index <= cluster->committed &&
+        memcmp(config, cluster->history[index].config, sizeof *config) != 0) {
+        violated(cluster, "%" PRIu64 " has another configuration %" PRIu64, node->id, index);
+    }
+}
+
 static void watch_vote(struct cluster *cluster, raft_id voter, raft_term term, raft_id candidate)
 {
     raft_id *vote = &cluster->votes[voter][term];
@@ -653,6 +664,7 @@ void cluster_touched(struct cluster_node *node)
     raft_check(node->raft);
     watch_leader(node->cluster, node);
     watch_commit(node->cluster, node);
+    watch_configuration(node->cluster, node);
 }
 
 enum status cluster_bootstrap(struct cluster *cluster,
@@ -875,11 +887,17 @@ void cluster_wipe(struct cluster *cluster, struct cluster_node *node)
 
 void cluster_checkpoint(struct cluster *cluster, struct cluster_node *node)
 {
+    cluster_checkpoint_until(cluster, node, node->applied);
+}
+
+void cluster_checkpoint_until(struct cluster *cluster, struct cluster_node *node, raft_index index)
+{
     struct cluster_disk *disk = node->disk;
-    if (node->applied <= disk->checkpoint) {
+    index = index < node->applied ? index : node->applied;
+    if (index <= disk->checkpoint) {
         return;
     }
-    disk->checkpoint = node->applied;
+    disk->checkpoint = index;
     /* As the state machine would: the newest configuration it applied. */
     for (raft_index i = disk->checkpoint; i > disk->config_index; i--) {
         if (cluster->history[i].entry.type == RAFT_ENTRY_CONFIG) {

@@ -109,8 +109,8 @@ struct cluster {
     raft_id votes[CLUSTER_NODES_MAX + 1][CLUSTER_TERMS_MAX];
     struct cluster_entry history[CLUSTER_LOG_MAX];
     raft_term committed_in[CLUSTER_LOG_MAX]; /* the term whose leader committed it */
-    raft_index committed; /* by any node */
-    raft_index applied;   /* by any node, ever: what a client can know of */
+    raft_index committed;                    /* by any node */
+    raft_index applied;                      /* by any node, ever: what a client can know of */
     struct raft_config **configs;
     size_t config_count;
 };
@@ -157,6 +157,8 @@ enum status cluster_restart_from(struct cluster *cluster,
 void cluster_wipe(struct cluster *cluster, struct cluster_node *node);
 /* Make what is applied durable. */
 void cluster_checkpoint(struct cluster *cluster, struct cluster_node *node);
+/* The same, but no further than `index`: a state machine may be behind what it was given. */
+void cluster_checkpoint_until(struct cluster *cluster, struct cluster_node *node, raft_index index);
 /* Trim the log up to `index`, at most the checkpoint. */
 void cluster_trim(struct cluster *cluster, struct cluster_node *node, raft_index index);
 /* Carry a dump of the checkpoint of `from`, as made now, to `to`, and install it there. */

@@ -34,7 +34,7 @@
  *     remove-learner N LEARNER
  *     change-voters N ID... [keep] [force] [expect INDEX]
  *     cancel-change N [expect INDEX]
- *     checkpoint N | trim N INDEX|checkpoint
+ *     checkpoint N [INDEX] | trim N INDEX|checkpoint
  *     install N INDEX TERM SENDER_TERM CONFIG_INDEX CONFIG_FAULT    is refused
  *     dump FROM TO | dump-sent N PEER INDEX | dump-failed N PEER | installing N on|off
  *     lose-tail N COUNT             the last COUNT entries vanish from N's disk
@@ -672,7 +672,8 @@ static void run_reincarnate(struct scenario *scenario)
 
 static void run_checkpoint(struct scenario *scenario)
 {
-    cluster_checkpoint(scenario->cluster, live_node(scenario, 1));
+    struct cluster_node *node = live_node(scenario, 1);
+    cluster_checkpoint_until(scenario->cluster, node, number_or(scenario, 2, node->applied));
 }
 
 static void run_trim(struct scenario *scenario)

@@ -21,6 +21,7 @@ struct walk {
     /* Each run favours other faults: mixtures with some of them absent find more. */
     uint64_t drop_percent;
     uint64_t duplicate_percent;
+    uint64_t old_percent;
     uint64_t crash_percent;
     uint64_t member_percent;
     uint64_t dump_percent;
@@ -51,13 +52,47 @@ static struct cluster_node *any_leader(struct walk *walk)
     return found;
 }
 
+/* The first message at or after `position` that is held, or is not; past the end if none. */
+static size_t find_flight(const struct walk *walk, size_t position, bool held)
+{
+    const struct cluster *cluster = walk->cluster;
+    while (position < cluster->flight_count && cluster->flights[position].held != held) {
+        position++;
+    }
+    return position;
+}
+
+/* Copies of some messages are kept, and come when nobody thinks of them any more. */
+static void step_old_message(struct walk *walk)
+{
+    struct cluster *cluster = walk->cluster;
+    size_t position = prng_below(&walk->prng, cluster->flight_count);
+    if (percent(walk, 50)) {
+        position = find_flight(walk, position, true);
+        if (position < cluster->flight_count) {
+            cluster_deliver(cluster, position);
+        }
+    } else if (cluster->flight_count < CLUSTER_FLIGHTS_MAX) {
+        cluster_duplicate(cluster, position);
+        cluster->flights[cluster->flight_count - 1].held = true;
+    }
+}
+
 static void step_network(struct walk *walk)
 {
     struct cluster *cluster = walk->cluster;
     if (cluster->flight_count == 0) {
         return;
     }
-    size_t position = walk->reorder ? prng_below(&walk->prng, cluster->flight_count) : 0;
+    if (percent(walk, walk->old_percent)) {
+        step_old_message(walk);
+        return;
+    }
+    size_t start = walk->reorder ? prng_below(&walk->prng, cluster->flight_count) : 0;
+    size_t position = find_flight(walk, start, false);
+    if (position == cluster->flight_count) {
+        return;
+    }
     if (percent(walk, walk->drop_percent)) {
         cluster_drop(cluster, position);
     } else {
@@ -71,10 +106,13 @@ static void step_network(struct walk *walk)
 static void step_disk(struct walk *walk)
 {
     struct cluster_node *node = any_node(walk);
-    if (node->alive && node->write_count > 0) {
+    if (node->alive && node->write_count > 0 && percent(walk, 90)) {
         cluster_persist(walk->cluster, node);
     } else if (node->alive && percent(walk, 20)) {
-        cluster_checkpoint(walk->cluster, node);
+        /* Behind what is applied, now and then; and beside writes that are not done. */
+        cluster_checkpoint_until(walk->cluster, node,
+                                 node->applied -
+                                     prng_below(&walk->prng, node->applied < 8 ? 1 : 8));
         raft_index checkpoint = node->disk->checkpoint;
         if (checkpoint > 0 && percent(walk, 50)) {
             cluster_trim(walk->cluster, node,
@@ -305,6 +343,7 @@ static uint64_t run_seed(uint64_t seed, FILE *trace)
     walk.cluster = cluster_new(&options, seed, trace);
     walk.drop_percent = percent(&walk, 50) ? prng_below(&walk.prng, 30) : 0;
     walk.duplicate_percent = percent(&walk, 50) ? prng_below(&walk.prng, 30) : 0;
+    walk.old_percent = percent(&walk, 50) ? prng_below(&walk.prng, 5) : 0;
     walk.crash_percent = percent(&walk, 70) ? prng_below(&walk.prng, 40) : 0;
     walk.member_percent = percent(&walk, 70) ? prng_below(&walk.prng, 80) : 0;
     walk.dump_percent = percent(&walk, 70) ? prng_below(&walk.prng, 80) : 0;
