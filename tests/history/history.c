@@ -14,7 +14,7 @@ struct history_name {
     struct bytes text;
 };
 
-struct history *history_new(void)
+struct history *history_record_new(void)
 {
     struct history *history = xcalloc(1, sizeof *history);
 
@@ -23,7 +23,7 @@ struct history *history_new(void)
     return history;
 }
 
-void history_free(struct history *history)
+void history_record_free(struct history *history)
 {
     if (history == NULL) {
         return;
@@ -133,7 +133,7 @@ size_t history_path_end(const struct history *history)
 
 /* --- Calls --- */
 
-size_t history_begin(struct history *history, const struct history_call *call)
+size_t history_call_begin(struct history *history, const struct history_call *call)
 {
     struct history_call *kept;
 
@@ -160,12 +160,12 @@ history_path *history_names(struct history *history, size_t count)
     return arena_calloc(&history->arena, count, sizeof(history_path));
 }
 
-void history_end(struct history *history,
-                 size_t call,
-                 uint64_t returned,
-                 enum history_outcome outcome,
-                 uint32_t error,
-                 uint64_t zxid)
+void history_call_end(struct history *history,
+                      size_t call,
+                      uint64_t returned,
+                      enum history_outcome outcome,
+                      uint32_t error,
+                      uint64_t zxid)
 {
     struct history_call *ended;
 

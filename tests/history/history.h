@@ -4,7 +4,8 @@
  * times count as concurrent. Paths are kept once and named by number. A value is the number that
  * its writer gave it: unique among all writes, or 0 for an empty one; so a value names its write.
  *
- * Not for several threads at once: a recorder of real clients holds a lock. */
+ * Not for several threads at once: a recorder of real clients holds a lock. No function here has
+ * the name of one of the server's, so that a simulation can link both. */
 #ifndef TESTS_HISTORY_HISTORY_H
 #define TESTS_HISTORY_HISTORY_H
 
@@ -167,7 +168,7 @@ struct history_effect {
 /* --- The record --- */
 
 struct history {
-    struct history_call *calls; /* in the order of history_begin */
+    struct history_call *calls; /* in the order of history_call_begin */
     size_t call_count;
     struct history_session *sessions;
     size_t session_count;
@@ -190,8 +191,8 @@ struct history {
     struct arena arena;
 };
 
-struct history *history_new(void);
-void history_free(struct history *history); /* NULL is fine */
+struct history *history_record_new(void);
+void history_record_free(struct history *history); /* NULL is fine */
 
 /* The number of a path, which stands for the same text for ever. Paths start with a slash. */
 history_path history_path_of(struct history *history, struct bytes path);
@@ -206,18 +207,18 @@ size_t history_path_end(const struct history *history);
 
 /* A call starts: everything is copied, outcome UNKNOWN and returned NEVER are set. Returns its
  * position in `calls`. */
-size_t history_begin(struct history *history, const struct history_call *call);
-/* The steps of a call, to fill in what was answered; lent until the next history_begin. */
+size_t history_call_begin(struct history *history, const struct history_call *call);
+/* The steps of a call, to fill in what was answered; lent until the next history_call_begin. */
 struct history_step *history_steps(struct history *history, size_t call);
 /* Room for the names of a listing, to be filled by the caller; valid as long as the history. */
 history_path *history_names(struct history *history, size_t count);
 /* The call ends. An UNKNOWN one may end too: `returned` is then when the client was told so. */
-void history_end(struct history *history,
-                 size_t call,
-                 uint64_t returned,
-                 enum history_outcome outcome,
-                 uint32_t error,
-                 uint64_t zxid);
+void history_call_end(struct history *history,
+                      size_t call,
+                      uint64_t returned,
+                      enum history_outcome outcome,
+                      uint32_t error,
+                      uint64_t zxid);
 
 void history_add_session(struct history *history, const struct history_session *session);
 void history_add_event(struct history *history, const struct history_event *event);

@@ -692,14 +692,14 @@ static enum status read_call(struct parser *parser, struct bytes line)
         status = check_call(parser, &call);
     }
     if (status == STATUS_OK) {
-        size_t position = history_begin(parser->history, &call);
+        size_t position = history_call_begin(parser->history, &call);
 
         if (call.returned == HISTORY_NEVER) {
             parser->history->calls[position].error = call.error;
             parser->history->calls[position].zxid = call.zxid;
         } else {
-            history_end(parser->history, position, call.returned, call.outcome, call.error,
-                        call.zxid);
+            history_call_end(parser->history, position, call.returned, call.outcome, call.error,
+                             call.zxid);
         }
     }
     return status;
@@ -814,7 +814,7 @@ static enum status read_lines(struct parser *parser, struct bytes text)
 
 enum status history_read(struct bytes text, struct history **ret_history, struct error *error)
 {
-    struct parser parser = {.history = history_new(), .error = error};
+    struct parser parser = {.history = history_record_new(), .error = error};
     enum status status;
 
     parser.steps = xcalloc(STEPS_MAX, sizeof *parser.steps);
@@ -825,7 +825,7 @@ enum status history_read(struct bytes text, struct history **ret_history, struct
     if (status == STATUS_OK) {
         *ret_history = parser.history;
     } else {
-        history_free(parser.history);
+        history_record_free(parser.history);
     }
     return status;
 }

@@ -29,7 +29,7 @@ static int judge_file(const char *file, const struct judge_rules *rules)
                  report.size == 0 ? "" : (const char *)report.data, history->call_count,
                  history->event_count, right ? "nothing is wrong" : "WRONG");
     buffer_release(&report);
-    history_free(history);
+    history_record_free(history);
     return right ? 0 : 1;
 }
 

@@ -65,13 +65,13 @@ struct recorder *recorder_new(void)
     struct recorder *recorder = xcalloc(1, sizeof *recorder);
 
     CHECK(pthread_mutex_init(&recorder->mutex, NULL) == 0);
-    recorder->history = history_new();
+    recorder->history = history_record_new();
     return recorder;
 }
 
 void recorder_free(struct recorder *recorder)
 {
-    history_free(recorder->history);
+    history_record_free(recorder->history);
     CHECK(pthread_mutex_destroy(&recorder->mutex) == 0);
     free(recorder);
 }
@@ -266,7 +266,7 @@ static size_t begin(struct recorded *recorded,
     }
     call.session = atomic_load(&recorded->session);
     call.invoked = clock_monotonic_us();
-    position = history_begin(recorded->recorder->history, &call);
+    position = history_call_begin(recorded->recorder->history, &call);
     unlock(recorded->recorder);
     return position;
 }
@@ -292,7 +292,8 @@ static void finish(struct recorded *recorded,
     bool told = outcome == HISTORY_OK;
 
     history->calls[position].session = atomic_load(&recorded->session);
-    history_end(history, position, returned, outcome, told ? 0 : status, told ? result->zxid : 0);
+    history_call_end(history, position, returned, outcome, told ? 0 : status,
+                     told ? result->zxid : 0);
 }
 
 static void end_read(struct recorded *recorded, size_t position, const struct confer_result *result)
@@ -650,9 +651,9 @@ bool recorder_ghost(struct recorder *recorder, const char *server, const char *p
         response = make_ephemeral(&wire, path, step.value);
         lock(recorder);
         if (response != NULL) {
-            history_end(recorder->history, position, clock_monotonic_us(), HISTORY_OK, 0,
-                        response->body_case == CLIENT__RESPONSE__BODY_WRITE ? response->write->zxid
-                                                                            : 0);
+            history_call_end(
+                recorder->history, position, clock_monotonic_us(), HISTORY_OK, 0,
+                response->body_case == CLIENT__RESPONSE__BODY_WRITE ? response->write->zxid : 0);
         }
         unlock(recorder);
     }

@@ -70,7 +70,7 @@ static void test_what_is_read_is_written_the_same(void)
     buffer_put_u8(&text, 0);
     EXPECT_TEXT((const char *)text.data, everything);
     buffer_release(&text);
-    history_free(history);
+    history_record_free(history);
 }
 
 static void test_fields_mean_what_they_say(void)
@@ -93,7 +93,7 @@ static void test_fields_mean_what_they_say(void)
               history_path_find(history, bytes_of_text("/q")));
     EXPECT_EQ(history->sessions[4].time, HISTORY_NEVER);
     EXPECT(history->effects_complete);
-    history_free(history);
+    history_record_free(history);
 }
 
 static void test_comments_and_empty_lines_say_nothing(void)
@@ -102,7 +102,7 @@ static void test_comments_and_empty_lines_say_nothing(void)
                                            "session expired session=1 time=5\n");
 
     EXPECT_EQ(history->session_count, 1);
-    history_free(history);
+    history_record_free(history);
 }
 
 static void expect_refused(const char *lines, const char *part)
@@ -197,8 +197,8 @@ static void test_a_file_gives_back_what_was_saved(void)
     history_write(again, &text);
     EXPECT_BYTES(buffer_lend(&text), bytes_of_text(everything));
     buffer_release(&text);
-    history_free(history);
-    history_free(again);
+    history_record_free(history);
+    history_record_free(again);
     (void)snprintf(file, sizeof file, "%s/no/such/folder", test_folder());
     EXPECT_EQ(history_load(file, &again, &error), STATUS_NOT_FOUND);
     EXPECT_CONTAINS(error.text, "no/such/folder");
@@ -216,11 +216,11 @@ static void test_damaged_text_is_taken_or_refused(void)
 
         damaged[i] = (char)(damaged[i] ^ (1 << i % 7));
         if (history_read(bytes_of(damaged, size), &history, &error) == STATUS_OK) {
-            history_free(history);
+            history_record_free(history);
         }
         history = NULL;
         if (history_read(bytes_of(everything, i), &history, &error) == STATUS_OK) {
-            history_free(history);
+            history_record_free(history);
         }
         free(damaged);
     }

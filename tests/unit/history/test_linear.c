@@ -380,7 +380,7 @@ static void test_too_much_work_is_undecided_and_said(void)
     buffer_put_u8(&text, 0);
     EXPECT_CONTAINS((const char *)text.data, "undecided after 11 tries: 5 operations on /a");
     buffer_release(&text);
-    history_free(history);
+    history_record_free(history);
 }
 
 int main(int argc, char **argv)

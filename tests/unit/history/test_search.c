@@ -452,7 +452,7 @@ static void ask(struct making *making, size_t number)
     }
     making->moments[number] = 100 + prng_below(&making->prng, 100);
     call.invoked = making->moments[number] - prng_below(&making->prng, 40);
-    (void)history_begin(making->history, &call);
+    (void)history_call_begin(making->history, &call);
 }
 
 /* Answer all in the order of their moments; return NEVER or when the session ended. */
@@ -583,7 +583,7 @@ static void make(struct making *making, uint64_t seed)
     size_t count;
 
     prng_init(&making->prng, seed);
-    making->history = history_new();
+    making->history = history_record_new();
     making->with_zxids = prng_below(&making->prng, 2) == 0;
     twin_init(&making->twin);
     parent.path = path_of(making, "/q");
@@ -635,7 +635,7 @@ static void test_agrees_with_a_twin_that_tries_every_order(void)
         note_end(&making, end);
         expect_same_verdict(&making, seed, end, &right);
         judged++;
-        history_free(making.history);
+        history_record_free(making.history);
     }
     /* Neither verdict is rare. */
     EXPECT(right > judged / 3);
@@ -655,7 +655,7 @@ static void test_true_histories_are_right(void)
         note_end(&making, end);
         expect_same_verdict(&making, seed, end, &right);
         EXPECT_EQ(right, 1);
-        history_free(making.history);
+        history_record_free(making.history);
     }
 }
 

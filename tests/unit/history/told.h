@@ -37,7 +37,7 @@ static inline const char *told(told_check *check, const char *lines)
 
     buffer_clear(&text);
     count = check(history, &text);
-    history_free(history);
+    history_record_free(history);
     EXPECT_EQ(count > 0, text.size > 0);
     buffer_put_u8(&text, 0);
     return (const char *)text.data;
