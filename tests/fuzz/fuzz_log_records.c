@@ -1,0 +1,101 @@
+/* Bytes as the records of a log store. The first byte chooses the record. Each is read as it came,
+ * and with its checksum made right, so that the fuzzer need not guess it. What is taken is the same
+ * after being written and read again. */
+#include "base/check.h"
+#include "persistence/log_format.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { INDEX = 7 };
+
+static void read_identity(struct bytes stored)
+{
+    struct log_identity identity;
+    struct log_identity again;
+    uint32_t format = 0;
+    uint8_t written[LOG_RECORD_BYTES_MAX];
+
+    if (log_format_get_identity(stored, &identity, &format) == STATUS_OK) {
+        size_t size = log_format_put_identity(&identity, written);
+
+        CHECK_OP(size, <=, sizeof written);
+        CHECK(log_format_get_identity(bytes_of(written, size), &again, &format) == STATUS_OK);
+        CHECK(identity.node_id == again.node_id && identity.has_cluster == again.has_cluster &&
+              identity.start_count == again.start_count &&
+              identity.tree_generation == again.tree_generation);
+    }
+}
+
+static void read_state(struct bytes stored, bool hard)
+{
+    struct log_state state;
+    struct log_state again;
+    uint8_t written[LOG_RECORD_BYTES_MAX];
+    enum status (*get)(struct bytes, struct log_state *) =
+        hard ? log_format_get_hard_state : log_format_get_base;
+    size_t (*put)(const struct log_state *, uint8_t *) =
+        hard ? log_format_put_hard_state : log_format_put_base;
+
+    memset(&state, 0, sizeof state);
+    memset(&again, 0, sizeof again);
+    if (get(stored, &state) == STATUS_OK) {
+        size_t size = put(&state, written);
+
+        CHECK(size == stored.size && memcmp(written, stored.data, size) == 0);
+        CHECK(get(bytes_of(written, size), &again) == STATUS_OK);
+        CHECK(state.term == again.term && state.vote == again.vote && state.base == again.base &&
+              state.base_term == again.base_term);
+    }
+}
+
+static void read_piece(struct bytes stored)
+{
+    struct log_entry entry;
+    size_t payload_bytes = 0;
+
+    if (log_format_get_first_piece(INDEX, stored, &entry, &payload_bytes)) {
+        CHECK_OP(payload_bytes, <=, LOG_STORE_ENTRY_BYTES_MAX);
+        CHECK_OP(entry.payload.size, <=, payload_bytes);
+        CHECK_OP(entry.payload.size, <=, stored.size);
+        CHECK_OP(log_format_pieces(payload_bytes), <=, LOG_PIECES_MAX);
+    }
+}
+
+static void read_record(uint8_t which, struct bytes stored)
+{
+    switch (which % 4) {
+    case 0:
+        read_identity(stored);
+        break;
+    case 1:
+        read_state(stored, true);
+        break;
+    case 2:
+        read_state(stored, false);
+        break;
+    default:
+        read_piece(stored);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint64_t keys[] = {LOG_KEY_IDENTITY, LOG_KEY_HARD_STATE, LOG_KEY_BASE,
+                                    (uint64_t)INDEX << LOG_KEY_PIECE_BITS};
+    uint8_t *sealed;
+
+    if (size == 0) {
+        return 0;
+    }
+    read_record(data[0], bytes_of(data + 1, size - 1));
+    sealed = malloc(size - 1 + SEAL_BYTES);
+    CHECK(sealed != NULL);
+    memcpy(sealed, data + 1, size - 1);
+    log_format_seal(keys[data[0] % 4], sealed, size - 1);
+    read_record(data[0], bytes_of(sealed, size - 1 + SEAL_BYTES));
+    free(sealed);
+    return 0;
+}
