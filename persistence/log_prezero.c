@@ -1,7 +1,6 @@
 #include "persistence/log_prezero.h"
 
 #include "base/check.h"
-#include "base/mark.h"
 
 #include <errno.h>
 #include <string.h>
@@ -111,7 +110,6 @@ enum status log_prezero_step(struct log_store *store, struct error *error)
 
     (void)pthread_mutex_lock(&store->write_lock);
     if (!find_end(store, &end) || !has_room(store)) {
-        MARK(zeroing_ahead_put_off_for_a_full_disk);
         store->prezero_rest = BATCHES_AFTER_FULL_DISK;
         (void)pthread_mutex_unlock(&store->write_lock);
         return STATUS_OK;

@@ -174,7 +174,6 @@ static enum status do_chore(struct log_thread *thread, bool *ret_more, struct er
     if (has_trimming(thread)) {
         status = log_store_trim(thread->store, thread->trim, TRIM_COUNT, &more_trimming, error);
         if (status == STATUS_NO_SPACE) {
-            MARK(trimming_found_no_space);
             /* Nothing happened; the next write will try again. */
             status = STATUS_OK;
         }

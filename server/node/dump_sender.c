@@ -422,7 +422,6 @@ void dump_sender_on_job(struct dump_sender *sender, uint64_t now_us, struct chec
         MARK(dump_could_not_be_made);
         on_not_made(sender, file, now_us, job->error.text);
     } else if (file->index == 0) {
-        MARK(dump_asked_before_the_first_checkpoint);
         on_not_made(sender, file, now_us, "there is no checkpoint yet");
     } else {
         on_made(sender, file, now_us);

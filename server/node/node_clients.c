@@ -108,7 +108,6 @@ static void enter_session(struct client *client, session_id session, uint64_t ge
 
     leave_session(client);
     if (other != NULL && other != client) {
-        MARK(session_moved_between_connections_here);
         end_session(other, CLIENT__CODE__SESSION_MOVED);
     }
     client->session = session;

@@ -104,7 +104,6 @@ struct proposal *node_propose(struct node *node,
     struct proposal *proposal;
 
     if (node->queued_count >= QUEUED_COUNT_MAX || node->queued_bytes + size > QUEUED_BYTES_MAX) {
-        MARK(queue_of_proposals_full);
         return NULL;
     }
     proposal = xcalloc(1, sizeof *proposal);
@@ -408,7 +407,6 @@ static size_t place_forwarded(struct node *node,
         struct bytes command = bytes_of(commands[made].data, commands[made].len);
 
         if (state_command_check(command) != OP_OK) {
-            MARK(forwarded_command_unreadable);
             *ret_code = CLIENT__CODE__UNREADABLE;
             break;
         }
@@ -471,7 +469,6 @@ void node_proposals_applied(struct node *node,
         struct proposal *proposal = proposal_of(node->placed.next);
 
         if (proposal->index < index) {
-            MARK(own_entry_passed_unseen);
             /* Its entry passed without being seen here. */
             finish(proposal, CLIENT__CODE__UNKNOWN_OUTCOME, NULL);
         } else if (proposal->term < term) {

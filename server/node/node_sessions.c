@@ -161,7 +161,6 @@ static void propose_expiry(struct node *node, const struct session_expiry_due *d
         &command, buffer_extend(&node->turn_buffer, record__command__get_packed_size(&command)));
     if (node_propose(node, BYTES_EMPTY, buffer_lend(&node->turn_buffer), on_expired, proposal) ==
         NULL) {
-        MARK(expiry_refused_by_a_full_queue);
         on_expired(proposal, CLIENT__CODE__BUSY, NULL);
     }
 }

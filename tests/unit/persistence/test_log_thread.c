@@ -210,6 +210,33 @@ static void test_queued_writes_that_overwrite_end_as_if_written_one_by_one(void)
     }
 }
 
+/* More waits than one transaction takes: it is written in several, in order. */
+static void test_a_long_queue_is_written_in_several_batches(void)
+{
+    enum { JOBS = 8, BYTES = 8 * 1024 * 1024 };
+    struct fixture fixture;
+    struct log_job *jobs[JOBS];
+    struct log_entry *entry;
+    uint8_t *payload = xcalloc(1, BYTES);
+
+    set_up(&fixture, UINT64_C(256) << 20, false);
+    for (size_t i = 0; i < JOBS; i++) {
+        jobs[i] = make_write(i + 1, i + 1, 1, 0);
+        entry = (struct log_entry *)(void *)(jobs[i] + 1);
+        entry->payload = bytes_of(payload, BYTES);
+    }
+    for (size_t i = 0; i < JOBS; i++) {
+        log_thread_submit(fixture.thread, jobs[i]);
+    }
+    for (size_t i = 0; i < JOBS; i++) {
+        EXPECT(next_done(&fixture) == jobs[i]);
+        free_job(jobs[i]);
+    }
+    EXPECT_EQ(log_store_state(fixture.store).last, JOBS);
+    tear_down(&fixture);
+    free(payload);
+}
+
 static void test_stopping_finishes_what_was_submitted(void)
 {
     enum { JOBS = 500 };
@@ -496,6 +523,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_writes_come_back_in_order_and_are_durable),
         TEST_CASE(test_term_and_vote_never_overtake_entries),
         TEST_CASE(test_queued_writes_that_overwrite_end_as_if_written_one_by_one),
+        TEST_CASE(test_a_long_queue_is_written_in_several_batches),
         TEST_CASE(test_stopping_finishes_what_was_submitted),
         TEST_CASE(test_reads_are_cut_by_bytes_but_bring_at_least_one),
         TEST_CASE(test_reading_what_is_gone_or_not_there_yet_is_not_found),

@@ -292,6 +292,46 @@ static void test_a_copy_of_the_block_is_a_copy_of_the_core(void)
     free(copy);
 }
 
+/* Finish the disk's work at once. */
+static void settle_disk(struct raft *raft)
+{
+    flush(raft);
+    while (output.write.seq != 0) {
+        raft_persisted(raft, 1000, output.write.seq);
+        flush(raft);
+    }
+}
+
+/* Removed members are told of it for a while; when there are more than slots, the one that was
+ * removed first gives way, and members never do. */
+static void test_members_find_a_slot_however_many_left(void)
+{
+    enum { REMOVED = 12 };
+    struct raft_options options = small_options();
+    options.log_entries_max = 128;
+    struct raft *raft = alone_with(&options);
+    struct raft_peer_status status;
+    raft_index index;
+    for (raft_id id = 2; id <= RAFT_MEMBERS_MAX; id++) {
+        struct raft_member member = {.id = id};
+        EXPECT_OK(raft_add_learner(raft, 1000, &member, 0, &index));
+        settle_disk(raft);
+    }
+    for (raft_id id = 2; id < 2 + REMOVED; id++) {
+        struct raft_member member = {.id = 100 + id};
+        EXPECT_OK(raft_remove_learner(raft, 1000, id, 0, &index));
+        settle_disk(raft);
+        EXPECT_OK(raft_add_learner(raft, 1000, &member, 0, &index));
+        settle_disk(raft);
+        EXPECT_EQ(raft_peer_status(raft, id, &status), STATUS_NOT_FOUND);
+        EXPECT_OK(raft_peer_status(raft, 100 + id, &status));
+    }
+    for (raft_id id = 2 + REMOVED; id <= RAFT_MEMBERS_MAX; id++) {
+        EXPECT_OK(raft_peer_status(raft, id, &status));
+    }
+    free(raft);
+}
+
 static void test_reads_on_a_single_voter_need_no_round(void)
 {
     struct raft *raft = alone();
@@ -333,6 +373,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_boot_refuses_more_entries_than_fit),
         TEST_CASE(test_boot_takes_a_later_configuration_as_proof_of_the_earlier),
         TEST_CASE(test_a_copy_of_the_block_is_a_copy_of_the_core),
+        TEST_CASE(test_members_find_a_slot_however_many_left),
         TEST_CASE(test_reads_on_a_single_voter_need_no_round),
         TEST_CASE(test_full_output_continues_in_the_next_flush),
         TEST_END};
