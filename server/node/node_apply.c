@@ -190,6 +190,7 @@ static void switch_to_installed(struct node *node)
     }
     node_proposals_skipped(node, applied);
     node_sessions_reload(node);
+    node_clients_on_new_state(node);
     dump_transfer_finish(node->dumps, node_now(node), true);
     log_event(LOG_LEVEL_INFO, "dump_installed", "zxid=%" PRIu64, applied);
 }

@@ -139,6 +139,25 @@ void node_clients_on_session_change(struct node *node, const struct state_change
     }
 }
 
+void node_clients_on_new_state(struct node *node)
+{
+    LIST_FOR_EACH (link, &node->clients) {
+        struct client *client = CONTAINER_OF(link, struct client, link);
+        struct state_session session;
+
+        if (client->session == 0) {
+            continue;
+        }
+        if (!state_session_find(node->state, client->session, &session)) {
+            MARK(session_ended_under_a_dump);
+            end_session(client, CLIENT__CODE__SESSION_EXPIRED);
+        } else if (session.generation != client->generation) {
+            MARK(session_moved_under_a_dump);
+            end_session(client, CLIENT__CODE__SESSION_MOVED);
+        }
+    }
+}
+
 void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Code code)
 {
     LIST_FOR_EACH (link, &node->clients) {

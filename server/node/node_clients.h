@@ -18,6 +18,8 @@ uint64_t node_clients_expire(struct node *node);
 
 /* A session was attached elsewhere, closed or expired: its connection here is told. */
 void node_clients_on_session_change(struct node *node, const struct state_change *change);
+/* A dump replaced the state: what became of sessions meanwhile is in no change. */
+void node_clients_on_new_state(struct node *node);
 void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Code code);
 
 /* True while no client waits for a write or a read. */
