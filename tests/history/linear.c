@@ -2,126 +2,28 @@
 
 #include "base/alloc.h"
 #include "tests/history/report.h"
-#include "tests/history/search.h"
+#include "tests/history/shrink.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    SHOWN_MAX = 16,       /* operations in a report */
-    SHRINK_RUNS_MAX = 400 /* searches to make the report smaller */
-};
-
-/* Makes a part smaller that has no order, so that it still has none: a read may always be left
- * out, a write may always be said to have happened perhaps. */
-struct shrink {
-    const struct history *history;
-    const struct part *part;
-    uint8_t *modes;
-    uint64_t work_max; /* of one search */
-    size_t runs;
-};
-
-static bool is_written(const struct part_action *action)
-{
-    if (action->call == NULL) {
-        return true;
-    }
-    for (size_t i = 0; i < action->call->step_count; i++) {
-        enum history_kind kind = action->call->steps[i].kind;
-
-        if (kind == HISTORY_SET || kind == HISTORY_CREATE || kind == HISTORY_REMOVE) {
-            return action->call->outcome != HISTORY_REFUSED;
-        }
-    }
-    return false;
-}
-
-static bool has_none(struct shrink *shrink)
-{
-    struct search_outcome outcome;
-
-    if (shrink->runs >= SHRINK_RUNS_MAX) {
-        return false;
-    }
-    shrink->runs++;
-    outcome = search_run(shrink->history, shrink->part, shrink->modes, shrink->work_max);
-    free(outcome.order);
-    return outcome.verdict == SEARCH_NONE;
-}
-
-/* Set the mode of those of the kind wanted among [from, to). */
-static bool
-change(struct shrink *shrink, size_t from, size_t to, bool written, enum search_mode mode)
-{
-    bool any = false;
-
-    for (size_t i = from; i < to; i++) {
-        if (shrink->modes[i] == SEARCH_AS_IT_IS &&
-            is_written(&shrink->part->actions[i]) == written) {
-            shrink->modes[i] = (uint8_t)mode;
-            any = true;
-        }
-    }
-    return any;
-}
-
-/* Halves, quarters, ... down to single ones, as in delta debugging (Zeller and Hildebrandt). */
-static void change_as_many_as_possible(struct shrink *shrink, bool written, enum search_mode mode)
-{
-    size_t count = shrink->part->action_count;
-    uint8_t *before = xcalloc(count, 1);
-
-    for (size_t size = count; size > 0; size /= 2) {
-        for (size_t from = 0; from < count; from += size) {
-            size_t to = from + size < count ? from + size : count;
-
-            memcpy(before, shrink->modes, count);
-            if (change(shrink, from, to, written, mode) && !has_none(shrink)) {
-                memcpy(shrink->modes, before, count);
-            }
-        }
-    }
-    free(before);
-}
-
-/* The actions that began after the return that could not be passed were never looked at. */
-static void cut(struct shrink *shrink, const struct part_action *stuck)
-{
-    for (size_t i = 0; i < shrink->part->action_count; i++) {
-        if (shrink->part->actions[i].invoked > stuck->returned) {
-            shrink->modes[i] = SEARCH_LEFT_OUT;
-        }
-    }
-}
+enum { SHOWN_MAX = 12 /* operations in a report */ };
 
 /* --- Words --- */
 
-static bool shows_value(const struct part_action *read, uint64_t value)
-{
-    for (size_t i = 0; read->call != NULL && i < read->call->step_count; i++) {
-        const struct history_step *step = &read->call->steps[i];
-
-        if (step->kind == HISTORY_GET && step->exists && step->value == value) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A write that is only said to have happened perhaps is worth a line if what remains shows it. */
-static bool is_shown(const struct shrink *shrink, size_t position)
+static bool is_shown(const struct part *part, const uint8_t *modes, size_t position)
 {
-    const struct history_call *call = shrink->part->actions[position].call;
+    const struct history_call *call = part->actions[position].call;
 
-    if (shrink->modes[position] != SEARCH_RELAXED || call == NULL) {
-        return shrink->modes[position] == SEARCH_AS_IT_IS;
+    if (modes[position] != SEARCH_RELAXED || call == NULL) {
+        return modes[position] == SEARCH_AS_IT_IS;
     }
-    for (size_t i = 0; i < shrink->part->action_count; i++) {
-        for (size_t j = 0; shrink->modes[i] == SEARCH_AS_IT_IS && j < call->step_count; j++) {
+    for (size_t i = 0; i < part->action_count; i++) {
+        for (size_t j = 0; modes[i] == SEARCH_AS_IT_IS && j < call->step_count; j++) {
             if (call->steps[j].value != 0 &&
-                shows_value(&shrink->part->actions[i], call->steps[j].value)) {
+                shrink_shows_value(&part->actions[i], call->steps[j].value)) {
                 return true;
             }
         }
@@ -142,29 +44,29 @@ static void report_action(struct report *report, const struct part_action *actio
     }
 }
 
-static void report_kept(struct report *report, const struct shrink *shrink)
+static void report_kept(struct report *report, const struct part *part, const uint8_t *modes)
 {
-    size_t count = shrink->part->action_count;
+    size_t count = part->action_count;
     size_t shown = 0;
     size_t perhaps = 0;
     size_t skipped;
 
     for (size_t i = 0; i < count; i++) {
-        shown += is_shown(shrink, i);
-        perhaps += shrink->modes[i] == SEARCH_RELAXED && !is_shown(shrink, i);
+        shown += is_shown(part, modes, i);
+        perhaps += modes[i] == SEARCH_RELAXED && !is_shown(part, modes, i);
     }
     skipped = shown > SHOWN_MAX ? shown - SHOWN_MAX : 0;
     if (skipped > 0) {
         report_line(report, "(%zu earlier ones)", skipped);
     }
     for (size_t i = 0; i < count; i++) {
-        if (!is_shown(shrink, i)) {
+        if (!is_shown(part, modes, i)) {
             continue;
         }
         if (skipped > 0) {
             skipped--;
         } else {
-            report_action(report, &shrink->part->actions[i]);
+            report_action(report, &part->actions[i]);
         }
     }
     if (perhaps > 0) {
@@ -212,23 +114,15 @@ static void report_violation(struct report *report,
                              const struct part *part,
                              const struct search_outcome *outcome)
 {
-    struct shrink shrink = {.history = report->history,
-                            .part = part,
-                            .modes = xcalloc(part->action_count, 1),
-                            .work_max = 2 * outcome->work + 1000};
+    uint8_t *modes = shrink_part(report->history, part, outcome);
 
-    if (outcome->stuck != NULL && outcome->stuck->returned != HISTORY_NEVER) {
-        cut(&shrink, outcome->stuck);
-    }
-    change_as_many_as_possible(&shrink, false, SEARCH_LEFT_OUT);
-    change_as_many_as_possible(&shrink, true, SEARCH_RELAXED);
     report_fault(report,
                  "not linearizable: of %zu operations on %s and what belongs to it, no order fits "
                  "these:",
                  part->action_count, name_of(report->history, part));
-    report_kept(report, &shrink);
+    report_kept(report, part, modes);
     report_stuck(report, part, outcome);
-    free(shrink.modes);
+    free(modes);
 }
 
 static void check_part(struct report *report, const struct part *part, uint64_t work_max)
@@ -331,13 +225,13 @@ size_t linear_check(const struct history *history, uint64_t work_max, struct buf
     struct report report = report_of(history, "linear", text);
     struct partition partition;
 
+    check_times(&report); /* first, as it explains in two lines */
     partition_init(&partition, history);
     for (size_t i = 0; i < partition.part_count; i++) {
         check_part(&report, &partition.parts[i],
                    work_max == 0 ? LINEAR_WORK_MAX_DEFAULT : work_max);
     }
     partition_release(&partition);
-    check_times(&report);
     report_end(&report);
     return report.fault_count;
 }
