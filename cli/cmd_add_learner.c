@@ -72,10 +72,9 @@ static enum view look(const struct confer_cluster *cluster, uint64_t id, uint64_
 }
 
 /* Until the server votes, or the time is over. */
-static int wait_for_vote(struct cli *cli, uint64_t id, uint64_t zxid)
+static int wait_for_vote(struct cli *cli, uint64_t id, uint64_t zxid, uint64_t deadline_us)
 {
     const struct timespec pause = {.tv_nsec = LOOK_INTERVAL_MS * 1000 * 1000};
-    uint64_t deadline_us = clock_monotonic_us() + (uint64_t)cli->call.timeout_ms * 1000;
     char text[PROGRESS_TEXT_BYTES] = "nothing is known of it";
     uint64_t shown_us = 0;
     enum view view = VIEW_WAITING;
@@ -115,6 +114,7 @@ static int wait_for_vote(struct cli *cli, uint64_t id, uint64_t zxid)
 static int add(struct cli *cli, const struct confer_node_address *node)
 {
     bool promote = cli_option(cli, "promote") != NULL;
+    uint64_t deadline_us = clock_monotonic_us() + (uint64_t)cli->call.timeout_ms * 1000;
     struct confer_result *result = NULL;
     enum confer_status status = promote
                                     ? confer_add_voter(cli->confer, node, &cli->call, &result)
@@ -132,7 +132,7 @@ static int add(struct cli *cli, const struct confer_node_address *node)
         return EXIT_CODE_OK;
     }
     confer_result_free(result);
-    return wait_for_vote(cli, node->id, zxid);
+    return wait_for_vote(cli, node->id, zxid, deadline_us);
 }
 
 static int run(struct cli *cli)

@@ -525,14 +525,15 @@ static void step_transferring(struct membership *membership, struct membership_o
 }
 
 /* A learner that was added takes part once it holds the configuration that names it: who adds it
- * may ask it the next thing. One that does not get that far is a member all the same. */
+ * may ask it the next thing. One that does not get that far is a member all the same. Who wants a
+ * voter waits for more than that. */
 static bool waits_for_learner(const struct membership *membership,
                               struct membership_operation *operation,
                               uint64_t now_us)
 {
     struct raft_peer_status peer;
 
-    if (operation->kind != MEMBERSHIP_ADD ||
+    if (operation->kind != MEMBERSHIP_ADD || operation->promote ||
         raft_peer_status(membership->raft, operation->targets[0].id, &peer) != STATUS_OK ||
         peer.match >= operation->index) {
         return false;

@@ -153,11 +153,205 @@ static void test_add_learner_refuses_servers_that_cannot_take_part(void)
     cluster_release(&cluster);
 }
 
+/* Whether a server tells `words` in its status; waits for them. */
+static void wait_for_status(unsigned through, const char *words)
+{
+    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
+    const struct outcome *status = cluster_cli(&cluster, through, "status", NULL);
+
+    while (strstr(status->out, words) == NULL && process_now_ms() < deadline_ms) {
+        process_pause();
+        status = cluster_cli(&cluster, through, "status", NULL);
+    }
+    EXPECT_CONTAINS(status->out, words);
+}
+
+static void test_a_promotion_outlives_its_leader_under_load(void)
+{
+    struct process command;
+    struct writers *writers;
+    char servers[160];
+    unsigned leader;
+    unsigned asked;
+
+    cluster_init(&cluster, 4);
+    for (unsigned id = 1; id <= 3; id++) {
+        cluster_start(&cluster, id);
+    }
+    (void)snprintf(servers, sizeof servers, "1=%s,2=%s,3=%s", cluster.servers[1].address,
+                   cluster.servers[2].address, cluster.servers[3].address);
+    expect_done(cluster_cli(&cluster, 1, "init", "--nodes", servers, NULL));
+    (void)snprintf(servers, sizeof servers, "%s,%s,%s", cluster.servers[1].address,
+                   cluster.servers[2].address, cluster.servers[3].address);
+    writers = writers_start(servers, 4, "/written");
+    writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    asked = leader % 3 + 1;
+    cluster_start(&cluster, 4);
+    cluster_cli_start(&cluster, &command, asked, "add-learner", "--promote", "--node",
+                      node_of(4, cluster.servers[4].address), NULL);
+    cluster_kill(&cluster, leader);
+    EXPECT(cluster_wait_leader(&cluster, leader, CLUSTER_DEADLINE_MS) != 0);
+    EXPECT(process_wait(&command, CLUSTER_DEADLINE_MS));
+    EXPECT_TEXT(process_text(&command, command.err), "");
+    EXPECT_EQ(command.exit_code, 0);
+    EXPECT_CONTAINS(process_text(&command, command.out), cluster.servers[4].address);
+    process_release(&command);
+
+    /* Asked again, through another one and the new voter: done already. */
+    expect_done(cluster_cli(&cluster, 4, "add-learner", "--promote", "--node",
+                            node_of(4, cluster.servers[4].address), NULL));
+    expect_done(
+        cluster_cli(&cluster, leader % 3 + 1, "change-membership", "--members", "1,2,3,4", NULL));
+    writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
+    cluster_start(&cluster, leader);
+    writers_stop(writers);
+    EXPECT(writers_check(writers, cluster.servers[4].address) > 0);
+    writers_free(writers);
+    cluster_release(&cluster);
+}
+
+static void test_a_promotion_to_a_server_that_never_gets_there_is_cancelled(void)
+{
+    /* What the members hold is more than server 4 has room for, and the log does not reach back. */
+    static const char *const short_log[] = {"--checkpoint-records", "10", "--log-tail", "16KiB",
+                                            "--log-tail-entries",   "5"};
+    static char value[100 * 1024];
+    const struct outcome *outcome;
+    char path[32];
+    char nodes[160];
+
+    cluster_init(&cluster, 4);
+    memcpy(cluster.options, short_log, sizeof short_log);
+    for (unsigned id = 1; id <= 3; id++) {
+        cluster_start(&cluster, id);
+    }
+    (void)snprintf(nodes, sizeof nodes, "1=%s,2=%s,3=%s", cluster.servers[1].address,
+                   cluster.servers[2].address, cluster.servers[3].address);
+    expect_done(cluster_cli(&cluster, 1, "init", "--nodes", nodes, NULL));
+    memset(value, 'x', sizeof value - 1);
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(path, sizeof path, "/big/%d", i);
+        expect_done(cluster_cli(&cluster, 1, "set", path, value, NULL));
+    }
+    cluster.options[6] = "--map-size";
+    cluster.options[7] = "1MiB";
+    cluster_start(&cluster, 4);
+    outcome = cluster_cli(&cluster, 1, "add-learner", "--promote", "--timeout", "2s", "--node",
+                          node_of(4, cluster.servers[4].address), NULL);
+    EXPECT_EQ(outcome->exit_code, 5);
+    EXPECT_CONTAINS(outcome->err, "becomes a voter by itself");
+    wait_for_status(2, "refuses the dump");
+    wait_for_status(3, "Server 4 becomes a voter once it has caught up");
+    cluster_kill(&cluster, 4);
+
+    /* It does not hold up others, but is not forgotten either. */
+    expect_done(cluster_cli(&cluster, 2, "set", "/x", "1", NULL));
+    outcome = cluster_cli(&cluster, 2, "change-membership", "--members", "1,2,3", NULL);
+    EXPECT_EQ(outcome->exit_code, 0); /* they are the voters already */
+    outcome = cluster_cli(&cluster, 2, "change-membership", "--members", "1,2", NULL);
+    EXPECT_EQ(outcome->exit_code, 4);
+    EXPECT_CONTAINS(outcome->err, "server 4 is being promoted");
+    outcome = cluster_cli(&cluster, 2, "cancel-change", NULL);
+    EXPECT_EQ(outcome->exit_code, 0);
+    EXPECT_CONTAINS(outcome->err, "server 4 stays a learner");
+    outcome = cluster_cli(&cluster, 3, "cancel-change", NULL);
+    EXPECT_EQ(outcome->exit_code, 0);
+    EXPECT_CONTAINS(outcome->err, "no change is under way");
+    EXPECT(strstr(cluster_cli(&cluster, 1, "status", NULL)->out, "promoting") == NULL);
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(cluster_cli(&cluster, 1, "remove-member", "4", NULL)->exit_code, 0);
+    }
+    EXPECT(strstr(cluster_cli(&cluster, 3, "status", NULL)->out, cluster.servers[4].address) ==
+           NULL);
+    cluster_release(&cluster);
+}
+
+/* What a server that is no member says to a client that knows no other one: at once. */
+static void expect_turned_away(unsigned id, const char *words)
+{
+    uint64_t begin_ms = process_now_ms();
+    uint64_t deadline_ms = begin_ms + CLUSTER_DEADLINE_MS;
+    const struct outcome *outcome = cluster_cli(&cluster, id, "get", "/x", NULL);
+
+    while (strstr(outcome->err, words) == NULL && process_now_ms() < deadline_ms) {
+        begin_ms = process_now_ms();
+        outcome = cluster_cli(&cluster, id, "get", "/x", NULL);
+    }
+    EXPECT_CONTAINS(outcome->err, words);
+    EXPECT_EQ(outcome->exit_code, 5);
+    EXPECT(process_now_ms() - begin_ms < 3000); /* not the timeout of 5 seconds */
+    begin_ms = process_now_ms();
+    outcome = cluster_cli(&cluster, id, "set", "/x", "2", NULL);
+    EXPECT_EQ(outcome->exit_code, 5);
+    EXPECT_CONTAINS(outcome->err, words);
+    EXPECT(process_now_ms() - begin_ms < 3000);
+}
+
+static void test_servers_that_are_no_members_turn_clients_away_at_once(void)
+{
+    const struct outcome *outcome;
+    char servers[160];
+    char nodes[200];
+    unsigned leader;
+    unsigned here;
+    unsigned away;
+    unsigned left;
+    char id[8];
+
+    cluster_init(&cluster, 5);
+    for (unsigned i = 1; i <= 5; i++) {
+        cluster_start(&cluster, i);
+    }
+    (void)snprintf(nodes, sizeof nodes, "1=%s,2=%s,3=%s,4=%s", cluster.servers[1].address,
+                   cluster.servers[2].address, cluster.servers[3].address,
+                   cluster.servers[4].address);
+    expect_done(cluster_cli(&cluster, 1, "init", "--nodes", nodes, NULL));
+    expect_done(cluster_cli(&cluster, 1, "set", "/x", "1", NULL));
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    here = leader % 4 + 1;
+    away = here % 4 + 1;
+    left = away % 4 + 1;
+
+    /* One that runs, asked to remove itself; and one that is away meanwhile. */
+    (void)snprintf(id, sizeof id, "%u", here);
+    EXPECT_EQ(cluster_cli(&cluster, here, "remove-member", id, NULL)->exit_code, 0);
+    expect_turned_away(here, "not a member");
+    cluster_kill(&cluster, away);
+    (void)snprintf(id, sizeof id, "%u", away);
+    EXPECT_EQ(cluster_cli(&cluster, left, "remove-member", id, NULL)->exit_code, 0);
+    cluster_start(&cluster, away);
+    expect_turned_away(away, "not a member");
+    EXPECT_CONTAINS(cluster_cli(&cluster, away, "status", NULL)->out, "is not a member");
+    EXPECT_EQ(cluster_cli(&cluster, here, "remove-member", id, NULL)->exit_code, 5);
+    /* One that never belonged to a cluster. */
+    expect_turned_away(5, "no cluster");
+    EXPECT_CONTAINS(cluster_cli(&cluster, 5, "status", NULL)->out, "belongs to no cluster");
+
+    /* Who knows a member too is served by that one. */
+    (void)snprintf(servers, sizeof servers, "%s,%s,%s,%s", cluster.servers[here].address,
+                   cluster.servers[away].address, cluster.servers[5].address,
+                   cluster.servers[left].address);
+    for (int i = 0; i < 8; i++) {
+        uint64_t begin_ms = process_now_ms();
+
+        outcome = cluster_cli(&cluster, 0, "--address", servers, "get", "/x", NULL);
+        expect_done(outcome);
+        EXPECT_TEXT(outcome->out, "1");
+        EXPECT(process_now_ms() - begin_ms < 3000);
+    }
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_one_server_grows_to_five_and_shrinks_under_load),
         TEST_CASE(test_init_refuses_servers_that_cannot_take_part),
-        TEST_CASE(test_add_learner_refuses_servers_that_cannot_take_part), TEST_END};
+        TEST_CASE(test_add_learner_refuses_servers_that_cannot_take_part),
+        TEST_CASE(test_a_promotion_outlives_its_leader_under_load),
+        TEST_CASE(test_a_promotion_to_a_server_that_never_gets_there_is_cancelled),
+        TEST_CASE(test_servers_that_are_no_members_turn_clients_away_at_once),
+        TEST_END};
     return test_main("membership", cases, argc, argv);
 }
