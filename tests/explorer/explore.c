@@ -1,7 +1,10 @@
 /* Searches all behaviours of a small cluster of shipped cores, within bounds.
  *
- *     explore --bounds NAME [--seconds S] [--states N] [--memory SIZE] [--scenario FILE]
- * [--progress] explore --list
+ *     explore --bounds NAME [--seconds S] [--states N] [--memory SIZE] [--progress]
+ *             [--set FIELD=NUMBER]... [--scenario FILE] [--samples FILE]
+ *     explore --list
+ *
+ * --samples writes the ways to some of the states as one scenario: the runner must get there too.
  *
  * Ends 0: no violation, exhausted or not, which it says; 1: a violation, with its shortest path
  * printed and written to FILE (default: explorer-NAME.txt); 2: wrong usage. */
@@ -18,14 +21,22 @@ struct settings {
     struct bounds bounds;
     struct search_limits limits;
     const char *scenario;
+    const char *samples;
+};
+
+enum { SAMPLES = 50 };
+
+struct told {
+    struct world *world;
+    FILE *file;
 };
 
 static int usage(const char *text, const char *what)
 {
     fprintf(stderr,
             "explore: %s%s\nusage: explore --bounds NAME [--seconds S] [--states N] "
-            "[--memory 4GiB] [--scenario FILE] [--progress] [--set FIELD=NUMBER]...\n       "
-            "explore --list\n",
+            "[--memory 4GiB] [--progress]\n               [--set FIELD=NUMBER]... "
+            "[--scenario FILE] [--samples FILE]\n       explore --list\n",
             text, what);
     return 2;
 }
@@ -69,15 +80,11 @@ static bool set_field(struct bounds *bounds, char *text)
 static int parse(int argc, char **argv, struct settings *settings)
 {
     static const struct option options[] = {
-        {"bounds", required_argument, NULL, 'b'},
-        {"seconds", required_argument, NULL, 's'},
-        {"states", required_argument, NULL, 'n'},
-        {"memory", required_argument, NULL, 'm'},
-        {"scenario", required_argument, NULL, 'f'},
-        {"progress", no_argument, NULL, 'p'},
-        {"list", no_argument, NULL, 'l'},
-        {"set", required_argument, NULL, 'c'},
-        {NULL, 0, NULL, 0},
+        {"bounds", required_argument, NULL, 'b'},   {"seconds", required_argument, NULL, 's'},
+        {"states", required_argument, NULL, 'n'},   {"memory", required_argument, NULL, 'm'},
+        {"scenario", required_argument, NULL, 'f'}, {"progress", no_argument, NULL, 'p'},
+        {"samples", required_argument, NULL, 'e'},  {"list", no_argument, NULL, 'l'},
+        {"set", required_argument, NULL, 'c'},      {NULL, 0, NULL, 0},
     };
     uint64_t number = 0;
     struct error error;
@@ -109,6 +116,9 @@ static int parse(int argc, char **argv, struct settings *settings)
         case 'f':
             settings->scenario = optarg;
             break;
+        case 'e':
+            settings->samples = optarg;
+            break;
         case 'c':
             if (!set_field(&settings->bounds, optarg)) {
                 return 1 + usage("no field of the bounds and a number up to 255: ", optarg);
@@ -137,6 +147,12 @@ static void print_report(const struct settings *settings, const struct search_re
            report->states, report->transitions, report->depth, report->sites);
     printf("%.1f s, %.0f states/s, %.1f MiB\n", report->seconds, (double)report->states / seconds,
            (double)report->memory_bytes / (1 << 20));
+}
+
+static void tell_sample(void *context, const struct search_report *report)
+{
+    struct told *told = context;
+    story_write_sample(told->file, told->world, report);
 }
 
 static void tell_violation(const struct settings *settings,
@@ -172,7 +188,22 @@ int main(int argc, char **argv)
     }
     struct world world;
     world_init(&world, &settings.bounds);
+    struct told told = {.world = &world};
+    if (settings.samples != NULL) {
+        told.file = fopen(settings.samples, "w");
+        if (told.file == NULL) {
+            perror(settings.samples);
+            return 2;
+        }
+        settings.limits.samples = SAMPLES;
+        settings.limits.tell = tell_sample;
+        settings.limits.tell_context = &told;
+    }
     struct search_report report = search_run(&world, &settings.limits);
+    if (told.file != NULL && fclose(told.file) != 0) {
+        perror(settings.samples);
+        return 2;
+    }
     print_report(&settings, &report);
     if (report.end == SEARCH_VIOLATION) {
         tell_violation(&settings, &world, &report);

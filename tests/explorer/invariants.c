@@ -64,27 +64,30 @@ static bool has_quorum(const struct world *world,
 }
 
 /* While a configuration is not committed no other is appended, so it was committed under itself.
- * What follows it in the same step may have been committed under its successor. */
+ * What follows it in the same step may have been committed under its successor. The exception is a
+ * joint configuration that is taken back: the one before it is in force again. */
 static const char *check_quorum(struct world *world,
                                 const struct transition *transition,
                                 const struct site_view *before,
                                 const struct site_view *after)
 {
     const struct state *state = transition->after;
-    uint8_t commit = after->commit;
-    uint8_t own = before->config_index;
+    enum site_input_kind kind = transition->input->kind;
+    bool appends = kind == SITE_CHANGE || kind == SITE_CANCEL;
     bool led = before->role == RAFT_LEADER && before->term == after->term;
-    if (led && own > before->commit && own <= commit &&
+    uint8_t own = before->config_index;
+    uint8_t commit = after->commit;
+    if (led && !appends && own > before->commit && own <= commit &&
         !has_quorum(world, state, before->config, own, after->entries[own])) {
         return "S8: a configuration is committed without a quorum of disks of its own";
     }
     uint8_t entry = after->entries[commit];
-    bool changes = transition->input->kind == SITE_CHANGE || world->bounds->instant_disk || !led;
     if (has_quorum(world, state, before->config, commit, entry)) {
         return NULL;
     }
-    if (changes && (has_quorum(world, state, after->config, commit, entry) ||
-                    has_quorum(world, state, after->config_committed, commit, entry))) {
+    bool others = appends || world->bounds->instant_disk || !led;
+    if (others && (has_quorum(world, state, after->config, commit, entry) ||
+                   has_quorum(world, state, after->config_committed, commit, entry))) {
         return NULL;
     }
     return "S8: an entry is committed without a quorum of disks";

@@ -406,6 +406,18 @@ static enum search_end expand_all(struct search *search, const struct search_lim
     return end;
 }
 
+static void tell_samples(struct search *search, const struct search_limits *limits)
+{
+    struct search_report *report = &search->report;
+    for (unsigned i = 1; i <= limits->samples; i++) {
+        keep_path(search, (report->states - 1) * i / limits->samples, NULL);
+        limits->tell(limits->tell_context, report);
+        free(report->path);
+        report->path = NULL;
+        report->path_length = 0;
+    }
+}
+
 struct search_report search_run(struct world *world, const struct search_limits *limits)
 {
     struct search search = {.world = world};
@@ -424,6 +436,8 @@ struct search_report search_run(struct world *world, const struct search_limits 
     search.report.sites = world->sites.packed.count;
     if (search.report.end == SEARCH_VIOLATION) {
         keep_path(&search, search.parent, &search.last_event);
+    } else {
+        tell_samples(&search, limits);
     }
     world->symmetry = NULL;
     symmetry_release(&search.symmetry);

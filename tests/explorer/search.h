@@ -9,11 +9,20 @@
 
 #include "tests/explorer/successors.h"
 
+struct search_report;
+
+/* The path in `report` leads to one of the states. */
+typedef void search_tell(void *context, const struct search_report *report);
+
 struct search_limits {
     uint64_t memory_bytes;
     uint64_t states;
     double seconds;
     bool progress; /* a line on stderr every few seconds */
+    /* Without a violation, tell the ways to so many states, evenly spread. */
+    unsigned samples;
+    search_tell *tell;
+    void *tell_context;
 };
 
 enum search_end {

@@ -431,6 +431,13 @@ static bool change(struct site_bench *bench, uint32_t argument)
     return status == STATUS_OK && index != before;
 }
 
+static bool cancel(struct site_bench *bench)
+{
+    raft_index before = raft_status(bench->raft).config_index;
+    raft_index index = 0;
+    return raft_cancel_change(bench->raft, TIMELESS_NOW, 0, &index) == STATUS_OK && index != before;
+}
+
 static bool checkpoint(struct site_bench *bench)
 {
     struct site_model *model = bench->model;
@@ -474,6 +481,9 @@ static bool give_input(struct site_bench *bench, const struct site_input *input)
     case SITE_RECEIVE: {
         const struct vocabulary_message *message =
             vocabulary_message_of(bench->vocabulary, argument);
+        if (message->type == VOCABULARY_DUMP && bench->model->disk.dump_index != 0) {
+            return false; /* the driver takes one at a time */
+        }
         if (message->type == VOCABULARY_DUMP) {
             receive_dump(bench, message);
         } else {
@@ -502,6 +512,8 @@ static bool give_input(struct site_bench *bench, const struct site_input *input)
         return raft_read(bench->raft, TIMELESS_NOW, argument) == STATUS_OK;
     case SITE_CHANGE:
         return change(bench, argument);
+    case SITE_CANCEL:
+        return cancel(bench);
     case SITE_TRANSFER:
         return raft_transfer(bench->raft, TIMELESS_NOW, argument) == STATUS_OK;
     case SITE_PEER_DOWN:

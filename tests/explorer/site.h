@@ -22,6 +22,7 @@ enum site_input_kind {
     SITE_PROPOSE,    /* its tag */
     SITE_READ,       /* its token */
     SITE_CHANGE,     /* bits of the new voters; 0: make the node SITE_CHANGE_LEARNER a learner */
+    SITE_CANCEL,     /* the change that is under way */
     SITE_TRANSFER,   /* to whom */
     SITE_PEER_DOWN,  /* who */
     SITE_CHECKPOINT, /* what is applied becomes durable */

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "tests/scenario/timeless.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,9 @@ write_event(FILE *to, const struct world *world, const struct event *event, stru
     case SITE_CHANGE:
         write_change(to, event);
         break;
+    case SITE_CANCEL:
+        fprintf(to, "> cancel-change %u\n", node);
+        break;
     case SITE_TRANSFER:
         fprintf(to, "> transfer %u %u\n", node, argument);
         break;
@@ -166,11 +170,9 @@ void story_print(FILE *to, const struct world *world, const struct search_report
     write_events(to, world, report);
 }
 
-void story_write(FILE *to, const struct world *world, const struct search_report *report)
+/* The same cluster as site.c makes it. */
+static void write_beginning(FILE *to, const struct bounds *bounds)
 {
-    const struct bounds *bounds = world->bounds;
-    fprintf(to, "# Found by the explorer within the bounds '%s': the last event violates\n# %s.\n",
-            bounds->name, report->violation);
     fputs("> option log_entries_max 16\n> option message_entries_max 4\n"
           "> option inflight_messages_max 2\n",
           to);
@@ -178,6 +180,52 @@ void story_write(FILE *to, const struct world *world, const struct search_report
     if (bounds->spares > 0) {
         fprintf(to, "> quietly nodes %u\n", bounds->spares);
     }
+}
+
+void story_write(FILE *to, const struct world *world, const struct search_report *report)
+{
+    fprintf(to, "# Found by the explorer within the bounds '%s': the last event violates\n# %s.\n",
+            world->bounds->name, report->violation);
+    write_beginning(to, world->bounds);
     write_events(to, world, report);
     fputs("> status\n> network\n", to);
+}
+
+/* As the runner's command `status` does. */
+static void write_status(FILE *to, struct world *world, uint32_t site)
+{
+    struct site_bench *bench = world->sites.bench;
+    site_image_load(bench, intern_lend(&world->sites.packed, site));
+    struct raft_status status = raft_status(bench->raft);
+    fprintf(to,
+            "%u: %s term=%" PRIu64 " vote=%" PRIu64 " leader=%" PRIu64 " log=%" PRIu64 "..%" PRIu64
+            "/%" PRIu64 " durable=%" PRIu64 " commit=%" PRIu64 " applied=%u config=%" PRIu64
+            "%s%s\n",
+            bench->model->id, raft_role_name(status.role), status.term, status.vote, status.leader,
+            status.log_base, status.last_index, status.last_term, status.durable_index,
+            status.commit_index, bench->model->applied, status.config_index,
+            status.config_committed ? "" : " uncommitted",
+            status.transfer_target != 0 ? " transferring" : "");
+}
+
+void story_write_sample(FILE *to, struct world *world, const struct search_report *report)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *loud = open_memstream(&text, &size);
+    write_events(loud, world, report);
+    fclose(loud);
+    write_beginning(to, world->bounds);
+    for (char *line = text; *line != '\0';) {
+        size_t length = strcspn(line, "\n") + 1;
+        bool command = strncmp(line, "> ", 2) == 0;
+        fprintf(to, "%s%.*s", command ? "> quietly " : "", (int)(length - (command ? 2 : 0)),
+                line + (command ? 2 : 0));
+        line += length;
+    }
+    free(text);
+    fputs("> status\n", to);
+    for (uint8_t id = 1; id <= world->node_count; id++) {
+        write_status(to, world, report->path_end.words[id - 1]);
+    }
 }

@@ -243,6 +243,7 @@ static void try_operator(struct round *round, uint8_t node)
     for (uint32_t voters = 1; voters < 1u << count; voters++) {
         try_input(round, node, SITE_CHANGE, voters << 1, BOUNDS_CHANGES);
     }
+    try_input(round, node, SITE_CANCEL, 0, BOUNDS_CANCELS);
     for (uint8_t other = 1; other <= count; other++) {
         if (other != node) {
             try_input(round, node, SITE_TRANSFER, other, BOUNDS_TRANSFERS);

@@ -157,7 +157,7 @@ static void understand(const struct scenario *scenario, const char *unknown)
 static void show_status(struct scenario *scenario, enum status status)
 {
     cluster_flush(scenario->cluster);
-    if (status != STATUS_OK) {
+    if (status != STATUS_OK && scenario->cluster->trace != NULL) {
         fprintf(scenario->out, "refused: %s\n", status_text(status));
     }
 }
