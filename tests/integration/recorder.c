@@ -527,7 +527,8 @@ static void on_event(struct confer *confer, const struct confer_event *event, vo
                                  .watch = watching->number,
                                  .time = clock_monotonic_us(),
                                  .zxid = event->zxid,
-                                 .recursive = watching->recursive,
+                                 .recursive =
+                                     watching->recursive && event->kind == CONFER_EVENT_STARTED,
                                  .full = event->full,
                                  .resync = event->resync};
 
