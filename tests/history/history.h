@@ -88,7 +88,7 @@ struct history_call {
     uint64_t returned; /* HISTORY_NEVER: no answer, the outcome is unknown */
     enum history_outcome outcome;
     uint32_t error; /* REFUSED, NOT_APPLIED; UNKNOWN: why, if anything was told */
-    uint64_t zxid;  /* of the write, or of the state shown; 0 = not known */
+    uint64_t zxid;  /* of the write, a refused one too, or of the state shown; 0 = not known */
     struct history_step *steps;
     size_t step_count;
 };

@@ -419,7 +419,7 @@ static void add_call(struct part *part, const struct history_call *call, uint64_
         /* A client that gave up does not end what it began. */
         .returned = call->outcome == HISTORY_UNKNOWN ? HISTORY_NEVER : call->returned,
         .must = must,
-        .zxid = call->outcome == HISTORY_REFUSED ? 0 : zxid,
+        .zxid = zxid,
         .unnamed = part->unnamed_count};
     part->unnamed_count += unnamed_of(call);
 }

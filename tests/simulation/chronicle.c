@@ -213,12 +213,17 @@ void chronicle_free(struct chronicle *chronicle)
     free(chronicle);
 }
 
-uint64_t chronicle_serial(const struct state_node *node)
+uint64_t chronicle_value(const struct state_node *node)
 {
     bool is_null;
     struct bytes value = state_node_value(node, &is_null);
 
     return value.size >= 8 ? bytes_load_u64(value.data) : 0;
+}
+
+uint64_t chronicle_serial(const struct state_node *node)
+{
+    return chronicle_value(node) >> WRITES_STEP_BITS;
 }
 
 static uint64_t mix(uint64_t hash, uint64_t value)

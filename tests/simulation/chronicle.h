@@ -6,6 +6,7 @@
 
 #include "server/node/request.h"
 #include "tests/simulation/cluster.h"
+#include "tests/simulation/writes.h"
 
 struct chronicle;
 
@@ -58,7 +59,9 @@ size_t chronicle_seek(const struct chronicle *chronicle, zxid after);
 
 /* Of everything about a node that only its own changes change. */
 uint64_t chronicle_sum(const struct state_node *node);
-/* The serial number at the beginning of its value; 0 if there is none. */
+/* The number at the beginning of its value; 0 if there is none. It is the serial number of the
+ * write and, in the lowest WRITES_STEP_BITS bits, which of its operations wrote it. */
+uint64_t chronicle_value(const struct state_node *node);
 uint64_t chronicle_serial(const struct state_node *node);
 
 /* --- What a server showed at `shown` --- */

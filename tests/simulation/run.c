@@ -403,6 +403,7 @@ static void run_phases(struct run *run)
     probe_members(run);
     wait_for_convergence(run, PROBING_US, "after the last writes");
     check_states(run);
+    truth_judge(oracle_truth(run->oracle));
 }
 
 struct run_result run_plan(struct plan *plan, enum timeline_trace trace)

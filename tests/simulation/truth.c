@@ -58,6 +58,7 @@ struct session {
 struct truth {
     struct cluster *cluster;
     struct chronicle *chronicle;
+    struct recording *recording;
     struct outcome *outcomes; /* by index */
     size_t outcome_count;
     size_t outcome_capacity;
@@ -76,6 +77,7 @@ struct truth *truth_new(struct cluster *cluster)
 
     truth->cluster = cluster;
     truth->chronicle = chronicle_new();
+    truth->recording = recording_new(cluster->timeline);
     truth->fate_count = 1;
     map_init(&truth->sessions);
     return truth;
@@ -95,6 +97,7 @@ void truth_free(struct truth *truth)
     map_each(&truth->sessions, free_session, NULL);
     map_release(&truth->sessions);
     chronicle_free(truth->chronicle);
+    recording_free(truth->recording);
     free(truth->outcomes);
     free(truth->fates);
     free(truth);
@@ -103,6 +106,11 @@ void truth_free(struct truth *truth)
 struct chronicle *truth_chronicle(struct truth *truth)
 {
     return truth->chronicle;
+}
+
+struct recording *truth_recording(struct truth *truth)
+{
+    return truth->recording;
 }
 
 struct truth_counts truth_counts(const struct truth *truth)
@@ -295,6 +303,17 @@ bool truth_session_lives(const struct truth *truth, session_id id)
 size_t truth_session_count(const struct truth *truth)
 {
     return truth->living;
+}
+
+void truth_judge(const struct truth *truth)
+{
+    struct buffer report = BUFFER_INIT;
+
+    if (!recording_judge(truth->recording, &report)) {
+        cluster_violation(nobody(truth), "the record of the clients: %.*s", (int)report.size,
+                          (const char *)report.data);
+    }
+    buffer_release(&report);
 }
 
 void truth_quiet(struct truth *truth)
@@ -515,6 +534,7 @@ static void note_first(struct truth *truth, struct bytes entry, const struct sta
     truth->counts.repeated += result->repeated;
     for (size_t i = 0; i < result->change_count; i++) {
         note_change(truth, &result->changes[i], command, result);
+        recording_applied(truth->recording, &result->changes[i]);
     }
     for (size_t i = 0; i < result->change_count; i++) {
         if (result->changes[i].kind == STATE_SESSION_CLOSED ||

@@ -4,6 +4,7 @@
 #define TESTS_SIMULATION_TRUTH_H
 
 #include "tests/simulation/chronicle.h"
+#include "tests/simulation/recording.h"
 
 struct truth;
 
@@ -19,6 +20,7 @@ struct truth_counts {
 struct truth *truth_new(struct cluster *cluster);
 void truth_free(struct truth *truth);
 struct chronicle *truth_chronicle(struct truth *truth);
+struct recording *truth_recording(struct truth *truth);
 struct truth_counts truth_counts(const struct truth *truth);
 
 /* --- What servers do --- */
@@ -70,6 +72,8 @@ void truth_on_contact(struct truth *truth, session_id session);
 void truth_on_ended(struct truth *truth, const struct cluster_server *server, session_id session);
 bool truth_session_lives(const struct truth *truth, session_id session);
 size_t truth_session_count(const struct truth *truth); /* of those that live */
+/* The run is over: have its record judged. */
+void truth_judge(const struct truth *truth);
 /* The faults are over: from now on a silent session ends soon. */
 void truth_quiet(struct truth *truth);
 

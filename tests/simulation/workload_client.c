@@ -36,6 +36,8 @@ struct operation {
     struct buffer body; /* the packed operation or transaction, without the numbers */
     zxid at_least;      /* READ */
     bool done;          /* WRITE: applied, whatever its outcome */
+    size_t call;        /* in the record */
+    uint64_t asked_us;  /* SESSION, CLOSE */
 };
 
 /* As a server sees it. */
@@ -111,9 +113,21 @@ static struct operation *operation_new(struct workload_client *self, enum operat
     struct operation *operation = xcalloc(1, sizeof *operation);
 
     operation->kind = kind;
+    operation->call = RECORDING_NO_CALL;
+    operation->asked_us = now(self);
     list_append(&self->operations, &operation->link);
     self->count++;
     return operation;
+}
+
+static struct recording *recording(const struct workload_client *self)
+{
+    return truth_recording(self->truth);
+}
+
+static struct recording_caller caller(const struct workload_client *self)
+{
+    return (struct recording_caller){.client = self->number, .session = self->session};
 }
 
 static const struct cluster_server *any_server(const struct workload_client *self)
@@ -168,7 +182,10 @@ static void leave_session(struct workload_client *self)
 static void lose_session(struct workload_client *self)
 {
     if (self->session != 0) {
+        struct recording_caller told = caller(self);
+
         truth_on_ended(self->truth, any_server(self), self->session);
+        recording_ended(recording(self), &told, false, now(self));
         self->counts->sessions_lost++;
     }
     leave_session(self);
@@ -209,6 +226,7 @@ on_outcome(struct workload_client *self, struct operation *operation, const stru
     switch ((int)reply->code) {
     case OP_OK:
         truth_on_acknowledged(self->truth, any_server(self), &operation->write, reply->result);
+        recording_end_write(recording(self), operation->call, reply->code, reply->result);
         remember_made(self, reply->result);
         finish_write(self, operation);
         break;
@@ -230,6 +248,7 @@ on_outcome(struct workload_client *self, struct operation *operation, const stru
                           op_error_text((enum op_error)reply->code));
     default:
         truth_on_refused(self->truth, any_server(self), &operation->write, reply->result);
+        recording_end_write(recording(self), operation->call, reply->code, reply->result);
         finish_write(self, operation);
         break;
     }
@@ -245,9 +264,11 @@ on_write(struct workload_client *self, struct operation *operation, const struct
         self->broken = true; /* sent again after attaching elsewhere */
     } else if (reply->code == CLIENT__CODE__UNKNOWN_OUTCOME) {
         self->counts->unknown++;
+        recording_end_write(recording(self), operation->call, reply->code, NULL);
         finish_write(self, operation);
     } else {
         truth_on_refused(self->truth, any_server(self), &operation->write, NULL);
+        recording_end_write(recording(self), operation->call, reply->code, NULL);
         finish_write(self, operation);
     }
 }
@@ -278,6 +299,9 @@ static void on_read(struct workload_client *self,
     struct chronicle *chronicle = truth_chronicle(self->truth);
     bool found = reply->code == CLIENT__CODE__OK;
 
+    if (operation->call != RECORDING_NO_CALL) {
+        recording_end_read(recording(self), operation->call, request, reply);
+    }
     if (found || reply->code == CLIENT__CODE__NO_NODE) {
         if (reply->zxid < operation->at_least) {
             cluster_violation(any_server(self),
@@ -303,6 +327,9 @@ static void on_read(struct workload_client *self,
 static void
 on_session(struct workload_client *self, struct operation *operation, const struct reply *reply)
 {
+    bool opens = self->session == 0;
+    uint64_t asked_us = operation->asked_us;
+
     operation_free(self, operation);
     if (reply->code == CLIENT__CODE__OK) {
         if (self->session != 0 && reply->session.last_sequence < self->confirmed) {
@@ -315,6 +342,11 @@ on_session(struct workload_client *self, struct operation *operation, const stru
         self->session = reply->session.session;
         memcpy(self->password, reply->session.password, sizeof self->password);
         self->ready = true;
+        if (opens) {
+            const struct recording_caller told = caller(self);
+
+            recording_opened(recording(self), &told, asked_us);
+        }
     } else if (reply->code == CLIENT__CODE__SESSION_EXPIRED) {
         lose_session(self);
     } else {
@@ -325,11 +357,15 @@ on_session(struct workload_client *self, struct operation *operation, const stru
 static void
 on_close(struct workload_client *self, struct operation *operation, const struct reply *reply)
 {
+    const struct recording_caller told = caller(self);
+    uint64_t asked_us = operation->asked_us;
+
     operation_free(self, operation);
     self->closing = false;
     if (reply->code == CLIENT__CODE__OK) {
         self->counts->closed++;
         truth_on_ended(self->truth, any_server(self), self->session);
+        recording_ended(recording(self), &told, true, asked_us);
         leave_session(self);
     } else if (reply->code == CLIENT__CODE__SESSION_EXPIRED) {
         lose_session(self);
@@ -624,12 +660,15 @@ static void start_write(struct workload_client *self)
                                      .in_session = self->session != 0,
                                      .made = buffer_lend(&self->made)};
 
+    const struct recording_caller told = caller(self);
+
     operation->write.serial = draw.serial;
     if (self->session != 0) {
         operation->write.session = self->session;
         operation->write.sequence = ++self->sequence;
     }
     writes_draw(&draw, &operation->body, &operation->write.marked);
+    operation->call = recording_begin_write(recording(self), &told, buffer_lend(&operation->body));
     send_write(self, operation);
     if (operation->write.sequence != 0 && timeline_chance(&self->prng, 30)) {
         start_again(self, operation);
@@ -639,12 +678,14 @@ static void start_write(struct workload_client *self)
 static void send_read(struct workload_client *self, struct request *request, bool linearizable)
 {
     struct operation *operation = operation_new(self, OPERATION_READ);
+    const struct recording_caller told = caller(self);
 
     operation->id = ++self->last_id;
     operation->at_least = linearizable ? oracle_committed(self->oracle) : self->seen;
     request->id = operation->id;
     request->seen_zxid = self->seen;
     request->linearizable = linearizable;
+    operation->call = recording_begin_read(recording(self), &told, request);
     submit(self, request);
 }
 

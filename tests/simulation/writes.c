@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { OPERATIONS_MAX = 4, FOLDERS = 2, PATH_BYTES_MAX = 48, SERIAL_BYTES = 8 };
+enum { OPERATIONS_MAX = 1 << WRITES_STEP_BITS, FOLDERS = 2, PATH_BYTES_MAX = 48, SERIAL_BYTES = 8 };
 
 static const uint64_t ttl_ms = 60000;
 
@@ -59,23 +59,25 @@ static int32_t draw_version(const struct writes_draw *draw)
     return (int32_t)prng_below(draw->prng, 4);
 }
 
-static struct bytes draw_value(const struct writes_draw *draw, struct arena *arena)
+static struct bytes draw_value(const struct writes_draw *draw, struct arena *arena, size_t step)
 {
     uint64_t padding = prng_below(draw->prng, draw->settings->value_bytes_max + 1);
     uint8_t *value = arena_calloc(arena, 1, SERIAL_BYTES + padding);
 
-    bytes_store_u64(value, draw->serial);
+    bytes_store_u64(value, draw->serial << WRITES_STEP_BITS | step);
     return bytes_of(value, SERIAL_BYTES + padding);
 }
 
-static void
-draw_set(const struct writes_draw *draw, struct arena *arena, Record__Operation *operation)
+static void draw_set(const struct writes_draw *draw,
+                     struct arena *arena,
+                     size_t step,
+                     Record__Operation *operation)
 {
     Record__Set *set = arena_alloc(arena, sizeof *set);
 
     record__set__init(set);
     set->path = binary(draw_path(draw, arena));
-    set->value = binary(draw_value(draw, arena));
+    set->value = binary(draw_value(draw, arena, step));
     set->create = timeline_chance(draw->prng, 750);
     set->version = set->create ? -1 : draw_version(draw);
     operation->kind_case = RECORD__OPERATION__KIND_SET;
@@ -90,8 +92,10 @@ static struct bytes draw_sequence(const struct writes_draw *draw, struct arena *
                                            prng_below(draw->prng, FOLDERS)));
 }
 
-static void
-draw_create(const struct writes_draw *draw, struct arena *arena, Record__Operation *operation)
+static void draw_create(const struct writes_draw *draw,
+                        struct arena *arena,
+                        size_t step,
+                        Record__Operation *operation)
 {
     static const Record__CreateMode modes[] = {RECORD__CREATE_MODE__PERSISTENT,
                                                RECORD__CREATE_MODE__PERSISTENT,
@@ -125,7 +129,7 @@ draw_create(const struct writes_draw *draw, struct arena *arena, Record__Operati
         break;
     }
     create->make_parents = timeline_chance(draw->prng, 700);
-    create->value = binary(draw_value(draw, arena));
+    create->value = binary(draw_value(draw, arena, step));
     operation->kind_case = RECORD__OPERATION__KIND_CREATE;
     operation->create = create;
 }
@@ -164,8 +168,11 @@ draw_check(const struct writes_draw *draw, struct arena *arena, Record__Operatio
     }
 }
 
-static Record__Operation *
-draw_operation(const struct writes_draw *draw, struct arena *arena, bool with_checks, bool *marked)
+static Record__Operation *draw_operation(const struct writes_draw *draw,
+                                         struct arena *arena,
+                                         size_t step,
+                                         bool with_checks,
+                                         bool *marked)
 {
     Record__Operation *operation = arena_alloc(arena, sizeof *operation);
     uint64_t kind = prng_below(draw->prng, with_checks ? 13 : 10);
@@ -173,9 +180,9 @@ draw_operation(const struct writes_draw *draw, struct arena *arena, bool with_ch
     record__operation__init(operation);
     *marked |= kind < 8;
     if (kind < 4) {
-        draw_set(draw, arena, operation);
+        draw_set(draw, arena, step, operation);
     } else if (kind < 8) {
-        draw_create(draw, arena, operation);
+        draw_create(draw, arena, step, operation);
     } else if (kind < 10) {
         draw_remove(draw, arena, operation);
     } else {
@@ -196,7 +203,7 @@ void writes_draw(const struct writes_draw *draw, struct buffer *body, bool *ret_
     arena_init(&arena);
     *ret_marked = false;
     for (size_t i = 0; i < count; i++) {
-        operations[i] = draw_operation(draw, &arena, count > 1, ret_marked);
+        operations[i] = draw_operation(draw, &arena, i, count > 1, ret_marked);
     }
     if (count == 1) {
         command.body_case = RECORD__COMMAND__BODY_OPERATION;

@@ -7,10 +7,12 @@
 #include "base/prng.h"
 #include "tests/simulation/settings.h"
 
+enum { WRITES_STEP_BITS = 2 };
+
 struct writes_draw {
     const struct settings *settings;
     struct prng *prng;
-    uint64_t serial;   /* each value begins with it */
+    uint64_t serial;   /* each value begins with it, and the number of its operation */
     bool in_session;   /* ephemeral nodes are possible */
     struct bytes made; /* a path that a creation of this client was answered with; empty = none */
 };
