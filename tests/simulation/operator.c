@@ -57,8 +57,9 @@ static void on_reply(void *context, const struct request *request, const struct 
     }
     if (self->is_repeated && self->last_succeeded && self->last_is_exact &&
         self->asked_us > self->certain_us && response->code == CLIENT__CODE__CONFLICT) {
-        cluster_violation(self->server, "a membership command that held is refused when repeated: "
-                                        "%s",
+        cluster_violation(self->server,
+                          "a membership command that held is refused when repeated: "
+                          "%s",
                           response->message);
     }
     self->last_succeeded = response->code == CLIENT__CODE__OK;

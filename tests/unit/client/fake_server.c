@@ -711,9 +711,9 @@ static void serve_cluster(struct fake_server *server,
 {
     Client__MembershipReply membership = CLIENT__MEMBERSHIP_REPLY__INIT;
     Client__StatusReply status = CLIENT__STATUS_REPLY__INIT;
-    Client__MemberStatus learner = CLIENT__MEMBER_STATUS__INIT;
+    Client__MemberStatus learner;
     Client__MemberStatus *learners = &learner;
-    Client__VoterChange change = CLIENT__VOTER_CHANGE__INIT;
+    Client__VoterChange change;
     uint64_t voters[] = {1, 2};
     char trend[] = "nearer";
     Record__Member member = RECORD__MEMBER__INIT;
@@ -724,6 +724,8 @@ static void serve_cluster(struct fake_server *server,
         status.server = connection->port + 1;
         status.leader = 1;
         status.config_zxid = 7;
+        client__member_status__init(&learner);
+        client__voter_change__init(&change);
         learner.id = 2;
         learner.learner = true;
         learner.promoting = true;
