@@ -297,6 +297,9 @@ static size_t cut(struct connection *connection, struct bytes bytes)
 
 static struct bytes input_rest(const struct connection *connection)
 {
+    if (connection->input.size == connection->taken) {
+        return BYTES_EMPTY; /* perhaps without memory, to which nothing may be added */
+    }
     return bytes_of(connection->input.data + connection->taken,
                     connection->input.size - connection->taken);
 }
