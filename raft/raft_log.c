@@ -5,10 +5,10 @@
 #include "raft/raft_layout.h"
 #include "raft/raft_writes.h"
 
-/* A log that is full of entries not known to be committed cannot be trimmed, and who has no slot for
- * a NOOP cannot lead: if that befell a majority, nobody ever would. Each leader that fails before
- * anything of its term commits costs one slot. A thousand of them in a row, each for at least an
- * election timeout, are not a cluster that recovers by itself. */
+/* A log that is full of entries not known to be committed cannot be trimmed, and who has no slot
+ * for a NOOP cannot lead: if that befell a majority, nobody ever would. Each leader that fails
+ * before anything of its term commits costs one slot. A thousand of them in a row, each for at
+ * least an election timeout, are not a cluster that recovers by itself. */
 enum { RESERVE_MAX = 1024 };
 
 raft_term raft_log_term(const struct raft *raft, raft_index index)

@@ -20,6 +20,7 @@ enum kind {
     KIND_DURATIONS, /* LEAST..MOST */
     KIND_ADDRESS,
     KIND_PATH,
+    KIND_DIGEST, /* USER:HASH */
     KIND_LEVEL,
     KIND_WORDS
 };
@@ -91,12 +92,18 @@ static const struct option options[] = {
     {"zookeeper-session-timeout", KIND_DURATIONS, FIELD(zookeeper_session_timeout_ms), "MIN..MAX",
      "4s..40s", STATE_SESSION_TIMEOUT_MS_MIN, STATE_SESSION_TIMEOUT_MS_MAX,
      "what ZooKeeper clients ask for is brought into these limits"},
+    {"zookeeper-super-digest", KIND_DIGEST, FIELD(zookeeper_super_digest), "USER:HASH", NULL, 0, 0,
+     "who authenticates so, by scheme digest, may do everything (default: nobody)"},
     {"four-letter-words", KIND_WORDS, FIELD(four_letter_words), "LIST|all", ZOOKEEPER_WORDS_DEFAULT,
      0, 0, "the ones answered to ZooKeeper's monitoring tools"},
     {"version", KIND_FLAG, FIELD(version), NULL, NULL, 0, 0, "print the version and end"},
     {"help", KIND_FLAG, FIELD(help), NULL, NULL, 0, 0, "print this and end"}};
 
-enum { OPTION_COUNT = sizeof options / sizeof options[0], NAME_BYTES_MAX = 40 };
+enum {
+    OPTION_COUNT = sizeof options / sizeof options[0],
+    NAME_BYTES_MAX = 40,
+    DIGEST_HASH_BYTES = 28
+};
 
 /* --- Names --- */
 
@@ -342,6 +349,25 @@ static enum status parse_path(struct config *config,
     return STATUS_OK;
 }
 
+/* As it stands in a list of permissions: the user, a colon, and 28 letters of base64. */
+static enum status parse_digest(struct config *config,
+                                const struct option *option,
+                                const char *text,
+                                struct error *error)
+{
+    const char *colon = strchr(text, ':');
+
+    if (colon == NULL || colon == text || strlen(colon + 1) != DIGEST_HASH_BYTES ||
+        strlen(text) >= CONFIG_DIGEST_BYTES_MAX) {
+        return error_set(error, STATUS_INVALID,
+                         "--%s: it must be USER:HASH, where HASH is what\n"
+                         "printf USER:PASSWORD | openssl sha1 -binary | base64\nprints",
+                         option->name);
+    }
+    memcpy(field_of(config, option), text, strlen(text) + 1);
+    return STATUS_OK;
+}
+
 static enum status parse_value(struct config *config,
                                const struct option *option,
                                const char *text,
@@ -360,6 +386,8 @@ static enum status parse_value(struct config *config,
         return parse_address(config, option, text, error);
     case KIND_PATH:
         return parse_path(config, option, text, error);
+    case KIND_DIGEST:
+        return parse_digest(config, option, text, error);
     case KIND_LEVEL:
         if (log_parse_level(text, &config->log_level) != STATUS_OK) {
             return error_set(error, STATUS_INVALID,

@@ -15,7 +15,8 @@ enum {
     CONFIG_LISTENERS_MAX = 8,
     CONFIG_PATH_BYTES_MAX = 4096,
     CONFIG_SECRET_BYTES_MIN = 16, /* who can guess it is a member */
-    CONFIG_SECRET_BYTES_MAX = 4096
+    CONFIG_SECRET_BYTES_MAX = 4096,
+    CONFIG_DIGEST_BYTES_MAX = 512
 };
 
 struct config {
@@ -44,8 +45,9 @@ struct config {
     uint64_t disk_reserve_bytes;
     uint64_t max_connections;
     uint64_t max_connections_per_address;
-    uint64_t zookeeper_session_timeout_ms[2]; /* least and most */
-    uint32_t four_letter_words;               /* zookeeper_words.h */
+    uint64_t zookeeper_session_timeout_ms[2];             /* least and most */
+    char zookeeper_super_digest[CONFIG_DIGEST_BYTES_MAX]; /* USER:HASH; empty = none */
+    uint32_t four_letter_words;                           /* zookeeper_words.h */
 };
 
 /* `--name VALUE` and `--name=VALUE`. INVALID: an unknown or incomplete option, a value out of its

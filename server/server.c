@@ -514,6 +514,9 @@ static void open_network(struct server *server)
         .data = server->config->data,
         .connections_per_address_max = server->config->max_connections_per_address,
         .sessions = {
+            .super_digest = server->config->zookeeper_super_digest[0] == '\0'
+                                ? NULL
+                                : server->config->zookeeper_super_digest,
             .session_timeout_ms_min = (uint32_t)server->config->zookeeper_session_timeout_ms[0],
             .session_timeout_ms_max = (uint32_t)server->config->zookeeper_session_timeout_ms[1]}};
 

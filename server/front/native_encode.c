@@ -1,5 +1,8 @@
 #include "server/front/native_encode.h"
 
+#include "server/front/identity.h"
+#include "server/node/node.h"
+
 #include "base/check.h"
 
 #include <string.h>
@@ -158,8 +161,13 @@ static ProtobufCBinaryData node_value(const struct state_node *node, protobuf_c_
     return binary(value);
 }
 
-static void fill_acl(Client__GetReply *get, struct arena *arena, const struct state_node *node)
+static void fill_acl(Client__GetReply *get,
+                     struct arena *arena,
+                     const struct request *request,
+                     const struct state_node *node)
 {
+    bool may_administer =
+        state_node_permits(node, STATE_PERMISSION_ADMIN, client_identities(request->client));
     uint32_t count = state_node_acl_count(node);
 
     get->acl = arena_calloc(arena, count, sizeof *get->acl);
@@ -171,7 +179,7 @@ static void fill_acl(Client__GetReply *get, struct arena *arena, const struct st
         record__acl_entry__init(entry);
         entry->permissions = from.permissions;
         entry->scheme = binary(from.scheme);
-        entry->id = binary(from.id);
+        entry->id = binary(identity_shown_in_acl(&from, may_administer, arena));
         get->acl[i] = entry;
     }
 }
@@ -193,7 +201,7 @@ static void fill_get(Client__Response *response,
         get->value = node_value(reply->node, &get->value_is_null);
     }
     if ((request->notes & NATIVE_NOTE_ACL) != 0) {
-        fill_acl(get, arena, reply->node);
+        fill_acl(get, arena, request, reply->node);
     }
     response->body_case = CLIENT__RESPONSE__BODY_GET;
     response->get = get;
@@ -216,10 +224,10 @@ static void fill_list(Client__Response *response,
 
         client__list_reply__child__init(&items[i]);
         items[i].name = binary(child->name);
-        if ((request->notes & NATIVE_NOTE_STATS) != 0) {
+        if ((request->notes & NATIVE_NOTE_STATS) != 0 && child->node != NULL) {
             items[i].stat = make_node_stat(arena, child->node);
         }
-        if ((request->notes & NATIVE_NOTE_VALUES) != 0) {
+        if ((request->notes & NATIVE_NOTE_VALUES) != 0 && child->node != NULL) {
             items[i].value = node_value(child->node, &items[i].value_is_null);
         }
         list->children[i] = &items[i];
@@ -248,6 +256,10 @@ static void fill_tree(Client__Response *response,
 
         client__read_tree_reply__node__init(&items[i]);
         items[i].path = binary(node->path);
+        if (node->node == NULL) {
+            tree->nodes[i] = &items[i];
+            continue;
+        }
         items[i].stat = make_node_stat(arena, node->node);
         if ((request->notes & NATIVE_NOTE_VALUES) != 0) {
             items[i].value = node_value(node->node, &items[i].value_is_null);

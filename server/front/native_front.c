@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "server/front/identity.h"
 #include "server/front/native_encode.h"
 
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct native_client {
     struct native_front *front;
     struct connection *connection;
     struct client *client;
+    struct identities identities;
     size_t pending;        /* requests submitted and not answered */
     size_t expected_bytes; /* at most, of the answers to the reads among them */
     /* A request that is refused here: answered when all before it are, as replies keep order. */
@@ -124,6 +126,7 @@ static void on_closed(void *context, struct connection *connection, const char *
     socket_address_text(connection_remote(connection), remote);
     log_event(LOG_LEVEL_DEBUG, "client_closed", "remote=%s reason=%s", remote, log_quote(reason));
     client_close(client->client);
+    identities_release(&client->identities);
     list_remove(&client->link);
     list_remove(&client->waiting_link);
     client->front->client_count--;
@@ -210,6 +213,7 @@ void native_front_take(struct native_front *front, struct connection *connection
                                                       .on_notice = on_notice,
                                                       .output_bytes = output_bytes};
     struct native_client *client = xcalloc(1, sizeof *client);
+    char host[SOCKET_HOST_TEXT_BYTES_MAX];
 
     client->front = front;
     client->connection = connection;
@@ -217,6 +221,9 @@ void native_front_take(struct native_front *front, struct connection *connection
     list_append(&front->clients, &client->link);
     front->client_count++;
     client->client = client_open(front->node, &callbacks, client);
+    socket_address_host_text(connection_remote(connection), host);
+    identities_init(&client->identities, bytes_of_text(host), NULL);
+    client_identify(client->client, identities_lend(&client->identities));
     connection_set_protocol(connection, FRAME_PROTOCOL_CLIENT, FRAME_CLIENT_BYTES_MAX);
     connection_set_handler(connection, &handler, client);
     connection_set_state(connection, CONNECTION_OPEN);

@@ -14,7 +14,7 @@ struct decoder {
     struct reader reader;
     struct request *request;
     struct zookeeper_details *details;
-    struct zookeeper_identities *identities;
+    struct identities *identities;
     struct arena *arena;
 };
 
@@ -32,7 +32,7 @@ struct acl {
 };
 
 static void
-acl_add(struct decoder *decoder, struct acl *acl, int32_t permissions, struct zookeeper_identity id)
+acl_add(struct decoder *decoder, struct acl *acl, int32_t permissions, struct state_identity id)
 {
     Record__AclEntry *entry = arena_alloc(decoder->arena, sizeof *entry);
 
@@ -47,7 +47,7 @@ acl_add(struct decoder *decoder, struct acl *acl, int32_t permissions, struct zo
 static void acl_spoil(struct decoder *decoder, struct acl *acl)
 {
     acl->count = 0;
-    acl_add(decoder, acl, 0, (struct zookeeper_identity){.scheme = BYTES_EMPTY});
+    acl_add(decoder, acl, 0, (struct state_identity){.scheme = BYTES_EMPTY});
 }
 
 /* `auth` is each identity of the connection that counts as authenticated. False: there is none. */
@@ -56,9 +56,9 @@ static bool acl_expand(struct decoder *decoder, struct acl *acl, int32_t permiss
     bool any = false;
 
     for (size_t i = 0; i < decoder->identities->count; i++) {
-        const struct zookeeper_identity *identity = &decoder->identities->items[i];
+        const struct state_identity *identity = &decoder->identities->items[i];
 
-        if (zookeeper_identity_is_authenticated(identity) && acl->count < acl->capacity) {
+        if (identity_is_authenticated(identity) && acl->count < acl->capacity) {
             acl_add(decoder, acl, permissions, *identity);
             any = true;
         }
@@ -74,11 +74,11 @@ static bool acl_take(struct decoder *decoder, struct acl *acl, const struct jute
     if (bytes_equal(entry->scheme, bytes_of_text("auth"))) {
         return acl_expand(decoder, acl, entry->permissions);
     }
-    if (!zookeeper_acl_id_is_valid(entry->scheme, entry->id) || acl->count == acl->capacity) {
+    if (!identity_may_stand_in_acl(entry->scheme, entry->id) || acl->count == acl->capacity) {
         return false;
     }
     acl_add(decoder, acl, entry->permissions,
-            (struct zookeeper_identity){.scheme = entry->scheme, .id = entry->id});
+            (struct state_identity){.scheme = entry->scheme, .id = entry->id});
     return true;
 }
 
@@ -316,7 +316,9 @@ static void decode_read(struct decoder *decoder, enum request_kind kind)
     if (kind == REQUEST_LIST) {
         decoder->request->page.count_max = UINT32_MAX;
     }
-    if (decoder->details->type != JUTE_TYPE_GET_ACL) {
+    if (decoder->details->type == JUTE_TYPE_GET_ACL) {
+        decoder->request->permissions = STATE_PERMISSION_READ | STATE_PERMISSION_ADMIN;
+    } else {
         decoder->details->watch = jute_read_bool(&decoder->reader);
     }
     if (decoder->details->type == JUTE_TYPE_EXISTS && decoder->details->path.size > 0 &&
@@ -335,7 +337,7 @@ static void decode_auth(struct decoder *decoder)
     scheme = jute_read_buffer(&decoder->reader, NULL);
     credentials = jute_read_buffer(&decoder->reader, &is_null);
     if (!decoder->reader.failed &&
-        zookeeper_identities_add(decoder->identities, scheme, credentials) != STATUS_OK) {
+        identities_add(decoder->identities, scheme, credentials) != STATUS_OK) {
         refuse(decoder, JUTE_ERROR_AUTH_FAILED);
         decoder->details->closes = true;
     }
@@ -418,9 +420,8 @@ static void decode_by_type(struct decoder *decoder)
     }
 }
 
-enum status zookeeper_decode(struct bytes frame,
-                             struct zookeeper_identities *identities,
-                             struct request **ret_request)
+enum status
+zookeeper_decode(struct bytes frame, struct identities *identities, struct request **ret_request)
 {
     struct decoder decoder = {.reader = reader_of(frame), .identities = identities};
     int32_t xid = jute_read_int(&decoder.reader);

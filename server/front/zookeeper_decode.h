@@ -4,7 +4,7 @@
 #define FRONT_ZOOKEEPER_DECODE_H
 
 #include "proto/jute.h"
-#include "server/front/zookeeper_identity.h"
+#include "server/front/identity.h"
 #include "server/node/request.h"
 
 /* What the answer needs to know, in request->details. */
@@ -29,8 +29,7 @@ static inline struct zookeeper_details *zookeeper_details_of(const struct reques
 
 /* A frame after the session was opened. The request is the caller's. An auth packet adds to
  * `identities` at once, for all that follows. INVALID: no readable header; close the connection. */
-MUST_CHECK enum status zookeeper_decode(struct bytes frame,
-                                        struct zookeeper_identities *identities,
-                                        struct request **ret_request);
+MUST_CHECK enum status
+zookeeper_decode(struct bytes frame, struct identities *identities, struct request **ret_request);
 
 #endif

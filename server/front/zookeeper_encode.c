@@ -1,6 +1,7 @@
 #include "server/front/zookeeper_encode.h"
 
 #include "base/check.h"
+#include "server/node/node.h"
 
 #include <string.h>
 
@@ -55,8 +56,32 @@ void zookeeper_put_header(struct buffer *buffer,
 
 /* --- Bodies --- */
 
-static void put_node(struct buffer *buffer, int32_t type, const struct state_node *node)
+static void
+put_acl(struct buffer *buffer, const struct request *request, const struct state_node *node)
 {
+    bool may_administer =
+        state_node_permits(node, STATE_PERMISSION_ADMIN, client_identities(request->client));
+    uint32_t count = state_node_acl_count(node);
+    struct arena arena;
+
+    arena_init(&arena);
+    jute_put_int(buffer, (int32_t)count);
+    for (uint32_t i = 0; i < count; i++) {
+        struct state_acl_entry entry = state_node_acl(node, i);
+        const struct jute_acl_entry encoded = {
+            .permissions = (int32_t)entry.permissions,
+            .scheme = entry.scheme,
+            .id = identity_shown_in_acl(&entry, may_administer, &arena)};
+
+        jute_put_acl_entry(buffer, &encoded);
+    }
+    arena_release(&arena);
+}
+
+static void
+put_node(struct buffer *buffer, const struct request *request, const struct state_node *node)
+{
+    int32_t type = zookeeper_details_of(request)->type;
     struct state_stat stat = state_node_stat(node);
     bool is_null;
     struct bytes value = state_node_value(node, &is_null);
@@ -64,16 +89,7 @@ static void put_node(struct buffer *buffer, int32_t type, const struct state_nod
     if (type == JUTE_TYPE_GET_DATA) {
         jute_put_buffer(buffer, value, is_null);
     } else if (type == JUTE_TYPE_GET_ACL) {
-        uint32_t count = state_node_acl_count(node);
-
-        jute_put_int(buffer, (int32_t)count);
-        for (uint32_t i = 0; i < count; i++) {
-            struct state_acl_entry entry = state_node_acl(node, i);
-            const struct jute_acl_entry encoded = {
-                .permissions = (int32_t)entry.permissions, .scheme = entry.scheme, .id = entry.id};
-
-            jute_put_acl_entry(buffer, &encoded);
-        }
+        put_acl(buffer, request, node);
     }
     zookeeper_put_stat(buffer, &stat);
 }
@@ -155,7 +171,7 @@ put_body(struct buffer *buffer, const struct request *request, const struct repl
     } else if (request->kind == REQUEST_WRITE) {
         put_operation(buffer, details->type, &reply->result->operations[0]);
     } else if (request->kind == REQUEST_GET) {
-        put_node(buffer, details->type, reply->node);
+        put_node(buffer, request, reply->node);
     } else if (request->kind == REQUEST_LIST) {
         put_children(buffer, details->type, &reply->children);
     } else if (details->type == JUTE_TYPE_SYNC) {

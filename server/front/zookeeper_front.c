@@ -24,7 +24,7 @@ struct zookeeper_client {
     struct connection *connection;
     struct client *client;
     struct zookeeper_watcher watcher;
-    struct zookeeper_identities identities;
+    struct identities identities;
     size_t pending;       /* requests submitted and not answered */
     size_t pending_reads; /* those with answers of any size */
     bool is_connecting;   /* the connect request is with the node */
@@ -87,6 +87,13 @@ static void send_output(struct zookeeper_client *client)
     connection_send(client->connection, buffer_lend(&front->output));
     buffer_clear(&front->output);
     front->counts.sent++;
+}
+
+static bool may_see(struct zookeeper_watcher *watcher, const struct state_node *node)
+{
+    const struct zookeeper_client *client = CONTAINER_OF(watcher, struct zookeeper_client, watcher);
+
+    return state_node_permits(node, STATE_PERMISSION_READ, client_identities(client->client));
 }
 
 static void send_event(struct zookeeper_watcher *watcher, struct bytes frame)
@@ -297,12 +304,12 @@ static enum jute_error look_for_watches(struct zookeeper_client *client,
     return there != 0 ? JUTE_ERROR_OK : JUTE_ERROR_NO_WATCHER;
 }
 
-static void put_identities(struct buffer *output, const struct zookeeper_identities *identities)
+static void put_identities(struct buffer *output, const struct identities *identities)
 {
     jute_put_int(output, (int32_t)identities->count);
     for (size_t i = 0; i < identities->count; i++) {
         jute_put_buffer(output, identities->items[i].scheme, false);
-        jute_put_buffer(output, zookeeper_identity_user(&identities->items[i]), false);
+        jute_put_buffer(output, identity_user(&identities->items[i]), false);
     }
 }
 
@@ -313,8 +320,14 @@ static void put_read_error(struct buffer *output, enum jute_error error)
     jute_put_int(output, (int32_t)error);
 }
 
-static void put_read_data(struct zookeeper_front *front, struct bytes path)
+static bool may_read(const struct zookeeper_client *client, const struct state_node *node)
 {
+    return state_node_permits(node, STATE_PERMISSION_READ, client_identities(client->client));
+}
+
+static void put_read_data(struct zookeeper_client *client, struct bytes path)
+{
+    struct zookeeper_front *front = client->front;
     struct state_node *node = NULL;
     enum op_error error = OP_NO_NODE;
     struct state_stat stat;
@@ -325,6 +338,11 @@ static void put_read_data(struct zookeeper_front *front, struct bytes path)
         put_read_error(&front->output, JUTE_ERROR_NO_NODE);
         return;
     }
+    if (!may_read(client, node)) {
+        put_read_error(&front->output, JUTE_ERROR_NO_AUTH);
+        state_node_unref(node);
+        return;
+    }
     stat = state_node_stat(node);
     value = state_node_value(node, &is_null);
     jute_put_multi_header(&front->output, (struct jute_multi_header){.type = JUTE_TYPE_GET_DATA});
@@ -333,11 +351,24 @@ static void put_read_data(struct zookeeper_front *front, struct bytes path)
     state_node_unref(node);
 }
 
-static void put_read_children(struct zookeeper_front *front, struct bytes path)
+static void put_read_children(struct zookeeper_client *client, struct bytes path)
 {
+    struct zookeeper_front *front = client->front;
     struct state_children children = {.count = 0};
+    struct state_node *parent = NULL;
     enum op_error error = OP_NO_NODE;
+    bool may;
 
+    if (state_read(node_state(front->node), path, &error, &parent) != STATUS_OK || error != OP_OK) {
+        put_read_error(&front->output, JUTE_ERROR_NO_NODE);
+        return;
+    }
+    may = may_read(client, parent);
+    state_node_unref(parent);
+    if (!may) {
+        put_read_error(&front->output, JUTE_ERROR_NO_AUTH);
+        return;
+    }
     if (state_read_children(node_state(front->node), path, BYTES_EMPTY, SIZE_MAX,
                             JUTE_FRAME_BYTES_MAX, false, &front->arena, &error,
                             &children) != STATUS_OK ||
@@ -356,8 +387,9 @@ static void put_read_children(struct zookeeper_front *front, struct bytes path)
 
 /* Each read succeeds or fails for itself. Stops where the answer is too large to be sent. */
 static enum jute_error
-multi_read(struct zookeeper_front *front, const struct zookeeper_details *details, size_t begin)
+multi_read(struct zookeeper_client *client, const struct zookeeper_details *details, size_t begin)
 {
+    struct zookeeper_front *front = client->front;
     struct reader reader = reader_of(details->body);
 
     while (front->output.size - begin <= JUTE_FRAME_BYTES_MAX) {
@@ -376,9 +408,9 @@ multi_read(struct zookeeper_front *front, const struct zookeeper_details *detail
             return JUTE_ERROR_MARSHALLING;
         }
         if (header.type == JUTE_TYPE_GET_DATA) {
-            put_read_data(front, path);
+            put_read_data(client, path);
         } else if (header.type == JUTE_TYPE_GET_CHILDREN) {
-            put_read_children(front, path);
+            put_read_children(client, path);
         } else {
             return JUTE_ERROR_MARSHALLING;
         }
@@ -405,7 +437,7 @@ run_own(struct zookeeper_client *client, const struct zookeeper_details *details
         put_identities(output, &client->identities);
         return JUTE_ERROR_OK;
     case JUTE_TYPE_MULTI_READ:
-        return multi_read(client->front, details, begin);
+        return multi_read(client, details, begin);
     case JUTE_TYPE_MULTI: /* of nothing */
         jute_put_multi_header(
             output, (struct jute_multi_header){.type = JUTE_TYPE_ERROR, .done = true, .error = -1});
@@ -459,6 +491,9 @@ static void on_frame(void *context, struct connection *connection, struct bytes 
         connection_close(connection, "a request has no readable header");
         return;
     }
+    if (zookeeper_details_of(request)->type == JUTE_TYPE_AUTH) {
+        client_identify(client->client, identities_lend(&client->identities));
+    }
     zookeeper_details_of(request)->begun_us = clock_monotonic_us();
     client->pending_reads += has_large_answer(request);
     client->is_ending = zookeeper_details_of(request)->closes;
@@ -483,7 +518,7 @@ static void on_closed(void *context, struct connection *connection, const char *
     log_event(LOG_LEVEL_DEBUG, "client_closed", "remote=%s reason=%s", remote, log_quote(reason));
     client_close(client->client);
     zookeeper_watcher_release(client->front->watches, &client->watcher);
-    zookeeper_identities_release(&client->identities);
+    identities_release(&client->identities);
     list_remove(&client->link);
     list_remove(&client->waiting_link);
     client->front->counts.connections--;
@@ -606,12 +641,33 @@ static size_t output_bytes(void *context)
     return connection_output_bytes(client->connection);
 }
 
+/* Who hears of a child is who may read the parent, as it is when all is done. */
+static void fire(struct zookeeper_front *front, const struct state_change *change)
+{
+    struct state_node *parent = NULL;
+    enum op_error error = OP_NO_NODE;
+
+    if (zookeeper_watches_count(front->watches).watches == 0) {
+        return;
+    }
+    if (change->kind == STATE_CREATED || change->kind == STATE_REMOVED) {
+        struct bytes path = zookeeper_watches_parent(change->path);
+
+        if (state_read(node_state(front->node), path, &error, &parent) != STATUS_OK ||
+            error != OP_OK) {
+            parent = NULL;
+        }
+    }
+    zookeeper_watches_fire(front->watches, change, parent);
+    state_node_unref(parent);
+}
+
 static void on_changes(void *context, const struct state_change *changes, size_t count)
 {
     struct zookeeper_front *front = context;
 
     for (size_t i = 0; i < count; i++) {
-        zookeeper_watches_fire(front->watches, &changes[i]);
+        fire(front, &changes[i]);
     }
 }
 
@@ -638,7 +694,7 @@ struct zookeeper_front *zookeeper_front_new(struct node *node,
 
     front->node = node;
     front->options = *options;
-    front->watches = zookeeper_watches_new(options->hash_seed, send_event);
+    front->watches = zookeeper_watches_new(options->hash_seed, may_see, send_event);
     list_init(&front->clients);
     list_init(&front->waiting);
     arena_init(&front->arena);
@@ -676,9 +732,10 @@ void zookeeper_front_take(struct zookeeper_front *front, struct connection *conn
     list_append(&front->clients, &client->link);
     front->counts.connections++;
     socket_address_host_text(connection_remote(connection), host);
-    zookeeper_identities_init(&client->identities, bytes_of_text(host));
+    identities_init(&client->identities, bytes_of_text(host), front->options.super_digest);
     zookeeper_watcher_init(front->watches, &client->watcher);
     client->client = client_open(front->node, &callbacks, client);
+    client_identify(client->client, identities_lend(&client->identities));
     connection_set_protocol(connection, FRAME_PROTOCOL_ZOOKEEPER, JUTE_FRAME_BYTES_MAX);
     connection_set_handler(connection, &handler, client);
     /* A connection without a session has the time of a handshake. */

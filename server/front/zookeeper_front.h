@@ -13,6 +13,7 @@ struct zookeeper_front;
 struct zookeeper_options {
     uint32_t session_timeout_ms_min; /* what clients ask for is brought into these limits */
     uint32_t session_timeout_ms_max;
+    const char *super_digest; /* USER:HASH, or NULL; outlives the front */
     uint64_t hash_seed;
 };
 

@@ -31,6 +31,7 @@ struct registration {
 };
 
 struct zookeeper_watches {
+    bool (*may_see)(struct zookeeper_watcher *watcher, const struct state_node *node);
     void (*send)(struct zookeeper_watcher *watcher, struct bytes frame);
     struct map paths;
     struct map registrations;
@@ -83,11 +84,14 @@ static struct registration *find_registration(const struct zookeeper_watches *wa
 }
 
 struct zookeeper_watches *zookeeper_watches_new(uint64_t hash_seed,
+                                                bool (*may_see)(struct zookeeper_watcher *watcher,
+                                                                const struct state_node *node),
                                                 void (*send)(struct zookeeper_watcher *watcher,
                                                              struct bytes frame))
 {
     struct zookeeper_watches *watches = xcalloc(1, sizeof *watches);
 
+    watches->may_see = may_see;
     watches->send = send;
     watches->hash_seed = hash_seed;
     map_init(&watches->paths);
@@ -220,6 +224,7 @@ struct firing {
     enum jute_event type;
     struct bytes path; /* the node that the event is about */
     zxid zxid;
+    const struct state_node *judged; /* by whose list it is decided who may know; NULL = all may */
 };
 
 static struct bytes frame_of(struct zookeeper_watches *watches, const struct firing *firing)
@@ -258,14 +263,16 @@ static void tell(struct zookeeper_watches *watches,
         if ((registration->kinds & kinds) != 0) {
             if (watcher->fired != watches->firing) {
                 watcher->fired = watches->firing;
-                watches->send(watcher, frame_of(watches, firing));
+                if (firing->judged == NULL || watches->may_see(watcher, firing->judged)) {
+                    watches->send(watcher, frame_of(watches, firing));
+                }
             }
             keep_kinds(watches, registration, ~(kinds & ONE_SHOT));
         }
     }
 }
 
-static struct bytes parent_of(struct bytes path)
+struct bytes zookeeper_watches_parent(struct bytes path)
 {
     const uint8_t *slash = memrchr(path.data, '/', path.size);
 
@@ -279,35 +286,49 @@ static void begin(struct zookeeper_watches *watches)
     buffer_clear(&watches->frame);
 }
 
+static const struct state_node *judged_by(const struct state_change *change)
+{
+    return change->after != NULL ? change->after : change->before;
+}
+
 /* Those who watch the data of the node, and its recursive watchers from above. */
 static void fire_data(struct zookeeper_watches *watches,
                       enum jute_event type,
                       const struct state_change *change)
 {
-    const struct firing firing = {.type = type, .path = change->path, .zxid = change->zxid};
+    const struct firing firing = {
+        .type = type, .path = change->path, .zxid = change->zxid, .judged = judged_by(change)};
     struct bytes path = change->path;
 
     begin(watches);
     tell(watches, path, ON_DATA, &firing);
     while (path.size > 1 && watches->recursive_count > 0) {
-        path = parent_of(path);
+        path = zookeeper_watches_parent(path);
         tell(watches, path, ZOOKEEPER_WATCH_RECURSIVE, &firing);
     }
 }
 
-static void fire_parent(struct zookeeper_watches *watches, const struct state_change *change)
+static void fire_parent(struct zookeeper_watches *watches,
+                        const struct state_change *change,
+                        const struct state_node *parent)
 {
-    const struct firing firing = {
-        .type = JUTE_EVENT_CHILDREN_CHANGED, .path = parent_of(change->path), .zxid = change->zxid};
+    const struct firing firing = {.type = JUTE_EVENT_CHILDREN_CHANGED,
+                                  .path = zookeeper_watches_parent(change->path),
+                                  .zxid = change->zxid,
+                                  .judged = parent};
 
     begin(watches);
     tell(watches, firing.path, ON_CHILDREN, &firing);
 }
 
-void zookeeper_watches_fire(struct zookeeper_watches *watches, const struct state_change *change)
+void zookeeper_watches_fire(struct zookeeper_watches *watches,
+                            const struct state_change *change,
+                            const struct state_node *parent)
 {
-    const struct firing deletion = {
-        .type = JUTE_EVENT_DELETED, .path = change->path, .zxid = change->zxid};
+    const struct firing deletion = {.type = JUTE_EVENT_DELETED,
+                                    .path = change->path,
+                                    .zxid = change->zxid,
+                                    .judged = judged_by(change)};
 
     if (watches->watch_count == 0) {
         return;
@@ -315,7 +336,7 @@ void zookeeper_watches_fire(struct zookeeper_watches *watches, const struct stat
     switch (change->kind) {
     case STATE_CREATED:
         fire_data(watches, JUTE_EVENT_CREATED, change);
-        fire_parent(watches, change);
+        fire_parent(watches, change, parent);
         break;
     case STATE_VALUE_SET:
         fire_data(watches, JUTE_EVENT_DATA_CHANGED, change);
@@ -324,7 +345,7 @@ void zookeeper_watches_fire(struct zookeeper_watches *watches, const struct stat
         /* Still the same firing: who heard it as a watcher of the data is not told again. */
         fire_data(watches, JUTE_EVENT_DELETED, change);
         tell(watches, change->path, ON_CHILDREN, &deletion);
-        fire_parent(watches, change);
+        fire_parent(watches, change, parent);
         break;
     case STATE_ACL_SET:
     case STATE_SESSION_OPENED:

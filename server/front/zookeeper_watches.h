@@ -29,9 +29,12 @@ struct zookeeper_watcher {
     uint64_t fired; /* the last firing that it was told of */
 };
 
-/* `send` is given the whole frame of an event, the same bytes for all who watch; it must not add or
- * remove watches. */
+/* `may_see` judges whether a connection is told of what happened at `node`; who is not loses a
+ * one-shot watch all the same. `send` is given the whole frame of an event, the same bytes for all
+ * who watch. Neither may add or remove watches. */
 struct zookeeper_watches *zookeeper_watches_new(uint64_t hash_seed,
+                                                bool (*may_see)(struct zookeeper_watcher *watcher,
+                                                                const struct state_node *node),
                                                 void (*send)(struct zookeeper_watcher *watcher,
                                                              struct bytes frame));
 /* All watchers are released. NULL is fine. */
@@ -56,8 +59,13 @@ unsigned zookeeper_watches_remove(struct zookeeper_watches *watches,
                                   struct bytes path,
                                   unsigned kinds);
 
-/* Send the events of one change to those who watch. */
-void zookeeper_watches_fire(struct zookeeper_watches *watches, const struct state_change *change);
+/* Send the events of one change to those who watch. `parent` is the node above a node that came or
+ * went, or NULL if it is gone as well. */
+void zookeeper_watches_fire(struct zookeeper_watches *watches,
+                            const struct state_change *change,
+                            const struct state_node *parent);
+/* The path above one that is not the root. */
+struct bytes zookeeper_watches_parent(struct bytes path);
 
 /* For reports: watches, and the paths and connections that have some. */
 struct zookeeper_watch_counts {

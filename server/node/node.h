@@ -193,6 +193,11 @@ struct client;
 /* `callbacks` is copied. */
 struct client *
 client_open(struct node *node, const struct client_callbacks *callbacks, void *context);
+/* Who the connection is from now on, in place of what it was: reads and events are judged by it
+ * when they run, writes when they are submitted from now on. Copied. Without it a client is what
+ * anybody is. */
+void client_identify(struct client *client, struct state_identities identities);
+struct state_identities client_identities(const struct client *client);
 /* No callback comes after this. Requests without a reply are dropped; what was proposed still
  * happens. The session goes on until its timeout. */
 void client_close(struct client *client);

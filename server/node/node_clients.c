@@ -300,11 +300,14 @@ session_prefix(uint8_t prefix[PREFIX_BYTES_MAX], session_id session, uint64_t ge
 static bool propose_write(struct request *request)
 {
     struct client *client = request->client;
-    uint8_t prefix[PREFIX_BYTES_MAX];
+    struct buffer *prefix = &client->node->turn_buffer;
+    uint8_t session[PREFIX_BYTES_MAX];
 
-    request->proposal =
-        node_propose(client->node, session_prefix(prefix, client->session, client->generation),
-                     request->write.command, on_write_done, request);
+    buffer_clear(prefix);
+    buffer_put(prefix, session_prefix(session, client->session, client->generation));
+    buffer_put(prefix, client->identity_fields);
+    request->proposal = node_propose(client->node, buffer_lend(prefix), request->write.command,
+                                     on_write_done, request);
     return request->proposal != NULL;
 }
 
@@ -573,6 +576,47 @@ uint64_t node_clients_expire(struct node *node)
     return next_us;
 }
 
+/* --- Who a connection is --- */
+
+/* Field 5 of record.Command, once for each identity. */
+static void put_identity(struct buffer *fields, const struct state_identity *identity)
+{
+    Record__Identity wire = RECORD__IDENTITY__INIT;
+    uint8_t head[1 + PREFIX_BYTES_MAX] = {5 << 3 | 2};
+    size_t size;
+
+    wire.scheme.data = (uint8_t *)(uintptr_t)identity->scheme.data;
+    wire.scheme.len = identity->scheme.size;
+    wire.id.data = (uint8_t *)(uintptr_t)identity->id.data;
+    wire.id.len = identity->id.size;
+    size = record__identity__get_packed_size(&wire);
+    buffer_put(fields, bytes_of(head, 1 + put_varint(head + 1, size)));
+    (void)record__identity__pack(&wire, buffer_extend(fields, size));
+}
+
+void client_identify(struct client *client, struct state_identities identities)
+{
+    struct state_identity *items;
+    struct buffer fields = BUFFER_INIT;
+
+    CHECK_OP(identities.count, <=, STATE_IDENTITIES_MAX);
+    arena_reset(&client->identity_arena);
+    items = arena_calloc(&client->identity_arena, identities.count, sizeof *items);
+    for (size_t i = 0; i < identities.count; i++) {
+        items[i].scheme = arena_copy(&client->identity_arena, identities.items[i].scheme);
+        items[i].id = arena_copy(&client->identity_arena, identities.items[i].id);
+        put_identity(&fields, &items[i]);
+    }
+    client->identities = (struct state_identities){.items = items, .count = identities.count};
+    client->identity_fields = arena_copy(&client->identity_arena, buffer_lend(&fields));
+    buffer_release(&fields);
+}
+
+struct state_identities client_identities(const struct client *client)
+{
+    return client->identities;
+}
+
 /* --- The public part --- */
 
 struct client *
@@ -585,6 +629,7 @@ client_open(struct node *node, const struct client_callbacks *callbacks, void *c
     client->context = context;
     list_init(&client->requests);
     list_init(&client->blocked_link);
+    arena_init(&client->identity_arena);
     client->first_unstarted = &client->requests;
     list_append(&node->clients, &client->link);
     watch_owner_init(node->watches, &client->watches, client);
@@ -609,6 +654,7 @@ void client_close(struct client *client)
     }
     list_remove(&client->link);
     list_remove(&client->blocked_link);
+    arena_release(&client->identity_arena);
     free(client);
 }
 

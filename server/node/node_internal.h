@@ -44,6 +44,9 @@ struct client {
     Client__Code session_end; /* why the last session ended by itself; OK = it did not */
     bool running;
     struct watch_owner watches;
+    struct arena identity_arena;
+    struct state_identities identities;
+    struct bytes identity_fields; /* the same, as fields of record.Command */
 };
 
 struct node {

@@ -27,14 +27,27 @@ static bool failed(struct node *node, enum status status, const char *what)
     return true;
 }
 
+static bool may_read(const struct request *request, const struct state_node *node)
+{
+    return state_node_permits(node, STATE_PERMISSION_READ, request->client->identities);
+}
+
 static void read_node(struct node *node, struct request *request, struct reply *reply)
 {
+    unsigned permissions =
+        request->permissions != 0 ? request->permissions : (unsigned)STATE_PERMISSION_READ;
     enum op_error error = OP_NO_NODE;
 
     reply->node = NULL;
-    if (!failed(node, state_read(node->state, request->path, &error, &reply->node), "a node")) {
-        reply->code = (Client__Code)error;
+    if (failed(node, state_read(node->state, request->path, &error, &reply->node), "a node")) {
+        return;
     }
+    if (error == OP_OK &&
+        !state_node_permits(reply->node, permissions, request->client->identities)) {
+        state_node_unref(reply->node);
+        error = OP_NO_AUTH;
+    }
+    reply->code = (Client__Code)error;
 }
 
 static size_t count_limit(const struct request *request)
@@ -46,17 +59,48 @@ static size_t count_limit(const struct request *request)
     return wanted < most ? wanted : most;
 }
 
+/* Their names are the parent's to show, the rest is their own. */
+static void hide_secret_children(const struct request *request, struct state_children *children)
+{
+    for (size_t i = 0; i < children->count; i++) {
+        struct state_child *child = &children->items[i];
+
+        if (child->node != NULL && !may_read(request, child->node)) {
+            state_node_unref(child->node);
+            child->node = NULL;
+        }
+    }
+}
+
+static bool may_list(struct node *node, const struct request *request, enum op_error *ret_error)
+{
+    struct state_node *parent = NULL;
+
+    if (failed(node, state_read(node->state, request->path, ret_error, &parent), "a node") ||
+        *ret_error != OP_OK) {
+        return false;
+    }
+    *ret_error = may_read(request, parent) ? OP_OK : OP_NO_AUTH;
+    state_node_unref(parent);
+    return *ret_error == OP_OK;
+}
+
 static void read_children(struct node *node, struct request *request, struct reply *reply)
 {
     enum op_error error = OP_NO_NODE;
 
     reply->children.count = 0;
+    if (!may_list(node, request, &error)) {
+        reply->code = (Client__Code)error;
+        return;
+    }
     if (!failed(node,
                 state_read_children(node->state, request->path, request->page.after,
                                     count_limit(request), PAGE_BYTES_MAX, request->page.with_nodes,
                                     &request->arena, &error, &reply->children),
                 "children")) {
         reply->code = (Client__Code)error;
+        hide_secret_children(request, &reply->children);
     }
 }
 
@@ -127,18 +171,12 @@ static bool child_after(struct node *node,
     return true;
 }
 
-/* The node that follows `path` in the order of the walk, whether or not `path` still exists. */
-static bool walk_next(struct node *node,
+/* The node that follows `path` and everything below it in the order of the walk. */
+static bool walk_past(struct node *node,
                       struct request *request,
                       struct bytes path,
                       struct reply_tree_node *ret)
 {
-    uint32_t depth_max = request->page.depth_max == 0 ? UINT32_MAX : request->page.depth_max;
-
-    if (depth_below(request->path, path) < depth_max &&
-        child_after(node, request, path, BYTES_EMPTY, ret)) {
-        return true;
-    }
     while (path.size > request->path.size && !node->failed) {
         if (child_after(node, request, path_parent(path), path_name(path), ret)) {
             return true;
@@ -146,6 +184,43 @@ static bool walk_next(struct node *node,
         path = path_parent(path);
     }
     return false;
+}
+
+/* The node that follows `path` in the order of the walk, whether or not `path` still exists. What
+ * may not be read is a name without a node, and nothing below it is looked at. */
+static bool walk_next(struct node *node,
+                      struct request *request,
+                      struct bytes path,
+                      bool descend,
+                      struct reply_tree_node *ret)
+{
+    uint32_t depth_max = request->page.depth_max == 0 ? UINT32_MAX : request->page.depth_max;
+
+    if (!(descend && depth_below(request->path, path) < depth_max &&
+          child_after(node, request, path, BYTES_EMPTY, ret)) &&
+        !walk_past(node, request, path, ret)) {
+        return false;
+    }
+    if (!may_read(request, ret->node)) {
+        state_node_unref(ret->node);
+        ret->node = NULL;
+    }
+    return true;
+}
+
+/* May what lies below the last node of the page before be looked at? */
+static bool may_descend(struct node *node, const struct request *request, struct bytes path)
+{
+    struct state_node *last = NULL;
+    enum op_error error = OP_NO_NODE;
+    bool may;
+
+    if (failed(node, state_read(node->state, path, &error, &last), "a subtree") || error != OP_OK) {
+        return false;
+    }
+    may = may_read(request, last);
+    state_node_unref(last);
+    return may;
 }
 
 static bool is_inside(struct bytes root, struct bytes path)
@@ -180,11 +255,17 @@ static void read_tree(struct node *node, struct request *request, struct reply *
         reply->code = (Client__Code)error;
         return;
     }
+    if (!may_read(request, next.node)) {
+        state_node_unref(next.node);
+        reply->code = CLIENT__CODE__NO_AUTH;
+        return;
+    }
     next.path = request->path;
     found = true;
     if (request->page.after.size > 0) {
         state_node_unref(next.node);
-        found = walk_next(node, request, request->page.after, &next);
+        found = walk_next(node, request, request->page.after,
+                          may_descend(node, request, request->page.after), &next);
     }
     while (found) {
         bool is_null;
@@ -205,10 +286,12 @@ static void read_tree(struct node *node, struct request *request, struct reply *
             nodes = grown;
             reply->tree.nodes = grown;
         }
-        bytes += next.path.size +
-                 (request->page.with_nodes ? state_node_value(next.node, &is_null).size : 0);
+        bytes += next.path.size;
+        if (request->page.with_nodes && next.node != NULL) {
+            bytes += state_node_value(next.node, &is_null).size;
+        }
         nodes[reply->tree.count++] = next;
-        found = walk_next(node, request, next.path, &next);
+        found = walk_next(node, request, next.path, next.node != NULL, &next);
     }
 }
 

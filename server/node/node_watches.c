@@ -1,5 +1,10 @@
 #include "server/node/node_watches.h"
 
+#include "base/alloc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
 enum {
     OUTPUT_BYTES_MAX = 1024 * 1024, /* of a connection; beyond it its watches wait */
     PROGRESS_INTERVAL_US = 1000 * 1000,
@@ -14,6 +19,11 @@ static bool is_full(void *owner_context)
     return client->callbacks.output_bytes(client->context) > OUTPUT_BYTES_MAX;
 }
 
+static bool may_see(const struct client *client, const struct watch_event *event)
+{
+    return state_node_permits(event->node, STATE_PERMISSION_READ, client->identities);
+}
+
 static void on_events(void *owner_context,
                       uint64_t watch,
                       bool with_values,
@@ -23,8 +33,25 @@ static void on_events(void *owner_context,
                       bool lost)
 {
     const struct client *client = owner_context;
+    struct watch_event *kept = NULL;
+    size_t kept_count = 0;
 
-    client->callbacks.on_events(client->context, watch, with_values, events, count, up_to, lost);
+    /* Nearly always all of them may be seen, and none is copied. */
+    while (kept_count < count && may_see(client, &events[kept_count])) {
+        kept_count++;
+    }
+    if (kept_count < count) {
+        kept = xcalloc(count, sizeof *kept);
+        memcpy(kept, events, kept_count * sizeof *kept);
+        for (size_t i = kept_count; i < count; i++) {
+            if (may_see(client, &events[i])) {
+                kept[kept_count++] = events[i];
+            }
+        }
+    }
+    client->callbacks.on_events(client->context, watch, with_values, kept != NULL ? kept : events,
+                                kept_count, up_to, lost);
+    free(kept);
 }
 
 void node_watches_init(struct node *node)

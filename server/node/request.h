@@ -41,7 +41,8 @@ struct request {
     void *details;  /* in the arena */
     zxid seen_zxid; /* wait until this is applied here, bounded; then BEHIND */
     bool linearizable;
-    struct bytes path; /* GET, LIST, READ_TREE, WATCH */
+    uint32_t permissions; /* GET: any of these lets it read the node; 0 = READ */
+    struct bytes path;    /* GET, LIST, READ_TREE, WATCH */
     struct arena arena;
     union {
         struct {
@@ -101,13 +102,14 @@ struct reply {
             const uint8_t *password; /* STATE_PASSWORD_BYTES */
             uint64_t last_sequence;
         } session;
-        struct state_node *node;        /* GET */
-        struct state_children children; /* LIST */
+        struct state_node *node;        /* GET; see client_identities for what of it is secret */
+        struct state_children children; /* LIST; nodes that may not be read are NULL */
         struct {
             const struct reply_tree_node *nodes;
             size_t count;
             bool more;
-        } tree;                            /* READ_TREE */
+        } tree; /* READ_TREE; of what may not be read the path alone, and nothing
+                   below */
         const struct state_result *result; /* WRITE; also with op errors of a transaction. NULL when
                                               the code is 100 or above */
         struct {

@@ -1,6 +1,7 @@
 #include "server/state/acl.h"
 
 #include "base/check.h"
+#include "base/network.h"
 
 #include <string.h>
 
@@ -159,4 +160,57 @@ struct state_acl_entry acl_entry(struct acl acl, uint32_t position)
         CHECK(entry_read(&reader, &entry) == STATUS_OK);
     }
     return entry;
+}
+
+/* --- Permissions --- */
+
+static bool is_address_in(struct bytes network_text, struct bytes host_text)
+{
+    struct network network;
+    struct network host;
+
+    return network_parse(network_text, &network) && network_parse(host_text, &host) &&
+           network_contains(&network, &host);
+}
+
+static bool matches(const struct state_acl_entry *entry, const struct state_identity *identity)
+{
+    if (!bytes_equal(entry->scheme, identity->scheme)) {
+        return false;
+    }
+    return is_text(entry->scheme, "ip") ? is_address_in(entry->id, identity->id)
+                                        : bytes_equal(entry->id, identity->id);
+}
+
+static bool entry_permits(const struct state_acl_entry *entry, struct state_identities identities)
+{
+    if (is_text(entry->scheme, "world")) {
+        return true;
+    }
+    for (size_t i = 0; i < identities.count; i++) {
+        if (matches(entry, &identities.items[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool acl_permits(struct acl acl, unsigned permissions, struct state_identities identities)
+{
+    if (acl.count == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < identities.count; i++) {
+        if (is_text(identities.items[i].scheme, "super")) {
+            return true;
+        }
+    }
+    for (uint32_t i = 0; i < acl.count; i++) {
+        struct state_acl_entry entry = acl_entry(acl, i);
+
+        if ((entry.permissions & permissions) != 0 && entry_permits(&entry, identities)) {
+            return true;
+        }
+    }
+    return false;
 }

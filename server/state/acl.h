@@ -30,6 +30,10 @@ enum op_error acl_encode(const struct state_acl_entry *entries,
 /* The list that READ alone to everyone makes: /zookeeper/config's. */
 struct acl acl_read_only(struct arena *arena);
 
+/* Does the list permit any of `permissions`? An identity `super` is permitted everything. An entry
+ * matches the world, an address inside its network, or else the same scheme and id. */
+bool acl_permits(struct acl acl, unsigned permissions, struct state_identities identities);
+
 /* Whether bytes from the disk have this form. */
 bool acl_is_well_formed(struct acl acl);
 uint32_t acl_entry_count(struct acl acl);

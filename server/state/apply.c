@@ -266,6 +266,25 @@ static enum status apply_end(struct state *state,
     return status == STATUS_OK ? session_table_remove(&state->sessions, session) : status;
 }
 
+static struct state_identities identities_of(const Record__Command *command, struct arena *arena)
+{
+    size_t count = command->n_identities;
+    struct state_identity *items;
+
+    if (count == 0) {
+        return (struct state_identities){.count = 0};
+    }
+    items = arena_calloc(arena, count, sizeof *items);
+    for (size_t i = 0; i < count; i++) {
+        const Record__Identity *identity = command->identities[i];
+
+        items[i] =
+            (struct state_identity){.scheme = bytes_of(identity->scheme.data, identity->scheme.len),
+                                    .id = bytes_of(identity->id.data, identity->id.len)};
+    }
+    return (struct state_identities){.items = items, .count = count};
+}
+
 enum status apply_command(struct state *state,
                           zxid at,
                           Record__Command *command,
@@ -278,6 +297,7 @@ enum status apply_command(struct state *state,
         .zxid = at,
         .time_ms = state->time_ms,
         .session = command->session,
+        .identities = identities_of(command, arena),
     };
     enum status status = STATUS_OK;
 

@@ -72,8 +72,14 @@ static enum op_error check_command(Record__Command *command)
     if (command->session == 0 && command->sequence != 0) {
         return OP_BAD_ARGUMENTS;
     }
-    if (count > STATE_TRANSACTION_OPERATIONS_MAX) {
+    if (count > STATE_TRANSACTION_OPERATIONS_MAX || command->n_identities > STATE_IDENTITIES_MAX) {
         return OP_LIMIT;
+    }
+    for (size_t i = 0; i < command->n_identities; i++) {
+        if (command->identities[i]->scheme.len + command->identities[i]->id.len >
+            STATE_IDENTITY_BYTES_MAX) {
+            return OP_LIMIT;
+        }
     }
     for (size_t i = 0; i < count; i++) {
         enum op_error error = check_operation(operations[i]);

@@ -136,6 +136,35 @@ append_sequence(struct tree_creation *creation, uint32_t children_created, struc
     creation->name = bytes_of(path + name_start, creation->path.size - name_start);
 }
 
+static bool
+permits(const struct tree_write *write, const struct record *record, unsigned permission)
+{
+    return acl_permits(znode_load(record).acl, permission, write->identities);
+}
+
+/* Missing ancestors belong to the one above them that is there: it must permit creation. `path` is
+ * legal. */
+static enum status
+check_creation_below(struct tree_write *write, struct bytes path, enum op_error *ret_error)
+{
+    struct record *record = NULL;
+    struct bytes parent;
+    struct bytes name;
+
+    while (record == NULL) {
+        enum status status;
+
+        CHECK(path_split(path, &parent, &name));
+        path = parent;
+        status = tree_find(write->tree, path, &record);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    *ret_error = permits(write, record, STATE_PERMISSION_CREATE) ? OP_OK : OP_NO_AUTH;
+    return STATUS_OK;
+}
+
 /* Missing ancestors are made only below a path that can be created. */
 static enum status creation_parent(struct tree_write *write,
                                    const Record__Create *create,
@@ -146,8 +175,12 @@ static enum status creation_parent(struct tree_write *write,
     struct tree_creation probe = *creation;
     enum status status = tree_find(write->tree, creation->parent, ret_parent);
 
-    if (status != STATUS_OK || *ret_parent != NULL) {
+    if (status != STATUS_OK) {
         return status;
+    }
+    if (*ret_parent != NULL) {
+        *ret_error = permits(write, *ret_parent, STATE_PERMISSION_CREATE) ? OP_OK : OP_NO_AUTH;
+        return STATUS_OK;
     }
     if (!create->make_parents) {
         *ret_error = OP_NO_NODE;
@@ -157,8 +190,12 @@ static enum status creation_parent(struct tree_write *write,
         append_sequence(&probe, 0, write->arena);
     }
     *ret_error = path_check(probe.path);
-    return *ret_error == OP_OK ? tree_ensure(write, creation->parent, ret_error, ret_parent)
-                               : STATUS_OK;
+    if (*ret_error == OP_OK) {
+        status = check_creation_below(write, creation->parent, ret_error);
+    }
+    return status == STATUS_OK && *ret_error == OP_OK
+               ? tree_ensure(write, creation->parent, ret_error, ret_parent)
+               : status;
 }
 
 /* The last checks, and the node itself. */
@@ -278,6 +315,10 @@ operate_set(struct tree_write *write, const Record__Set *set, struct state_op_re
         return status;
     }
     znode = znode_load(record);
+    if (!permits(write, record, STATE_PERMISSION_WRITE)) {
+        result->error = OP_NO_AUTH;
+        return STATUS_OK;
+    }
     if (!version_matches(set->version, znode.version)) {
         result->error = OP_BAD_VERSION;
         return STATUS_OK;
@@ -319,6 +360,10 @@ static enum status operate_set_acl(struct tree_write *write,
         return status;
     }
     znode = znode_load(record);
+    if (!permits(write, record, STATE_PERMISSION_ADMIN)) {
+        result->error = OP_NO_AUTH;
+        return STATUS_OK;
+    }
     if (!version_matches(set_acl->version, znode.aversion)) {
         result->error = OP_BAD_VERSION;
         return STATUS_OK;
@@ -337,9 +382,11 @@ operate_check(struct tree_write *write, const Record__Check *check, struct state
     struct record *record = NULL;
     enum status status = find_checked(write, bytes_of_field(check->path), &result->error, &record);
 
-    if (status == STATUS_OK && result->error == OP_OK &&
-        !version_matches(check->version, znode_load(record).version)) {
-        result->error = OP_BAD_VERSION;
+    if (status == STATUS_OK && result->error == OP_OK) {
+        result->error = !permits(write, record, STATE_PERMISSION_READ) ? OP_NO_AUTH
+                        : version_matches(check->version, znode_load(record).version)
+                            ? OP_OK
+                            : OP_BAD_VERSION;
     }
     return status;
 }
@@ -352,7 +399,7 @@ static enum status operate_check_absent(struct tree_write *write,
     enum status status = find_checked(write, bytes_of_field(check->path), &result->error, &record);
 
     if (status == STATUS_OK && result->error == OP_OK) {
-        result->error = OP_NODE_EXISTS;
+        result->error = permits(write, record, STATE_PERMISSION_READ) ? OP_NODE_EXISTS : OP_NO_AUTH;
     } else if (status == STATUS_OK && result->error == OP_NO_NODE) {
         result->error = OP_OK;
     }
@@ -379,6 +426,10 @@ static enum status operate_remove(struct tree_write *write,
     }
     status = tree_find(write->tree, parent_text, &parent);
     if (status == STATUS_OK && parent != NULL) {
+        if (!permits(write, parent, STATE_PERMISSION_DELETE)) {
+            result->error = OP_NO_AUTH;
+            return STATUS_OK;
+        }
         status = tree_find_child(write->tree, parent, name, &record);
     }
     if (status != STATUS_OK) {

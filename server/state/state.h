@@ -152,6 +152,36 @@ struct state_acl_entry state_node_acl(const struct state_node *node, uint32_t po
 uint64_t state_node_ttl_ms(const struct state_node *node);
 bool state_node_is_container(const struct state_node *node);
 
+/* --- Permissions --- */
+
+enum state_permission {
+    STATE_PERMISSION_READ = 1,
+    STATE_PERMISSION_WRITE = 2,
+    STATE_PERMISSION_CREATE = 4,
+    STATE_PERMISSION_DELETE = 8,
+    STATE_PERMISSION_ADMIN = 16
+};
+
+enum { STATE_IDENTITIES_MAX = 16, STATE_IDENTITY_BYTES_MAX = 1024 /* scheme and id */ };
+
+struct state_identity {
+    struct bytes scheme;
+    struct bytes id;
+};
+
+/* Who asks: everything a connection has shown itself to be. With none, what is open to the world is
+ * permitted. */
+struct state_identities {
+    const struct state_identity *items;
+    size_t count;
+};
+
+/* Does the node's list permit any of `permissions` (a sum)? One function decides for reads, writes
+ * and events (acl.c; zookeeper-wire 11.1). */
+bool state_node_permits(const struct state_node *node,
+                        unsigned permissions,
+                        struct state_identities identities);
+
 /* The node at `path` now, with a reference for the caller. A path that is not valid names no node,
  * but an empty one names the root, as in ZooKeeper's reads. *ret_error is OP_OK or OP_NO_NODE. */
 MUST_CHECK enum status state_read(struct state *state,
@@ -282,7 +312,7 @@ void state_skip(struct state *state, zxid at);
  * refuses the command for the same reason, so a command that passes here is executed.
  *
  * OP_UNREADABLE: not a Command of this format, a field twice or unknown, no body.
- * OP_LIMIT: command, path, value, ACL, or the number of operations above the limits.
+ * OP_LIMIT: command, path, value, ACL, identities, or the number of operations above the limits.
  * OP_BAD_ARGUMENTS: a null value with bytes, a password of another size than
  * STATE_PASSWORD_BYTES at an opening, a sequence number without a session. */
 MUST_CHECK enum op_error state_command_check(struct bytes command);

@@ -25,6 +25,7 @@ struct tree_write {
     zxid zxid;
     uint64_t time_ms;
     session_id session; /* 0 = none */
+    struct state_identities identities;
     struct state_change *changes;
     size_t change_count;
     size_t change_capacity;

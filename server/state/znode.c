@@ -184,6 +184,13 @@ uint32_t state_node_acl_count(const struct state_node *node)
     return acl_entry_count(load_acl(record_value_of(record_of(node)).data));
 }
 
+bool state_node_permits(const struct state_node *node,
+                        unsigned permissions,
+                        struct state_identities identities)
+{
+    return acl_permits(load_acl(record_value_of(record_of(node)).data), permissions, identities);
+}
+
 struct state_acl_entry state_node_acl(const struct state_node *node, uint32_t position)
 {
     return acl_entry(load_acl(record_value_of(record_of(node)).data), position);

@@ -7,12 +7,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct zookeeper_identities identities;
+    struct identities identities;
     struct jute_connect_request connect;
     struct request *request = NULL;
 
     (void)!jute_read_connect_request(bytes_of(data, size), &connect);
-    zookeeper_identities_init(&identities, bytes_of_text("127.0.0.1"));
+    identities_init(&identities, bytes_of_text("127.0.0.1"), NULL);
     /* The same frame twice: an auth packet may change what the next one means. */
     for (int round = 0; round < 2; round++) {
         if (zookeeper_decode(bytes_of(data, size), &identities, &request) != STATUS_OK) {
@@ -25,6 +25,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         request_free(request);
     }
-    zookeeper_identities_release(&identities);
+    identities_release(&identities);
     return 0;
 }

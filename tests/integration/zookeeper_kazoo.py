@@ -15,7 +15,7 @@ import unittest
 try:
     from kazoo.client import KazooClient, KazooState
     from kazoo.exceptions import (BadVersionError, InvalidACLError, NoChildrenForEphemeralsError, NodeExistsError,
-                                  NoNodeError, NotEmptyError, RolledBackError)
+                                  NoAuthError, NoNodeError, NotEmptyError, RolledBackError)
     from kazoo.security import ACL, Id, make_digest_acl
 except ImportError:
     print("kazoo is not installed (Debian: python3-kazoo)")
@@ -48,7 +48,8 @@ class Cluster:
     def start(self, place):
         self.processes[place] = subprocess.Popen(
             [PROGRAMS["server"], "--id", str(place + 1), "--server", self.addresses[place],
-             "--data", str(self.folder / str(place + 1))],
+             "--data", str(self.folder / str(place + 1)),
+             "--zookeeper-super-digest", "super:D/InIHSb7yEEbrWz8b9l71RjZJU="],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         host, port = self.addresses[place].split(":")
         deadline = time.monotonic() + DEADLINE_SECONDS
@@ -202,6 +203,38 @@ class OneServer(unittest.TestCase):
         for illegal in (Id("world", "nobody"), Id("ip", "1.2.3"), Id("digest", "u"), Id("x509", "CN=a")):
             with self.assertRaises(InvalidACLError):
                 self.client.set_acls(self.base, [ACL(31, illegal)])
+
+    def test_permissions_are_enforced_on_every_route(self):
+        owner, stranger, events = self.client, self.connect(), Events()
+        owner.add_auth("digest", "u:p")
+        mine = make_digest_acl("u", "p", all=True)
+        path = owner.create(f"{self.base}/mine", b"secret", acl=[mine])
+        owner.create(f"{path}/child")
+        for attempt in (lambda: stranger.get(path), lambda: stranger.set(path, b"x"), lambda: stranger.exists(path),
+                        lambda: stranger.get_children(path), lambda: stranger.create(f"{path}/new"),
+                        lambda: stranger.delete(f"{path}/child"), lambda: stranger.get_acls(path),
+                        lambda: stranger.set_acls(path, [ACL(31, Id("world", "anyone"))])):
+            with self.assertRaises(NoAuthError):
+                attempt()
+        bad = stranger.transaction()
+        bad.create(f"{self.base}/other")
+        bad.check(path, -1)
+        self.assertEqual([type(result).__name__ for result in bad.commit()], ["RolledBackError", "NoAuthError"])
+        self.assertIsNone(owner.exists(f"{self.base}/other"))
+        for command in (("get", path), ("set", path, "x"), ("list", path), ("remove", f"{path}/child")):
+            with self.assertRaises(subprocess.CalledProcessError) as refused:
+                self.cluster.cli(*command)
+            self.assertIn("not permitted", refused.exception.stderr)
+        stranger.exists(f"{self.base}/hidden", watch=events)
+        owner.create(f"{self.base}/hidden", acl=[mine])
+        stranger.exists(f"{self.base}/open", watch=events)
+        owner.create(f"{self.base}/open")
+        events.wait([("CREATED", f"{self.base}/open")])
+        stranger.add_auth("digest", "super:test")
+        self.assertEqual(stranger.get(path)[0], b"secret")
+        stranger.set_acls(path, [ACL(1, Id("ip", "127.0.0.0/8")), ACL(31, Id("digest", "other:hash"))])
+        self.assertEqual(owner.get(path)[0], b"secret")
+        self.assertEqual([acl.id.id for acl in owner.get_acls(path)[0]], ["127.0.0.0/8", "other:x"])
 
     def test_both_kinds_of_client_see_one_tree(self):
         self.cluster.cli("set", f"{self.base}/native", "from the command line")

@@ -12,6 +12,7 @@ struct work {
     struct naive_state *state;
     zxid at;
     session_id session;
+    const Record__Command *command;
     struct naive_result *result;
 };
 
@@ -199,6 +200,76 @@ void naive_state_release(struct naive_state *state)
     arena_release(&state->arena);
 }
 
+/* --- Permissions --- */
+
+/* IPv4 alone, which is what is asked for here: the leading bits, one by one. */
+static bool in_network(struct bytes id, struct bytes address)
+{
+    char id_text[64] = "";
+    char address_text[64] = "";
+    unsigned net[4];
+    unsigned host[4];
+    unsigned bits = 32;
+
+    if (id.size >= sizeof id_text || address.size >= sizeof address_text) {
+        return false;
+    }
+    memcpy(id_text, id.data, id.size);
+    memcpy(address_text, address.data, address.size);
+    if (sscanf(id_text, "%u.%u.%u.%u/%u", &net[0], &net[1], &net[2], &net[3], &bits) < 4 ||
+        sscanf(address_text, "%u.%u.%u.%u", &host[0], &host[1], &host[2], &host[3]) != 4) {
+        return false;
+    }
+    for (unsigned bit = 0; bit < bits; bit++) {
+        unsigned mask = 128U >> (bit % 8);
+
+        if ((net[bit / 8] & mask) != (host[bit / 8] & mask)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool allowed(const struct work *work, const struct naive_node *node, uint32_t wanted)
+{
+    for (size_t who = 0; who < work->command->n_identities; who++) {
+        if (is(field(work->command->identities[who]->scheme), "super")) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < node->acl_count; i++) {
+        if ((node->acl[i].permissions & wanted) == 0) {
+            continue;
+        }
+        if (is(node->acl[i].scheme, "world")) {
+            return true;
+        }
+        for (size_t who = 0; who < work->command->n_identities; who++) {
+            struct bytes scheme = field(work->command->identities[who]->scheme);
+            struct bytes id = field(work->command->identities[who]->id);
+
+            if (bytes_equal(scheme, node->acl[i].scheme) &&
+                (is(scheme, "ip") ? in_network(node->acl[i].id, id)
+                                  : bytes_equal(id, node->acl[i].id))) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* The lowest ancestor that is there. */
+static struct naive_node *above(const struct work *work, struct bytes path)
+{
+    struct naive_node *node = NULL;
+
+    while (node == NULL && parent_of(path, &path)) {
+        node = find(work->state, path);
+    }
+    CHECK(node != NULL);
+    return node;
+}
+
 /* --- Operations --- */
 
 static void note(struct work *work, enum state_change_kind kind, struct bytes path, session_id id)
@@ -327,6 +398,9 @@ create(struct work *work, const Record__Create *create, struct state_op_result *
     if (parent == NULL && !create->make_parents) {
         return OP_NO_NODE;
     }
+    if (parent != NULL && !allowed(work, parent, 4)) {
+        return OP_NO_AUTH;
+    }
     (void)snprintf(suffix, sizeof suffix, "%010d",
                    parent == NULL ? 0 : (int)(int32_t)parent->sequence);
     if (sequential) {
@@ -339,6 +413,9 @@ create(struct work *work, const Record__Create *create, struct state_op_result *
     }
     node.path = path;
     error = validate(state, path);
+    if (error == OP_OK && parent == NULL && !allowed(work, above(work, path), 4)) {
+        error = OP_NO_AUTH;
+    }
     if (error == OP_OK && parent == NULL) {
         error = make_ancestors(work, path);
         parent = find(state, parent_path);
@@ -396,6 +473,9 @@ static enum op_error set(struct work *work, const Record__Set *set, struct state
     if (node == NULL) {
         return OP_NO_NODE;
     }
+    if (!allowed(work, node, 2)) {
+        return OP_NO_AUTH;
+    }
     if (set->version != -1 && set->version != node->stat.version) {
         return OP_BAD_VERSION;
     }
@@ -430,6 +510,9 @@ set_acl(struct work *work, const Record__SetAcl *set_acl, struct state_op_result
     node = find(work->state, path);
     if (node == NULL) {
         return OP_NO_NODE;
+    }
+    if (!allowed(work, node, 16)) {
+        return OP_NO_AUTH;
     }
     if (set_acl->version != -1 && set_acl->version != node->stat.aversion) {
         return OP_BAD_VERSION;
@@ -470,6 +553,10 @@ static enum op_error remove_one(struct work *work, const Record__Remove *remove)
         is(path, "/zookeeper/quota") || is(path, "/zookeeper/config")) {
         return OP_BAD_ARGUMENTS;
     }
+    node = find(work->state, parent_path);
+    if (node != NULL && !allowed(work, node, 8)) {
+        return OP_NO_AUTH;
+    }
     node = find(work->state, path);
     if (node == NULL) {
         return OP_NO_NODE;
@@ -493,6 +580,9 @@ static enum op_error check(struct work *work, const Record__Check *check)
     if (error == OP_OK && node == NULL) {
         error = OP_NO_NODE;
     }
+    if (error == OP_OK && !allowed(work, node, 1)) {
+        error = OP_NO_AUTH;
+    }
     if (error == OP_OK && check->version != -1 && check->version != node->stat.version) {
         error = OP_BAD_VERSION;
     }
@@ -504,7 +594,12 @@ static enum op_error check_absent(struct work *work, const Record__CheckAbsent *
     struct bytes path = field(check->path);
     enum op_error error = validate(work->state, path);
 
-    return error == OP_OK && find(work->state, path) != NULL ? OP_NODE_EXISTS : error;
+    struct naive_node *node = find(work->state, path);
+
+    if (error == OP_OK && node != NULL) {
+        error = allowed(work, node, 1) ? OP_NODE_EXISTS : OP_NO_AUTH;
+    }
+    return error;
 }
 
 static enum op_error
@@ -726,7 +821,7 @@ struct naive_result naive_state_apply(struct naive_state *state,
                                       const Record__Command *command)
 {
     struct naive_result result = {.zxid = at};
-    struct work work = {.state = state, .at = at, .result = &result};
+    struct work work = {.state = state, .at = at, .command = command, .result = &result};
 
     if (stamp_ms > state->time_ms) {
         state->time_ms = stamp_ms;

@@ -50,6 +50,19 @@ void client_close(struct client *client)
     fake.closed++;
 }
 
+void client_identify(struct client *client, struct state_identities identities)
+{
+    EXPECT(client == fake.client);
+    EXPECT_EQ(identities.count, 1);
+    EXPECT_BYTES(identities.items[0].scheme, bytes_of_text("ip"));
+}
+
+struct state_identities client_identities(const struct client *client)
+{
+    (void)client;
+    return (struct state_identities){.count = 0};
+}
+
 void client_submit(struct client *client, struct request *request)
 {
     EXPECT(client == fake.client);

@@ -31,9 +31,15 @@ static void send_event(struct zookeeper_watcher *watcher, struct bytes frame)
                    names[type], (int)path.size, (const char *)path.data);
 }
 
+/* The lists of permissions are judged elsewhere: here, a node is a number that says who may see. */
+static bool may_see(struct zookeeper_watcher *watcher, const struct state_node *node)
+{
+    return ((uintptr_t)node >> (watcher - watchers) & 1) != 0;
+}
+
 static void begin(void)
 {
-    watches = zookeeper_watches_new(1, send_event);
+    watches = zookeeper_watches_new(1, may_see, send_event);
     for (size_t i = 0; i < WATCHERS; i++) {
         zookeeper_watcher_init(watches, &watchers[i]);
     }
@@ -61,8 +67,31 @@ static const char *fire(enum state_change_kind kind, const char *path)
     const struct state_change change = {.kind = kind, .zxid = 9, .path = bytes_of_text(path)};
 
     heard[0] = '\0';
-    zookeeper_watches_fire(watches, &change);
+    zookeeper_watches_fire(watches, &change, NULL);
     return heard;
+}
+
+static void test_who_may_not_see_is_not_told_and_loses_the_watch(void)
+{
+    struct state_change change = {.kind = STATE_CREATED, .zxid = 9, .path = bytes_of_text("/p/n")};
+
+    begin();
+    leave(0, "/p/n", ZOOKEEPER_WATCH_DATA);
+    leave(1, "/p/n", ZOOKEEPER_WATCH_PERSISTENT);
+    leave(0, "/p", ZOOKEEPER_WATCH_CHILD);
+    leave(1, "/p", ZOOKEEPER_WATCH_CHILD);
+    change.after = (struct state_node *)(uintptr_t)2; /* watcher 1 alone */
+    heard[0] = '\0';
+    zookeeper_watches_fire(watches, &change, (const struct state_node *)(uintptr_t)1);
+    EXPECT_TEXT(heard, "1 created /p/n\n0 children /p\n");
+    EXPECT_EQ(zookeeper_watches_count(watches).watches, 1);
+    change.kind = STATE_REMOVED;
+    change.after = NULL;
+    change.before = (struct state_node *)(uintptr_t)5;
+    heard[0] = '\0';
+    zookeeper_watches_fire(watches, &change, NULL);
+    EXPECT_TEXT(heard, "");
+    finish();
 }
 
 static void test_one_shot_watches_fire_once(void)
@@ -165,6 +194,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_one_shot_watches_fire_once),
+        TEST_CASE(test_who_may_not_see_is_not_told_and_loses_the_watch),
         TEST_CASE(test_a_deletion_is_told_once_to_each_connection),
         TEST_CASE(test_a_persistent_watch_sees_node_and_children),
         TEST_CASE(test_a_recursive_watch_sees_all_below_and_no_lists),

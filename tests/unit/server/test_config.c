@@ -207,6 +207,11 @@ static void test_zookeepers_options_are_taken_and_judged(void)
     EXPECT(parsed("--four-letter-words ruok,srvr").four_letter_words != 0);
     EXPECT_EQ(parsed("--four-letter-words ,").four_letter_words, 0);
     expect_refused("--four-letter-words ruok,reboot", "'reboot'");
+    EXPECT_TEXT(parsed("--zookeeper-super-digest super:D/InIHSb7yEEbrWz8b9l71RjZJU=")
+                    .zookeeper_super_digest,
+                "super:D/InIHSb7yEEbrWz8b9l71RjZJU=");
+    expect_refused("--zookeeper-super-digest super:test", "openssl sha1");
+    expect_refused("--zookeeper-super-digest :D/InIHSb7yEEbrWz8b9l71RjZJU=", "USER:HASH");
 }
 
 static void test_options_that_contradict_each_other_are_refused(void)

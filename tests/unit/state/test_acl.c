@@ -40,6 +40,25 @@ static Record__AclEntry *entry(uint32_t permissions, const char *scheme, const c
     return made;
 }
 
+/* Ask as one identity, or as nobody. */
+static enum op_error ask(Record__Operation *operation, const char *scheme, const char *id)
+{
+    Record__Command command = RECORD__COMMAND__INIT;
+    Record__Identity identity = RECORD__IDENTITY__INIT;
+    Record__Identity *identities[] = {&identity};
+
+    if (scheme != NULL) {
+        identity.scheme = field(scheme);
+        identity.id = field(id);
+        command.identities = identities;
+        command.n_identities = 1;
+    }
+    command.body_case = RECORD__COMMAND__BODY_OPERATION;
+    command.operation = operation;
+    return state_lab_command(&lab, &command);
+}
+
+/* As the superuser: what is tested here is not who may. */
 static enum op_error
 set_acl(const char *path, Record__AclEntry **entries, size_t count, int32_t version)
 {
@@ -52,7 +71,7 @@ set_acl(const char *path, Record__AclEntry **entries, size_t count, int32_t vers
     set.version = version;
     operation.kind_case = RECORD__OPERATION__KIND_SET_ACL;
     operation.set_acl = &set;
-    return state_lab_operation(&lab, &operation);
+    return ask(&operation, "super", "");
 }
 
 static struct state_node *read_node(const char *path)
@@ -181,6 +200,125 @@ static void test_lists_are_limited(void)
     stop();
 }
 
+/* --- Who may --- */
+
+enum { CREATE_BELOW, REMOVE_BELOW, SET, SET_ACL, CHECK_VERSION, CHECK_ABSENT, KINDS };
+
+/* One operation on /a or just below it, which fails for nothing but permissions. */
+static Record__Operation *operation_of(int kind)
+{
+    Record__Operation *operation = arena_alloc(&arena, sizeof *operation);
+
+    record__operation__init(operation);
+    switch (kind) {
+    case CREATE_BELOW:
+        return state_lab_make_create(&arena, "/a/new", "");
+    case REMOVE_BELOW:
+        return state_lab_make_remove(&arena, "/a/old", -1);
+    case SET:
+        return state_lab_make_set(&arena, "/a", "v", -1);
+    case CHECK_VERSION:
+        return state_lab_make_check(&arena, "/a", -1);
+    case CHECK_ABSENT:
+        return state_lab_make_check_absent(&arena, "/a");
+    default:
+        operation->kind_case = RECORD__OPERATION__KIND_SET_ACL;
+        operation->set_acl = arena_alloc(&arena, sizeof *operation->set_acl);
+        record__set_acl__init(operation->set_acl);
+        operation->set_acl->path = field("/a");
+        operation->set_acl->version = -1;
+        operation->set_acl->acl = arena_calloc(&arena, 1, sizeof *operation->set_acl->acl);
+        operation->set_acl->acl[0] = entry(31, "world", "anyone");
+        operation->set_acl->n_acl = 1;
+        return operation;
+    }
+}
+
+static void test_each_operation_needs_its_permission_from_each_scheme(void)
+{
+    static const unsigned needed[KINDS] = {STATE_PERMISSION_CREATE, STATE_PERMISSION_DELETE,
+                                           STATE_PERMISSION_WRITE,  STATE_PERMISSION_ADMIN,
+                                           STATE_PERMISSION_READ,   STATE_PERMISSION_READ};
+    static const struct {
+        const char *scheme; /* of the list's only entry */
+        const char *id;
+        const char *asker; /* NULL = nobody */
+        const char *asker_id;
+        bool matches;
+    } rows[] = {
+        {"world", "anyone", NULL, NULL, true},
+        {"world", "anyone", "digest", "u:hash", true},
+        {"digest", "u:hash", NULL, NULL, false},
+        {"digest", "u:hash", "digest", "u:hash", true},
+        {"digest", "u:hash", "digest", "u:has", false},
+        {"digest", "u:hash", "sasl", "u:hash", false},
+        {"ip", "10.0.0.0/8", "ip", "10.9.9.9", true},
+        {"ip", "10.0.0.0/8", "ip", "11.9.9.9", false},
+        {"ip", "10.0.0.0/8", "digest", "10.9.9.9", false},
+        {"ip", "::1", "ip", "::1", true},
+        {"ip", "no address", "ip", "no address", false},
+        {"x509", "CN=a", "x509", "CN=a", true},
+    };
+    Record__AclEntry *list[1];
+
+    for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
+        for (int kind = 0; kind < KINDS; kind++) {
+            for (uint32_t permissions = 0; permissions < 32; permissions++) {
+                bool may = rows[row].matches && (permissions & needed[kind]) != 0;
+                enum op_error done = kind == CHECK_ABSENT ? OP_NODE_EXISTS : OP_OK;
+
+                start();
+                EXPECT_EQ(state_lab_create(&lab, "/a", "", RECORD__CREATE_MODE__PERSISTENT), OP_OK);
+                EXPECT_EQ(state_lab_create(&lab, "/a/old", "", RECORD__CREATE_MODE__PERSISTENT),
+                          OP_OK);
+                list[0] = entry(permissions, rows[row].scheme, rows[row].id);
+                EXPECT_EQ(set_acl("/a", list, 1, -1), OP_OK);
+                EXPECT_EQ(ask(operation_of(kind), "super", ""), done);
+                EXPECT_EQ(set_acl("/a", list, 1, -1), OP_OK);
+                if (kind == CREATE_BELOW) {
+                    EXPECT_EQ(ask(state_lab_make_remove(&arena, "/a/new", -1), "super", ""), OP_OK);
+                } else if (kind == REMOVE_BELOW) {
+                    EXPECT_EQ(ask(state_lab_make_create(&arena, "/a/old", ""), "super", ""), OP_OK);
+                }
+                EXPECT_EQ(ask(operation_of(kind), rows[row].asker, rows[row].asker_id),
+                          may ? done : OP_NO_AUTH);
+                stop();
+            }
+        }
+    }
+}
+
+static void test_missing_parents_are_made_where_the_nearest_one_permits_it(void)
+{
+    Record__AclEntry *list[1];
+    Record__Operation *operation;
+
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "", RECORD__CREATE_MODE__PERSISTENT), OP_OK);
+    list[0] = entry(31 & ~STATE_PERMISSION_CREATE, "world", "anyone");
+    EXPECT_EQ(set_acl("/a", list, 1, -1), OP_OK);
+    operation = state_lab_make_create(&arena, "/a/b/c", "");
+    operation->create->make_parents = true;
+    EXPECT_EQ(ask(operation, NULL, NULL), OP_NO_AUTH);
+    EXPECT_EQ(ask(operation, "super", ""), OP_OK);
+    operation = state_lab_make_set(&arena, "/a/d/e", "", -1);
+    operation->set->create = true;
+    EXPECT_EQ(ask(operation, NULL, NULL), OP_NO_AUTH);
+    stop();
+}
+
+static void test_identities_are_limited(void)
+{
+    static char long_id[STATE_IDENTITY_BYTES_MAX + 1];
+
+    start();
+    memset(long_id, 'x', STATE_IDENTITY_BYTES_MAX - strlen("digest"));
+    EXPECT_EQ(ask(state_lab_make_create(&arena, "/a", ""), "digest", long_id), OP_OK);
+    long_id[strlen(long_id)] = 'x';
+    EXPECT_EQ(ask(state_lab_make_create(&arena, "/b", ""), "digest", long_id), OP_LIMIT);
+    stop();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -189,6 +327,9 @@ int main(int argc, char **argv)
         TEST_CASE(test_the_list_is_validated_before_the_node_is_looked_for),
         TEST_CASE(test_create_validates_the_list_before_the_parent),
         TEST_CASE(test_lists_are_limited),
+        TEST_CASE(test_each_operation_needs_its_permission_from_each_scheme),
+        TEST_CASE(test_missing_parents_are_made_where_the_nearest_one_permits_it),
+        TEST_CASE(test_identities_are_limited),
         TEST_END,
     };
 

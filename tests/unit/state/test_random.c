@@ -209,8 +209,29 @@ static Record__Operation *random_operation(struct world *world)
     return operation;
 }
 
+/* Most ask as a few people, so that much is permitted; some as nobody, some as the superuser. */
+static void identify(struct world *world, Record__Command *command)
+{
+    static const char *const known[][2] = {{"ip", "10.1.2.3"},     {"ip", "11.1.2.3"},
+                                           {"digest", "u:hash"},   {"digest", "somebody"},
+                                           {"digest", "stranger"}, {"super", ""}};
+    size_t count = prng_below(&world->prng, 4);
+
+    command->identities = arena_calloc(&world->arena, count + 1, sizeof *command->identities);
+    command->n_identities = count;
+    for (size_t i = 0; i < count; i++) {
+        size_t at = prng_below(&world->prng, chance(world, 20) ? 6 : 5);
+
+        command->identities[i] = arena_alloc(&world->arena, sizeof **command->identities);
+        record__identity__init(command->identities[i]);
+        command->identities[i]->scheme = to_field(world, bytes_of_text(known[at][0]));
+        command->identities[i]->id = to_field(world, bytes_of_text(known[at][1]));
+    }
+}
+
 static void ask_as(struct world *world, struct client *client, Record__Command *command)
 {
+    identify(world, command);
     command->session = client->id;
     command->generation = client->generation;
     if (client->id == 0) {

@@ -1,21 +1,20 @@
-#include "server/front/zookeeper_identity.h"
+#include "server/front/identity.h"
 
 #include "base/check.h"
+#include "base/network.h"
 
-#include <arpa/inet.h>
 #include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <string.h>
 
-enum { ADDRESS_TEXT_MAX = 64, DIGEST_TEXT_BYTES = 28 };
+enum { DIGEST_TEXT_BYTES = 28 };
 
 static bool is_text(struct bytes bytes, const char *text)
 {
     return bytes_equal(bytes, bytes_of_text(text));
 }
 
-static enum status
-append(struct zookeeper_identities *identities, struct bytes scheme, struct bytes id)
+static enum status append(struct identities *identities, struct bytes scheme, struct bytes id)
 {
     for (size_t i = 0; i < identities->count; i++) {
         if (bytes_equal(identities->items[i].scheme, scheme) &&
@@ -23,28 +22,35 @@ append(struct zookeeper_identities *identities, struct bytes scheme, struct byte
             return STATUS_OK;
         }
     }
-    if (identities->count == ZOOKEEPER_IDENTITIES_MAX) {
+    if (identities->count == STATE_IDENTITIES_MAX ||
+        scheme.size + id.size > STATE_IDENTITY_BYTES_MAX) {
         return STATUS_LIMIT;
     }
-    identities->items[identities->count++] = (struct zookeeper_identity){
+    identities->items[identities->count++] = (struct state_identity){
         .scheme = arena_copy(&identities->arena, scheme), .id = arena_copy(&identities->arena, id)};
     return STATUS_OK;
 }
 
-void zookeeper_identities_init(struct zookeeper_identities *identities, struct bytes address)
+void identities_init(struct identities *identities, struct bytes address, const char *super_digest)
 {
     identities->count = 0;
+    identities->super_digest = super_digest;
     arena_init(&identities->arena);
     CHECK(append(identities, bytes_of_text("ip"), address) == STATUS_OK);
 }
 
-void zookeeper_identities_release(struct zookeeper_identities *identities)
+void identities_release(struct identities *identities)
 {
     arena_release(&identities->arena);
 }
 
+struct state_identities identities_lend(const struct identities *identities)
+{
+    return (struct state_identities){.items = identities->items, .count = identities->count};
+}
+
 /* user:base64(SHA1(user:password)), the form of DigestAuthenticationProvider. */
-static struct bytes digest_of(struct zookeeper_identities *identities, struct bytes credentials)
+static struct bytes digest_of(struct identities *identities, struct bytes credentials)
 {
     const uint8_t *colon =
         credentials.size == 0 ? NULL : memchr(credentials.data, ':', credentials.size);
@@ -61,25 +67,31 @@ static struct bytes digest_of(struct zookeeper_identities *identities, struct by
     return bytes_of(id, user_bytes + 1 + DIGEST_TEXT_BYTES);
 }
 
-enum status zookeeper_identities_add(struct zookeeper_identities *identities,
-                                     struct bytes scheme,
-                                     struct bytes credentials)
+enum status
+identities_add(struct identities *identities, struct bytes scheme, struct bytes credentials)
 {
+    struct bytes digest;
+
     if (is_text(scheme, "ip")) {
         return STATUS_OK;
     }
     if (!is_text(scheme, "digest") || credentials.size == 0) {
         return STATUS_INVALID;
     }
-    return append(identities, scheme, digest_of(identities, credentials));
+    digest = digest_of(identities, credentials);
+    if (identities->super_digest != NULL && is_text(digest, identities->super_digest) &&
+        append(identities, bytes_of_text("super"), BYTES_EMPTY) != STATUS_OK) {
+        return STATUS_LIMIT;
+    }
+    return append(identities, scheme, digest);
 }
 
-bool zookeeper_identity_is_authenticated(const struct zookeeper_identity *identity)
+bool identity_is_authenticated(const struct state_identity *identity)
 {
-    return !is_text(identity->scheme, "ip");
+    return !is_text(identity->scheme, "ip") && !is_text(identity->scheme, "super");
 }
 
-struct bytes zookeeper_identity_user(const struct zookeeper_identity *identity)
+struct bytes identity_user(const struct state_identity *identity)
 {
     const uint8_t *colon = identity->id.size == 0 || !is_text(identity->scheme, "digest")
                                ? NULL
@@ -91,47 +103,6 @@ struct bytes zookeeper_identity_user(const struct zookeeper_identity *identity)
 
 /* --- ACL entries --- */
 
-static bool is_bits(const char *text, long most)
-{
-    long bits = 0;
-
-    if (*text == '\0') {
-        return false;
-    }
-    for (; *text != '\0'; text++) {
-        if (*text < '0' || *text > '9') {
-            return false;
-        }
-        bits = bits * 10 + (*text - '0');
-        if (bits > most) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* a.b.c.d or an IPv6 address, with /BITS or without. */
-static bool is_network(struct bytes id)
-{
-    char text[ADDRESS_TEXT_MAX];
-    uint8_t parsed[16];
-    char *slash;
-
-    if (id.size == 0 || id.size >= sizeof text || memchr(id.data, '\0', id.size) != NULL) {
-        return false;
-    }
-    memcpy(text, id.data, id.size);
-    text[id.size] = '\0';
-    slash = strchr(text, '/');
-    if (slash != NULL) {
-        *slash = '\0';
-    }
-    if (inet_pton(AF_INET, text, parsed) == 1) {
-        return slash == NULL || is_bits(slash + 1, 32);
-    }
-    return inet_pton(AF_INET6, text, parsed) == 1 && (slash == NULL || is_bits(slash + 1, 128));
-}
-
 static bool is_digest(struct bytes id)
 {
     const uint8_t *colon = id.size == 0 ? NULL : memchr(id.data, ':', id.size);
@@ -140,13 +111,31 @@ static bool is_digest(struct bytes id)
     return after > 0 && memchr(colon + 1, ':', after) == NULL;
 }
 
-bool zookeeper_acl_id_is_valid(struct bytes scheme, struct bytes id)
+bool identity_may_stand_in_acl(struct bytes scheme, struct bytes id)
 {
+    struct network ignored;
+
     if (is_text(scheme, "world")) {
         return is_text(id, "anyone");
     }
     if (is_text(scheme, "ip")) {
-        return is_network(id);
+        return network_parse(id, &ignored);
     }
     return is_text(scheme, "digest") && is_digest(id);
+}
+
+struct bytes
+identity_shown_in_acl(const struct state_acl_entry *entry, bool may_administer, struct arena *arena)
+{
+    const struct state_identity identity = {.scheme = entry->scheme, .id = entry->id};
+    struct bytes user = identity_user(&identity);
+    uint8_t *shown;
+
+    if (may_administer || user.size == entry->id.size) {
+        return entry->id;
+    }
+    shown = arena_alloc(arena, user.size + 2);
+    memcpy(shown, user.data, user.size);
+    memcpy(shown + user.size, ":x", 2);
+    return bytes_of(shown, user.size + 2);
 }
