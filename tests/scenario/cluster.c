@@ -588,6 +588,9 @@ static void take_write(struct cluster *cluster, struct cluster_node *node)
             if (entry.type != RAFT_ENTRY_COMMAND) {
                 node->entries[i].tag = 0;
             }
+            if (entry.type != RAFT_ENTRY_CONFIG) {
+                node->entries[i].config = NULL; /* a NOOP in the place of one */
+            }
             if (entry.type == RAFT_ENTRY_CONFIG) {
                 const struct raft_config *config = raft_config_at(node->raft, i);
                 if (config == NULL) {
