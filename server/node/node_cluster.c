@@ -11,7 +11,8 @@
 #include <string.h>
 
 enum {
-    INTRODUCTION_INTERVAL_US = 500 * 1000, /* between reports on ourselves to the others */
+    INTRODUCTION_INTERVAL_US = 500 * 1000, /* between reports on ourselves to the others, */
+    INTRODUCTION_BUSY_US = 100 * 1000,     /* when there is something new to tell */
     CALL_RETRY_US = 100 * 1000,            /* before a cluster request is tried again */
     CALL_TIMEOUT_FACTOR = 3,               /* times the timeout of other requests */
     CALLS_MAX = 256
@@ -467,10 +468,13 @@ void node_cluster_gather(struct node *node)
 static uint64_t introduce_all(struct node *node)
 {
     uint64_t now_us = node_now(node);
+    uint64_t interval_us = state_applied(node->state) != node->introduced_applied
+                               ? INTRODUCTION_BUSY_US
+                               : INTRODUCTION_INTERVAL_US;
     bool any = false;
 
-    if (now_us - node->introduced_us < INTRODUCTION_INTERVAL_US) {
-        return node->introduced_us + INTRODUCTION_INTERVAL_US;
+    if (now_us - node->introduced_us < interval_us) {
+        return node->introduced_us + interval_us;
     }
     node_cluster_gather(node);
     for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
@@ -480,6 +484,7 @@ static uint64_t introduce_all(struct node *node)
         }
     }
     node->introduced_us = now_us;
+    node->introduced_applied = state_applied(node->state);
     return any ? now_us + INTRODUCTION_INTERVAL_US : UINT64_MAX;
 }
 

@@ -135,6 +135,7 @@ struct node {
     struct member_report reports[RAFT_MEMBERS_MAX];
     struct raft_config linked_config; /* as last given to set_peers */
     uint64_t introduced_us;
+    zxid introduced_applied;
     struct list calls;
     uint64_t last_call_id;
     struct list bootstrap_probes;

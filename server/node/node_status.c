@@ -58,6 +58,10 @@ static void fill_progress(const struct node *node,
         return;
     }
     status->match = progress->match;
+    /* The leader may have heard of entries that the member's own report does not count yet. */
+    if (status->last < progress->match) {
+        status->last = progress->match;
+    }
     status->progress = copy_text(arena, progress->progress);
     status->caught_up = progress->caught_up;
     status->rounds = progress->rounds;
