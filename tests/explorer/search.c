@@ -43,6 +43,7 @@ struct search {
     struct trail_chunk **trail;
     size_t trail_chunks;
     struct state start; /* as it is; the search begins with the one that stands for it */
+    bool began;         /* nothing was violated on the way there */
     struct event *prologue;
     size_t prologue_length;
     /* Of the state being looked into. */
@@ -146,6 +147,7 @@ struct first_outcome {
     struct state state;
     struct event event;
     bool found;
+    const char *violation;
     bool (*wanted)(const struct event *event);
 };
 
@@ -155,7 +157,11 @@ static bool take_first(void *context,
                        const char *violation)
 {
     struct first_outcome *outcome = context;
-    CHECK(violation == NULL);
+    if (violation != NULL) {
+        outcome->violation = violation;
+        outcome->event = *event;
+        return false;
+    }
     if (outcome->wanted != NULL && !outcome->wanted(event)) {
         return true;
     }
@@ -180,17 +186,22 @@ static void accept(struct search *search, const struct first_outcome *outcome)
     search->start = outcome->state;
 }
 
-/* The one event, then deliver and write until nothing moves. */
+/* The one event, then deliver and write until nothing moves. Nothing after a violation. */
 static void prepare(struct search *search, const struct event *event)
 {
     struct first_outcome outcome = {.found = false};
+    if (search->report.violation != NULL) {
+        return;
+    }
     successors_of(search->world, &search->start, event, take_first, &outcome);
-    CHECK(outcome.found);
+    CHECK(outcome.found || outcome.violation != NULL);
     while (outcome.found) {
         accept(search, &outcome);
         outcome = (struct first_outcome){.found = false, .wanted = settles};
         successors_each(search->world, &search->start, take_first, &outcome);
     }
+    search->report.violation = outcome.violation;
+    search->last_event = outcome.event;
 }
 
 static void begin(struct search *search)
@@ -209,7 +220,8 @@ static void begin(struct search *search)
         prepare(search, &event);
     }
     const struct site_view *leader = world_view(search->world, &search->start, 1);
-    CHECK(leader->role == RAFT_LEADER && leader->commit == leader->last);
+    CHECK(search->report.violation != NULL ||
+          (leader->role == RAFT_LEADER && leader->commit == leader->last));
 }
 
 /* --- The search --- */
@@ -326,6 +338,9 @@ static void keep_path(struct search *search, uint64_t number, const struct event
     struct walk walk = {.actual = search->start};
     struct state state = search->start;
     name_canonically(search, &state, &walk.names);
+    if (!search->began) {
+        walk.names = search->symmetry.renamings[0];
+    }
     for (size_t i = 0; i < length; i++) {
         struct pick pick = {.ordinal = ordinals[i]};
         successors_each(search->world, &state, pick_ordinal, &pick);
@@ -424,6 +439,7 @@ struct search_report search_run(struct world *world, const struct search_limits 
     hash_set_init(&search.seen);
     symmetry_init(&search.symmetry, world->bounds->distinct_ids ? 1 : world->node_count);
     begin(&search);
+    search.began = search.report.violation == NULL;
     world->symmetry = world->bounds->distinct_ids ? NULL : &search.symmetry;
     struct state start = search.start;
     struct renaming ignored;
@@ -432,7 +448,8 @@ struct search_report search_run(struct world *world, const struct search_limits 
     trail_put(&search, 0, 0, 0);
     queue_put(&search, &start);
     search.report.states = 1;
-    search.report.end = expand_all(&search, limits);
+    search.report.end =
+        search.report.violation != NULL ? SEARCH_VIOLATION : expand_all(&search, limits);
     search.report.sites = world->sites.packed.count;
     if (search.report.end == SEARCH_VIOLATION) {
         keep_path(&search, search.parent, &search.last_event);
