@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* L3: with pre-votes a term is lost only to a vote that was split or cut off. */
+enum { TERMS_PER_LEADER = 5, TERMS_MORE = 20 };
+
 /* One committed entry. */
 struct fact {
     raft_term term; /* 0 = not known yet */
@@ -663,6 +666,40 @@ void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
     }
 }
 
+/* --- At the end --- */
+
+bool oracle_is_at_rest(const struct cluster_server *leader)
+{
+    const struct raft *raft = node_raft(leader->node);
+    const struct raft_config *config = raft_config_effective(raft);
+    struct raft_peer_status peer;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        if (raft_peer_status(raft, config->members[i].id, &peer) == STATUS_OK && peer.active &&
+            (peer.inflight_count != 0 || peer.inflight_bytes != 0)) {
+            return false;
+        }
+    }
+    return raft_status(raft).uncommitted_bytes == 0;
+}
+
+void oracle_on_end(const struct oracle *oracle)
+{
+    const struct settings *settings = &oracle->cluster->settings;
+
+    if (settings->faults == 0 && !settings->network.loose && !settings->with_core &&
+        settings->membership_interval_us == 0 && oracle->counts.terms > 1) {
+        cluster_violation(&oracle->cluster->servers[0],
+                          "L2: %" PRIu64 " leaders were elected without any fault",
+                          oracle->counts.terms);
+    }
+    if (oracle->term_max > TERMS_PER_LEADER * oracle->counts.terms + TERMS_MORE) {
+        cluster_violation(&oracle->cluster->servers[0],
+                          "L3: the term is %" PRIu64 " after %" PRIu64 " leaders", oracle->term_max,
+                          oracle->counts.terms);
+    }
+}
+
 /* --- Applied commands --- */
 
 /* The linker puts this in the place of state_apply (--wrap), so that the shipped driver is seen
@@ -677,6 +714,17 @@ enum status __wrap_state_apply(struct state *state,
                                struct bytes entry,
                                struct arena *arena,
                                struct state_result *ret_result);
+
+void __real_state_skip(struct state *state, zxid at);
+void __wrap_state_skip(struct state *state, zxid at);
+
+void __wrap_state_skip(struct state *state, zxid at)
+{
+    __real_state_skip(state, at);
+    if (applying != NULL) {
+        truth_on_state(applying->truth, &applying->cluster->servers[0], at, state_digest(state));
+    }
+}
 
 enum status __wrap_state_apply(struct state *state,
                                zxid at,

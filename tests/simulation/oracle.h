@@ -39,6 +39,12 @@ void oracle_on_reset(struct oracle *oracle,
                      raft_index index,
                      raft_term term);
 
+/* S14: nothing is on its way from this leader, and nothing waits to be committed. */
+bool oracle_is_at_rest(const struct cluster_server *leader);
+/* The run is over. L2: without faults nobody but the first leader was ever elected. L3: terms rose
+ * hardly more often than leaders were elected. */
+void oracle_on_end(const struct oracle *oracle);
+
 /* The newest index that a leader was seen to have committed: a linearizable read that begins now
  * shows it. */
 raft_index oracle_committed(const struct oracle *oracle);

@@ -123,7 +123,7 @@ static bool has_converged(struct run *run)
     config = raft_config_effective(node_raft(leader->node));
     digest = state_digest(node_state(leader->node));
     if (config->joint || !status.config_committed || status.last_index != status.commit_index ||
-        node_applied(leader->node) != status.last_index) {
+        node_applied(leader->node) != status.last_index || !oracle_is_at_rest(leader)) {
         return false;
     }
     for (uint32_t i = 0; i < config->member_count; i++) {
@@ -403,6 +403,7 @@ static void run_phases(struct run *run)
     probe_members(run);
     wait_for_convergence(run, PROBING_US, "after the last writes");
     check_states(run);
+    oracle_on_end(run->oracle);
     truth_judge(oracle_truth(run->oracle));
 }
 
