@@ -302,6 +302,62 @@ static void settle_disk(struct raft *raft)
     }
 }
 
+/* A follower of three in term 1 whose entries 1 (the configuration) and 2 are durable. */
+static struct raft *follower_with_two_entries(void)
+{
+    struct raft_options options = small_options();
+    struct raft_boot boot;
+    struct raft_config config = config_of(3);
+    struct raft_entry entry = {.term = 1, .type = RAFT_ENTRY_CONFIG};
+    struct raft *raft = new_raft(&options);
+
+    memset(&boot, 0, sizeof boot);
+    boot.term = 1;
+    EXPECT_OK(raft_boot(raft, &boot));
+    EXPECT_OK(raft_boot_entry(raft, &entry, &config));
+    entry.type = RAFT_ENTRY_COMMAND;
+    EXPECT_OK(raft_boot_entry(raft, &entry, NULL));
+    EXPECT_OK(raft_start(raft, 1000));
+    settle_disk(raft);
+    return raft;
+}
+
+/* After a crash a leader of the earlier term could count this node for other entries. */
+static void test_nothing_is_applied_before_the_term_that_committed_it_is_durable(void)
+{
+    struct raft *raft = follower_with_two_entries();
+    struct raft_range stored;
+    struct raft_message message = {
+        .type = RAFT_APPEND,
+        .from = 2,
+        .to = 1,
+        .term = 5,
+        .append = {.previous_index = 2, .previous_term = 1, .commit = 2}};
+
+    raft_receive(raft, 2000, &message, &stored);
+    flush(raft);
+    EXPECT_EQ(raft_status(raft).commit_index, 2);
+    EXPECT_EQ(output.write.term, 5);
+    EXPECT_EQ(output.commit_index, 0);
+    raft_persisted(raft, 2000, output.write.seq);
+    flush(raft);
+    EXPECT_EQ(output.commit_index, 2);
+    free(raft);
+}
+
+static void test_a_dump_brings_the_term_of_its_sender(void)
+{
+    struct raft *raft = follower_with_two_entries();
+    struct raft_config config = config_of(3);
+
+    EXPECT_OK(raft_install(raft, 2000, 10, 3, 7, 1, &config));
+    flush(raft);
+    EXPECT_EQ(raft_status(raft).term, 7);
+    EXPECT_EQ(output.write.term, 7);
+    EXPECT_EQ(raft_status(raft).last_term, 3);
+    free(raft);
+}
+
 /* Removed members are told of it for a while; when there are more than slots, the one that was
  * removed first gives way, and members never do. */
 static void test_members_find_a_slot_however_many_left(void)
@@ -373,6 +429,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_boot_refuses_more_entries_than_fit),
         TEST_CASE(test_boot_takes_a_later_configuration_as_proof_of_the_earlier),
         TEST_CASE(test_a_copy_of_the_block_is_a_copy_of_the_core),
+        TEST_CASE(test_nothing_is_applied_before_the_term_that_committed_it_is_durable),
+        TEST_CASE(test_a_dump_brings_the_term_of_its_sender),
         TEST_CASE(test_members_find_a_slot_however_many_left),
         TEST_CASE(test_reads_on_a_single_voter_need_no_round),
         TEST_CASE(test_full_output_continues_in_the_next_flush),
