@@ -1,6 +1,7 @@
 #include "tests/explorer/invariants.h"
 
 #include "base/check.h"
+#include "raft/raft_config.h"
 
 #include <string.h>
 
@@ -38,34 +39,77 @@ static const char *check_election(const struct site_view *leader, struct ghost *
 
 /* --- Commit --- */
 
-struct holders {
-    const struct world *world;
-    const struct state *state;
-    uint8_t index;
-    uint8_t entry;
-};
-
-static bool holds(raft_id id, const void *context)
+/* Counted here and not by raft_config_is_quorum: the core itself counts with that. */
+static bool half_holds(const struct world *world,
+                       const struct state *state,
+                       const struct raft_config *config,
+                       uint8_t flag,
+                       uint8_t index,
+                       uint8_t entry)
 {
-    const struct holders *holders = context;
-    const struct site_view *view = world_view(holders->world, holders->state, (uint8_t)id);
-    return disk_has(view, holders->index, holders->entry);
+    uint32_t voters = 0;
+    uint32_t holders = 0;
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        if ((config->members[i].flags & flag) != 0) {
+            voters++;
+            holders +=
+                disk_has(world_view(world, state, (uint8_t)config->members[i].id), index, entry);
+        }
+    }
+    return 2 * holders > voters;
 }
 
 static bool has_quorum(const struct world *world,
                        const struct state *state,
-                       uint8_t config,
+                       uint8_t number,
                        uint8_t index,
                        uint8_t entry)
 {
-    struct holders holders = {.world = world, .state = state, .index = index, .entry = entry};
-    return config != 0 && raft_config_is_quorum(vocabulary_config(&world->sites.vocabulary, config),
-                                                holds, &holders);
+    if (number == 0) {
+        return false;
+    }
+    const struct raft_config *config = vocabulary_config(&world->sites.vocabulary, number);
+    return half_holds(world, state, config, RAFT_VOTER_NEW, index, entry) &&
+           (!config->joint || half_holds(world, state, config, RAFT_VOTER_OLD, index, entry));
 }
 
-/* While a configuration is not committed no other is appended, so it was committed under itself.
- * What follows it in the same step may have been committed under its successor. The exception is a
- * joint configuration that is taken back: the one before it is in force again. */
+/* Whether the configuration after `index` in the log takes back the one that stands there. */
+static bool is_taken_back(const struct world *world,
+                          const struct site_view *view,
+                          uint8_t index,
+                          uint8_t config)
+{
+    const struct vocabulary *vocabulary = &world->sites.vocabulary;
+    for (uint8_t i = index + 1; i <= view->last; i++) {
+        struct vocabulary_entry entry = vocabulary_entry_of(vocabulary, view->entries[i]);
+        if (entry.type == RAFT_ENTRY_CONFIG) {
+            return raft_config_takes_back(vocabulary_config(vocabulary, entry.config),
+                                          vocabulary_config(vocabulary, config));
+        }
+    }
+    return false;
+}
+
+/* While a configuration is not committed no other is appended, so each is committed under itself;
+ * but not a joint one that was taken back, as then the one before it is in force again. */
+static const char *check_configs(struct world *world,
+                                 const struct state *state,
+                                 const struct site_view *leader,
+                                 uint8_t first)
+{
+    for (uint8_t i = first; i <= leader->commit; i++) {
+        struct vocabulary_entry entry =
+            vocabulary_entry_of(&world->sites.vocabulary, leader->entries[i]);
+        if (entry.type == RAFT_ENTRY_CONFIG &&
+            !has_quorum(world, state, entry.config, i, leader->entries[i]) &&
+            !is_taken_back(world, leader, i, entry.config)) {
+            return "S8: a configuration is committed without a quorum of disks of its own";
+        }
+    }
+    return NULL;
+}
+
+/* What follows a configuration in the same step may have been committed under its successor. */
 static const char *check_quorum(struct world *world,
                                 const struct transition *transition,
                                 const struct site_view *before,
@@ -73,19 +117,13 @@ static const char *check_quorum(struct world *world,
 {
     const struct state *state = transition->after;
     enum site_input_kind kind = transition->input->kind;
-    bool appends = kind == SITE_CHANGE || kind == SITE_CANCEL;
     bool led = before->role == RAFT_LEADER && before->term == after->term;
-    uint8_t own = before->config_index;
+    bool others = kind == SITE_CHANGE || kind == SITE_CANCEL || world->bounds->instant_disk || !led;
     uint8_t commit = after->commit;
-    if (led && !appends && own > before->commit && own <= commit &&
-        !has_quorum(world, state, before->config, own, after->entries[own])) {
-        return "S8: a configuration is committed without a quorum of disks of its own";
-    }
     uint8_t entry = after->entries[commit];
     if (has_quorum(world, state, before->config, commit, entry)) {
         return NULL;
     }
-    bool others = appends || world->bounds->instant_disk || !led;
     if (others && (has_quorum(world, state, after->config, commit, entry) ||
                    has_quorum(world, state, after->config_committed, commit, entry))) {
         return NULL;
@@ -104,6 +142,10 @@ static const char *check_commit(struct world *world,
             return "S7: a node that does not lead is the first to commit";
         }
         const char *violation = check_quorum(world, transition, before, after);
+        if (violation == NULL) {
+            violation =
+                check_configs(world, transition->after, after, (uint8_t)(ghost->committed + 1));
+        }
         if (violation != NULL) {
             return violation;
         }
