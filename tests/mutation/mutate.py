@@ -34,6 +34,8 @@ UNIT_FOLDERS = {"raft": "raft", "server/node": "node", "server/state": "state", 
                 "persistence": "persistence"}
 # Seeds of one call: a second or two, so that a find is timed well.
 WALK_SEEDS = 200
+# Searched to the end, each once: seconds, not minutes.
+EXPLORER_BOUNDS = ("quick", "membership", "dump", "election")
 SIMULATION_SEEDS = {"mini": 400, "churn": 40, "standard": 60, "dump": 60, "disk": 80}
 # Seconds of a round; random walk and simulation take turns, each round longer than the one before.
 ROUNDS = (4, 12, 36, 108, 324, 972)
@@ -142,7 +144,7 @@ class Build:
         self.lock = threading.Lock()
 
     def programs(self, unit_folders):
-        names = ["scenario_runner", "scenario_walk", "simulate"]
+        names = ["scenario_runner", "scenario_walk", "explore", "simulate"]
         for folder in unit_folders:
             names += sorted(path.stem for path in (self.source / "tests/unit" / folder).glob("test_*.c"))
         return names
@@ -151,7 +153,8 @@ class Build:
         subprocess.run(["ninja", "-C", str(self.folder), *programs], check=True, stdout=subprocess.DEVNULL)
 
     def program_path(self, program, unit_folder=None):
-        places = {"scenario_runner": "tests/scenario", "scenario_walk": "tests/scenario", "simulate": "tests/simulation"}
+        places = {"scenario_runner": "tests/scenario", "scenario_walk": "tests/scenario", "simulate": "tests/simulation",
+                  "explore": "tests/explorer"}
         return f"{places.get(program) or 'tests/unit/' + unit_folder}/{program}"
 
     def link_command(self, path):
@@ -267,9 +270,10 @@ class Detectors:
         return any(f" {folder}/lib" in command for folder in self.folders)
 
     def kinds(self):
-        kinds = {"unit": self.run_unit, "scenario": self.run_scenario, "walk": self.run_walk, "simulation": self.run_simulation}
+        kinds = {"unit": self.run_unit, "scenario": self.run_scenario, "explorer": self.run_explorer, "walk": self.run_walk,
+                 "simulation": self.run_simulation}
         paths = {"scenario": "tests/scenario/scenario_runner", "walk": "tests/scenario/scenario_walk",
-                 "simulation": "tests/simulation/simulate"}
+                 "explorer": "tests/explorer/explore", "simulation": "tests/simulation/simulate"}
         return {kind: run for kind, run in kinds.items() if kind == "unit" or self.concerns(paths[kind])}
 
     def run_unit(self):
@@ -296,6 +300,13 @@ class Detectors:
                     break
         more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
         yield total, failed and Finding(f"scenario {failed[0]}{more}", first)
+
+    def run_explorer(self):
+        program = self.linked("tests/explorer/explore")
+        for bounds in EXPLORER_BOUNDS:
+            command = [program, "--bounds", bounds, "--scenario", "/dev/null"]
+            seconds, failure = run_program(command, CALL_CPU_SECONDS, CALL_CLOCK_SECONDS)
+            yield seconds, failure and Finding(f"explorer {bounds}", failure)
 
     def run_walk(self):
         program = self.linked("tests/scenario/scenario_walk")
@@ -422,9 +433,9 @@ def line_of(result):
 
 def markdown(results, with_all):
     """The table of README.md."""
-    kinds = ("unit", "scenario", "walk", "simulation")
+    kinds = ("unit", "scenario", "explorer", "walk", "simulation")
     lines = ["| bug | no. | " + (" | ".join(kinds) if with_all else "found by | seconds") + " |",
-             "|---|---|" + ("---|" * (4 if with_all else 2))]
+             "|---|---|" + ("---|" * (5 if with_all else 2))]
     for result in results:
         row = f"| `{result.bug.name}`: {result.bug.sentence} | {result.bug.number} | "
         if with_all:
