@@ -438,6 +438,7 @@ static bool start(struct request *request)
             node_reads_execute(client->node, request, &reply);
         }
         if (client->node->failed) {
+            node_reads_release(request, &reply); /* what was read before it failed */
             return false;
         }
         answer(request, &reply);
