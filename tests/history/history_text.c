@@ -448,7 +448,7 @@ read_signed(struct parser *parser, struct bytes text, const char *name, uint64_t
 {
     bool negative = text.size > 0 && text.data[0] == '-';
     struct bytes digits = negative ? bytes_of(text.data + 1, text.size - 1) : text;
-    uint64_t number;
+    uint64_t number = 0;
     enum status status = read_number(parser, digits, name, (uint64_t)INT32_MAX + negative, &number);
 
     if (status == STATUS_OK) {
@@ -524,7 +524,7 @@ static enum status read_names(struct parser *parser, struct bytes text, struct h
 
     parser->name_count = 0;
     while (text.size > 0) {
-        uint64_t path;
+        uint64_t path = HISTORY_NO_PATH;
         enum status status = read_path(parser, take_until(&text, ','), "names", &path);
 
         if (status != STATUS_OK) {

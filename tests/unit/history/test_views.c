@@ -48,11 +48,8 @@ static void test_a_read_that_shows_an_older_value_than_its_zxid_is_found(void)
     static const char *const reads[] = {
         "call client=2 invoked=0 returned=29 outcome=ok zxid=7 ; get path=/a exists value=1\n",
         "call client=2 invoked=0 returned=29 outcome=ok zxid=6 ; get path=/a exists value=2\n",
-        "call client=2 invoked=0 returned=29 outcome=ok zxid=7 ; get path=/a exists value=2 "
-        "has_stat "
-        "version=2\n",
-        "call client=2 invoked=0 returned=29 outcome=ok zxid=8 ; exists path=/a exists has_stat "
-        "version=0 czxid=5 mzxid=5\n",
+        "call invoked=0 returned=29 outcome=ok zxid=7 ; get path=/a exists value=2 has_stat\n",
+        "call invoked=0 returned=29 outcome=ok zxid=8 ; exists path=/a exists has_stat mzxid=5\n",
         "call client=2 invoked=0 returned=29 outcome=ok zxid=8 ; get path=/a\n"};
 
     for (size_t i = 0; i < sizeof reads / sizeof *reads; i++) {
