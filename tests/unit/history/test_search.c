@@ -129,7 +129,7 @@ static int compare_names(const void *left, const void *right)
 static void twin_list(struct twin *twin, struct history *history, struct history_step *step)
 {
     const char *path = (const char *)history_path_text(history, step->path).data;
-    const struct twin_node *children[NODES_MAX];
+    const struct twin_node *children[NODES_MAX] = {NULL};
     size_t count = 0;
     history_path *names;
 
