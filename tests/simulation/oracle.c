@@ -121,9 +121,14 @@ static void check_config(struct oracle *oracle, const struct cluster_server *ser
 {
     struct watched *watched = watch(oracle, server);
     const struct raft *raft = node_raft(server->node);
-    raft_index index = raft_status(raft).config_index;
+    struct raft_status status = raft_status(raft);
+    raft_index index = status.config_index;
     raft_term term = raft_term_at(raft, index);
 
+    if (index > status.last_index ||
+        (index > status.log_base && raft_entry_at(raft, index).type != RAFT_ENTRY_CONFIG)) {
+        cluster_violation(server, "S15: its log has no configuration at %" PRIu64, index);
+    }
     if (watched->config_index != index || watched->config_term != term) {
         watched->config = *raft_config_effective(raft);
         watched->config_index = index;

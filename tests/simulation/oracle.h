@@ -1,14 +1,6 @@
 /* What must always hold, checked while the run goes on: the invariants of consensus over all
- * servers and their disks, one outcome of each command on every server, and what clients were told
- * against what was applied.
- *
- * S1   one leader in a term                  S2/S3  votes and terms, on disk before they are sent
- * S4   (index, term) names one history       S6     a new leader holds all that is committed
- * S7   what is committed never changes       S8/S9  and is on a quorum of disks, and stays there
- * S10  a leader commits only by its term     S11    base <= applied <= commit <= last, durable
- * S12/S13  acknowledgements are true         S17    reads see what was acknowledged before
- * S20  equal applied, equal digest           S21    a write takes effect once
- * S24  a refused write never takes effect    and raft_check of every node after each turn. */
+ * servers and their disks. The README lists them (S1..S24, L1..L4) and where each is checked; votes
+ * and reads are kept in `ledger`, configurations in `configs`, what commands did in `truth`. */
 #ifndef TESTS_SIMULATION_ORACLE_H
 #define TESTS_SIMULATION_ORACLE_H
 
