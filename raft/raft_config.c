@@ -85,13 +85,10 @@ uint32_t raft_config_tolerated_failures(const struct raft_config *config)
 
 static bool address_is_legal(const char *address)
 {
+    static const char zero[RAFT_ADDRESS_BYTES_MAX];
     size_t length = strnlen(address, RAFT_ADDRESS_BYTES_MAX);
-    for (size_t i = length; i < RAFT_ADDRESS_BYTES_MAX; i++) {
-        if (address[i] != '\0') {
-            return false;
-        }
-    }
-    return length < RAFT_ADDRESS_BYTES_MAX;
+    return length < RAFT_ADDRESS_BYTES_MAX &&
+           memcmp(address + length, zero, RAFT_ADDRESS_BYTES_MAX - length) == 0;
 }
 
 static bool flags_are_legal(uint8_t flags, bool joint)
