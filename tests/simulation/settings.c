@@ -146,9 +146,9 @@ static void shrink(struct settings *settings, struct prng *prng)
     struct node_options *node = &settings->node;
 
     settings->clients = prng_between(prng, 1, 3);
-    settings->faulty_us = 1900 * 1000;
+    settings->faulty_us = 1300 * 1000;
     settings->fault_us = 700 * 1000;
-    settings->fault_interval_us = ONE_OF(prng, 100, 300) * 1000;
+    settings->fault_interval_us = ONE_OF(prng, 80, 250) * 1000;
     settings->operation_interval_us = ONE_OF(prng, 60000, 150000, 300000);
     settings->write_us = ONE_OF(prng, 1000, 5000, 20000);
     settings->with_core = timeline_chance(prng, 150);
@@ -196,7 +196,10 @@ static void draw_profile(struct settings *settings, struct prng *prng)
     case SETTINGS_SOAK:
         settings->first_members = ONE_OF(prng, 3, 5);
         settings->places = prng_between(prng, 5, 7);
-        settings->faulty_us = 120 * 1000 * 1000;
+        settings->faulty_us = 90 * 1000 * 1000;
+        /* Clients' histories of one node stay short enough to be judged. */
+        settings->key_count = 48;
+        settings->clients = prng_between(prng, 2, 5);
         settings->fault_us = 3 * 1000 * 1000;
         settings->fault_interval_us = ONE_OF(prng, 300, 1000, 3000) * 1000;
         settings->membership_interval_us = ONE_OF(prng, 0, 1000, 5000) * 1000;
