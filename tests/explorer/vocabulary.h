@@ -64,7 +64,7 @@ struct vocabulary_unpacked {
 
 /* Not for dumps. */
 void vocabulary_unpack(const struct vocabulary *vocabulary,
-                       const struct vocabulary_message *message,
+                       const struct vocabulary_message *from,
                        struct vocabulary_unpacked *ret);
 
 const char *vocabulary_type_name(const struct vocabulary_message *message);

@@ -33,7 +33,7 @@ struct chronicle_version {
 struct chronicle *chronicle_new(void);
 void chronicle_free(struct chronicle *chronicle);
 
-chronicle_path chronicle_path_of(struct chronicle *chronicle, struct bytes path);
+chronicle_path chronicle_path_of(struct chronicle *chronicle, struct bytes text);
 struct bytes chronicle_text(const struct chronicle *chronicle, chronicle_path path);
 /* At or below `top`. */
 bool chronicle_is_inside(const struct chronicle *chronicle,

@@ -67,9 +67,9 @@ void truth_on_refused(struct truth *truth,
 /* --- Sessions --- */
 
 /* The client of the session reached a server that keeps the session and hears a leader. */
-void truth_on_contact(struct truth *truth, session_id session);
+void truth_on_contact(struct truth *truth, session_id id);
 /* Its client was told that it is closed, or expired. */
-void truth_on_ended(struct truth *truth, const struct cluster_server *server, session_id session);
+void truth_on_ended(struct truth *truth, const struct cluster_server *server, session_id id);
 bool truth_session_lives(const struct truth *truth, session_id session);
 size_t truth_session_count(const struct truth *truth); /* of those that live */
 /* The run is over: have its record judged. */

@@ -202,25 +202,42 @@ void naive_state_release(struct naive_state *state)
 
 /* --- Permissions --- */
 
+/* The numbers of 10.1.2.3/8, as many as there are; 0 for other text. */
+static unsigned numbers(struct bytes bytes, unsigned long number[5])
+{
+    char text[64] = "";
+    char *at = text;
+    unsigned count = 0;
+
+    if (bytes.size == 0 || bytes.size >= sizeof text) {
+        return 0;
+    }
+    memcpy(text, bytes.data, bytes.size);
+    for (;;) {
+        if (*at < '0' || *at > '9' || count == 5) {
+            return 0;
+        }
+        number[count++] = strtoul(at, &at, 10);
+        if (*at == '\0') {
+            return count;
+        }
+        if (*at != (count < 4 ? '.' : '/')) {
+            return 0;
+        }
+        at++;
+    }
+}
+
 /* IPv4 alone, which is what is asked for here: the leading bits, one by one. */
 static bool in_network(struct bytes id, struct bytes address)
 {
-    char id_text[64] = "";
-    char address_text[64] = "";
-    unsigned net[4];
-    unsigned host[4];
-    unsigned bits = 32;
+    unsigned long net[5] = {0, 0, 0, 0, 32}; /* and how many bits */
+    unsigned long host[5];
 
-    if (id.size >= sizeof id_text || address.size >= sizeof address_text) {
+    if (numbers(id, net) < 4 || numbers(address, host) != 4) {
         return false;
     }
-    memcpy(id_text, id.data, id.size);
-    memcpy(address_text, address.data, address.size);
-    if (sscanf(id_text, "%u.%u.%u.%u/%u", &net[0], &net[1], &net[2], &net[3], &bits) < 4 ||
-        sscanf(address_text, "%u.%u.%u.%u", &host[0], &host[1], &host[2], &host[3]) != 4) {
-        return false;
-    }
-    for (unsigned bit = 0; bit < bits; bit++) {
+    for (unsigned bit = 0; bit < net[4]; bit++) {
         unsigned mask = 128U >> (bit % 8);
 
         if ((net[bit / 8] & mask) != (host[bit / 8] & mask)) {
