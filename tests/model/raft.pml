@@ -157,6 +157,7 @@ bool committed_never_changes = true;
 bool committed_is_on_a_quorum_of_disks = true;
 bool quorums_meet = true;
 bool read_is_fresh = true;
+bool configuration_follows_log = true;
 bool node_has_one_leader = true;
 
 inline reset()
@@ -602,7 +603,12 @@ inline cut_from(index)
     :: else -> break
     od;
     MEMORY.last = index - 1;
-    touch_entry(i, index)
+    touch_entry(i, index);
+    EFFECTIVE(i);
+    other = config;
+    find_config(i, MEMORY.last);
+    configuration_follows_log = other == config;
+    assert(configuration_follows_log)
 }
 
 inline learn_commit()
