@@ -108,7 +108,7 @@ BUGS = [
 def compiled(folder, sizes, bitstate):
     """The search program of an instance, built once for each text of the model."""
     options = [f"-D{size}" for size in sizes]
-    storage = ["-DBITSTATE"] if bitstate else ["-DHC4"]
+    storage = ["-DBITSTATE"] if bitstate else []
     with open(MODEL, "rb") as file:
         key = hashlib.sha256(file.read() + repr((options, storage)).encode()).hexdigest()[:16]
     place = os.path.join(folder, key)
