@@ -166,8 +166,7 @@ static void fill_acl(Client__GetReply *get,
                      const struct request *request,
                      const struct state_node *node)
 {
-    bool may_administer =
-        state_node_permits(node, STATE_PERMISSION_ADMIN, client_identities(request->client));
+    bool may_administer = client_may(request->client, node, STATE_PERMISSION_ADMIN);
     uint32_t count = state_node_acl_count(node);
 
     get->acl = arena_calloc(arena, count, sizeof *get->acl);

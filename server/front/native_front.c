@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "server/front/gate.h"
 #include "server/front/identity.h"
 #include "server/front/native_encode.h"
 
@@ -22,8 +23,8 @@ enum {
 };
 
 struct native_client {
-    struct list link;         /* of the front's clients */
-    struct list waiting_link; /* of those that may go on, when not held */
+    struct list link; /* of the front's clients */
+    struct gate_pass pass;
     struct native_front *front;
     struct connection *connection;
     struct client *client;
@@ -33,13 +34,12 @@ struct native_client {
     /* A request that is refused here: answered when all before it are, as replies keep order. */
     bool has_refusal;
     struct native_refusal refusal;
-    bool held; /* the connection is paused */
 };
 
 struct native_front {
     struct node *node;
     struct list clients;
-    struct list waiting; /* held connections of which something was answered or sent */
+    struct gate gate;
     size_t client_count;
     struct arena arena;
 };
@@ -54,28 +54,13 @@ static size_t answer_bytes_max(enum request_kind kind)
 
 /* May another request be taken? Besides the node's own bound, a reader that asks for much and does
  * not read must not make us keep all the answers. */
-static bool is_full(const struct native_client *client)
+static bool is_full(const struct gate_pass *pass)
 {
+    const struct native_client *client = CONTAINER_OF(pass, struct native_client, pass);
+
     return client->has_refusal || client_is_full(client->client) ||
            connection_output_bytes(client->connection) > OUTPUT_HELD_BYTES ||
            client->expected_bytes > EXPECTED_BYTES_MAX - PAGE_BYTES_MAX;
-}
-
-/* Something changed that may let a held connection go on; looked at when the turn ends. */
-static void look_again(struct native_client *client)
-{
-    if (client->held && list_is_empty(&client->waiting_link)) {
-        list_append(&client->front->waiting, &client->waiting_link);
-    }
-}
-
-/* At the end of this turn, and whenever something was answered or sent, it is seen whether it may
- * go on. */
-static void hold(struct native_client *client)
-{
-    client->held = true;
-    connection_pause(client->connection);
-    look_again(client);
 }
 
 /* --- From the connection --- */
@@ -107,15 +92,17 @@ static void on_frame(void *context, struct connection *connection, struct bytes 
         connection_close(connection, "a request is unreadable");
         return;
     }
-    if (is_full(client)) {
-        hold(client);
+    if (is_full(&client->pass)) {
+        gate_hold(&client->pass);
     }
 }
 
 static void on_drained(void *context, struct connection *connection)
 {
+    struct native_client *client = context;
+
     (void)connection;
-    look_again(context);
+    gate_look_again(&client->pass);
 }
 
 static void on_closed(void *context, struct connection *connection, const char *reason)
@@ -128,7 +115,7 @@ static void on_closed(void *context, struct connection *connection, const char *
     client_close(client->client);
     identities_release(&client->identities);
     list_remove(&client->link);
-    list_remove(&client->waiting_link);
+    gate_leave(&client->pass);
     client->front->client_count--;
     free(client);
 }
@@ -151,7 +138,7 @@ static void on_reply(void *context, const struct request *request, const struct 
         client->has_refusal = false;
         (void)native_encode_refusal(client->connection, &client->refusal);
     }
-    look_again(client);
+    gate_look_again(&client->pass);
 }
 
 static void on_events(void *context,
@@ -191,7 +178,7 @@ struct native_front *native_front_new(struct node *node)
 
     front->node = node;
     list_init(&front->clients);
-    list_init(&front->waiting);
+    gate_init(&front->gate);
     arena_init(&front->arena);
     return front;
 }
@@ -217,7 +204,7 @@ void native_front_take(struct native_front *front, struct connection *connection
 
     client->front = front;
     client->connection = connection;
-    list_init(&client->waiting_link);
+    gate_enter(&front->gate, &client->pass, connection);
     list_append(&front->clients, &client->link);
     front->client_count++;
     client->client = client_open(front->node, &callbacks, client);
@@ -231,16 +218,7 @@ void native_front_take(struct native_front *front, struct connection *connection
 
 void native_front_end(struct native_front *front)
 {
-    struct list *link;
-
-    while ((link = list_take_first(&front->waiting)) != NULL) {
-        struct native_client *client = CONTAINER_OF(link, struct native_client, waiting_link);
-
-        if (!is_full(client)) {
-            client->held = false;
-            connection_resume(client->connection);
-        }
-    }
+    gate_open(&front->gate, is_full);
 }
 
 void native_front_finish(struct native_front *front, const char *reason)

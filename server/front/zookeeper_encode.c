@@ -59,8 +59,7 @@ void zookeeper_put_header(struct buffer *buffer,
 static void
 put_acl(struct buffer *buffer, const struct request *request, const struct state_node *node)
 {
-    bool may_administer =
-        state_node_permits(node, STATE_PERMISSION_ADMIN, client_identities(request->client));
+    bool may_administer = client_may(request->client, node, STATE_PERMISSION_ADMIN);
     uint32_t count = state_node_acl_count(node);
     struct arena arena;
 
@@ -78,17 +77,35 @@ put_acl(struct buffer *buffer, const struct request *request, const struct state
     arena_release(&arena);
 }
 
+void zookeeper_put_data(struct buffer *buffer, const struct state_node *node)
+{
+    struct state_stat stat = state_node_stat(node);
+    bool is_null;
+    struct bytes value = state_node_value(node, &is_null);
+
+    jute_put_buffer(buffer, value, is_null);
+    zookeeper_put_stat(buffer, &stat);
+}
+
+void zookeeper_put_names(struct buffer *buffer, const struct state_children *children)
+{
+    jute_put_int(buffer, (int32_t)children->count);
+    for (size_t i = 0; i < children->count; i++) {
+        jute_put_buffer(buffer, children->items[i].name, false);
+    }
+}
+
 static void
 put_node(struct buffer *buffer, const struct request *request, const struct state_node *node)
 {
     int32_t type = zookeeper_details_of(request)->type;
     struct state_stat stat = state_node_stat(node);
-    bool is_null;
-    struct bytes value = state_node_value(node, &is_null);
 
     if (type == JUTE_TYPE_GET_DATA) {
-        jute_put_buffer(buffer, value, is_null);
-    } else if (type == JUTE_TYPE_GET_ACL) {
+        zookeeper_put_data(buffer, node);
+        return;
+    }
+    if (type == JUTE_TYPE_GET_ACL) {
         put_acl(buffer, request, node);
     }
     zookeeper_put_stat(buffer, &stat);
@@ -96,10 +113,7 @@ put_node(struct buffer *buffer, const struct request *request, const struct stat
 
 static void put_children(struct buffer *buffer, int32_t type, const struct state_children *children)
 {
-    jute_put_int(buffer, (int32_t)children->count);
-    for (size_t i = 0; i < children->count; i++) {
-        jute_put_buffer(buffer, children->items[i].name, false);
-    }
+    zookeeper_put_names(buffer, children);
     if (type == JUTE_TYPE_GET_CHILDREN_2) {
         zookeeper_put_stat(buffer, &children->parent);
     }

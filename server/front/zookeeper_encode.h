@@ -10,7 +10,11 @@ bool zookeeper_error_of(Client__Code code, enum jute_error *ret_error);
 
 void zookeeper_put_stat(struct buffer *buffer, const struct state_stat *stat);
 
-/* A reply without a body. */
+/* The bodies of getData and getChildren. */
+void zookeeper_put_data(struct buffer *buffer, const struct state_node *node);
+void zookeeper_put_names(struct buffer *buffer, const struct state_children *children);
+
+/* A reply's header, which is all of it when there is no body. */
 void zookeeper_put_header(struct buffer *buffer,
                           const struct zookeeper_details *details,
                           zxid at,

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/front/gate.h"
 #include "server/front/zookeeper_encode.h"
 #include "server/front/zookeeper_watches.h"
 
@@ -14,12 +15,13 @@ enum {
     /* Of answers not sent yet: no further requests are taken until less waits. An answer is at most
      * JUTE_FRAME_BYTES_MAX, and the node answers at most so many at once that are not: */
     OUTPUT_HELD_BYTES = 4 * 1024 * 1024,
-    PENDING_READS_MAX = 32
+    PENDING_READS_MAX = 32,
+    MULTI_END_BYTES = 9
 };
 
 struct zookeeper_client {
-    struct list link;         /* of the front's clients */
-    struct list waiting_link; /* of those that may go on, when not held */
+    struct list link; /* of the front's clients */
+    struct gate_pass pass;
     struct zookeeper_front *front;
     struct connection *connection;
     struct client *client;
@@ -31,14 +33,13 @@ struct zookeeper_client {
     bool is_connected;
     bool has_read_only; /* the client knows the field */
     bool is_ending;     /* nothing more is read */
-    bool held;          /* the connection is paused */
 };
 
 struct zookeeper_front {
     struct node *node;
     struct zookeeper_options options;
     struct list clients;
-    struct list waiting; /* held connections of which something was answered or sent */
+    struct gate gate;
     struct zookeeper_watches *watches;
     struct buffer output;
     struct arena arena;
@@ -56,26 +57,13 @@ static bool has_large_answer(const struct request *request)
            details->type == JUTE_TYPE_SET_WATCHES_2 || details->type == JUTE_TYPE_MULTI;
 }
 
-static bool is_full(const struct zookeeper_client *client)
+static bool is_full(const struct gate_pass *pass)
 {
+    const struct zookeeper_client *client = CONTAINER_OF(pass, struct zookeeper_client, pass);
+
     return client->is_connecting || client->is_ending || client_is_full(client->client) ||
            connection_output_bytes(client->connection) > OUTPUT_HELD_BYTES ||
            client->pending_reads >= PENDING_READS_MAX;
-}
-
-/* Something changed that may let a held connection go on; looked at when the turn ends. */
-static void look_again(struct zookeeper_client *client)
-{
-    if (client->held && list_is_empty(&client->waiting_link)) {
-        list_append(&client->front->waiting, &client->waiting_link);
-    }
-}
-
-static void hold(struct zookeeper_client *client)
-{
-    client->held = true;
-    connection_pause(client->connection);
-    look_again(client);
 }
 
 /* --- Output --- */
@@ -93,7 +81,7 @@ static bool may_see(struct zookeeper_watcher *watcher, const struct state_node *
 {
     const struct zookeeper_client *client = CONTAINER_OF(watcher, struct zookeeper_client, watcher);
 
-    return state_node_permits(node, STATE_PERMISSION_READ, client_identities(client->client));
+    return client_may(client->client, node, STATE_PERMISSION_READ);
 }
 
 static void send_event(struct zookeeper_watcher *watcher, struct bytes frame)
@@ -150,7 +138,7 @@ static void on_connect_frame(struct zookeeper_client *client, struct bytes frame
     client->has_read_only = connect.has_read_only;
     client->is_connecting = true;
     submit(client, request);
-    hold(client);
+    gate_hold(&client->pass);
 }
 
 static void
@@ -187,20 +175,6 @@ static void on_connect_reply(struct zookeeper_client *client, const struct reply
 
 /* --- Requests that the front answers itself, in their turn --- */
 
-/* A node by its path, lent from the state until the next read. */
-static bool find_node(struct zookeeper_front *front, struct bytes path, struct state_stat *ret_stat)
-{
-    struct state_node *node = NULL;
-    enum op_error error = OP_NO_NODE;
-
-    if (state_read(node_state(front->node), path, &error, &node) != STATUS_OK || error != OP_OK) {
-        return false;
-    }
-    *ret_stat = state_node_stat(node);
-    state_node_unref(node);
-    return true;
-}
-
 static void add_watch(struct zookeeper_client *client, struct bytes path, enum zookeeper_watch kind)
 {
     if (zookeeper_watches_add(client->front->watches, &client->watcher, path, kind) != STATUS_OK) {
@@ -223,22 +197,26 @@ put_immediate_event(struct zookeeper_front *front, struct bytes path, enum jute_
 
 enum watch_list { LIST_DATA, LIST_EXIST, LIST_CHILD, LIST_PERSISTENT, LIST_RECURSIVE };
 
-/* One path of setWatches: an event for what the client missed, or the watch again. */
-static void set_watch(struct zookeeper_client *client,
-                      enum watch_list list,
-                      struct bytes path,
-                      int64_t seen_zxid)
+/* A one-shot watch of a client that was away: the event that it missed, or the watch again. */
+static void set_one_shot(struct zookeeper_client *client,
+                         enum watch_list list,
+                         struct bytes path,
+                         int64_t seen_zxid)
 {
     struct zookeeper_front *front = client->front;
-    struct state_stat stat;
-    bool is_there = list < LIST_PERSISTENT && find_node(front, path, &stat);
+    struct state_node *node = NULL;
+    Client__Code code = node_read(front->node, path, &node);
+    struct state_stat stat = {.mzxid = 0};
 
-    if (list == LIST_PERSISTENT || list == LIST_RECURSIVE) {
-        add_watch(client, path,
-                  list == LIST_PERSISTENT ? ZOOKEEPER_WATCH_PERSISTENT : ZOOKEEPER_WATCH_RECURSIVE);
-    } else if (list == LIST_EXIST && is_there) {
+    if (code == CLIENT__CODE__OK) {
+        stat = state_node_stat(node);
+        state_node_unref(node);
+    }
+    if (code != CLIENT__CODE__OK && code != CLIENT__CODE__NO_NODE) {
+        connection_close(client->connection, "the server cannot read");
+    } else if (list == LIST_EXIST && code == CLIENT__CODE__OK) {
         put_immediate_event(front, path, JUTE_EVENT_CREATED);
-    } else if (list != LIST_EXIST && !is_there) {
+    } else if (list != LIST_EXIST && code == CLIENT__CODE__NO_NODE) {
         put_immediate_event(front, path, JUTE_EVENT_DELETED);
     } else if (list == LIST_DATA && (int64_t)stat.mzxid > seen_zxid) {
         put_immediate_event(front, path, JUTE_EVENT_DATA_CHANGED);
@@ -246,6 +224,20 @@ static void set_watch(struct zookeeper_client *client,
         put_immediate_event(front, path, JUTE_EVENT_CHILDREN_CHANGED);
     } else {
         add_watch(client, path, list == LIST_CHILD ? ZOOKEEPER_WATCH_CHILD : ZOOKEEPER_WATCH_DATA);
+    }
+}
+
+static void set_watch(struct zookeeper_client *client,
+                      enum watch_list list,
+                      struct bytes path,
+                      int64_t seen_zxid)
+{
+    if (list == LIST_PERSISTENT) {
+        add_watch(client, path, ZOOKEEPER_WATCH_PERSISTENT);
+    } else if (list == LIST_RECURSIVE) {
+        add_watch(client, path, ZOOKEEPER_WATCH_RECURSIVE);
+    } else {
+        set_one_shot(client, list, path, seen_zxid);
     }
 }
 
@@ -313,41 +305,32 @@ static void put_identities(struct buffer *output, const struct identities *ident
     }
 }
 
-static void put_read_error(struct buffer *output, enum jute_error error)
+/* A read among others that failed. What there is no word for closes the connection. */
+static void put_read_error(struct zookeeper_client *client, Client__Code code)
 {
+    struct buffer *output = &client->front->output;
+    enum jute_error error = JUTE_ERROR_SYSTEM;
+
+    if (!zookeeper_error_of(code, &error)) {
+        connection_close(client->connection, "the server cannot read");
+    }
     jute_put_multi_header(
         output, (struct jute_multi_header){.type = JUTE_TYPE_ERROR, .error = (int32_t)error});
     jute_put_int(output, (int32_t)error);
 }
 
-static bool may_read(const struct zookeeper_client *client, const struct state_node *node)
-{
-    return state_node_permits(node, STATE_PERMISSION_READ, client_identities(client->client));
-}
-
 static void put_read_data(struct zookeeper_client *client, struct bytes path)
 {
-    struct zookeeper_front *front = client->front;
+    struct buffer *output = &client->front->output;
     struct state_node *node = NULL;
-    enum op_error error = OP_NO_NODE;
-    struct state_stat stat;
-    struct bytes value;
-    bool is_null;
+    Client__Code code = client_read(client->client, path, STATE_PERMISSION_READ, &node);
 
-    if (state_read(node_state(front->node), path, &error, &node) != STATUS_OK || error != OP_OK) {
-        put_read_error(&front->output, JUTE_ERROR_NO_NODE);
+    if (code != CLIENT__CODE__OK) {
+        put_read_error(client, code);
         return;
     }
-    if (!may_read(client, node)) {
-        put_read_error(&front->output, JUTE_ERROR_NO_AUTH);
-        state_node_unref(node);
-        return;
-    }
-    stat = state_node_stat(node);
-    value = state_node_value(node, &is_null);
-    jute_put_multi_header(&front->output, (struct jute_multi_header){.type = JUTE_TYPE_GET_DATA});
-    jute_put_buffer(&front->output, value, is_null);
-    zookeeper_put_stat(&front->output, &stat);
+    jute_put_multi_header(output, (struct jute_multi_header){.type = JUTE_TYPE_GET_DATA});
+    zookeeper_put_data(output, node);
     state_node_unref(node);
 }
 
@@ -355,32 +338,17 @@ static void put_read_children(struct zookeeper_client *client, struct bytes path
 {
     struct zookeeper_front *front = client->front;
     struct state_children children = {.count = 0};
-    struct state_node *parent = NULL;
-    enum op_error error = OP_NO_NODE;
-    bool may;
+    Client__Code code = client_list(client->client, path, &front->arena, &children);
 
-    if (state_read(node_state(front->node), path, &error, &parent) != STATUS_OK || error != OP_OK) {
-        put_read_error(&front->output, JUTE_ERROR_NO_NODE);
-        return;
+    if (code == CLIENT__CODE__OK && children.more) {
+        code = CLIENT__CODE__UNREADABLE; /* more than fits into an answer */
     }
-    may = may_read(client, parent);
-    state_node_unref(parent);
-    if (!may) {
-        put_read_error(&front->output, JUTE_ERROR_NO_AUTH);
-        return;
-    }
-    if (state_read_children(node_state(front->node), path, BYTES_EMPTY, SIZE_MAX,
-                            JUTE_FRAME_BYTES_MAX, false, &front->arena, &error,
-                            &children) != STATUS_OK ||
-        error != OP_OK) {
-        put_read_error(&front->output, JUTE_ERROR_NO_NODE);
-        return;
-    }
-    jute_put_multi_header(&front->output,
-                          (struct jute_multi_header){.type = JUTE_TYPE_GET_CHILDREN});
-    jute_put_int(&front->output, (int32_t)children.count);
-    for (size_t i = 0; i < children.count; i++) {
-        jute_put_buffer(&front->output, children.items[i].name, false);
+    if (code == CLIENT__CODE__OK) {
+        jute_put_multi_header(&front->output,
+                              (struct jute_multi_header){.type = JUTE_TYPE_GET_CHILDREN});
+        zookeeper_put_names(&front->output, &children);
+    } else {
+        put_read_error(client, code);
     }
     arena_reset(&front->arena);
 }
@@ -392,7 +360,7 @@ multi_read(struct zookeeper_client *client, const struct zookeeper_details *deta
     struct zookeeper_front *front = client->front;
     struct reader reader = reader_of(details->body);
 
-    while (front->output.size - begin <= JUTE_FRAME_BYTES_MAX) {
+    while (front->output.size - begin <= JUTE_FRAME_BYTES_MAX - MULTI_END_BYTES) {
         struct jute_multi_header header = jute_read_multi_header(&reader);
         struct bytes path;
 
@@ -498,15 +466,17 @@ static void on_frame(void *context, struct connection *connection, struct bytes 
     client->pending_reads += has_large_answer(request);
     client->is_ending = zookeeper_details_of(request)->closes;
     submit(client, request);
-    if (is_full(client)) {
-        hold(client);
+    if (is_full(&client->pass)) {
+        gate_hold(&client->pass);
     }
 }
 
 static void on_drained(void *context, struct connection *connection)
 {
+    struct zookeeper_client *client = context;
+
     (void)connection;
-    look_again(context);
+    gate_look_again(&client->pass);
 }
 
 static void on_closed(void *context, struct connection *connection, const char *reason)
@@ -520,7 +490,7 @@ static void on_closed(void *context, struct connection *connection, const char *
     zookeeper_watcher_release(client->front->watches, &client->watcher);
     identities_release(&client->identities);
     list_remove(&client->link);
-    list_remove(&client->waiting_link);
+    gate_leave(&client->pass);
     client->front->counts.connections--;
     client->front->counts.outstanding -= client->pending;
     free(client);
@@ -598,26 +568,7 @@ static void on_reply(void *context, const struct request *request, const struct 
         client->pending_reads -= has_large_answer(request);
         answer(client, request, reply);
     }
-    look_again(client);
-}
-
-/* Streams are the native protocol's. */
-static void on_events(void *context,
-                      uint64_t watch,
-                      bool with_values,
-                      const struct watch_event *events,
-                      size_t count,
-                      zxid up_to,
-                      bool lost)
-{
-    (void)context;
-    (void)watch;
-    (void)with_values;
-    (void)events;
-    (void)count;
-    (void)up_to;
-    (void)lost;
-    CHECK(false);
+    gate_look_again(&client->pass);
 }
 
 /* The client learns of its session's end when it connects again. Without a leader a connection
@@ -645,18 +596,14 @@ static size_t output_bytes(void *context)
 static void fire(struct zookeeper_front *front, const struct state_change *change)
 {
     struct state_node *parent = NULL;
-    enum op_error error = OP_NO_NODE;
 
     if (zookeeper_watches_count(front->watches).watches == 0) {
         return;
     }
-    if (change->kind == STATE_CREATED || change->kind == STATE_REMOVED) {
-        struct bytes path = zookeeper_watches_parent(change->path);
-
-        if (state_read(node_state(front->node), path, &error, &parent) != STATUS_OK ||
-            error != OP_OK) {
-            parent = NULL;
-        }
+    if ((change->kind == STATE_CREATED || change->kind == STATE_REMOVED) &&
+        node_read(front->node, zookeeper_watches_parent(change->path), &parent) ==
+            CLIENT__CODE__STOPPING) {
+        return;
     }
     zookeeper_watches_fire(front->watches, change, parent);
     state_node_unref(parent);
@@ -696,7 +643,7 @@ struct zookeeper_front *zookeeper_front_new(struct node *node,
     front->options = *options;
     front->watches = zookeeper_watches_new(options->hash_seed, may_see, send_event);
     list_init(&front->clients);
-    list_init(&front->waiting);
+    gate_init(&front->gate);
     arena_init(&front->arena);
     node_observe(node, &observer);
     return front;
@@ -719,16 +666,14 @@ void zookeeper_front_free(struct zookeeper_front *front)
 
 void zookeeper_front_take(struct zookeeper_front *front, struct connection *connection)
 {
-    static const struct client_callbacks callbacks = {.on_reply = on_reply,
-                                                      .on_events = on_events,
-                                                      .on_notice = on_notice,
-                                                      .output_bytes = output_bytes};
+    static const struct client_callbacks callbacks = {
+        .on_reply = on_reply, .on_notice = on_notice, .output_bytes = output_bytes};
     struct zookeeper_client *client = xcalloc(1, sizeof *client);
     char host[SOCKET_HOST_TEXT_BYTES_MAX];
 
     client->front = front;
     client->connection = connection;
-    list_init(&client->waiting_link);
+    gate_enter(&front->gate, &client->pass, connection);
     list_append(&front->clients, &client->link);
     front->counts.connections++;
     socket_address_host_text(connection_remote(connection), host);
@@ -744,16 +689,7 @@ void zookeeper_front_take(struct zookeeper_front *front, struct connection *conn
 
 void zookeeper_front_end(struct zookeeper_front *front)
 {
-    struct list *link;
-
-    while ((link = list_take_first(&front->waiting)) != NULL) {
-        struct zookeeper_client *client = CONTAINER_OF(link, struct zookeeper_client, waiting_link);
-
-        if (!is_full(client)) {
-            client->held = false;
-            connection_resume(client->connection);
-        }
-    }
+    gate_open(&front->gate, is_full);
 }
 
 void zookeeper_front_finish(struct zookeeper_front *front, const char *reason)

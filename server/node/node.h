@@ -197,7 +197,21 @@ client_open(struct node *node, const struct client_callbacks *callbacks, void *c
  * when they run, writes when they are submitted from now on. Copied. Without it a client is what
  * anybody is. */
 void client_identify(struct client *client, struct state_identities identities);
-struct state_identities client_identities(const struct client *client);
+/* Does the node permit the client any of `permissions` (enum state_permission, a sum)? */
+bool client_may(const struct client *client, const struct state_node *node, unsigned permissions);
+/* What a front reads by itself while it answers, from the state as it is now; client_ is judged as
+ * the client's own read. OK (*ret_node comes with a reference), NO_NODE, NO_AUTH. STOPPING: the
+ * disk failed and the server ends. */
+Client__Code node_read(struct node *node, struct bytes path, struct state_node **ret_node);
+Client__Code client_read(const struct client *client,
+                         struct bytes path,
+                         unsigned permissions,
+                         struct state_node **ret_node);
+/* The names of all children that one page takes; `more` tells that there are others. */
+Client__Code client_list(const struct client *client,
+                         struct bytes path,
+                         struct arena *arena,
+                         struct state_children *ret_children);
 /* No callback comes after this. Requests without a reply are dropped; what was proposed still
  * happens. The session goes on until its timeout. */
 void client_close(struct client *client);

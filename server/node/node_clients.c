@@ -613,11 +613,6 @@ void client_identify(struct client *client, struct state_identities identities)
     buffer_release(&fields);
 }
 
-struct state_identities client_identities(const struct client *client)
-{
-    return client->identities;
-}
-
 /* --- The public part --- */
 
 struct client *

@@ -27,27 +27,61 @@ static bool failed(struct node *node, enum status status, const char *what)
     return true;
 }
 
-static bool may_read(const struct request *request, const struct state_node *node)
+bool client_may(const struct client *client, const struct state_node *node, unsigned permissions)
 {
-    return state_node_permits(node, STATE_PERMISSION_READ, request->client->identities);
+    return state_node_permits(node, permissions, client->identities);
 }
 
-static void read_node(struct node *node, struct request *request, struct reply *reply)
+Client__Code node_read(struct node *node, struct bytes path, struct state_node **ret_node)
+{
+    enum op_error error = OP_NO_NODE;
+
+    if (failed(node, state_read(node->state, path, &error, ret_node), "a node")) {
+        return CLIENT__CODE__STOPPING;
+    }
+    return (Client__Code)error;
+}
+
+Client__Code client_read(const struct client *client,
+                         struct bytes path,
+                         unsigned permissions,
+                         struct state_node **ret_node)
+{
+    struct state_node *node = NULL;
+    Client__Code code = node_read(client->node, path, &node);
+
+    if (code == CLIENT__CODE__OK && !client_may(client, node, permissions)) {
+        state_node_unref(node);
+        return CLIENT__CODE__NO_AUTH;
+    }
+    if (code == CLIENT__CODE__OK) {
+        *ret_node = node;
+    }
+    return code;
+}
+
+static bool may_read(const struct request *request, const struct state_node *node)
+{
+    return client_may(request->client, node, STATE_PERMISSION_READ);
+}
+
+/* Whether the node is there and may be read. */
+static Client__Code check_readable(const struct client *client, struct bytes path)
+{
+    struct state_node *node = NULL;
+    Client__Code code = client_read(client, path, STATE_PERMISSION_READ, &node);
+
+    state_node_unref(node);
+    return code;
+}
+
+static void read_node(struct request *request, struct reply *reply)
 {
     unsigned permissions =
         request->permissions != 0 ? request->permissions : (unsigned)STATE_PERMISSION_READ;
-    enum op_error error = OP_NO_NODE;
 
     reply->node = NULL;
-    if (failed(node, state_read(node->state, request->path, &error, &reply->node), "a node")) {
-        return;
-    }
-    if (error == OP_OK &&
-        !state_node_permits(reply->node, permissions, request->client->identities)) {
-        state_node_unref(reply->node);
-        error = OP_NO_AUTH;
-    }
-    reply->code = (Client__Code)error;
+    reply->code = client_read(request->client, request->path, permissions, &reply->node);
 }
 
 static size_t count_limit(const struct request *request)
@@ -72,34 +106,44 @@ static void hide_secret_children(const struct request *request, struct state_chi
     }
 }
 
-static bool may_list(struct node *node, const struct request *request, enum op_error *ret_error)
+static Client__Code list(const struct client *client,
+                         struct bytes path,
+                         struct bytes after,
+                         size_t count_max,
+                         bool with_nodes,
+                         struct arena *arena,
+                         struct state_children *ret_children)
 {
-    struct state_node *parent = NULL;
+    struct node *node = client->node;
+    enum op_error error = OP_NO_NODE;
+    Client__Code code = check_readable(client, path);
 
-    if (failed(node, state_read(node->state, request->path, ret_error, &parent), "a node") ||
-        *ret_error != OP_OK) {
-        return false;
+    if (code != CLIENT__CODE__OK) {
+        return code;
     }
-    *ret_error = may_read(request, parent) ? OP_OK : OP_NO_AUTH;
-    state_node_unref(parent);
-    return *ret_error == OP_OK;
+    if (failed(node,
+               state_read_children(node->state, path, after, count_max, PAGE_BYTES_MAX, with_nodes,
+                                   arena, &error, ret_children),
+               "children")) {
+        return CLIENT__CODE__STOPPING;
+    }
+    return (Client__Code)error;
 }
 
-static void read_children(struct node *node, struct request *request, struct reply *reply)
+Client__Code client_list(const struct client *client,
+                         struct bytes path,
+                         struct arena *arena,
+                         struct state_children *ret_children)
 {
-    enum op_error error = OP_NO_NODE;
+    return list(client, path, BYTES_EMPTY, NAMES_COUNT_MAX, false, arena, ret_children);
+}
 
+static void read_children(struct request *request, struct reply *reply)
+{
     reply->children.count = 0;
-    if (!may_list(node, request, &error)) {
-        reply->code = (Client__Code)error;
-        return;
-    }
-    if (!failed(node,
-                state_read_children(node->state, request->path, request->page.after,
-                                    count_limit(request), PAGE_BYTES_MAX, request->page.with_nodes,
-                                    &request->arena, &error, &reply->children),
-                "children")) {
-        reply->code = (Client__Code)error;
+    reply->code = list(request->client, request->path, request->page.after, count_limit(request),
+                       request->page.with_nodes, &request->arena, &reply->children);
+    if (reply->code == CLIENT__CODE__OK) {
         hide_secret_children(request, &reply->children);
     }
 }
@@ -208,21 +252,6 @@ static bool walk_next(struct node *node,
     return true;
 }
 
-/* May what lies below the last node of the page before be looked at? */
-static bool may_descend(struct node *node, const struct request *request, struct bytes path)
-{
-    struct state_node *last = NULL;
-    enum op_error error = OP_NO_NODE;
-    bool may;
-
-    if (failed(node, state_read(node->state, path, &error, &last), "a subtree") || error != OP_OK) {
-        return false;
-    }
-    may = may_read(request, last);
-    state_node_unref(last);
-    return may;
-}
-
 static bool is_inside(struct bytes root, struct bytes path)
 {
     if (!state_path_is_valid(path) || path.size < root.size ||
@@ -239,7 +268,6 @@ static void read_tree(struct node *node, struct request *request, struct reply *
     size_t bytes = 0;
     struct reply_tree_node *nodes = NULL;
     struct reply_tree_node next = {.node = NULL};
-    enum op_error error = OP_NO_NODE;
     bool found;
 
     reply->tree.nodes = NULL;
@@ -250,14 +278,8 @@ static void read_tree(struct node *node, struct request *request, struct reply *
         reply->code = CLIENT__CODE__BAD_ARGUMENTS;
         return;
     }
-    if (failed(node, state_read(node->state, request->path, &error, &next.node), "a subtree") ||
-        error != OP_OK) {
-        reply->code = (Client__Code)error;
-        return;
-    }
-    if (!may_read(request, next.node)) {
-        state_node_unref(next.node);
-        reply->code = CLIENT__CODE__NO_AUTH;
+    reply->code = client_read(request->client, request->path, STATE_PERMISSION_READ, &next.node);
+    if (reply->code != CLIENT__CODE__OK) {
         return;
     }
     next.path = request->path;
@@ -265,7 +287,8 @@ static void read_tree(struct node *node, struct request *request, struct reply *
     if (request->page.after.size > 0) {
         state_node_unref(next.node);
         found = walk_next(node, request, request->page.after,
-                          may_descend(node, request, request->page.after), &next);
+                          check_readable(request->client, request->page.after) == CLIENT__CODE__OK,
+                          &next);
     }
     while (found) {
         bool is_null;
@@ -298,9 +321,9 @@ static void read_tree(struct node *node, struct request *request, struct reply *
 void node_reads_execute(struct node *node, struct request *request, struct reply *reply)
 {
     if (request->kind == REQUEST_GET) {
-        read_node(node, request, reply);
+        read_node(request, reply);
     } else if (request->kind == REQUEST_LIST) {
-        read_children(node, request, reply);
+        read_children(request, reply);
     } else {
         CHECK(request->kind == REQUEST_READ_TREE);
         read_tree(node, request, reply);

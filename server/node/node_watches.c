@@ -21,7 +21,7 @@ static bool is_full(void *owner_context)
 
 static bool may_see(const struct client *client, const struct watch_event *event)
 {
-    return state_node_permits(event->node, STATE_PERMISSION_READ, client->identities);
+    return client_may(client, event->node, STATE_PERMISSION_READ);
 }
 
 static void on_events(void *owner_context,

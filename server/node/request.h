@@ -102,7 +102,7 @@ struct reply {
             const uint8_t *password; /* STATE_PASSWORD_BYTES */
             uint64_t last_sequence;
         } session;
-        struct state_node *node;        /* GET; see client_identities for what of it is secret */
+        struct state_node *node;        /* GET; its list of permissions is whole, see client_may */
         struct state_children children; /* LIST; nodes that may not be read are NULL */
         struct {
             const struct reply_tree_node *nodes;
@@ -135,7 +135,7 @@ struct watch_event {
 struct client_callbacks {
     void (*on_reply)(void *context, const struct request *request, const struct reply *reply);
     /* All changes up to `up_to` that concern the watch have been given. `lost`: the client fell
-     * behind the history; the watch is gone. */
+     * behind the history; the watch is gone. NULL in a front that asks for no streams. */
     void (*on_events)(void *context,
                       uint64_t watch,
                       bool with_values,
