@@ -24,6 +24,9 @@ print_indented(const struct confer_node *node, size_t top_depth, bool is_top, bo
 
     (void)printf("%*s", (int)(2 * depth), "");
     print_text(stdout, is_top || slash == NULL ? node->path : slash + 1);
+    if (node->hidden) {
+        (void)fputs(" (not permitted)", stdout);
+    }
     if (node->stat.ephemeral_owner != 0) {
         (void)fputs(" (ephemeral)", stdout);
     }
@@ -38,6 +41,10 @@ static void print_json(const struct confer_node *node, bool is_first, bool with_
 {
     (void)fputs(is_first ? "[{\"path\": " : ",\n {\"path\": ", stdout);
     print_json_text(stdout, node->path);
+    if (node->hidden) {
+        (void)fputs(", \"hidden\": true}", stdout);
+        return;
+    }
     if (with_values) {
         (void)fputs(", \"value\": ", stdout);
         print_json_value(stdout, node->value, node->value_bytes, node->value_is_null);

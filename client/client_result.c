@@ -182,7 +182,8 @@ static bool take_tree(struct client_result *result, const Client__ReadTreeReply 
                                         .value = text_of(node->value),
                                         .value_bytes = node->value.len,
                                         .value_is_null = node->value_is_null,
-                                        .stat = stat_of(node->stat)};
+                                        .stat = stat_of(node->stat),
+                                        .hidden = node->stat == NULL};
     }
     result->public.nodes = nodes;
     result->public.node_count = reply->n_nodes;

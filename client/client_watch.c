@@ -295,7 +295,7 @@ static bool give_removals(struct client_watch *watch, const struct confer_result
             i++;
         }
         if (i < result->node_count && strcmp(result->nodes[i].path, known->path) == 0 &&
-            result->nodes[i].stat.czxid == known->czxid) {
+            !result->nodes[i].hidden && result->nodes[i].stat.czxid == known->czxid) {
             continue;
         }
         if (count == capacity) {
@@ -374,7 +374,8 @@ static void take_page(struct client_watch *watch, const struct confer_result *re
         return;
     }
     for (size_t i = 0; i < result->node_count; i++) {
-        if (!give_difference(watch, &result->nodes[i])) {
+        /* A stream does not tell of what may not be read either. */
+        if (!result->nodes[i].hidden && !give_difference(watch, &result->nodes[i])) {
             return;
         }
     }

@@ -129,6 +129,9 @@ struct confer_node {
     size_t value_bytes;
     bool value_is_null; /* written by a ZooKeeper client as null */
     struct confer_stat stat;
+    /* In a tree: its list of permissions does not let this client read it. There is only the path,
+     * and nothing below it. */
+    bool hidden;
 };
 
 struct confer_operation_result {

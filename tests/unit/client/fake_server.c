@@ -25,6 +25,7 @@ struct node {
     size_t value_bytes;
     Record__Stat stat;
     bool exists; /* false: removed; the slot is kept */
+    bool hidden; /* nobody may read it */
 };
 
 struct change {
@@ -596,8 +597,8 @@ static void serve_tree(struct fake_server *server,
         client__read_tree_reply__node__init(&items[n]);
         items[n].path.data = (uint8_t *)node->path;
         items[n].path.len = strlen(node->path);
-        items[n].stat = &node->stat;
-        if (tree->with_values) {
+        items[n].stat = node->hidden ? NULL : &node->stat;
+        if (tree->with_values && !node->hidden) {
             items[n].value.data = (uint8_t *)node->value;
             items[n].value.len = node->value_bytes;
         }
@@ -1110,6 +1111,17 @@ uint64_t fake_server_remove(struct fake_server *server, const char *path)
     feed_all(server);
     unlock(server);
     return zxid;
+}
+
+void fake_server_hide(struct fake_server *server, const char *path)
+{
+    lock(server);
+    for (size_t i = 0; i < server->node_count; i++) {
+        if (strcmp(server->nodes[i].path, path) == 0) {
+            server->nodes[i].hidden = true;
+        }
+    }
+    unlock(server);
 }
 
 void fake_server_compact(struct fake_server *server)

@@ -54,6 +54,8 @@ void fake_server_shut(struct fake_server *server, size_t port, bool shut);
 /* Write as another client would. */
 uint64_t fake_server_set(struct fake_server *server, const char *path, const char *value);
 uint64_t fake_server_remove(struct fake_server *server, const char *path);
+/* From now on a tree shows of this node the path alone. */
+void fake_server_hide(struct fake_server *server, const char *path);
 /* Forget the changes up to now. */
 void fake_server_compact(struct fake_server *server);
 /* Tell all watches that they lost events, as to a client that reads too slowly. */

@@ -331,6 +331,34 @@ static void test_a_tracked_watch_gets_exactly_the_difference(void)
     fake_server_stop(server);
 }
 
+static void test_what_may_not_be_read_is_not_told_of(void)
+{
+    struct fake_server *server = fake_server_start(1, NULL, NULL);
+    struct confer *confer;
+    struct receiver receiver;
+
+    populate(server);
+    (void)fake_server_set(server, "/w/n7", "secret");
+    fake_server_hide(server, "/w/n7");
+    confer = open_at(server);
+    receiver_init(&receiver);
+    (void)watch(confer, TRACKED, 0, &receiver);
+    expect_trace(&receiver, "started;");
+    forget_trace(&receiver);
+    receiver.values[1] = strdup("one");
+    receiver.values[2] = strdup("two");
+    receiver.values[3] = strdup("three");
+    receiver.values[5] = strdup("five");
+    fake_server_hide(server, "/w/n5"); /* it was known */
+    change_while_away(server, confer);
+    expect_trace(&receiver, "resync_begin;removed /w/n5;removed /w/n3;removed /w/n2;"
+                            "value_set /w/n1=new;created /w/n3=again;created /w/n4=four;"
+                            "resync_end;");
+    confer_close(confer);
+    receiver_release(&receiver);
+    fake_server_stop(server);
+}
+
 static void test_an_untracked_watch_gets_everything_there_is(void)
 {
     struct fake_server *server = fake_server_start(1, NULL, NULL);
@@ -603,6 +631,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_changes_come_in_order_and_only_those_below),
         TEST_CASE(test_a_broken_connection_costs_no_change_and_repeats_none),
         TEST_CASE(test_a_tracked_watch_gets_exactly_the_difference),
+        TEST_CASE(test_what_may_not_be_read_is_not_told_of),
         TEST_CASE(test_an_untracked_watch_gets_everything_there_is),
         TEST_CASE(test_a_subtree_that_is_gone_is_removed_child_first),
         TEST_CASE(test_a_lost_stream_is_started_again_without_a_gap),
