@@ -6,10 +6,11 @@ against an installed server. The shared library exports nothing but confer_*."""
 import os
 import pathlib
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
+
+from ports import free_ports
 
 DEADLINE_SECONDS = 60
 CMAKE_PROJECT = """cmake_minimum_required(VERSION 3.18)
@@ -63,8 +64,7 @@ def check_symbols(prefix):
 
 
 def run_against_server(prefix, programs, folder):
-    with socket.create_server(("127.0.0.1", 0)) as reserved:
-        address = f"127.0.0.1:{reserved.getsockname()[1]}"
+    address = f"127.0.0.1:{free_ports(1)[0]}"
     server = subprocess.Popen([prefix / "bin/confer-server", "--id", "1", "--server", address, "--data",
                                folder / "data"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:

@@ -8,10 +8,11 @@ import os
 import pathlib
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+
+from ports import free_ports
 
 DEADLINE_SECONDS = 180
 SERVER = re.compile(r"^(confer-server .*--server (?:http://)?([^: ]+):(\d+).*&)$", re.MULTILINE)
@@ -20,18 +21,10 @@ READY = r"\1\nuntil (exec 3<>/dev/tcp/\2/\3) 2>/dev/null; do sleep 0.05; done"
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [str(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
-
-
 def script_of(text):
     script = "".join(f"echo '--- block {number}'\n{block}" for number, block in enumerate(BLOCK.findall(text), 1))
     named = sorted(set(re.findall(r"\b100\d\d\b", script)))
-    ports = dict(zip(named, free_ports(len(named))))
+    ports = dict(zip(named, map(str, free_ports(len(named)))))
     return SERVER.sub(READY, re.sub(r"\b100\d\d\b", lambda found: ports[found[0]], script))
 
 

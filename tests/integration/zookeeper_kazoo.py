@@ -12,6 +12,8 @@ import threading
 import time
 import unittest
 
+from ports import free_ports
+
 try:
     from kazoo.client import KazooClient, KazooState
     from kazoo.exceptions import (BadVersionError, InvalidACLError, NoChildrenForEphemeralsError, NodeExistsError,
@@ -23,14 +25,6 @@ except ImportError:
 
 DEADLINE_SECONDS = 30
 PROGRAMS = {}
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 class Cluster:
@@ -230,6 +224,11 @@ class OneServer(unittest.TestCase):
         stranger.exists(f"{self.base}/open", watch=events)
         owner.create(f"{self.base}/open")
         events.wait([("CREATED", f"{self.base}/open")])
+        tree = self.cluster.cli("tree", self.base).splitlines()
+        self.assertEqual(tree[1:], ["  hidden (not permitted)", "  mine (not permitted)", "  open"])
+        seen = self.cluster.cli("watch", "-r", self.base, "--from", "1", "-n", "3")
+        self.assertEqual([line.split()[2] for line in seen.splitlines()],
+                         [self.base, f"{path}/child", f"{self.base}/open"])
         stranger.add_auth("digest", "super:test")
         self.assertEqual(stranger.get(path)[0], b"secret")
         stranger.set_acls(path, [ACL(1, Id("ip", "127.0.0.0/8")), ACL(31, Id("digest", "other:hash"))])
