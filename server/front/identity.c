@@ -86,11 +86,6 @@ identities_add(struct identities *identities, struct bytes scheme, struct bytes 
     return append(identities, scheme, digest);
 }
 
-bool identity_is_authenticated(const struct state_identity *identity)
-{
-    return !is_text(identity->scheme, "ip") && !is_text(identity->scheme, "super");
-}
-
 struct bytes identity_user(const struct state_identity *identity)
 {
     const uint8_t *colon = identity->id.size == 0 || !is_text(identity->scheme, "digest")
@@ -115,6 +110,9 @@ bool identity_may_stand_in_acl(struct bytes scheme, struct bytes id)
 {
     struct network ignored;
 
+    if (is_text(scheme, "auth")) {
+        return true;
+    }
     if (is_text(scheme, "world")) {
         return is_text(id, "anyone");
     }

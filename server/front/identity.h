@@ -24,12 +24,10 @@ struct state_identities identities_lend(const struct identities *identities);
 MUST_CHECK enum status
 identities_add(struct identities *identities, struct bytes scheme, struct bytes credentials);
 
-/* Whether the identity counts as authenticated: `auth` in an ACL stands for these. */
-bool identity_is_authenticated(const struct state_identity *identity);
 /* The part that whoAmI shows: a digest's user name, else the id. */
 struct bytes identity_user(const struct state_identity *identity);
 
-/* May the entry stand in an ACL? `auth` has been replaced before. */
+/* May the entry stand in an ACL of a request? */
 bool identity_may_stand_in_acl(struct bytes scheme, struct bytes id);
 
 /* What of an entry's id is shown to those who may not administer the node: of a digest the user. In

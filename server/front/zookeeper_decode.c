@@ -50,29 +50,10 @@ static void acl_spoil(struct decoder *decoder, struct acl *acl)
     acl_add(decoder, acl, 0, (struct state_identity){.scheme = BYTES_EMPTY});
 }
 
-/* `auth` is each identity of the connection that counts as authenticated. False: there is none. */
-static bool acl_expand(struct decoder *decoder, struct acl *acl, int32_t permissions)
-{
-    bool any = false;
-
-    for (size_t i = 0; i < decoder->identities->count; i++) {
-        const struct state_identity *identity = &decoder->identities->items[i];
-
-        if (identity_is_authenticated(identity) && acl->count < acl->capacity) {
-            acl_add(decoder, acl, permissions, *identity);
-            any = true;
-        }
-    }
-    return any;
-}
-
 static bool acl_take(struct decoder *decoder, struct acl *acl, const struct jute_acl_entry *entry)
 {
     if (entry->scheme_is_null) {
         return false;
-    }
-    if (bytes_equal(entry->scheme, bytes_of_text("auth"))) {
-        return acl_expand(decoder, acl, entry->permissions);
     }
     if (!identity_may_stand_in_acl(entry->scheme, entry->id) || acl->count == acl->capacity) {
         return false;

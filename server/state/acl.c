@@ -32,24 +32,13 @@ static enum op_error entry_check(const struct state_acl_entry *entry)
     if (entry->scheme.size > ACL_SCHEME_BYTES_MAX || entry->id.size > ACL_ID_BYTES_MAX) {
         return OP_LIMIT;
     }
-    if (entry->scheme.size == 0 || is_text(entry->scheme, "auth") ||
-        is_text(entry->scheme, "super")) {
+    if (entry->scheme.size == 0 || is_text(entry->scheme, "super")) {
         return OP_INVALID_ACL;
     }
     if (is_text(entry->scheme, "world") && !is_text(entry->id, "anyone")) {
         return OP_INVALID_ACL;
     }
     return OP_OK;
-}
-
-static bool stands_before(const struct state_acl_entry *entries, size_t position)
-{
-    for (size_t i = 0; i < position; i++) {
-        if (entry_equal(&entries[i], &entries[position])) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static uint8_t *entry_store(uint8_t *to, const struct state_acl_entry *entry)
@@ -66,51 +55,98 @@ static uint8_t *entry_store(uint8_t *to, const struct state_acl_entry *entry)
     return to + entry->id.size;
 }
 
+/* Entries as they will be stored, without duplicates. */
+struct stored {
+    struct state_acl_entry entries[STATE_ACL_ENTRIES_MAX];
+    size_t count;
+};
+
+static enum op_error stored_add(struct stored *stored, const struct state_acl_entry *entry)
+{
+    for (size_t i = 0; i < stored->count; i++) {
+        if (entry_equal(&stored->entries[i], entry)) {
+            return OP_OK;
+        }
+    }
+    if (stored->count == STATE_ACL_ENTRIES_MAX) {
+        return OP_LIMIT;
+    }
+    stored->entries[stored->count++] = *entry;
+    return OP_OK;
+}
+
+/* An address was not proved, and whoever is super needs no entry. */
+static bool is_proved(const struct state_identity *identity)
+{
+    return !is_text(identity->scheme, "ip") && !is_text(identity->scheme, "super");
+}
+
+static enum op_error
+stored_add_proved(struct stored *stored, uint32_t permissions, struct state_identities identities)
+{
+    enum op_error error = OP_INVALID_ACL;
+
+    for (size_t i = 0; i < identities.count; i++) {
+        const struct state_acl_entry entry = {.permissions = permissions,
+                                              .scheme = identities.items[i].scheme,
+                                              .id = identities.items[i].id};
+
+        if (is_proved(&identities.items[i])) {
+            error = stored_add(stored, &entry);
+            if (error != OP_OK) {
+                return error;
+            }
+        }
+    }
+    return error;
+}
+
 enum op_error acl_encode(const struct state_acl_entry *entries,
                          size_t count,
+                         struct state_identities identities,
                          struct arena *arena,
                          struct acl *ret_acl)
 {
     struct state_acl_entry open = open_entry();
-    size_t size_max = 0;
+    struct stored stored = {.count = 0};
+    size_t size = 0;
     uint8_t *start;
     uint8_t *end;
-    uint8_t kept = 0;
 
-    if (count > STATE_ACL_ENTRIES_MAX) {
-        return OP_LIMIT;
-    }
     for (size_t i = 0; i < count; i++) {
         enum op_error error = entry_check(&entries[i]);
 
+        if (error == OP_OK) {
+            error = is_text(entries[i].scheme, "auth")
+                        ? stored_add_proved(&stored, entries[i].permissions, identities)
+                        : stored_add(&stored, &entries[i]);
+        }
         if (error != OP_OK) {
             return error;
         }
-        size_max += ENTRY_HEADER_BYTES + entries[i].scheme.size + entries[i].id.size;
     }
-    start = arena_alloc(arena, size_max);
+    if (stored.count == 1 && entry_equal(&stored.entries[0], &open)) {
+        stored.count = 0;
+    }
+    for (size_t i = 0; i < stored.count; i++) {
+        size += ENTRY_HEADER_BYTES + stored.entries[i].scheme.size + stored.entries[i].id.size;
+    }
+    start = arena_alloc(arena, size);
     end = start;
-    for (size_t i = 0; i < count; i++) {
-        if (!stands_before(entries, i)) {
-            end = entry_store(end, &entries[i]);
-            kept++;
-        }
+    for (size_t i = 0; i < stored.count; i++) {
+        end = entry_store(end, &stored.entries[i]);
     }
-    if (kept == 1 && entry_equal(&entries[0], &open)) {
-        kept = 0;
-        end = start;
-    }
-    *ret_acl = (struct acl){.count = kept, .encoded = bytes_of(start, (size_t)(end - start))};
+    CHECK_OP((size_t)(end - start), ==, size);
+    *ret_acl = (struct acl){.count = (uint8_t)stored.count, .encoded = bytes_of(start, size)};
     return OP_OK;
 }
-
 struct acl acl_read_only(struct arena *arena)
 {
     struct state_acl_entry entry = open_entry();
     struct acl acl;
 
     entry.permissions = 1;
-    CHECK(acl_encode(&entry, 1, arena, &acl) == OP_OK);
+    CHECK(acl_encode(&entry, 1, (struct state_identities){.count = 0}, arena, &acl) == OP_OK);
     return acl;
 }
 

@@ -3,7 +3,7 @@
  *     u32 permissions, u8 scheme bytes, u16 id bytes, scheme, id       for each entry
  *
  * An open list (world:anyone, all permissions) is stored as none. Schemes are checked for shape
- * only: which ones exist, and turning `auth` into identities, is the business of the fronts. */
+ * only: which ones exist is the business of the fronts. */
 #ifndef STATE_ACL_H
 #define STATE_ACL_H
 
@@ -17,14 +17,16 @@ struct acl {
     struct bytes encoded;
 };
 
-/* Validate as zookeeper-wire 11.2 and encode into the arena, without exact duplicates. No entries
- * make an open list.
+/* Validate as ZooKeeper does and encode into the arena, without exact duplicates. No entries make
+ * an open list. An entry of scheme `auth`, whatever its id, stands for each of `identities` that
+ * was proved.
  *
- * OP_INVALID_ACL: no scheme; world with another id than anyone; auth and super, which are not
- * stored.
+ * OP_INVALID_ACL: no scheme; world with another id than anyone; super, which is not stored; auth,
+ * when nothing was proved.
  * OP_LIMIT: too many entries, a scheme or id too long. */
 enum op_error acl_encode(const struct state_acl_entry *entries,
                          size_t count,
+                         struct state_identities identities,
                          struct arena *arena,
                          struct acl *ret_acl);
 /* The list that READ alone to everyone makes: /zookeeper/config's. */

@@ -66,8 +66,10 @@ static enum op_error mode_check(const struct tree_write *write, const Record__Cr
     return mode_is_ephemeral(create->mode) && write->session == 0 ? OP_NO_SESSION : OP_OK;
 }
 
-static enum op_error
-encode_acl(size_t count, Record__AclEntry **acl, struct arena *arena, struct acl *ret_acl)
+static enum op_error encode_acl(const struct tree_write *write,
+                                size_t count,
+                                Record__AclEntry **acl,
+                                struct acl *ret_acl)
 {
     struct state_acl_entry entries[STATE_ACL_ENTRIES_MAX];
 
@@ -81,7 +83,7 @@ encode_acl(size_t count, Record__AclEntry **acl, struct arena *arena, struct acl
             .id = bytes_of_field(acl[i]->id),
         };
     }
-    return acl_encode(entries, count, arena, ret_acl);
+    return acl_encode(entries, count, write->identities, write->arena, ret_acl);
 }
 
 static uint8_t creation_flags(const Record__Create *create)
@@ -112,7 +114,7 @@ static enum op_error creation_start(const struct tree_write *write,
         error = OP_BAD_ARGUMENTS;
     }
     if (error == OP_OK) {
-        error = encode_acl(create->n_acl, create->acl, write->arena, &creation.acl);
+        error = encode_acl(write, create->n_acl, create->acl, &creation.acl);
     }
     if (error == OP_OK) {
         *ret_creation = creation;
@@ -348,9 +350,8 @@ static enum status operate_set_acl(struct tree_write *write,
 
     result->error = path_check(path);
     if (result->error == OP_OK) {
-        result->error = set_acl->n_acl == 0
-                            ? OP_INVALID_ACL
-                            : encode_acl(set_acl->n_acl, set_acl->acl, write->arena, &acl);
+        result->error = set_acl->n_acl == 0 ? OP_INVALID_ACL
+                                            : encode_acl(write, set_acl->n_acl, set_acl->acl, &acl);
     }
     if (result->error != OP_OK) {
         return STATUS_OK;

@@ -302,38 +302,77 @@ static void note(struct work *work, enum state_change_kind kind, struct bytes pa
     result->changes = changes;
 }
 
+struct list_of_entries {
+    struct naive_acl *entries;
+    size_t count;
+};
+
+static enum op_error add_entry(struct list_of_entries *list, struct naive_acl entry)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->entries[i].permissions == entry.permissions &&
+            bytes_equal(list->entries[i].scheme, entry.scheme) &&
+            bytes_equal(list->entries[i].id, entry.id)) {
+            return OP_OK;
+        }
+    }
+    if (list->count == STATE_ACL_ENTRIES_MAX) {
+        return OP_LIMIT;
+    }
+    list->entries[list->count++] = entry;
+    return OP_OK;
+}
+
+/* `auth`: one entry for everything that the writer proved. */
+static enum op_error
+add_writer(struct work *work, struct list_of_entries *list, uint32_t permissions)
+{
+    enum op_error error = OP_INVALID_ACL;
+
+    for (size_t who = 0; who < work->command->n_identities; who++) {
+        struct bytes scheme = field(work->command->identities[who]->scheme);
+        struct naive_acl entry = {
+            .permissions = permissions,
+            .scheme = arena_copy(&work->state->arena, scheme),
+            .id = arena_copy(&work->state->arena, field(work->command->identities[who]->id)),
+        };
+
+        if (!is(scheme, "ip") && !is(scheme, "super")) {
+            error = add_entry(list, entry);
+            if (error != OP_OK) {
+                return error;
+            }
+        }
+    }
+    return error;
+}
+
 static enum op_error
 convert_acl(struct work *work, size_t count, Record__AclEntry **entries, struct naive_node *node)
 {
-    struct naive_acl *acl = arena_calloc(&work->state->arena, count + 1, sizeof *acl);
+    struct list_of_entries list = {
+        .entries = arena_calloc(&work->state->arena, STATE_ACL_ENTRIES_MAX, sizeof *list.entries)};
 
-    node->acl_count = 0;
     for (size_t i = 0; i < count; i++) {
         struct naive_acl entry = {
             .permissions = entries[i]->permissions,
             .scheme = arena_copy(&work->state->arena, field(entries[i]->scheme)),
             .id = arena_copy(&work->state->arena, field(entries[i]->id)),
         };
-        bool known = false;
+        enum op_error error;
 
-        if (entry.scheme.size == 0 || is(entry.scheme, "auth") || is(entry.scheme, "super") ||
+        if (entry.scheme.size == 0 || is(entry.scheme, "super") ||
             (is(entry.scheme, "world") && !is(entry.id, "anyone"))) {
             return OP_INVALID_ACL;
         }
-        for (size_t j = 0; j < node->acl_count; j++) {
-            known = known ||
-                    (acl[j].permissions == entry.permissions &&
-                     bytes_equal(acl[j].scheme, entry.scheme) && bytes_equal(acl[j].id, entry.id));
-        }
-        if (!known) {
-            acl[node->acl_count++] = entry;
+        error = is(entry.scheme, "auth") ? add_writer(work, &list, entry.permissions)
+                                         : add_entry(&list, entry);
+        if (error != OP_OK) {
+            return error;
         }
     }
-    node->acl = acl;
-    if (count == 0) {
-        node->acl = acl_of(work->state, 31);
-        node->acl_count = 1;
-    }
+    node->acl = count == 0 ? acl_of(work->state, 31) : list.entries;
+    node->acl_count = count == 0 ? 1 : list.count;
     return OP_OK;
 }
 

@@ -174,6 +174,60 @@ static void test_create_validates_the_list_before_the_parent(void)
     stop();
 }
 
+static enum op_error set_acl_to_auth(Record__Identity **identities, size_t count)
+{
+    Record__AclEntry *list[] = {entry(1, "auth", "ignored"), entry(1, "digest", "u:hash"),
+                                entry(2, "auth", "")};
+    Record__SetAcl set = RECORD__SET_ACL__INIT;
+    Record__Operation operation = RECORD__OPERATION__INIT;
+    Record__Command command = RECORD__COMMAND__INIT;
+
+    set.path = field("/a");
+    set.acl = list;
+    set.n_acl = 3;
+    set.version = -1;
+    operation.kind_case = RECORD__OPERATION__KIND_SET_ACL;
+    operation.set_acl = &set;
+    command.body_case = RECORD__COMMAND__BODY_OPERATION;
+    command.operation = &operation;
+    command.identities = identities;
+    command.n_identities = count;
+    return state_lab_command(&lab, &command);
+}
+
+static Record__Identity *identity(const char *scheme, const char *id)
+{
+    Record__Identity *made = arena_alloc(&arena, sizeof *made);
+
+    record__identity__init(made);
+    made->scheme = field(scheme);
+    made->id = field(id);
+    return made;
+}
+
+static void test_auth_stands_for_what_the_writer_proved(void)
+{
+    Record__Identity *identities[4];
+    struct state_node *node;
+
+    start();
+    identities[0] = identity("ip", "10.0.0.1");
+    identities[1] = identity("super", "");
+    identities[2] = identity("digest", "u:hash");
+    identities[3] = identity("digest", "v:hash");
+    EXPECT_EQ(state_lab_create(&lab, "/a", "", RECORD__CREATE_MODE__PERSISTENT), OP_OK);
+    EXPECT_EQ(set_acl_to_auth(identities, 2), OP_INVALID_ACL);
+    EXPECT_EQ(set_acl_to_auth(identities, 4), OP_OK);
+    node = read_node("/a");
+    EXPECT_EQ(state_node_acl_count(node), 4);
+    expect_entry(node, 0, 1, "u:hash");
+    expect_entry(node, 1, 1, "v:hash");
+    expect_entry(node, 2, 2, "u:hash");
+    expect_entry(node, 3, 2, "v:hash");
+    state_node_unref(node);
+    stop();
+}
+
 static void test_lists_are_limited(void)
 {
     Record__AclEntry *entries[STATE_ACL_ENTRIES_MAX + 1];
@@ -326,6 +380,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_set_acl_replaces_the_list_and_moves_aversion_only),
         TEST_CASE(test_the_list_is_validated_before_the_node_is_looked_for),
         TEST_CASE(test_create_validates_the_list_before_the_parent),
+        TEST_CASE(test_auth_stands_for_what_the_writer_proved),
         TEST_CASE(test_lists_are_limited),
         TEST_CASE(test_each_operation_needs_its_permission_from_each_scheme),
         TEST_CASE(test_missing_parents_are_made_where_the_nearest_one_permits_it),

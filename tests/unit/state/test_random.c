@@ -119,7 +119,7 @@ static size_t random_acl(struct world *world, Record__AclEntry ***ret_entries)
     for (size_t i = 0; i < count; i++) {
         Record__AclEntry *entry = arena_alloc(&world->arena, sizeof *entry);
         size_t scheme =
-            chance(world, 90) ? prng_below(&world->prng, 3) : prng_below(&world->prng, 6);
+            chance(world, 75) ? prng_below(&world->prng, 3) : prng_below(&world->prng, 6);
         size_t id = scheme == 0 && chance(world, 90) ? 0 : prng_below(&world->prng, 4);
 
         record__acl_entry__init(entry);
