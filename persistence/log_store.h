@@ -23,7 +23,7 @@ enum {
     /* Written. Format 1 is read as well, and becomes 2 with the identity that each start writes:
      * its configurations have no learners that shall be promoted, and who knows only 1 would take
      * such a configuration for damage. */
-    LOG_STORE_FORMAT = 2,
+    LOG_STORE_FORMAT = 3,
     LOG_STORE_FORMAT_OLDEST = 1,
     LOG_STORE_ENTRY_BYTES_MAX = 128 * 1024 * 1024
 };

@@ -14,6 +14,7 @@
 #include "server/node/node_log.h"
 #include "server/node/node_proposals.h"
 #include "server/node/node_sessions.h"
+#include "server/node/node_sweep.h"
 #include "server/node/node_watches.h"
 #include "server/node/peer_codec.h"
 
@@ -42,6 +43,7 @@ struct node_options node_options_default(raft_id id)
                                  .history_changes_max = 1 << 18,
                                  .dump_bytes_max = UINT64_C(64) << 30,
                                  .dump_chunk_bytes = DUMP_CHUNK_BYTES,
+                                 .sweep_interval_us = 60 * 1000 * 1000,
                                  .request_timeout_us = 10 * 1000 * 1000};
 }
 
@@ -390,6 +392,7 @@ uint64_t node_turn(struct node *node)
     node_clients_run(node);
     next_us = earlier(next_us, node_watches_tick(node));
     next_us = earlier(next_us, node_checkpoint_tick(node));
+    next_us = earlier(next_us, node_sweep_tick(node));
     next_us = earlier(next_us, node_proposals_expire(node));
     next_us = earlier(next_us, node_clients_expire(node));
     node_log_make_room(node);

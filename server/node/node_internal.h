@@ -130,6 +130,10 @@ struct node {
     struct session_expiry *expiry;
     uint64_t reported_us;
 
+    /* node_sweep */
+    uint64_t sweep_us; /* when to look again; 0 = this server does not lead */
+    bool is_sweeping;
+
     /* node_cluster */
     struct membership *membership;
     struct member_report reports[RAFT_MEMBERS_MAX];

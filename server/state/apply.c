@@ -320,6 +320,11 @@ enum status apply_command(struct state *state,
         status = apply_end(state, &write, command->expire_session->session,
                            command->expire_session->generation, STATE_SESSION_EXPIRED, ret_result);
         break;
+    case RECORD__COMMAND__BODY_SWEEP:
+        write.session = 0; /* nobody's write */
+        ret_result->error = OP_OK;
+        status = tree_remove_due(&write, command->sweep->count_max);
+        break;
     case RECORD__COMMAND__BODY__NOT_SET:
     case _RECORD__COMMAND__BODY__CASE_IS_INT_SIZE:
     default:

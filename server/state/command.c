@@ -69,6 +69,10 @@ static enum op_error check_command(Record__Command *command)
         command->open_session->password.len != STATE_PASSWORD_BYTES) {
         return OP_BAD_ARGUMENTS;
     }
+    if (command->body_case == RECORD__COMMAND__BODY_SWEEP &&
+        command->sweep->count_max > STATE_SWEEP_COUNT_MAX) {
+        return OP_LIMIT;
+    }
     if (command->session == 0 && command->sequence != 0) {
         return OP_BAD_ARGUMENTS;
     }

@@ -57,17 +57,33 @@ void record_key_result(uint64_t session, uint64_t sequence, struct record_key *r
     append_u64(ret_key, sequence);
 }
 
-void record_key_container(uint64_t node_id, struct record_key *ret_key)
+void record_key_containers(struct record_key *ret_key)
 {
     start(ret_key, 'c');
+}
+
+void record_key_ttls(struct record_key *ret_key)
+{
+    start(ret_key, 't');
+}
+
+void record_key_container(uint64_t node_id, struct record_key *ret_key)
+{
+    record_key_containers(ret_key);
     append_u64(ret_key, node_id);
 }
 
 void record_key_ttl(uint64_t due_ms, uint64_t node_id, struct record_key *ret_key)
 {
-    start(ret_key, 't');
+    record_key_ttls(ret_key);
     append_u64(ret_key, due_ms);
     append_u64(ret_key, node_id);
+}
+
+uint64_t record_key_due_ms(struct bytes key)
+{
+    CHECK_OP(key.size, >, sizeof(uint64_t));
+    return bytes_load_u64(key.data + 1);
 }
 
 struct bytes record_key_name(struct bytes key)

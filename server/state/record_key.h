@@ -38,8 +38,14 @@ void record_key_session(uint64_t session, struct record_key *ret_key);
 void record_key_ephemerals(uint64_t session, struct record_key *ret_key);
 void record_key_ephemeral(uint64_t session, uint64_t node_id, struct record_key *ret_key);
 void record_key_result(uint64_t session, uint64_t sequence, struct record_key *ret_key);
+/* The prefixes of the tables of due nodes. */
+void record_key_containers(struct record_key *ret_key);
+void record_key_ttls(struct record_key *ret_key);
 void record_key_container(uint64_t node_id, struct record_key *ret_key);
 void record_key_ttl(uint64_t due_ms, uint64_t node_id, struct record_key *ret_key);
+
+/* When the node of a TTL key is due. */
+uint64_t record_key_due_ms(struct bytes key);
 
 /* The name in a node's key. */
 struct bytes record_key_name(struct bytes key);

@@ -288,6 +288,14 @@ enum status state_apply(struct state *state,
     return status;
 }
 
+enum status state_has_due(struct state *state, uint64_t time_ms, bool *ret_has_due)
+{
+    enum status status = tree_has_due(&state->tree, time_ms, ret_has_due);
+
+    overlay_trim(&state->overlay);
+    return status;
+}
+
 void state_skip(struct state *state, zxid at)
 {
     CHECK_OP(at, >, state->applied);

@@ -35,6 +35,8 @@ enum {
     STATE_KEPT_RESULTS_MAX = 1024,           /* unconfirmed writes of one session, and */
     STATE_KEPT_BYTES_MAX = 16 * 1024 * 1024, /* their results: with more none is executed */
     STATE_PASSWORD_BYTES = 16,
+    STATE_SWEEP_COUNT_MAX = 1024,            /* of each kind in one Sweep, */
+    STATE_SWEEP_BYTES_MAX = 4 * 1024 * 1024, /* which ends once the values reach so much */
     STATE_SESSION_TIMEOUT_MS_MIN = 1000,
     STATE_SESSION_TIMEOUT_MS_MAX = 10 * 60 * 1000
 };
@@ -305,6 +307,9 @@ MUST_CHECK enum status state_apply(struct state *state,
                                    struct arena *arena,
                                    struct state_result *ret_result);
 
+/* Whether a Sweep stamped `time_ms` would remove anything now. */
+MUST_CHECK enum status state_has_due(struct state *state, uint64_t time_ms, bool *ret_has_due);
+
 /* An entry without a command (no-op, configuration) was passed. */
 void state_skip(struct state *state, zxid at);
 
@@ -312,7 +317,8 @@ void state_skip(struct state *state, zxid at);
  * refuses the command for the same reason, so a command that passes here is executed.
  *
  * OP_UNREADABLE: not a Command of this format, a field twice or unknown, no body.
- * OP_LIMIT: command, path, value, ACL, identities, or the number of operations above the limits.
+ * OP_LIMIT: command, path, value, ACL, identities, the number of operations or of nodes to sweep
+ * above the limits.
  * OP_BAD_ARGUMENTS: a null value with bytes, a password of another size than
  * STATE_PASSWORD_BYTES at an opening, a sequence number without a session. */
 MUST_CHECK enum op_error state_command_check(struct bytes command);

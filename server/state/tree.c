@@ -341,7 +341,7 @@ enum status tree_remove(struct tree_write *write,
                : status;
 }
 
-/* --- The end of a session --- */
+/* --- Removing what a table lists --- */
 
 struct path_list {
     struct arena *arena;
@@ -349,22 +349,39 @@ struct path_list {
         struct path_item *next;
         struct bytes path;
     } * *end;
+    size_t room;
+    uint64_t before_ms; /* TTL nodes: due before this */
 };
 
 static bool collect_path(void *visitor, struct bytes key, struct bytes value, struct record *record)
 {
     struct path_list *list = visitor;
-    struct path_item *item = arena_alloc(list->arena, sizeof *item);
+    struct path_item *item;
 
     (void)key;
     (void)record;
+    if (list->room == 0) {
+        return false;
+    }
+    item = arena_alloc(list->arena, sizeof *item);
     *item = (struct path_item){.path = arena_copy(list->arena, value)};
     *list->end = item;
     list->end = &item->next;
+    list->room--;
     return true;
 }
 
-static enum status remove_ephemeral(struct tree_write *write, struct bytes path)
+static bool
+collect_expired(void *visitor, struct bytes key, struct bytes value, struct record *record)
+{
+    const struct path_list *list = visitor;
+
+    return record_key_due_ms(key) < list->before_ms && collect_path(visitor, key, value, record);
+}
+
+/* The node must be there: the table is kept together with it. */
+static enum status
+remove_listed(struct tree_write *write, struct bytes path, uint64_t *ret_record_bytes)
 {
     struct bytes parent_text;
     struct bytes name;
@@ -382,13 +399,17 @@ static enum status remove_ephemeral(struct tree_write *write, struct bytes path)
     if (status != STATUS_OK) {
         return status;
     }
-    return record == NULL ? STATUS_CORRUPT : tree_remove(write, path, parent_text, parent, record);
+    if (record == NULL) {
+        return STATUS_CORRUPT;
+    }
+    *ret_record_bytes = record->value_bytes;
+    return tree_remove(write, path, parent_text, parent, record);
 }
 
 enum status tree_remove_ephemerals(struct tree_write *write, session_id session)
 {
     struct path_item *first = NULL;
-    struct path_list list = {.arena = write->arena, .end = &first};
+    struct path_list list = {.arena = write->arena, .end = &first, .room = SIZE_MAX};
     struct record_key prefix;
     enum status status;
 
@@ -396,8 +417,63 @@ enum status tree_remove_ephemerals(struct tree_write *write, session_id session)
     status = overlay_scan(write->tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
                           collect_path, &list);
     for (struct path_item *item = first; item != NULL && status == STATUS_OK; item = item->next) {
-        status = remove_ephemeral(write, item->path);
+        uint64_t bytes;
+
+        status = remove_listed(write, item->path, &bytes);
         overlay_trim(write->tree->overlay);
     }
+    return status;
+}
+
+/* Up to `room` of each kind go to the end of the list. */
+static enum status list_due(struct tree *tree, struct path_list *list, size_t room)
+{
+    struct record_key prefix;
+    enum status status;
+
+    list->room = room;
+    record_key_ttls(&prefix);
+    status = overlay_scan(tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
+                          collect_expired, list);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    list->room = room;
+    record_key_containers(&prefix);
+    return overlay_scan(tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
+                        collect_path, list);
+}
+
+enum status tree_remove_due(struct tree_write *write, uint32_t count_max)
+{
+    struct path_item *first = NULL;
+    struct path_list list = {.arena = write->arena, .end = &first, .before_ms = write->time_ms};
+    enum status status = list_due(write->tree, &list, count_max);
+    uint64_t sum_bytes = 0;
+
+    for (struct path_item *item = first;
+         item != NULL && status == STATUS_OK && sum_bytes < STATE_SWEEP_BYTES_MAX;
+         item = item->next) {
+        uint64_t bytes = 0;
+
+        status = remove_listed(write, item->path, &bytes);
+        sum_bytes += bytes;
+        overlay_trim(write->tree->overlay);
+    }
+    return status;
+}
+
+enum status tree_has_due(struct tree *tree, uint64_t time_ms, bool *ret_has_due)
+{
+    struct path_item *first = NULL;
+    struct path_list list = {.end = &first, .before_ms = time_ms};
+    struct arena arena;
+    enum status status;
+
+    arena_init(&arena);
+    list.arena = &arena;
+    status = list_due(tree, &list, 1);
+    *ret_has_due = first != NULL;
+    arena_release(&arena);
     return status;
 }

@@ -79,6 +79,13 @@ MUST_CHECK enum status tree_remove(struct tree_write *write,
 /* Remove all ephemerals of `session` in order of their creation. */
 MUST_CHECK enum status tree_remove_ephemerals(struct tree_write *write, session_id session);
 
+/* Remove due nodes: TTL nodes whose time is before the command's, in order of that time, then
+ * containers in order of their creation; of each at most `count_max`, and none any more once their
+ * values reach STATE_SWEEP_BYTES_MAX. What becomes due by that stays. */
+MUST_CHECK enum status tree_remove_due(struct tree_write *write, uint32_t count_max);
+/* Whether there are any at `time_ms`. */
+MUST_CHECK enum status tree_has_due(struct tree *tree, uint64_t time_ms, bool *ret_has_due);
+
 /* Append to the list of changes; the zxid is filled in. */
 void tree_note(struct tree_write *write, struct state_change change);
 void tree_note_node(struct tree_write *write,

@@ -42,7 +42,7 @@ class Cluster:
     def start(self, place):
         self.processes[place] = subprocess.Popen(
             [PROGRAMS["server"], "--id", str(place + 1), "--server", self.addresses[place],
-             "--data", str(self.folder / str(place + 1)),
+             "--data", str(self.folder / str(place + 1)), "--container-check-interval", "50ms",
              "--zookeeper-super-digest", "super:D/InIHSb7yEEbrWz8b9l71RjZJU="],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         host, port = self.addresses[place].split(":")
@@ -240,6 +240,22 @@ class OneServer(unittest.TestCase):
         self.assertEqual(self.client.get(f"{self.base}/native")[0], b"from the command line")
         self.client.set(self.base, b"from kazoo")
         self.assertEqual(self.cluster.cli("get", self.base), "from kazoo")
+
+    def test_the_leader_removes_left_containers_and_old_ttl_nodes(self):
+        client, events, gone = self.client, Events(), Events()
+        self.cluster.cli("create", "--container", f"{self.base}/left")
+        self.cluster.cli("create", "--container", f"{self.base}/new")
+        client.create(f"{self.base}/left/x")
+        client.exists(f"{self.base}/left", watch=events)
+        client.delete(f"{self.base}/left/x")
+        events.wait([("DELETED", f"{self.base}/left")])
+        self.cluster.cli("create", "--ttl", "1h", f"{self.base}/young")
+        begun = time.monotonic()
+        self.cluster.cli("create", "--ttl", "300ms", f"{self.base}/old")
+        if client.exists(f"{self.base}/old", watch=gone):
+            gone.wait([("DELETED", f"{self.base}/old")])
+        self.assertGreater(time.monotonic() - begun, 0.3)
+        self.assertEqual(sorted(client.get_children(self.base)), ["new", "young"])
 
     def test_monitoring_words_are_answered(self):
         client = self.client

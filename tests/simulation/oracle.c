@@ -777,6 +777,7 @@ void oracle_counts_add(struct oracle_counts *sum, const struct oracle_counts *mo
     sum->truth.sequences += more->truth.sequences;
     sum->truth.ephemerals += more->truth.ephemerals;
     sum->truth.expired += more->truth.expired;
+    sum->truth.swept += more->truth.swept;
 }
 
 void oracle_counts_print(const struct oracle_counts *counts)
@@ -785,7 +786,8 @@ void oracle_counts_print(const struct oracle_counts *counts)
            " dumps installed\n",
            counts->committed, counts->terms, counts->truncations, counts->resets);
     printf("  %" PRIu64 " writes took effect, %" PRIu64 " acknowledged, %" PRIu64
-           " repeats answered, %" PRIu64 " sequence names, %" PRIu64 " ephemeral nodes\n",
+           " repeats answered, %" PRIu64 " sequence names, %" PRIu64 " ephemeral nodes, %" PRIu64
+           " nodes swept\n",
            counts->truth.effects, counts->truth.acknowledged, counts->truth.repeated,
-           counts->truth.sequences, counts->truth.ephemerals);
+           counts->truth.sequences, counts->truth.ephemerals, counts->truth.swept);
 }

@@ -314,6 +314,25 @@ void recording_applied(struct recording *recording, const struct state_change *c
     history_add_effect(recording->history, &effect);
 }
 
+void recording_swept(struct recording *recording, const struct state_result *result)
+{
+    const struct recording_caller sweeper = {.client = UINT32_MAX};
+    struct history_step *steps = xcalloc(result->change_count + 1, sizeof *steps);
+
+    for (size_t i = 0; i < result->change_count; i++) {
+        steps[i] = (struct history_step){
+            .kind = HISTORY_REMOVE,
+            .expected = HISTORY_ANY_VERSION,
+            .path = history_path_of(recording->history, result->changes[i].path)};
+    }
+    if (result->change_count > 0) {
+        size_t call = begin(recording, &sweeper, false, steps, result->change_count);
+
+        end(recording, call, HISTORY_OK, CLIENT__CODE__OK, result->zxid);
+    }
+    free(steps);
+}
+
 bool recording_judge(const struct recording *recording, struct buffer *report)
 {
     return judge_history(recording->history, NULL, report);

@@ -50,6 +50,9 @@ void recording_ended(struct recording *recording,
 /* A change was applied for the first time anywhere. */
 void recording_applied(struct recording *recording, const struct state_change *change);
 
+/* So was a sweep: to the checkers one more client, who removed these nodes at this very moment. */
+void recording_swept(struct recording *recording, const struct state_result *result);
+
 /* Have it judged. False: `report` tells why. */
 bool recording_judge(const struct recording *recording, struct buffer *report);
 

@@ -243,6 +243,7 @@ struct settings settings_draw(enum settings_profile profile, uint64_t seed)
     draw_node(&settings, &prng);
     draw_network(&settings, &prng);
     bend(&settings, &prng);
+    settings.node.sweep_interval_us = ONE_OF(&prng, 200000, 1000000, 60000000);
     return settings;
 }
 
@@ -312,6 +313,7 @@ static const struct setting table[] = {
     SETTING(node.history_changes_max),
     SETTING(node.dump_bytes_max),
     SETTING(node.dump_chunk_bytes),
+    SETTING(node.sweep_interval_us),
     SETTING(node.request_timeout_us),
 };
 

@@ -404,9 +404,30 @@ static void note_effect(struct truth *truth, uint64_t serial, zxid at)
     fate->effect = at;
 }
 
-/* A node is removed with its session, or by a client who asks for it. */
-static void
-note_removed(struct truth *truth, const struct state_change *change, const Record__Command *command)
+/* By the time of its command, which no node outlives for less than its time to live. */
+static void check_swept(struct truth *truth, const struct state_change *change, uint64_t stamp_ms)
+{
+    struct state_stat stat = state_node_stat(change->before);
+    uint64_t ttl_ms = state_node_ttl_ms(change->before);
+    bool is_due = stat.child_count == 0 &&
+                  (ttl_ms != 0 ? stamp_ms > stat.mtime_ms + ttl_ms
+                               : state_node_is_container(change->before) && stat.cversion > 0);
+
+    if (!is_due) {
+        cluster_violation(nobody(truth),
+                          "%.*s is swept at %" PRIu64 " (%" PRIu64 " ms), it was set at %" PRIu64
+                          " ms, lives for %" PRIu64 " ms and has %u children",
+                          (int)change->path.size, change->path.data, change->zxid, stamp_ms,
+                          stat.mtime_ms, ttl_ms, stat.child_count);
+    }
+    truth->counts.swept++;
+}
+
+/* A node is removed with its session, by a client who asks for it, or because it is due. */
+static void note_removed(struct truth *truth,
+                         const struct state_change *change,
+                         const Record__Command *command,
+                         uint64_t stamp_ms)
 {
     session_id owner = state_node_stat(change->before).ephemeral_owner;
     bool asked = command->body_case == RECORD__COMMAND__BODY_OPERATION ||
@@ -415,6 +436,10 @@ note_removed(struct truth *truth, const struct state_change *change, const Recor
                            ? command->expire_session->session
                            : command->session;
 
+    if (command->body_case == RECORD__COMMAND__BODY_SWEEP) {
+        check_swept(truth, change, stamp_ms);
+        return;
+    }
     if (!asked && (owner == 0 || owner != ended)) {
         cluster_violation(nobody(truth), "%.*s is removed at %" PRIu64 ", nobody asked for it",
                           (int)change->path.size, change->path.data, change->zxid);
@@ -427,6 +452,7 @@ note_removed(struct truth *truth, const struct state_change *change, const Recor
 static void note_change(struct truth *truth,
                         const struct state_change *change,
                         const Record__Command *command,
+                        uint64_t stamp_ms,
                         const struct state_result *result)
 {
     session_id owner;
@@ -442,7 +468,7 @@ static void note_change(struct truth *truth,
     case STATE_SESSION_EXPIRED:
         return; /* judged when all that goes with it has gone */
     case STATE_REMOVED:
-        note_removed(truth, change, command);
+        note_removed(truth, change, command, stamp_ms);
         break;
     case STATE_CREATED:
         owner = state_node_stat(change->after).ephemeral_owner;
@@ -533,8 +559,11 @@ static void note_first(struct truth *truth, struct bytes entry, const struct sta
     CHECK(command != NULL);
     truth->counts.repeated += result->repeated;
     for (size_t i = 0; i < result->change_count; i++) {
-        note_change(truth, &result->changes[i], command, result);
+        note_change(truth, &result->changes[i], command, bytes_load_u64(entry.data), result);
         recording_applied(truth->recording, &result->changes[i]);
+    }
+    if (command->body_case == RECORD__COMMAND__BODY_SWEEP) {
+        recording_swept(truth->recording, result);
     }
     for (size_t i = 0; i < result->change_count; i++) {
         if (result->changes[i].kind == STATE_SESSION_CLOSED ||

@@ -15,6 +15,7 @@ struct truth_counts {
     uint64_t sequences;
     uint64_t ephemerals;
     uint64_t expired;
+    uint64_t swept; /* nodes */
 };
 
 struct truth *truth_new(struct cluster *cluster);

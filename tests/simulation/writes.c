@@ -8,7 +8,7 @@
 
 enum { OPERATIONS_MAX = 1 << WRITES_STEP_BITS, FOLDERS = 2, PATH_BYTES_MAX = 48, SERIAL_BYTES = 8 };
 
-static const uint64_t ttl_ms = 60000;
+static const uint64_t ttl_ms = 700;
 
 struct bytes writes_folder(const struct settings *settings, struct prng *prng, struct arena *arena)
 {

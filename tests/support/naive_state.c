@@ -871,6 +871,47 @@ static void write_nodes(struct work *work, const Record__Command *command)
     }
 }
 
+/* --- Due nodes --- */
+
+static bool is_due(const struct naive_state *state, const struct naive_node *node, bool container)
+{
+    if (naive_state_stat(state, node).child_count > 0 || node->container != container) {
+        return false;
+    }
+    return container ? node->sequence > 0
+                     : node->ttl_ms > 0 && state->time_ms - node->stat.mtime_ms > node->ttl_ms;
+}
+
+/* The one that has been due for longest; of several, and of containers, the oldest. Those
+ * that lost a child in this very sweep wait for the next. */
+static struct naive_node *next_due(struct naive_state *state, bool container, zxid at)
+{
+    struct naive_node *next = NULL;
+
+    for (size_t i = 0; i < state->node_count; i++) {
+        struct naive_node *node = &state->nodes[i];
+
+        if (is_due(state, node, container) && node->stat.pzxid != at &&
+            (next == NULL || (!container && node->stat.mtime_ms + node->ttl_ms <
+                                                next->stat.mtime_ms + next->ttl_ms))) {
+            next = node;
+        }
+    }
+    return next;
+}
+
+static void sweep(struct work *work, uint32_t count_max)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        struct naive_node *node = next_due(work->state, kind == 1, work->at);
+
+        for (uint32_t i = 0; i < count_max && node != NULL; i++) {
+            take_away(work, node);
+            node = next_due(work->state, kind == 1, work->at);
+        }
+    }
+}
+
 struct naive_result naive_state_apply(struct naive_state *state,
                                       zxid at,
                                       uint64_t stamp_ms,
@@ -896,6 +937,9 @@ struct naive_result naive_state_apply(struct naive_state *state,
     } else if (command->body_case == RECORD__COMMAND__BODY_EXPIRE_SESSION) {
         end_session(&work, command->expire_session->session, command->expire_session->generation,
                     STATE_SESSION_EXPIRED);
+    } else if (command->body_case == RECORD__COMMAND__BODY_SWEEP) {
+        work.session = 0;
+        sweep(&work, command->sweep->count_max);
     } else {
         write_nodes(&work, command);
     }

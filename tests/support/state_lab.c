@@ -295,6 +295,17 @@ enum op_error state_lab_expire(struct state_lab *lab, session_id id, uint64_t ge
     return state_lab_command(lab, &command);
 }
 
+enum op_error state_lab_sweep(struct state_lab *lab, uint32_t count_max)
+{
+    Record__Sweep sweep = RECORD__SWEEP__INIT;
+    Record__Command command = RECORD__COMMAND__INIT;
+
+    sweep.count_max = count_max;
+    command.body_case = RECORD__COMMAND__BODY_SWEEP;
+    command.sweep = &sweep;
+    return state_lab_command(lab, &command);
+}
+
 /* --- Reading --- */
 
 bool state_lab_stat_equal(const struct state_stat *left, const struct state_stat *right)

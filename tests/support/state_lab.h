@@ -60,6 +60,8 @@ enum op_error state_lab_attach(struct state_lab *lab, session_id id, char letter
 enum op_error state_lab_close(struct state_lab *lab);
 enum op_error state_lab_expire(struct state_lab *lab, session_id id, uint64_t generation);
 
+enum op_error state_lab_sweep(struct state_lab *lab, uint32_t count_max);
+
 bool state_lab_stat_equal(const struct state_stat *left, const struct state_stat *right);
 
 /* Reading. False: no such node. */

@@ -765,7 +765,7 @@ static void test_a_newer_format_is_refused(void)
     log_format_seal(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES);
     edit(LOG_KEY_IDENTITY, value, sizeof value);
     EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_FORMAT);
-    EXPECT_CONTAINS(error.text, "format 3");
+    EXPECT_CONTAINS(error.text, "format 4");
     /* A format with a wrong seal is damage, not a newer version. */
     value[20] ^= 1;
     edit(LOG_KEY_IDENTITY, value, sizeof value);

@@ -1,7 +1,10 @@
 #include "tests/support/state_lab.h"
 #include "tests/support/test.h"
 
+#include "base/alloc.h"
+
 #include <stdio.h>
+#include <stdlib.h>
 
 #define PERSISTENT           RECORD__CREATE_MODE__PERSISTENT
 #define EPHEMERAL            RECORD__CREATE_MODE__EPHEMERAL
@@ -441,6 +444,113 @@ static void test_containers_and_ttl_nodes_look_persistent(void)
     stop();
 }
 
+static void test_a_sweep_removes_left_containers(void)
+{
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/new", "", CONTAINER), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/used", "", CONTAINER), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/used/x", "", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/left", "", CONTAINER), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/left/inner", "", CONTAINER), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/left/inner/x", "", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_remove(&lab, "/left/inner/x", -1), OP_OK);
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
+    EXPECT_EQ(lab.result.change_count, 1);
+    EXPECT_EQ(lab.result.changes[0].kind, STATE_REMOVED);
+    EXPECT_BYTES(lab.result.changes[0].path, bytes_of_text("/left/inner"));
+    EXPECT_EQ(lab.result.changes[0].session, 0);
+    EXPECT_EQ(stat_of("/left").cversion, 2);
+    EXPECT_EQ(stat_of("/left").pzxid, lab.result.zxid);
+    /* It has lost its last child by that: the next one's. */
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "new,used,zookeeper,");
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
+    EXPECT_EQ(lab.result.change_count, 0);
+    stop();
+}
+
+static bool has_due(uint64_t time_ms)
+{
+    bool found = false;
+
+    EXPECT_OK(state_has_due(lab.state, time_ms, &found));
+    return found;
+}
+
+static void test_a_sweep_removes_ttl_nodes_after_their_time(void)
+{
+    start();
+    lab.time_ms = 1000;
+    EXPECT_EQ(state_lab_create_ttl(&lab, "/t", 500), OP_OK);
+    EXPECT_EQ(state_lab_create_ttl(&lab, "/parent", 100), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/parent/x", "", PERSISTENT), OP_OK);
+    EXPECT(!has_due(1500));
+    EXPECT(has_due(1501));
+    lab.time_ms = 1400;
+    EXPECT_EQ(state_lab_set(&lab, "/t", "touched", -1), OP_OK);
+    lab.time_ms = 1900;
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "parent,t,zookeeper,");
+    /* A leader whose clock is behind: its stamp counts for nothing, the time of the state does. */
+    lab.time_ms = 1901;
+    EXPECT_EQ(state_lab_create(&lab, "/other", "", PERSISTENT), OP_OK);
+    lab.time_ms = 10;
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "other,parent,zookeeper,");
+    EXPECT_EQ(state_lab_remove(&lab, "/parent/x", -1), OP_OK);
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "other,zookeeper,");
+    stop();
+}
+
+static void test_a_sweep_is_bounded_and_takes_the_oldest_first(void)
+{
+    static const char *const paths[] = {"/c", "/a", "/b"};
+
+    start();
+    for (size_t i = 0; i < 3; i++) {
+        EXPECT_EQ(state_lab_create(&lab, paths[i], "", CONTAINER), OP_OK);
+    }
+    EXPECT_EQ(state_lab_create(&lab, "/b/x", "", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/c/x", "", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_remove(&lab, "/b/x", -1), OP_OK);
+    EXPECT_EQ(state_lab_remove(&lab, "/c/x", -1), OP_OK);
+    EXPECT_EQ(state_lab_create_ttl(&lab, "/late", 300), OP_OK);
+    EXPECT_EQ(state_lab_create_ttl(&lab, "/soon", 200), OP_OK);
+    lab.time_ms += 1000;
+    EXPECT_EQ(state_lab_sweep(&lab, 1), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "a,b,late,zookeeper,");
+    EXPECT_EQ(state_lab_sweep(&lab, 0), OP_OK);
+    EXPECT_EQ(lab.result.change_count, 0);
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX + 1), OP_LIMIT);
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "a,zookeeper,");
+    stop();
+}
+
+static void test_a_sweep_ends_when_it_has_removed_many_bytes(void)
+{
+    enum { VALUE_BYTES = 1000 * 1000, NODES = 6 };
+    char *value = xcalloc(1, VALUE_BYTES + 1);
+
+    start();
+    for (size_t i = 0; i < VALUE_BYTES; i++) {
+        value[i] = 'v';
+    }
+    for (int i = 0; i < NODES; i++) {
+        char path[8];
+
+        (void)snprintf(path, sizeof path, "/t%d", i);
+        EXPECT_EQ(state_lab_create_ttl(&lab, path, 100), OP_OK);
+        EXPECT_EQ(state_lab_set(&lab, path, value, -1), OP_OK);
+    }
+    lab.time_ms += 1000;
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "t5,zookeeper,");
+    free(value);
+    stop();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -462,6 +572,10 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_node_read_stays_as_it_was),
         TEST_CASE(test_time_never_goes_back),
         TEST_CASE(test_containers_and_ttl_nodes_look_persistent),
+        TEST_CASE(test_a_sweep_removes_left_containers),
+        TEST_CASE(test_a_sweep_removes_ttl_nodes_after_their_time),
+        TEST_CASE(test_a_sweep_is_bounded_and_takes_the_oldest_first),
+        TEST_CASE(test_a_sweep_ends_when_it_has_removed_many_bytes),
         TEST_END,
     };
 

@@ -321,6 +321,17 @@ random_session_command(struct world *world, struct client *client, Record__Comma
     }
 }
 
+static void random_sweep(struct world *world, Record__Command *command)
+{
+    command->body_case = RECORD__COMMAND__BODY_SWEEP;
+    command->sweep = arena_alloc(&world->arena, sizeof *command->sweep);
+    record__sweep__init(command->sweep);
+    command->sweep->count_max =
+        chance(world, 70) ? STATE_SWEEP_COUNT_MAX : (uint32_t)prng_below(&world->prng, 3);
+    /* Most nodes are younger than their time to live. */
+    world->time_ms += chance(world, 30) ? prng_below(&world->prng, 2000) : 0;
+}
+
 /* --- Comparing --- */
 
 static void compare_results(const struct naive_result *naive, const struct state_result *result)
@@ -568,6 +579,8 @@ static void step(struct world *world)
     }
     if (chance(world, 15)) {
         random_session_command(world, client, &command);
+    } else if (chance(world, 6)) {
+        random_sweep(world, &command);
     } else {
         random_write(world, client, &command);
     }
