@@ -6,6 +6,12 @@
 #include <string.h>
 
 #ifdef CONFER_MARKS
+#include <errno.h>
+#include <signal.h>
+#include <unistd.h>
+#endif
+
+#ifdef CONFER_MARKS
 
 /* The linker defines both as the ends of the section; neither exists in a program without marks. */
 // NOLINTNEXTLINE(bugprone-reserved-identifier)
@@ -32,6 +38,47 @@ void mark_each(mark_callback *callback, void *context)
     for (size_t i = 0; i < count; i++) {
         callback(marks[i]->name, atomic_load_explicit(&marks[i]->count, memory_order_relaxed),
                  context);
+    }
+}
+
+_Noreturn void mark_kill(const struct mark *mark)
+{
+    (void)dprintf(STDERR_FILENO, "CONFER_MARK_KILL: killed at mark %s\n", mark->name);
+    (void)kill(getpid(), SIGKILL);
+    abort(); /* not reached: a kill of the own process takes effect at once */
+}
+
+static struct mark *find(const char *name, size_t name_bytes)
+{
+    for (struct mark **mark = __start_confer_marks; mark < __stop_confer_marks; mark++) {
+        if (strlen((*mark)->name) == name_bytes && memcmp((*mark)->name, name, name_bytes) == 0) {
+            return *mark;
+        }
+    }
+    return NULL;
+}
+
+/* Before main, while there is one thread. An order that cannot be followed ends the program: a test
+ * would wait for a death that never comes. */
+__attribute__((constructor)) static void arm(void)
+{
+    const char *order = getenv("CONFER_MARK_KILL");
+    const char *colon = order == NULL ? NULL : strrchr(order, ':');
+    struct mark *mark = colon == NULL ? NULL : find(order, (size_t)(colon - order));
+    char *end = NULL;
+
+    if (order == NULL) {
+        return;
+    }
+    if (mark != NULL && colon[1] >= '0' && colon[1] <= '9') {
+        errno = 0;
+        mark->kill_at = strtoull(colon + 1, &end, 10);
+    }
+    if (end == NULL || *end != '\0' || errno != 0 || mark->kill_at == 0) {
+        (void)fprintf(stderr,
+                      "CONFER_MARK_KILL=%s: not a mark of this program, a colon and a count\n",
+                      order);
+        _exit(2);
     }
 }
 

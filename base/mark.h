@@ -1,8 +1,10 @@
-/* Marks: names for rare situations, put at the place in the code where they happen.
+/* Marks: names for rare situations, and for moments at which a death must do no harm, put at the
+ * place in the code where they happen.
  *
  * A program that was built with CONFER_MARKS counts how often it came by each of its marks and can
- * list all of them, also those at zero. So a test run tells which situations it never met.
- * Without CONFER_MARKS a mark is no code at all.
+ * list all of them, also those at zero. So a test run tells which situations it never met. With
+ * CONFER_MARK_KILL=NAME:N in its environment it kills itself, by SIGKILL, when it comes by that
+ * mark for the Nth time. Without CONFER_MARKS a mark is no code at all.
  *
  * A mark's name is unique in the whole tree (tests/lint/marks.py). Marks belong into .c files: in a
  * header each unit that includes it would have one of its own. */
@@ -31,7 +33,11 @@ bool mark_write(const char *path);
 struct mark {
     const char *name;
     atomic_uint_fast64_t count;
+    uint64_t kill_at; /* a count; 0 = never */
 };
+
+/* Says which mark it was, and kills this process. */
+_Noreturn void mark_kill(const struct mark *mark);
 
 /* Pointers, not the marks themselves, are what the linker gathers: their size and distance are
  * the same for every compiler and sanitizer. */
@@ -55,6 +61,9 @@ static inline void mark_pass(struct mark *mark)
 {
     uint_fast64_t count = atomic_load_explicit(&mark->count, memory_order_relaxed);
     atomic_store_explicit(&mark->count, count + 1, memory_order_relaxed);
+    if (count + 1 == mark->kill_at) {
+        mark_kill(mark);
+    }
 }
 
 #else

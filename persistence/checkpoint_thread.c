@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/mark.h"
 #include "persistence/worker.h"
 
 #include <stdlib.h>
@@ -19,8 +20,20 @@ struct checkpoint_thread {
 
 static enum status dump(struct checkpoint_job *job)
 {
-    return tree_store_dump(job->store, job->dump_path, job->cluster_id, &job->config, &job->meta,
-                           &job->dump_bytes, &job->error);
+    enum status status = tree_store_dump(job->store, job->dump_path, job->cluster_id, &job->config,
+                                         &job->meta, &job->dump_bytes, &job->error);
+
+    MARK(dump_written_and_nobody_knows);
+    return status;
+}
+
+static enum status install(struct checkpoint_job *job)
+{
+    enum status status = dump_install(job->dump_path, job->tree_path, &job->tree_options,
+                                      job->cluster_id, job->check_record, &job->error);
+
+    MARK(dump_built_and_nobody_knows);
+    return status;
 }
 
 static enum status run(struct checkpoint_job *job)
@@ -32,8 +45,7 @@ static enum status run(struct checkpoint_job *job)
     case CHECKPOINT_JOB_DUMP:
         return dump(job);
     case CHECKPOINT_JOB_INSTALL:
-        return dump_install(job->dump_path, job->tree_path, &job->tree_options, job->cluster_id,
-                            job->check_record, &job->error);
+        return install(job);
     case CHECKPOINT_JOB_TOUCH:
         tree_store_touch(job->store, job->keys, job->key_count);
         return STATUS_OK;

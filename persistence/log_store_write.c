@@ -260,12 +260,20 @@ enum status log_work_finish(struct log_work *work, enum status status, struct er
         status = log_work_put_records(work, error);
     }
     mdb_cursor_close(work->cursor);
+    MARK_IF(work->state.last > store->state.last, entries_before_their_commit);
+    MARK_IF(work->state.vote != store->state.vote, vote_before_its_commit);
+    MARK_IF(work->identity_changed, generation_before_its_commit);
+    MARK_IF(work->base_changed, trim_before_its_commit);
     if (status == STATUS_OK) {
         status = environment_commit(&store->environment, work->txn, error);
     } else {
         mdb_txn_abort(work->txn);
     }
     if (status == STATUS_OK) {
+        MARK_IF(work->state.last > store->state.last, entries_committed_and_nobody_knows);
+        MARK_IF(work->state.vote != store->state.vote, vote_committed_and_nobody_knows);
+        MARK_IF(work->identity_changed, generation_committed_and_nobody_knows);
+        MARK_IF(work->base_changed, trim_committed_and_nobody_knows);
         store->identity = work->identity;
         (void)pthread_mutex_lock(&store->state_lock);
         store->state = work->state;

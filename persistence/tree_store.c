@@ -428,7 +428,10 @@ enum status tree_store_commit(struct tree_store *store,
         mdb_txn_abort(txn);
         return status;
     }
-    return environment_commit(&store->environment, txn, error);
+    MARK(checkpoint_before_its_commit);
+    status = environment_commit(&store->environment, txn, error);
+    MARK(checkpoint_committed_and_nobody_knows);
+    return status;
 }
 
 static void touch_value(MDB_val value)

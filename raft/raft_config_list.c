@@ -57,6 +57,7 @@ void raft_config_list_push(struct raft *raft, raft_index index, const struct raf
     list->indexes[list->count] = index;
     raft_config_copy(&list->items[list->count], config);
     list->count++;
+    MARK(configuration_appended);
     update_voters(raft);
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/mark.h"
+#include "raft/raft_config_list.h"
 #include "raft/raft_layout.h"
 #include "raft/raft_log.h"
 #include "raft/raft_outbox.h"
@@ -95,6 +96,9 @@ void raft_replication_settle(struct raft *raft)
         }
     }
     MARK_IF(reached > raft_writes_durable_index(raft), commit_before_the_own_disk);
+    MARK_IF(raft_config_list_effective_index(raft) > raft->commit &&
+                raft_config_list_effective_index(raft) <= reached,
+            configuration_committed);
     raft->commit = reached;
 }
 

@@ -268,6 +268,7 @@ static bool send_chunk(struct dump_sender *sender, struct transfer *transfer, si
     body.data.len = size;
     message.body_case = PEER__PEER_MESSAGE__BODY_DUMP_CHUNK;
     message.dump_chunk = &body;
+    MARK(dump_chunk_before_it_leaves);
     return send(sender, transfer, &message);
 }
 

@@ -94,6 +94,7 @@ static void apply_command(
         node_fail(node, &error);
         return;
     }
+    MARK(command_applied_and_nobody_knows);
     tell_of_changes(node, index, &result);
     node_proposals_applied(node, index, term, &result);
 }
@@ -108,6 +109,7 @@ static void apply_other(struct node *node,
     if (entry->type == RAFT_ENTRY_CONFIG) {
         buffer_clear(&node->applied_config);
         buffer_put(&node->applied_config, payload);
+        MARK(configuration_applied);
         node->applied_config_index = index;
     }
     node_proposals_applied(node, index, entry->term, NULL);

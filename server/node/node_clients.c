@@ -182,6 +182,7 @@ static void answer(struct request *request, struct reply *reply)
 
     CHECK(client->requests.next == &request->link);
     reply->zxid = state_applied(client->node->state);
+    MARK(answer_before_it_leaves);
     client->callbacks.on_reply(client->context, request, reply);
     node_reads_release(request, reply);
     if (client->first_unstarted == &request->link) {

@@ -218,6 +218,7 @@ static enum status apply_open(struct state *state,
     session->timeout_ms = timeout_clamp(open->timeout_ms);
     memcpy(session->password, open->password.data, STATE_PASSWORD_BYTES);
     show_session(session, result);
+    MARK(session_opened);
     note_session(write, STATE_SESSION_OPENED, session->id);
     return session_table_write(&state->sessions, session);
 }
@@ -259,6 +260,7 @@ static enum status apply_end(struct state *state,
     if (result->error != OP_OK) {
         return STATUS_OK;
     }
+    MARK_IF(kind == STATE_SESSION_EXPIRED, session_expired);
     write->session = id;
     status = tree_remove_ephemerals(write, id);
     MARK_IF(write->change_count > 0, ephemerals_removed_with_their_session);

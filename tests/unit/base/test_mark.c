@@ -1,9 +1,12 @@
 #include "base/mark.h"
 
+#include "tests/support/process.h"
 #include "tests/support/test.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct listed {
     size_t passed;
@@ -90,6 +93,46 @@ static void test_a_file_has_a_line_for_each_mark(void)
     EXPECT_CONTAINS(lines, "test_never_passed 0\n");
     EXPECT_CONTAINS(lines, "test_passed ");
 }
+
+/* This program again, told to die at a mark. */
+static const struct outcome *run_killed_at(const char *order)
+{
+    char setting[128];
+    char self[4096] = "";
+    const char *const argv[] = {"/usr/bin/env", setting, self,
+                                "test_each_mark_is_listed_with_its_count", NULL};
+
+    EXPECT(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
+    (void)snprintf(setting, sizeof setting, "CONFER_MARK_KILL=%s", order);
+    return outcome_of(argv, 60000);
+}
+
+static void test_a_process_dies_at_the_pass_it_was_told(void)
+{
+    EXPECT_EQ(run_killed_at("test_passed:5")->exit_code, 128 + SIGKILL);
+    EXPECT_CONTAINS(run_killed_at("test_passed:5")->err, "killed at mark test_passed\n");
+    EXPECT_EQ(run_killed_at("test_passed:6")->exit_code, 0);
+    EXPECT_EQ(run_killed_at("test_never_passed:1")->exit_code, 0);
+}
+
+static void test_an_order_that_cannot_be_followed_is_refused(void)
+{
+    static const char *const orders[] = {"",
+                                         "test_passed",
+                                         "test_passed:",
+                                         "test_pass:1",
+                                         "test_passed:0",
+                                         "test_passed:-1",
+                                         "test_passed:1x",
+                                         "test_passed:99999999999999999999"};
+
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
+        const struct outcome *outcome = run_killed_at(orders[i]);
+
+        EXPECT_EQ(outcome->exit_code, 2);
+        EXPECT_CONTAINS(outcome->err, "not a mark of this program");
+    }
+}
 #endif
 
 static void test_an_unwritable_file_is_told(void)
@@ -106,6 +149,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_each_mark_is_listed_with_its_count),
 #ifdef CONFER_MARKS
         TEST_CASE(test_a_file_has_a_line_for_each_mark),
+        TEST_CASE(test_a_process_dies_at_the_pass_it_was_told),
+        TEST_CASE(test_an_order_that_cannot_be_followed_is_refused),
 #endif
         TEST_CASE(test_an_unwritable_file_is_told),
         TEST_END,
