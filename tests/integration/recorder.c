@@ -23,6 +23,7 @@ _Static_assert((int)HISTORY_ERROR_NOT_EXECUTED == (int)CONFER_NOT_EXECUTED, "the
 struct recorder {
     pthread_mutex_t mutex;
     struct history *history;
+    uint32_t call_timeout_ms;
     uint64_t last_value;
     uint64_t last_client;
     uint64_t last_watch;
@@ -60,12 +61,13 @@ static void unlock(struct recorder *recorder)
     CHECK(pthread_mutex_unlock(&recorder->mutex) == 0);
 }
 
-struct recorder *recorder_new(void)
+struct recorder *recorder_new(uint32_t call_timeout_ms)
 {
     struct recorder *recorder = xcalloc(1, sizeof *recorder);
 
     CHECK(pthread_mutex_init(&recorder->mutex, NULL) == 0);
     recorder->history = history_record_new();
+    recorder->call_timeout_ms = call_timeout_ms;
     return recorder;
 }
 
@@ -192,6 +194,9 @@ recorded_open(struct recorder *recorder, const char *servers, uint32_t session_t
     options.no_session = session_timeout_ms == 0;
     if (session_timeout_ms != 0) {
         options.session_timeout_ms = session_timeout_ms;
+    }
+    if (recorder->call_timeout_ms != 0) {
+        options.request_timeout_ms = recorder->call_timeout_ms;
     }
     options.on_state = on_state;
     options.argument = recorded;
@@ -379,7 +384,7 @@ enum confer_status recorded_list(struct recorded *recorded, const char *path, si
 
     CHECK(!result->more); /* the record knows whole lists only */
     end_read(recorded, position, result);
-    if (ret_count != NULL) {
+    if (ret_count != NULL && status == CONFER_OK) {
         *ret_count = result->node_count;
     }
     confer_result_free(result);

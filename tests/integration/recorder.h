@@ -13,7 +13,8 @@
 struct recorder;
 struct recorded; /* a handle */
 
-struct recorder *recorder_new(void);
+/* A call that gets no answer is given up after `call_timeout_ms`; 0 = as the library has it. */
+struct recorder *recorder_new(uint32_t call_timeout_ms);
 void recorder_free(struct recorder *recorder);
 /* A node that is there, empty, before anybody is recorded. */
 void recorder_begin_with(struct recorder *recorder, const char *path);
@@ -40,7 +41,7 @@ bool recorded_is_expired(const struct recorded *recorded);
 uint64_t recorded_watched(const struct recorded *recorded);
 
 enum confer_status recorded_get(struct recorded *recorded, const char *path, bool linearizable);
-/* All names. Also how many; ret_count may be NULL. */
+/* All names. Also how many, if it is answered; ret_count may be NULL. */
 enum confer_status recorded_list(struct recorded *recorded, const char *path, size_t *ret_count);
 /* `expected` may be CONFER_ANY_VERSION; *ret_version (may be NULL) is the new one. */
 enum confer_status recorded_set(struct recorded *recorded,
