@@ -87,10 +87,29 @@ static bool take_address(struct cli *cli)
     return true;
 }
 
+static bool take_user(struct cli *cli)
+{
+    const char *option = cli_option(cli, "user");
+    const char *environment = getenv("CONFER_USER");
+    const char *colon;
+
+    cli->user = option != NULL ? option : environment;
+    if (cli->user == NULL || (option == NULL && environment[0] == '\0')) {
+        cli->user = NULL;
+        return true;
+    }
+    colon = strchr(cli->user, ':');
+    if (colon == NULL || colon == cli->user || colon[1] == '\0') {
+        (void)cli_usage(cli, "%s is NAME:PASSWORD", option == NULL ? "CONFER_USER" : "--user");
+        return false;
+    }
+    return true;
+}
+
 bool cli_init(struct cli *cli, const struct options *options)
 {
     *cli = (struct cli){.options = *options};
-    return take_output(cli) && take_timeout(cli) && take_address(cli);
+    return take_output(cli) && take_timeout(cli) && take_address(cli) && take_user(cli);
 }
 
 bool cli_number(
@@ -134,13 +153,23 @@ void cli_choose_level(struct cli *cli)
 
 int cli_open(struct cli *cli, const struct confer_options *options)
 {
-    struct confer_options without_session;
+    const struct confer_credential credential = {.scheme = "digest",
+                                                 .secret = cli->user,
+                                                 .secret_bytes =
+                                                     cli->user == NULL ? 0 : strlen(cli->user)};
+    struct confer_options chosen;
     enum confer_status status;
 
-    confer_options_init(&without_session);
-    without_session.no_session = true;
-    without_session.session_timeout_ms = SESSION_TIMEOUT_MS;
-    status = confer_open(cli->address, options == NULL ? &without_session : options, &cli->confer);
+    if (options == NULL) {
+        confer_options_init(&chosen);
+        chosen.no_session = true;
+        chosen.session_timeout_ms = SESSION_TIMEOUT_MS;
+    } else {
+        chosen = *options;
+    }
+    chosen.credentials = &credential;
+    chosen.credential_count = cli->user == NULL ? 0 : 1;
+    status = confer_open(cli->address, &chosen, &cli->confer);
     return status == CONFER_OK ? EXIT_CODE_OK : cli_fail(cli, status, NULL, NULL);
 }
 
@@ -215,6 +244,8 @@ static const char *way_out(const struct cli *cli, enum confer_status status)
         return "'confer-cli set' changes its value";
     case CONFER_NOT_EMPTY:
         return "'confer-cli remove -r' removes it with everything below";
+    case CONFER_NO_AUTH:
+        return "--user says who you are; 'confer-cli get --acl' shows who may";
     case CONFER_BAD_VERSION:
         return "'confer-cli get --stat' shows the present version";
     case CONFER_TIMEOUT:

@@ -21,6 +21,7 @@ enum cli_output { CLI_OUTPUT_TABLE, CLI_OUTPUT_JSON, CLI_OUTPUT_RAW };
 struct cli {
     struct options options;
     const char *address;
+    const char *user; /* NAME:PASSWORD; NULL = nobody */
     enum cli_output output;
     struct confer_call call; /* with the timeout of the command line */
     struct confer *confer;   /* once cli_open succeeded */

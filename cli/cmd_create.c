@@ -1,3 +1,4 @@
+#include "cli/acl.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 
@@ -111,15 +112,20 @@ static int create_node(struct cli *cli,
 static int run(struct cli *cli)
 {
     struct confer_create create = {.mode = CONFER_PERSISTENT};
+    struct acl acl = {.count = 0};
     struct confer_options options;
     int wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     char *value = NULL;
     size_t bytes = 0;
     int code = EXIT_CODE_OK;
 
-    if (!take_mode(cli, &create)) {
+    if (!take_mode(cli, &create) ||
+        (cli_option(cli, "acl") != NULL && !acl_parse(cli, cli_option(cli, "acl"), &acl))) {
+        (void)close(wake_fd);
         return EXIT_CODE_USAGE;
     }
+    create.acl = acl.entries;
+    create.acl_count = acl.count;
     if (cli_argument(cli, 1) != NULL || cli_option(cli, "file") != NULL) {
         code = cli_read_value(cli, cli_argument(cli, 1), &value, &bytes);
     }
@@ -137,6 +143,7 @@ static int run(struct cli *cli)
         code = cli_close(cli, create_node(cli, &create, value, bytes, wake_fd));
     }
     free(value);
+    acl_release(&acl);
     (void)close(wake_fd);
     return code;
 }
@@ -146,6 +153,7 @@ static const struct option command_options[] = {
     {"sequential", 's', NULL, "put a number behind the name"},
     {"parents", 'p', NULL, "make missing parents too"},
     {"container", 0, NULL, "goes some time after its last child"},
+    {"acl", 0, "LIST", "who may do what, as set-acl has it; without it everybody everything"},
     {"ttl", 0, "TIME", "goes when untouched for so long, as 10m"},
     {"file", 'f', "FILE", "take the value from a file"},
     {NULL, 0, NULL, NULL}};
@@ -163,6 +171,7 @@ const struct command cmd_create = {
             "  confer-cli create /app/feature on\n"
             "  confer-cli create -p /app/a/b/c\n"
             "  confer-cli create -s /queue/job- payload\n"
-            "  confer-cli create -e /workers/$(hostname)\n",
+            "  confer-cli create -e /workers/$(hostname)\n"
+            "  confer-cli --user ann:secret create /app/secret 42 --acl auth::cdrwa\n",
     .options = command_options,
     .run = run};

@@ -1,3 +1,4 @@
+#include "cli/acl.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 
@@ -32,16 +33,20 @@ static void print_stat(const struct confer_result *result)
     }
 }
 
-static void print_json(const struct confer_result *result, const char *path, bool with_value)
+static void print_json(const struct cli *cli, const struct confer_result *result, const char *path)
 {
     (void)fputs("{\"path\": ", stdout);
     print_json_text(stdout, path);
-    if (with_value) {
+    if (cli_option(cli, "stat") == NULL && cli_option(cli, "acl") == NULL) {
         (void)fputs(", \"value\": ", stdout);
         print_json_value(stdout, result->value, result->value_bytes, result->value_is_null);
     }
     (void)fputs(", ", stdout);
     print_json_stat(stdout, &result->stat);
+    if (cli_option(cli, "acl") != NULL) {
+        (void)fputs(", ", stdout);
+        acl_print_json(stdout, result->acl, result->acl_count);
+    }
     (void)printf(", \"zxid\": %" PRIu64 "}\n", result->zxid);
 }
 
@@ -49,23 +54,34 @@ static int run(struct cli *cli)
 {
     const char *path = cli_argument(cli, 0);
     bool wants_stat = cli_option(cli, "stat") != NULL;
+    bool wants_acl = cli_option(cli, "acl") != NULL;
+    uint32_t flags = wants_acl ? CONFER_GET_ACL | CONFER_GET_STAT_ONLY : 0;
     struct confer_result *result = NULL;
     enum confer_status status;
-    int code = cli_open(cli, NULL);
+    int code;
 
+    if (wants_stat && wants_acl) {
+        return cli_usage(cli, "--stat and --acl exclude each other");
+    }
+    code = cli_open(cli, NULL);
     if (code != EXIT_CODE_OK) {
         return code;
     }
     cli_choose_level(cli);
-    status =
-        confer_get(cli->confer, path, wants_stat ? CONFER_GET_STAT_ONLY : 0, &cli->call, &result);
+    flags = wants_stat ? CONFER_GET_STAT_ONLY : flags;
+    status = confer_get(cli->confer, path, flags, &cli->call, &result);
     if (status != CONFER_OK) {
         return cli_close(cli, cli_fail_result(cli, status, result, path));
     }
     if (cli->output == CLI_OUTPUT_JSON) {
-        print_json(result, path, !wants_stat);
+        print_json(cli, result, path);
     } else if (wants_stat) {
         print_stat(result);
+    } else if (wants_acl) {
+        for (size_t i = 0; i < result->acl_count; i++) {
+            acl_print(stdout, &result->acl[i]);
+            (void)fputc('\n', stdout);
+        }
     } else {
         (void)fwrite(result->value, 1, result->value_bytes, stdout);
         if (cli->output == CLI_OUTPUT_TABLE && isatty(STDOUT_FILENO)) {
@@ -78,6 +94,7 @@ static int run(struct cli *cli)
 
 static const struct option options[] = {
     {"stat", 's', NULL, "versions, sizes and times instead of the value"},
+    {"acl", 0, NULL, "who may do what, instead of the value"},
     CLI_OPTION_LOCAL,
     {NULL, 0, NULL, NULL}};
 
@@ -93,6 +110,7 @@ const struct command cmd_get = {.name = "get",
                                         "  confer-cli get /app/db/url\n"
                                         "  confer-cli get /app/logo.png > logo.png\n"
                                         "  confer-cli get --stat /app/db/url\n"
+                                        "  confer-cli get --acl /app/db/url\n"
                                         "  confer-cli get -o json /app/db/url\n",
                                 .options = options,
                                 .run = run};

@@ -14,6 +14,7 @@ extern const struct command cmd_list;
 extern const struct command cmd_remove;
 extern const struct command cmd_remove_member;
 extern const struct command cmd_set;
+extern const struct command cmd_set_acl;
 extern const struct command cmd_status;
 extern const struct command cmd_transfer_leader;
 extern const struct command cmd_tree;

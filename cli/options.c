@@ -9,6 +9,8 @@
 const struct option options_common[] = {
     {"address", 'a', "A[,B,C]",
      "servers to ask, as HOST:PORT; else $CONFER_ADDRESS, else 127.0.0.1:10001"},
+    {"user", 'u', "NAME:PASSWORD",
+     "who you are, for lists of permissions; else $CONFER_USER, which others cannot see"},
     {"timeout", 't', "TIME", "give up after this time, as 500ms or 5s"},
     {"output", 'o', "FORMAT", "table, json or raw"},
     {"help", 'h', NULL, "show this help"},

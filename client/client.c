@@ -404,10 +404,18 @@ enum confer_status client_new(struct event_base *base,
                               struct confer **ret_confer)
 {
     struct confer *confer = client_alloc(sizeof *confer);
+    enum confer_status status;
 
     if (confer == NULL) {
         client_servers_release(servers);
         return CONFER_NO_MEMORY;
+    }
+    status = client_credentials_take(&confer->credentials, options->credentials,
+                                     options->credential_count);
+    if (status != CONFER_OK) {
+        client_servers_release(servers);
+        free(confer);
+        return status;
     }
     take_options(confer, options);
     confer->servers = *servers;
@@ -425,8 +433,7 @@ enum confer_status client_new(struct event_base *base,
     client_link_init(confer, on_settle);
     confer->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (confer->base == NULL || confer->wake_fd < 0) {
-        enum confer_status status = confer->base == NULL ? CONFER_NO_MEMORY : CONFER_SYSTEM;
-
+        status = confer->base == NULL ? CONFER_NO_MEMORY : CONFER_SYSTEM;
         client_free(confer);
         return status;
     }
@@ -441,6 +448,7 @@ void client_free(struct confer *confer)
     client_queue_release(&confer->queue);
     client_watches_release(&confer->watches);
     client_servers_release(&confer->servers);
+    client_credentials_release(&confer->credentials);
     if (confer->wake_fd >= 0) {
         (void)close(confer->wake_fd);
     }

@@ -3,6 +3,7 @@
 #define CLIENT_CLIENT_HANDLE_H
 
 #include "client/client_connection.h"
+#include "client/client_credentials.h"
 #include "client/client_queue.h"
 #include "client/client_servers.h"
 #include "client/client_session.h"
@@ -19,7 +20,7 @@
  *   any -> OVER (expired, or closing without a connection)
  *
  * WAITING    until reconnect_us
- * HANDSHAKE  opening or attaching the session
+ * HANDSHAKE  showing credentials, opening or attaching the session
  * DRAINING   nothing more is sent here; when what is in flight is answered, another server follows
  */
 enum client_phase {
@@ -43,6 +44,7 @@ struct confer {
     confer_state_callback on_state;
     confer_log_callback on_log;
     void *argument;
+    struct client_credentials credentials;
     int wake_fd;
 
     /* Under the mutex. */
@@ -75,9 +77,10 @@ struct confer {
 
     enum client_phase phase;
     uint64_t reconnect_us;
-    uint32_t attempts;   /* since a session was attached */
-    uint64_t give_up_us; /* RESOLVING to HANDSHAKE: of this attempt; DRAINING: of the drain */
-    uint64_t handshake_id;
+    uint32_t attempts;     /* since a session was attached */
+    uint64_t give_up_us;   /* RESOLVING to HANDSHAKE: of this attempt; DRAINING: of the drain */
+    uint64_t handshake_id; /* of the answer that comes next */
+    size_t credentials_pending; /* answers to come before that to the session */
     uint64_t next_id;
     bool is_leaderless; /* the server said that it hears no leader */
     uint64_t leaderless_until_us;

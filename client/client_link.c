@@ -90,7 +90,7 @@ void client_link_reset(struct confer *confer)
     client_connection_close(&confer->connection);
     client_resolver_free(confer->lookup);
     confer->lookup = NULL;
-    confer->handshake_id = 0;
+    confer->credentials_pending = 0;
     confer->is_leaderless = false;
 }
 
@@ -241,12 +241,28 @@ static struct client_envelope envelope_of(struct confer *confer)
                                     .seen_zxid = atomic_load(&confer->seen_zxid)};
 }
 
+/* All at once, with ids in a row; the answers come in the same order. */
+static enum confer_status put_handshake(struct confer *confer, struct client_buffer *output)
+{
+    struct client_envelope envelope;
+    enum confer_status status = CONFER_OK;
+
+    for (size_t i = 0; status == CONFER_OK && i < confer->credentials.count; i++) {
+        envelope = envelope_of(confer);
+        status = client_codec_put_request(output, &confer->credentials.items[i], &envelope);
+    }
+    if (status == CONFER_OK && confer->has_session) {
+        envelope = envelope_of(confer);
+        status = client_session_put(&confer->session, output, &envelope);
+    }
+    return status;
+}
+
 static void on_open(void *context)
 {
     struct confer *confer = context;
     struct client_buffer *output = &confer->connection.output;
     uint8_t *preface = client_buffer_reserve(output, FRAME_PREFACE_BYTES);
-    struct client_envelope envelope = envelope_of(confer);
     uint64_t now = clock_monotonic_us();
 
     confer->sent_us = now;
@@ -257,16 +273,17 @@ static void on_open(void *context)
     }
     memcpy(preface, frame_client_preface, FRAME_PREFACE_BYTES);
     client_buffer_filled(output, FRAME_PREFACE_BYTES);
-    if (!confer->has_session) {
-        become_ready(confer);
-        return;
-    }
-    if (client_session_put(&confer->session, output, &envelope) != CONFER_OK) {
+    confer->handshake_id = confer->next_id;
+    if (put_handshake(confer, output) != CONFER_OK) {
         client_link_drop(confer, "out of memory");
         return;
     }
+    confer->credentials_pending = confer->credentials.count;
+    if (!confer->has_session && confer->credentials_pending == 0) {
+        become_ready(confer);
+        return;
+    }
     confer->phase = CLIENT_PHASE_HANDSHAKE;
-    confer->handshake_id = envelope.id;
     confer->give_up_us = now + client_link_us(HANDSHAKE_MS_MAX);
     flush(confer);
 }
@@ -318,7 +335,30 @@ static bool is_outside(Client__Code code)
     return code == CLIENT__CODE__NO_CLUSTER || code == CLIENT__CODE__NOT_MEMBER;
 }
 
-static void take_handshake(struct confer *confer, const Client__Response *response)
+static void take_credential_answer(struct confer *confer, const Client__Response *response)
+{
+    bool is_refused =
+        response->code == CLIENT__CODE__AUTH_FAILED || response->code == CLIENT__CODE__UNSUPPORTED;
+    char text[CLIENT_MESSAGE_BYTES_MAX];
+
+    if (response->code == CLIENT__CODE__OK) {
+        confer->handshake_id++;
+        confer->credentials_pending--;
+        if (confer->credentials_pending == 0 && !confer->has_session) {
+            become_ready(confer);
+        }
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%s does not take the credentials: %s",
+                   client_servers_current(&confer->servers)->text,
+                   response->message != NULL ? response->message : "");
+    if (is_refused) {
+        client_queue_fail_all(&confer->queue, CONFER_AUTH_FAILED, text, true);
+    }
+    client_link_drop(confer, text);
+}
+
+static void take_session_answer(struct confer *confer, const Client__Response *response)
 {
     uint64_t last_sequence = 0;
     const char *text = response->message != NULL && response->message[0] != '\0'
@@ -327,7 +367,6 @@ static void take_handshake(struct confer *confer, const Client__Response *respon
     char reason[CLIENT_PROBLEM_BYTES_MAX];
 
     (void)snprintf(reason, sizeof reason, "%s", text);
-    confer->handshake_id = 0;
     switch (client_session_take(&confer->session, response, &last_sequence)) {
     case CLIENT_SESSION_ATTACHED:
         if (!client_queue_attached(&confer->queue, last_sequence)) {
@@ -481,10 +520,12 @@ static void on_frame(void *context, struct bytes frame)
     if (answer.response->id == 0) {
         take_pushed(confer, answer.response);
     } else if (confer->phase == CLIENT_PHASE_HANDSHAKE) {
-        if (answer.response->id == confer->handshake_id) {
-            take_handshake(confer, answer.response);
-        } else {
+        if (answer.response->id != confer->handshake_id) {
             client_link_drop(confer, "the server answered something that was not asked");
+        } else if (confer->credentials_pending > 0) {
+            take_credential_answer(confer, answer.response);
+        } else {
+            take_session_answer(confer, answer.response);
         }
     } else {
         take_answer(confer, &answer);

@@ -12,6 +12,7 @@ _Static_assert((int)CONFER_SEQUENCE_GAP == (int)CLIENT__CODE__SEQUENCE_GAP, "cod
 _Static_assert((int)CONFER_NO_LEADER == (int)CLIENT__CODE__NO_LEADER, "codes");
 _Static_assert((int)CONFER_STOPPING == (int)CLIENT__CODE__STOPPING, "codes");
 _Static_assert((int)CONFER_NOT_MEMBER == (int)CLIENT__CODE__NOT_MEMBER, "codes");
+_Static_assert((int)CONFER_AUTH_FAILED == (int)CLIENT__CODE__AUTH_FAILED, "codes");
 
 struct status_row {
     enum confer_status status;
@@ -50,6 +51,7 @@ static const struct status_row rows[] = {
     {CONFER_REFUSED, "a server named in the request cannot take part"},
     {CONFER_STOPPING, "the server is stopping"},
     {CONFER_NOT_MEMBER, "the server is not, or no more, a member of its cluster"},
+    {CONFER_AUTH_FAILED, "the server does not take these credentials"},
     {CONFER_TIMEOUT, "timed out"},
     {CONFER_CLOSED, "the handle was closed"},
     {CONFER_NO_MEMORY, "out of memory"},

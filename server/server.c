@@ -523,7 +523,7 @@ static void open_network(struct server *server)
 
     port_random(NULL, &options.seed, sizeof options.seed);
     server->peers = peers_new(&options, server->resolver, &peers_handler, server);
-    server->native_front = native_front_new(server->node);
+    server->native_front = native_front_new(server->node, words.sessions.super_digest);
     words.sessions.hash_seed = options.seed;
     server->zookeeper_front = zookeeper_front_new(server->node, &words.sessions);
     server->zookeeper_words = zookeeper_words_new(server->node, server->zookeeper_front, &words);

@@ -77,6 +77,8 @@ enum confer_status {
     CONFER_REFUSED = 110,     /* membership: a server named in the call cannot take part */
     CONFER_STOPPING = 111,
     CONFER_NOT_MEMBER = 112, /* the servers are no members of their cluster (any more) */
+    CONFER_AUTH_FAILED =
+        113, /* a server does not know the scheme of a credential, or takes no more */
 
     CONFER_TIMEOUT = 200, /* a write that timed out may have taken effect, or may do so later */
     CONFER_CLOSED = 201,  /* the handle was closed; as for a timeout, a write may take effect */
@@ -257,6 +259,15 @@ typedef void (*confer_state_callback)(struct confer *confer,
 /* One line without a newline, lent. */
 typedef void (*confer_log_callback)(enum confer_log_level level, const char *line, void *argument);
 
+/* Who the handle is, for the servers' lists of permissions. */
+struct confer_credential {
+    const char *scheme;  /* "digest" */
+    const void *secret;  /* for digest USER:PASSWORD */
+    size_t secret_bytes; /* more than 0 */
+};
+
+enum { CONFER_CREDENTIALS_MAX = 8 };
+
 struct confer_options {
     size_t options_bytes;        /* set by confer_options_init */
     uint32_t session_timeout_ms; /* 1,000 to 600,000; default 10,000 */
@@ -266,6 +277,10 @@ struct confer_options {
     confer_state_callback on_state;
     confer_log_callback on_log; /* NULL: silence */
     void *argument;             /* of both */
+    /* Shown to each server before anything else, and copied. They cross the network as they are.
+     * When a server does not take one, calls complete with CONFER_AUTH_FAILED. */
+    const struct confer_credential *credentials;
+    size_t credential_count; /* at most CONFER_CREDENTIALS_MAX */
 };
 
 /* Fill in the defaults. Always start from here. */

@@ -397,6 +397,35 @@ static bool fill_nothing(struct request *request, ProtobufCAllocator *allocator,
     return true;
 }
 
+static enum status decode_authenticate(const struct envelope *envelope,
+                                       struct identities *identities,
+                                       struct request **ret_request,
+                                       struct native_refusal *ret_refusal)
+{
+    Client__Authenticate *authenticate =
+        client__authenticate__unpack(NULL, envelope->body.size, envelope->body.data);
+    enum status status;
+
+    if (authenticate == NULL) {
+        return STATUS_INVALID;
+    }
+    status = identities_add(identities, bytes_of_text(authenticate->scheme),
+                            bytes_from(authenticate->credentials));
+    client__authenticate__free_unpacked(authenticate, NULL);
+    if (status != STATUS_OK) {
+        *ret_refusal = (struct native_refusal){
+            .id = envelope->id,
+            .code = CLIENT__CODE__AUTH_FAILED,
+            .message = status == STATUS_LIMIT
+                           ? "too many identities for one connection, or too long a user name"
+                           : "no such scheme, or no credentials: 'digest' takes USER:PASSWORD"};
+        return STATUS_UNAVAILABLE;
+    }
+    *ret_request = request_new(REQUEST_PING);
+    (*ret_request)->notes = NATIVE_NOTE_IDENTITY;
+    return STATUS_OK;
+}
+
 struct body_kind {
     uint32_t number;
     enum request_kind kind;
@@ -451,38 +480,48 @@ static enum status decode_body(const struct body_kind *kind,
     return STATUS_OK;
 }
 
-enum status
-native_decode(struct bytes frame, struct request **ret_request, struct native_refusal *ret_refusal)
+/* All but writes. */
+static enum status decode_small(const struct envelope *envelope,
+                                struct bytes frame,
+                                struct identities *identities,
+                                struct request **ret_request,
+                                struct native_refusal *ret_refusal)
+{
+    const struct body_kind *kind = find_kind(envelope->body_number);
+    bool is_authenticate = envelope->body_number == CLIENT__REQUEST__BODY_AUTHENTICATE;
+
+    if (kind == NULL && !is_authenticate) {
+        *ret_refusal = (struct native_refusal){
+            .id = envelope->id,
+            .code = CLIENT__CODE__UNSUPPORTED,
+            .message = "this server does not know this request; it may be older than the client"};
+        return STATUS_UNAVAILABLE;
+    }
+    if (frame.size > NATIVE_BODY_BYTES_MAX) {
+        *ret_refusal =
+            (struct native_refusal){.id = envelope->id,
+                                    .code = CLIENT__CODE__LIMIT,
+                                    .message = "a request other than a write has at most 64 KiB"};
+        return STATUS_UNAVAILABLE;
+    }
+    return is_authenticate ? decode_authenticate(envelope, identities, ret_request, ret_refusal)
+                           : decode_body(kind, frame, envelope->body, ret_request);
+}
+
+enum status native_decode(struct bytes frame,
+                          struct identities *identities,
+                          struct request **ret_request,
+                          struct native_refusal *ret_refusal)
 {
     struct envelope envelope = {.id = 0};
-    const struct body_kind *kind;
     enum status status;
 
     if (read_envelope(frame, &envelope) != STATUS_OK) {
         return STATUS_INVALID;
     }
-    if (envelope.body_number == CLIENT__REQUEST__BODY_WRITE) {
-        status = decode_write(&envelope, ret_request, ret_refusal);
-    } else {
-        kind = find_kind(envelope.body_number);
-        if (kind == NULL) {
-            *ret_refusal = (struct native_refusal){
-                .id = envelope.id,
-                .code = CLIENT__CODE__UNSUPPORTED,
-                .message = "this server does not know this request; it may be older than the "
-                           "client"};
-            return STATUS_UNAVAILABLE;
-        }
-        if (frame.size > NATIVE_BODY_BYTES_MAX) {
-            *ret_refusal =
-                (struct native_refusal){.id = envelope.id,
-                                        .code = CLIENT__CODE__LIMIT,
-                                        .message = "a request other than a write has at most "
-                                                   "64 KiB"};
-            return STATUS_UNAVAILABLE;
-        }
-        status = decode_body(kind, frame, envelope.body, ret_request);
-    }
+    status = envelope.body_number == CLIENT__REQUEST__BODY_WRITE
+                 ? decode_write(&envelope, ret_request, ret_refusal)
+                 : decode_small(&envelope, frame, identities, ret_request, ret_refusal);
     if (status == STATUS_OK) {
         (*ret_request)->id = envelope.id;
         (*ret_request)->seen_zxid = envelope.seen_zxid;

@@ -69,6 +69,8 @@ const char *native_code_text(Client__Code code)
         return "this server is stopping: use another one";
     case CLIENT__CODE__NOT_MEMBER:
         return "this server is not, or no more, a member of its cluster: use another one";
+    case CLIENT__CODE__AUTH_FAILED:
+        return "the credentials are of no scheme that this server knows, or too many";
     default:
         return code < CLIENT__CODE__NO_LEADER ? op_error_text((enum op_error)code) : "";
     }

@@ -38,6 +38,7 @@ struct native_client {
 
 struct native_front {
     struct node *node;
+    const char *super_digest;
     struct list clients;
     struct gate gate;
     size_t client_count;
@@ -77,8 +78,11 @@ static void on_frame(void *context, struct connection *connection, struct bytes 
     struct native_client *client = context;
     struct request *request = NULL;
 
-    switch ((int)native_decode(body, &request, &client->refusal)) {
+    switch ((int)native_decode(body, &client->identities, &request, &client->refusal)) {
     case STATUS_OK:
+        if ((request->notes & NATIVE_NOTE_IDENTITY) != 0) {
+            client_identify(client->client, identities_lend(&client->identities));
+        }
         submit(client, request);
         break;
     case STATUS_UNAVAILABLE:
@@ -172,11 +176,12 @@ static size_t output_bytes(void *context)
 
 /* --- Life --- */
 
-struct native_front *native_front_new(struct node *node)
+struct native_front *native_front_new(struct node *node, const char *super_digest)
 {
     struct native_front *front = xcalloc(1, sizeof *front);
 
     front->node = node;
+    front->super_digest = super_digest;
     list_init(&front->clients);
     gate_init(&front->gate);
     arena_init(&front->arena);
@@ -209,7 +214,7 @@ void native_front_take(struct native_front *front, struct connection *connection
     front->client_count++;
     client->client = client_open(front->node, &callbacks, client);
     socket_address_host_text(connection_remote(connection), host);
-    identities_init(&client->identities, bytes_of_text(host), NULL);
+    identities_init(&client->identities, bytes_of_text(host), front->super_digest);
     client_identify(client->client, identities_lend(&client->identities));
     connection_set_protocol(connection, FRAME_PROTOCOL_CLIENT, FRAME_CLIENT_BYTES_MAX);
     connection_set_handler(connection, &handler, client);

@@ -9,8 +9,9 @@
 
 struct native_front;
 
-/* `node` outlives the front. */
-struct native_front *native_front_new(struct node *node);
+/* `node` and `super_digest` (USER:HASH whose owner may do everything; NULL = nobody) outlive the
+ * front. */
+struct native_front *native_front_new(struct node *node, const char *super_digest);
 /* All connections must be closed and reported (connection_loop_begin). NULL is fine. */
 void native_front_free(struct native_front *front);
 

@@ -47,7 +47,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes frame = bytes_of(data, size);
     struct request *request = NULL;
     struct native_refusal refusal = {.message = NULL};
-    enum status status = native_decode(frame, &request, &refusal);
+    struct identities identities;
+    enum status status;
+
+    identities_init(&identities, bytes_of_text("127.0.0.1"), NULL);
+    status = native_decode(frame, &identities, &request, &refusal);
+    CHECK_OP(identities.count, <=, STATE_IDENTITIES_MAX);
+    identities_release(&identities);
 
     if (status == STATUS_UNAVAILABLE) {
         CHECK(refusal.id != 0);

@@ -8,9 +8,9 @@
 static struct cluster cluster;
 
 static const char *const commands[] = {
-    "get",          "set",    "remove", "list",        "tree",
-    "watch",        "status", "init",   "add-learner", "change-membership",
-    "cancel-change"};
+    "get",           "set",    "remove",  "list",          "tree",
+    "watch",         "status", "init",    "add-learner",   "change-membership",
+    "cancel-change", "create", "set-acl", "remove-member", "transfer-leader"};
 enum { COMMAND_COUNT = sizeof commands / sizeof *commands, USAGE = 2 };
 
 static void test_help_goes_to_stdout_and_succeeds(void)

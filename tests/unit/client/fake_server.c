@@ -803,6 +803,7 @@ static void serve(struct fake_server *server,
         return;
     case CLIENT__REQUEST__BODY__NOT_SET:
     case CLIENT__REQUEST__BODY_PING:
+    case CLIENT__REQUEST__BODY_AUTHENTICATE:
     case CLIENT__REQUEST__BODY_TRANSFER_LEADER:
     case _CLIENT__REQUEST__BODY__CASE_IS_INT_SIZE:
         break;

@@ -170,7 +170,7 @@ static void test_every_status_has_its_text(void)
 {
     for (int status = 0; status <= CONFER_END; status++) {
         bool is_known = status <= CONFER_UNREADABLE ||
-                        (status >= CONFER_NO_LEADER && status <= CONFER_NOT_MEMBER) ||
+                        (status >= CONFER_NO_LEADER && status <= CONFER_AUTH_FAILED) ||
                         status >= CONFER_TIMEOUT;
 
         EXPECT_EQ(strcmp(confer_status_text((enum confer_status)status), "unknown status") != 0,

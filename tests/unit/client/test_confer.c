@@ -534,6 +534,121 @@ static void test_reads_are_repeated_elsewhere_when_a_server_is_behind(void)
     fake_server_stop(server);
 }
 
+/* --- Credentials --- */
+
+/* What came, a letter a request: A uthenticate, O pen, T attach, G et, other requests not at all.
+ */
+struct diary {
+    pthread_mutex_t mutex;
+    char letters[128];
+    size_t count;
+    struct fake_verdict of_authenticate;
+};
+
+static struct fake_verdict write_diary(void *context, size_t port, const Client__Request *request)
+{
+    struct fake_verdict verdict = {.fate = FAKE_SERVE};
+    struct diary *diary = context;
+    char letter = '\0';
+
+    (void)port;
+    (void)pthread_mutex_lock(&diary->mutex);
+    switch ((int)request->body_case) {
+    case CLIENT__REQUEST__BODY_AUTHENTICATE:
+        letter = 'A';
+        verdict = diary->of_authenticate;
+        break;
+    case CLIENT__REQUEST__BODY_OPEN_SESSION:
+        letter = 'O';
+        break;
+    case CLIENT__REQUEST__BODY_ATTACH_SESSION:
+        letter = 'T';
+        break;
+    case CLIENT__REQUEST__BODY_GET:
+        letter = 'G';
+        break;
+    default:
+        break;
+    }
+    if (letter != '\0' && diary->count < sizeof diary->letters - 1) {
+        diary->letters[diary->count++] = letter;
+    }
+    (void)pthread_mutex_unlock(&diary->mutex);
+    return verdict;
+}
+
+static struct confer *open_as(const char *servers, bool session)
+{
+    const struct confer_credential credentials[] = {{"digest", "ann:secret", 10},
+                                                    {"digest", "bob:secret", 10}};
+    struct confer_options options;
+    struct confer *confer = NULL;
+
+    confer_options_init(&options);
+    options.no_session = !session;
+    options.credentials = credentials;
+    options.credential_count = 2;
+    EXPECT_EQ(confer_open(servers, &options, &confer), CONFER_OK);
+    return confer;
+}
+
+static void test_credentials_come_first_on_every_connection(void)
+{
+    for (int session = 0; session < 2; session++) {
+        struct diary diary = {.mutex = PTHREAD_MUTEX_INITIALIZER,
+                              .of_authenticate = {.fate = FAKE_SERVE}};
+        struct fake_server *server = fake_server_start(1, write_diary, &diary);
+        struct confer *confer = open_as(fake_server_addresses(server), session != 0);
+
+        EXPECT_EQ(confer_get(confer, "/", 0, NULL, NULL), CONFER_OK);
+        fake_server_disconnect(server);
+        WAIT_UNTIL(confer_state(confer) == CONFER_STATE_RECONNECTED);
+        EXPECT_EQ(confer_get(confer, "/", 0, NULL, NULL), CONFER_OK);
+        confer_close(confer);
+        fake_server_stop(server);
+        EXPECT_TEXT(diary.letters, session != 0 ? "AAOGAATG" : "AAGAAG");
+    }
+}
+
+static void test_credentials_that_are_refused_fail_the_calls(void)
+{
+    struct diary diary = {
+        .mutex = PTHREAD_MUTEX_INITIALIZER,
+        .of_authenticate = {.fate = FAKE_REFUSE, .code = CLIENT__CODE__AUTH_FAILED}};
+    struct fake_server *server = fake_server_start(1, write_diary, &diary);
+    struct confer *confer = open_as(fake_server_addresses(server), true);
+    struct confer_result *result = NULL;
+
+    EXPECT_EQ(confer_get(confer, "/", 0, NULL, &result), CONFER_AUTH_FAILED);
+    EXPECT_CONTAINS(result->message, "credentials");
+    EXPECT_EQ(strstr(result->message, "secret") == NULL, true);
+    confer_result_free(result);
+    (void)pthread_mutex_lock(&diary.mutex);
+    EXPECT(strchr(diary.letters, 'G') == NULL);
+    diary.of_authenticate.fate = FAKE_SERVE;
+    (void)pthread_mutex_unlock(&diary.mutex);
+    WAIT_UNTIL(confer_state(confer) == CONFER_STATE_CONNECTED);
+    EXPECT_EQ(confer_get(confer, "/", 0, NULL, NULL), CONFER_OK);
+    confer_close(confer);
+    fake_server_stop(server);
+}
+
+static void test_credentials_that_say_nothing_are_refused_at_once(void)
+{
+    struct confer_credential credential = {"digest", "ann:secret", 0};
+    struct confer_options options;
+    struct confer *confer = NULL;
+
+    confer_options_init(&options);
+    options.credentials = &credential;
+    options.credential_count = 1;
+    EXPECT_EQ(confer_open("127.0.0.1:1", &options, &confer), CONFER_INVALID_ARGUMENT);
+    credential = (struct confer_credential){"", "ann:secret", 10};
+    EXPECT_EQ(confer_open("127.0.0.1:1", &options, &confer), CONFER_INVALID_ARGUMENT);
+    options.credential_count = CONFER_CREDENTIALS_MAX + 1;
+    EXPECT_EQ(confer_open("127.0.0.1:1", &options, &confer), CONFER_INVALID_ARGUMENT);
+}
+
 /* --- Sessions and states --- */
 
 static void test_the_session_survives_lost_connections_and_other_servers(void)
@@ -796,6 +911,9 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_server_without_cluster_is_told_at_once),
         TEST_CASE(test_a_removed_server_is_left_at_once),
         TEST_CASE(test_reads_are_repeated_elsewhere_when_a_server_is_behind),
+        TEST_CASE(test_credentials_come_first_on_every_connection),
+        TEST_CASE(test_credentials_that_are_refused_fail_the_calls),
+        TEST_CASE(test_credentials_that_say_nothing_are_refused_at_once),
         TEST_CASE(test_the_session_survives_lost_connections_and_other_servers),
         TEST_CASE(test_an_expired_session_ends_the_handle),
         TEST_CASE(test_expiry_is_learned_when_attaching_too),

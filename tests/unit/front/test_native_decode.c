@@ -17,6 +17,9 @@ static ProtobufCBinaryData binary(const char *text)
     return (ProtobufCBinaryData){.data = pointer.out, .len = strlen(text)};
 }
 
+/* Of the connection whose frames are decoded. */
+static struct identities identities;
+
 static void pack(const Client__Request *request, struct buffer *frame)
 {
     buffer_clear(frame);
@@ -31,7 +34,7 @@ static struct request *decode(const Client__Request *request)
     struct native_refusal refusal;
 
     pack(request, &frame);
-    EXPECT_OK(native_decode(buffer_lend(&frame), &decoded, &refusal));
+    EXPECT_OK(native_decode(buffer_lend(&frame), &identities, &decoded, &refusal));
     /* Nothing of the frame may be kept. */
     memset(frame.data, 0xff, frame.size);
     buffer_release(&frame);
@@ -42,7 +45,7 @@ static enum status decode_bytes(struct bytes frame)
 {
     struct request *decoded = NULL;
     struct native_refusal refusal;
-    enum status status = native_decode(frame, &decoded, &refusal);
+    enum status status = native_decode(frame, &identities, &decoded, &refusal);
 
     if (status == STATUS_OK) {
         request_free(decoded);
@@ -185,7 +188,7 @@ static void expect_empty_body(Client__Request__BodyCase body_case, enum request_
     buffer_put_u8(&frame, (uint8_t)(((unsigned)body_case << 3 | 2) | 0x80));
     buffer_put_u8(&frame, (uint8_t)((unsigned)body_case >> 4));
     buffer_put_u8(&frame, 0);
-    EXPECT_OK(native_decode(buffer_lend(&frame), &request, &refusal));
+    EXPECT_OK(native_decode(buffer_lend(&frame), &identities, &request, &refusal));
     expect_head(request, kind);
     request_free(request);
     buffer_release(&frame);
@@ -324,7 +327,7 @@ static void test_unknown_fields_of_a_write_do_not_reach_the_command(void)
     struct native_refusal refusal;
     Record__Command *command;
 
-    EXPECT_OK(native_decode(bytes_of(frame, sizeof frame), &request, &refusal));
+    EXPECT_OK(native_decode(bytes_of(frame, sizeof frame), &identities, &request, &refusal));
     command =
         record__command__unpack(NULL, request->write.command.size, request->write.command.data);
     EXPECT(command != NULL);
@@ -342,7 +345,8 @@ expect_refused(const struct buffer *frame, Client__Code code, const char *part_o
     struct request *request = NULL;
     struct native_refusal refusal;
 
-    EXPECT_EQ(native_decode(buffer_lend(frame), &request, &refusal), STATUS_UNAVAILABLE);
+    EXPECT_EQ(native_decode(buffer_lend(frame), &identities, &request, &refusal),
+              STATUS_UNAVAILABLE);
     EXPECT_EQ(refusal.id, 7);
     EXPECT_EQ(refusal.code, code);
     EXPECT_CONTAINS(refusal.message, part_of_message);
@@ -448,7 +452,7 @@ static void test_a_write_of_many_empty_operations_takes_its_size_once(void)
         buffer_put_u8(&frame, 0x0a);
         buffer_put_u8(&frame, 0);
     }
-    EXPECT_OK(native_decode(buffer_lend(&frame), &request, &refusal));
+    EXPECT_OK(native_decode(buffer_lend(&frame), &identities, &request, &refusal));
     EXPECT(request->arena.bytes <= frame.size + 4096);
     request_free(request);
     buffer_release(&frame);
@@ -469,10 +473,64 @@ static void test_unknown_fields_take_a_bounded_amount(void)
         buffer_put_u8(&frame, 0x78);
         buffer_put_u8(&frame, 1);
     }
-    EXPECT_OK(native_decode(buffer_lend(&frame), &request, &refusal));
+    EXPECT_OK(native_decode(buffer_lend(&frame), &identities, &request, &refusal));
     EXPECT(request->arena.bytes < 8 * 1024 * 1024);
     request_free(request);
     buffer_release(&frame);
+}
+
+static enum status authenticate(char *scheme, const char *credentials, Client__Code *ret_code)
+{
+    Client__Authenticate body = CLIENT__AUTHENTICATE__INIT;
+    Client__Request wire = make(CLIENT__REQUEST__BODY_AUTHENTICATE);
+    struct buffer frame = BUFFER_INIT;
+    struct native_refusal refusal = {.code = CLIENT__CODE__OK};
+    struct request *request = NULL;
+    enum status status;
+
+    body.scheme = scheme;
+    body.credentials = binary(credentials);
+    wire.authenticate = &body;
+    pack(&wire, &frame);
+    status = native_decode(buffer_lend(&frame), &identities, &request, &refusal);
+    if (status == STATUS_OK) {
+        EXPECT_EQ(request->kind, REQUEST_PING);
+        EXPECT_EQ(request->notes, NATIVE_NOTE_IDENTITY);
+        EXPECT_EQ(request->id, 7);
+        request_free(request);
+    }
+    *ret_code = refusal.code;
+    buffer_release(&frame);
+    return status;
+}
+
+static void test_identities_are_those_of_zookeeper_clients(void)
+{
+    char digest[] = "digest";
+    char sasl[] = "sasl";
+    char name[] = "user00:secret";
+    Client__Code code;
+    enum status status = STATUS_OK;
+
+    identities_init(&identities, bytes_of_text("10.0.0.1"), "super:D/InIHSb7yEEbrWz8b9l71RjZJU=");
+    EXPECT_OK(authenticate(digest, "user:secret", &code));
+    EXPECT_EQ(identities.count, 2);
+    EXPECT_BYTES(identities.items[1].id, bytes_of_text("user:5w9W4eL3797Y4Wq8AcKUPPk8ha4="));
+    EXPECT_OK(authenticate(digest, "super:test", &code));
+    EXPECT_EQ(identities.count, 4);
+    EXPECT_EQ(authenticate(sasl, "token", &code), STATUS_UNAVAILABLE);
+    EXPECT_EQ(code, CLIENT__CODE__AUTH_FAILED);
+    EXPECT_EQ(authenticate(digest, "", &code), STATUS_UNAVAILABLE);
+    EXPECT_EQ(code, CLIENT__CODE__AUTH_FAILED);
+    for (size_t i = 0; i < STATE_IDENTITIES_MAX; i++) {
+        name[5] = (char)('a' + (int)i);
+        status = authenticate(digest, name, &code);
+    }
+    EXPECT_EQ(status, STATUS_UNAVAILABLE);
+    EXPECT_EQ(code, CLIENT__CODE__AUTH_FAILED);
+    EXPECT_EQ(identities.count, STATE_IDENTITIES_MAX);
+    identities_release(&identities);
+    memset(&identities, 0, sizeof identities);
 }
 
 static void test_every_prefix_and_flip_of_a_write_is_survived(void)
@@ -520,6 +578,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_unreadable_frames_are_invalid),
         TEST_CASE(test_a_write_of_many_empty_operations_takes_its_size_once),
         TEST_CASE(test_unknown_fields_take_a_bounded_amount),
+        TEST_CASE(test_identities_are_those_of_zookeeper_clients),
         TEST_CASE(test_every_prefix_and_flip_of_a_write_is_survived),
         TEST_END};
 

@@ -26,6 +26,7 @@ static struct {
     size_t submitted;
     size_t answered;
     size_t full_at; /* unanswered requests */
+    size_t identities;
 } fake;
 
 struct client *
@@ -53,7 +54,7 @@ void client_close(struct client *client)
 void client_identify(struct client *client, struct state_identities identities)
 {
     EXPECT(client == fake.client);
-    EXPECT_EQ(identities.count, 1);
+    fake.identities = identities.count;
     EXPECT_BYTES(identities.items[0].scheme, bytes_of_text("ip"));
 }
 
@@ -98,13 +99,14 @@ static void bench_init(struct bench *bench)
     memset(&fake, 0, sizeof fake);
     fake.full_at = 1000;
     lab_init(&bench->lab, NULL);
-    bench->front = native_front_new(NULL);
+    bench->front = native_front_new(NULL, NULL);
     lab_socket_pair(ends);
     bench->far = ends[0];
     connection =
         connection_new(&bench->lab.loop, ends[1], &remote, CONNECTION_PREFACE, &nobody, NULL);
     native_front_take(bench->front, connection);
     EXPECT_EQ(fake.opened, 1);
+    EXPECT_EQ(fake.identities, 1); /* the address */
 }
 
 static void bench_turn(struct bench *bench)
@@ -597,6 +599,41 @@ static void test_a_refused_request_is_answered_in_its_place(void)
     bench_release(&bench);
 }
 
+static void test_an_identity_counts_for_the_requests_behind_it(void)
+{
+    Client__Authenticate authenticate = CLIENT__AUTHENTICATE__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+    uint8_t credentials[] = "user:secret";
+    char digest[] = "digest";
+    char unknown[] = "unknown";
+    struct bench bench;
+    struct buffer stream = BUFFER_INIT;
+    struct reply reply = {.code = CLIENT__CODE__OK};
+
+    bench_init(&bench);
+    request.body_case = CLIENT__REQUEST__BODY_AUTHENTICATE;
+    request.authenticate = &authenticate;
+    authenticate.credentials = (ProtobufCBinaryData){.data = credentials, .len = 11};
+    authenticate.scheme = digest;
+    put_request(&bench, &stream, &request);
+    authenticate.scheme = unknown;
+    put_request(&bench, &stream, &request);
+    put_get(&bench, &stream);
+    send_all(&bench, &stream);
+    BENCH_UNTIL(&bench, fake.submitted == 1);
+    EXPECT_EQ(fake.identities, 2);
+    answer(&reply);
+    expect_response(&bench, 1, CLIENT__CODE__OK);
+    /* A refused one closes nothing: the connection stays who it is. */
+    expect_response(&bench, 2, CLIENT__CODE__AUTH_FAILED);
+    BENCH_UNTIL(&bench, fake.submitted == 2);
+    EXPECT_EQ(fake.identities, 2);
+    reply.code = CLIENT__CODE__NO_NODE;
+    answer(&reply);
+    expect_response(&bench, 3, CLIENT__CODE__NO_NODE);
+    bench_release(&bench);
+}
+
 static void test_a_full_client_is_not_read_from(void)
 {
     struct bench bench;
@@ -828,7 +865,7 @@ static void test_a_stop_sends_what_waits_and_the_end(void)
 
 static void test_every_code_has_words(void)
 {
-    for (int code = CLIENT__CODE__NO_NODE; code <= CLIENT__CODE__STOPPING; code++) {
+    for (int code = CLIENT__CODE__NO_NODE; code <= CLIENT__CODE__AUTH_FAILED; code++) {
         if (code <= CLIENT__CODE__UNREADABLE || code >= CLIENT__CODE__NO_LEADER) {
             EXPECT(strlen(native_code_text((Client__Code)code)) > 0);
         }
@@ -845,6 +882,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_relayed_answer_gets_the_id_of_our_client),
         TEST_CASE(test_an_answer_above_the_frame_limit_becomes_a_refusal),
         TEST_CASE(test_a_refused_request_is_answered_in_its_place),
+        TEST_CASE(test_an_identity_counts_for_the_requests_behind_it),
         TEST_CASE(test_a_full_client_is_not_read_from),
         TEST_CASE(test_large_answers_that_nobody_reads_hold_further_requests_back),
         TEST_CASE(test_an_unreadable_request_closes_the_connection),
