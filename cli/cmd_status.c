@@ -171,6 +171,19 @@ static void print_catching_up(const struct confer_cluster *cluster)
     }
 }
 
+static void print_troubles(const struct confer_cluster *cluster)
+{
+    for (size_t i = 0; i < cluster->member_count; i++) {
+        const struct confer_member *member = &cluster->members[i];
+
+        if (member->trouble[0] != '\0' && !is_behind(cluster, member)) {
+            (void)printf("Server %" PRIu64 ": ", member->id);
+            print_text(stdout, member->trouble);
+            (void)puts(".");
+        }
+    }
+}
+
 static void print_change(const struct confer_voter_change *change)
 {
     char from[PROGRESS_TEXT_BYTES];
@@ -227,6 +240,7 @@ static void print_people(const struct cli *cli, const struct confer_cluster *clu
         return;
     }
     print_catching_up(cluster);
+    print_troubles(cluster);
     print_change(cluster->change);
     print_failures(cluster);
 }
@@ -259,11 +273,13 @@ const struct command cmd_status = {
     .name = "status",
     .arguments = "",
     .summary = "show the members, who leads, and how many may fail",
-    .help = "As the server that is asked sees it. LAG is how many entries a member has yet to get. "
-            "Members that\n"
-            "catch up, and a change of voters that is under way, are told of below the table.\n"
-            "\n"
-            "  confer-cli status\n"
-            "  confer-cli --address 127.0.0.1:10002 status -o json\n",
+    .help =
+        "As the server that is asked sees it. LAG is how many entries a member has yet to get. "
+        "Members that\n"
+        "catch up, what is wrong with one, and a change of voters that is under way, are told of\n"
+        "below the table.\n"
+        "\n"
+        "  confer-cli status\n"
+        "  confer-cli --address 127.0.0.1:10002 status -o json\n",
     .options = options,
     .run = run};

@@ -415,9 +415,9 @@ static void take_notice(struct confer *confer, const Client__Notice *notice)
         }
         return;
     case CLIENT__NOTICE_KIND__GOING_AWAY:
-        client_link_drain(confer, notice->code == CLIENT__CODE__NOT_MEMBER
-                                      ? confer_status_text(CONFER_NOT_MEMBER)
-                                      : "it is stopping");
+        client_link_drain(confer, notice->code == CLIENT__CODE__STOPPING
+                                      ? "it is stopping"
+                                      : confer_status_text((enum confer_status)notice->code));
         return;
     case CLIENT__NOTICE_KIND__SESSION_ENDED:
         if (notice->code == CLIENT__CODE__SESSION_EXPIRED && confer->has_session) {

@@ -165,7 +165,7 @@ struct confer_member {
     uint64_t dump_bytes; /* of the dump it gets; 0 = none */
     uint64_t dump_bytes_done;
     const char *trend;   /* nearer, still or farther; empty when unknown or there */
-    const char *trouble; /* why it does not get on; else empty */
+    const char *trouble; /* why it does not get on, or what is wrong with it; else empty */
 };
 
 /* A change of voters that is under way, or waits for its voters to begin. */

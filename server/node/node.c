@@ -17,6 +17,7 @@
 #include "server/node/node_sweep.h"
 #include "server/node/node_watches.h"
 #include "server/node/peer_codec.h"
+#include "server/node/succession.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -329,16 +330,6 @@ static uint64_t earlier(uint64_t left, uint64_t right)
     return left < right ? left : right;
 }
 
-static uint64_t drain(struct node *node)
-{
-    if (!node->draining || node->status.role != RAFT_LEADER || node->status.transfer_target != 0) {
-        return UINT64_MAX;
-    }
-    /* Refusals are fine: without a fit successor the voters elect one when this server is gone. */
-    (void)!raft_transfer(node->raft, node_now(node), 0);
-    return node_now(node) + 50 * 1000;
-}
-
 /* Drop payloads that are durable and applied, beyond what the cache may hold for lagging members.
  */
 static void evict(struct node *node)
@@ -380,7 +371,7 @@ uint64_t node_turn(struct node *node)
     next_us = tick_cluster(node);
     next_us = earlier(next_us, node_sessions_tick(node));
     next_us = earlier(next_us, dump_transfer_tick(node->dumps, node_now(node), node->tree));
-    next_us = earlier(next_us, drain(node));
+    next_us = earlier(next_us, succession_tick(node));
     next_us = earlier(next_us, flush(node));
     node_apply_install(node);
     if (!node->failed && node_apply_run(node)) {

@@ -324,6 +324,7 @@ static void introduce(struct node *node, raft_id to)
     struct state_digest digest = state_digest(node->state);
     char role[16];
     char version[32];
+    char trouble[NODE_TROUBLE_BYTES];
 
     peer__node_report__init(&report);
     (void)snprintf(role, sizeof role, "%s", node_status_role(node));
@@ -337,6 +338,9 @@ static void introduce(struct node *node, raft_id to)
     report.digest_count = digest.record_count;
     report.digest_sum = digest.sum;
     report.short_of_space = !node->has_space;
+    report.unfit_to_lead = node->disk_lag.is_slow;
+    node_status_trouble(node, trouble);
+    report.trouble = trouble;
     if (node->status.role == RAFT_LEADER) {
         progress_board_fill(&node->board, node_now(node), &progress, &report);
     }
@@ -410,6 +414,8 @@ void node_cluster_on_report(struct node *node, raft_id peer, const Peer__NodeRep
     kept->last = report->last;
     kept->term = report->term;
     kept->short_of_space = report->short_of_space;
+    kept->is_unfit = report->unfit_to_lead;
+    (void)snprintf(kept->trouble, sizeof kept->trouble, "%s", report->trouble);
     if (peer == node->status.leader && report->term == node->status.term) {
         progress_board_take(&node->board, node_now(node), peer, report);
     }

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "server/node/disk_lag.h"
 #include "server/node/dump_transfer.h"
 #include "server/node/entry_cache.h"
 #include "server/node/history.h"
@@ -15,6 +16,8 @@
 #include "server/node/session_contact.h"
 #include "server/node/session_expiry.h"
 #include "server/node/watch_table.h"
+
+enum { NODE_TROUBLE_BYTES = 200 };
 
 /* What a member last said of itself. */
 struct member_report {
@@ -26,6 +29,8 @@ struct member_report {
     char role[16];
     char version[32];
     bool short_of_space;
+    bool is_unfit; /* to lead */
+    char trouble[NODE_TROUBLE_BYTES];
 };
 
 /* A connection: its requests in order, its session, its watches. */
@@ -69,6 +74,12 @@ struct node {
     struct arena turn_arena;   /* likewise */
     struct arena input_arena;  /* for one message from a peer */
     uint64_t last_token;       /* of reads asked from the core */
+
+    /* succession */
+    struct disk_lag disk_lag;
+    raft_term leaving_term; /* the core was asked to move leadership for the lag; 0 = not */
+    uint64_t succession_retry_us;
+    bool clients_were_sent_away; /* since the disk is slow */
 
     /* node_log */
     struct entry_cache cache;

@@ -1,5 +1,7 @@
 #include "server/node/node_status.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static const struct member_report *find_report(const struct node *node, raft_id id)
@@ -32,6 +34,16 @@ const char *node_status_role(const struct node *node)
         return node->status.leader != 0 ? "joining" : "removed";
     }
     return raft_config_is_voter(config, node->options.id) ? "follower" : "learner";
+}
+
+void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
+{
+    text[0] = '\0';
+    if (node->disk_lag.is_slow) {
+        (void)snprintf(text, NODE_TROUBLE_BYTES,
+                       "its disk is slow: up to %" PRIu64 " ms behind those of the others",
+                       node->disk_lag.longest_us / 1000);
+    }
 }
 
 static char *copy_text(struct arena *arena, const char *text)
@@ -68,7 +80,10 @@ static void fill_progress(const struct node *node,
     status->dump_bytes = progress->dump_bytes;
     status->dump_bytes_done = progress->dump_bytes_done;
     status->trend = copy_text(arena, progress->trend);
-    status->trouble = copy_text(arena, progress->trouble);
+    /* The member itself knows better than the leader why it is silent. */
+    if (status->trouble[0] == '\0') {
+        status->trouble = copy_text(arena, progress->trouble);
+    }
 }
 
 static uint64_t *copy_ids(struct arena *arena, const raft_id *ids, size_t count)
@@ -126,6 +141,7 @@ make_member(struct node *node, const struct raft_member *member, struct arena *a
 {
     Client__MemberStatus *status = arena_alloc(arena, sizeof *status);
     const struct member_report *report = find_report(node, member->id);
+    char trouble[NODE_TROUBLE_BYTES];
 
     client__member_status__init(status);
     status->id = member->id;
@@ -146,6 +162,8 @@ make_member(struct node *node, const struct raft_member *member, struct arena *a
         status->applied = state_applied(node->state);
         status->last = node->status.last_index;
         status->version = copy_text(arena, node->options.version);
+        node_status_trouble(node, trouble);
+        status->trouble = copy_text(arena, trouble);
     } else if (report != NULL && report->is_linked) {
         /* Who leads is known here as soon as there; its own report may be older. */
         status->role =
@@ -154,6 +172,7 @@ make_member(struct node *node, const struct raft_member *member, struct arena *a
         status->applied = report->applied;
         status->last = report->last;
         status->version = copy_text(arena, report->version);
+        status->trouble = copy_text(arena, report->trouble);
     }
     fill_progress(node, member->id, arena, status);
     return status;

@@ -267,6 +267,7 @@ static bool calm(struct search *search)
     any |= try_setting(search, "network.reorder_permille", 0);
     any |= try_setting(search, "drift_ppm_max", 0);
     any |= try_setting(search, "with_core", 0);
+    any |= try_setting(search, "with_stall", 0);
     if (settings->places > settings->first_members) {
         any |= try_setting(search, "places", settings->places - 1);
     } else if (settings->places > 1) {

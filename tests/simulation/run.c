@@ -21,6 +21,7 @@ struct run {
     struct operator* operator;
     struct faults *faults;
     uint64_t cores;
+    uint64_t stuck;
 };
 
 static void on_turn(void *context, struct cluster_server *server)
@@ -368,6 +369,56 @@ static void heal_core(struct run *run)
     workload_drop_probes(run->workload);
 }
 
+/* --- A stuck disk --- */
+
+/* A voter whom a client asks that knows nothing of the leader's disk; NULL if the others are no
+ * majority. A wiped server is none: it waits to be added again. */
+static struct cluster_server *find_other_voter(struct run *run, const struct cluster_server *leader)
+{
+    const struct raft_config *config = raft_config_effective(node_raft(leader->node));
+    bool others[NETWORK_PLACES_MAX];
+    struct chosen chosen = {.run = run, .config = config, .core = others};
+    struct cluster_server *other = NULL;
+
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        others[place] = place != leader->place;
+        if (others[place] && is_chosen(place + 1, &chosen) &&
+            raft_config_is_voter(config, place + 1)) {
+            other = &run->cluster.servers[place];
+        }
+    }
+    return raft_config_is_quorum(config, is_chosen, &chosen) ? other : NULL;
+}
+
+/* The disk under the leader does nothing any more, and all else works: leadership goes to a voter
+ * whose disk works, by itself, and clients are answered all the time. */
+static void stick_leader(struct run *run)
+{
+    struct cluster_server *leader = find_leader(run);
+    const struct cluster_server *other = find_other_voter(run, leader);
+    uint64_t until_us = run->timeline.now_us + HEALING_US;
+
+    if (other == NULL) {
+        return;
+    }
+    timeline_trace(&run->timeline, "the disk of the leader, %" PRIu64 ", gets stuck", leader->id);
+    run->stuck++;
+    workload_probe(run->workload, other->place);
+    do {
+        disk_stall_until(leader->disk, run->timeline.now_us + 2 * SLICE_US);
+        run_until(run, run->timeline.now_us + SLICE_US);
+        if (run->timeline.now_us > until_us) {
+            print_state(run);
+            cluster_violation(leader, "L5: its disk is stuck, and %s",
+                              workload_probes(run->workload) > 0 ? "nobody is answered"
+                                                                 : "it leads on");
+        }
+    } while (workload_probes(run->workload) > 0 ||
+             raft_status(node_raft(leader->node)).role == RAFT_LEADER);
+    wait_for_convergence(run, HEALING_US, "after a stuck disk");
+    check_states(run);
+}
+
 /* --- All --- */
 
 static struct run_result result_of(const struct run *run)
@@ -377,6 +428,7 @@ static struct run_result result_of(const struct run *run)
                                .virtual_us = run->timeline.now_us,
                                .faults = faults_count(run->faults),
                                .cores = run->cores,
+                               .stuck = run->stuck,
                                .oracle = oracle_counts(run->oracle),
                                .workload = workload_counts(run->workload),
                                .operator= operator_counts(run->operator)};
@@ -404,6 +456,9 @@ static void run_phases(struct run *run)
     wait_for_convergence(run, PROBING_US, "after the last writes");
     check_states(run);
     oracle_on_end(run->oracle);
+    if (settings->with_stall) {
+        stick_leader(run);
+    }
     truth_judge(oracle_truth(run->oracle));
 }
 

@@ -228,6 +228,15 @@ static void bend(struct settings *settings, struct prng *prng)
     }
 }
 
+/* Drawn apart: what happens before it stays what it was. */
+static void draw_ending(struct settings *settings)
+{
+    struct prng prng;
+
+    prng_init(&prng, settings->seed * 29 + 11);
+    settings->with_stall = timeline_chance(&prng, settings->profile == SETTINGS_MINI ? 150 : 400);
+}
+
 struct settings settings_draw(enum settings_profile profile, uint64_t seed)
 {
     struct settings settings;
@@ -244,6 +253,7 @@ struct settings settings_draw(enum settings_profile profile, uint64_t seed)
     draw_network(&settings, &prng);
     bend(&settings, &prng);
     settings.node.sweep_interval_us = ONE_OF(&prng, 200000, 1000000, 60000000);
+    draw_ending(&settings);
     return settings;
 }
 
@@ -281,6 +291,7 @@ static const struct setting table[] = {
     SETTING(fault_us),
     SETTING(faults),
     SETTING(with_core),
+    SETTING(with_stall),
     SETTING(membership_interval_us),
     SETTING(operation_interval_us),
     SETTING(key_count),

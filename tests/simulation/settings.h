@@ -59,6 +59,7 @@ struct settings {
     uint64_t fault_us;               /* most faults last shorter than this */
     uint64_t faults;                 /* bits 1 << enum fault_class */
     uint64_t with_core;              /* after the faults a quorum is healed first, alone */
+    uint64_t with_stall;             /* at the end the leader's disk alone gets stuck */
     uint64_t membership_interval_us; /* between the operator's commands; 0 = none after init */
     uint64_t operation_interval_us;  /* between one client's operations */
     uint64_t key_count;

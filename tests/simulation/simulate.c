@@ -260,6 +260,7 @@ static void add(struct run_result *sum, const struct run_result *result)
     sum->virtual_us += result->virtual_us;
     sum->faults += result->faults;
     sum->cores += result->cores;
+    sum->stuck += result->stuck;
     oracle_counts_add(&sum->oracle, &result->oracle);
     workload_counts_add(&sum->workload, &result->workload);
     sum->operator.asked += result->operator.asked;
@@ -279,8 +280,9 @@ print(const struct command_line *line, const struct run_result *sum, uint64_t se
            settings_profile_name(line->profile), seeds, line->first, seconds,
            (double)seeds / seconds, (double)sum->steps / seconds,
            seeds == 0 ? 0 : sum->steps / seeds);
-    printf("  %.0f virtual s, %" PRIu64 " faults, %" PRIu64 " quorums that worked alone\n",
-           (double)sum->virtual_us / 1e6, sum->faults, sum->cores);
+    printf("  %.0f virtual s, %" PRIu64 " faults, %" PRIu64 " quorums that worked alone, %" PRIu64
+           " leaders on a stuck disk\n",
+           (double)sum->virtual_us / 1e6, sum->faults, sum->cores, sum->stuck);
     oracle_counts_print(&sum->oracle);
     workload_counts_print(&sum->workload);
     printf("  operator: %" PRIu64 " commands, %" PRIu64 " of them repeated, %" PRIu64
