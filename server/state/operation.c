@@ -431,7 +431,10 @@ static enum status operate_remove(struct tree_write *write,
             result->error = OP_NO_AUTH;
             return STATUS_OK;
         }
-        status = tree_find_child(write->tree, parent, name, &record);
+        /* "//a" has the parent "/", which is the root's other name, and is no name of "/a". */
+        status = bytes_equal(parent_text, bytes_of_text("/"))
+                     ? STATUS_OK
+                     : tree_find_child(write->tree, parent, name, &record);
     }
     if (status != STATUS_OK) {
         return status;

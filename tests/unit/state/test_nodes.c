@@ -245,9 +245,12 @@ static void test_remove_checks_in_zookeepers_order(void)
         {"/p", 3, OP_BAD_VERSION},
         {"/p", 0, OP_NOT_EMPTY},
         {"/p", -1, OP_NOT_EMPTY},
+        {"//p", -1, OP_NO_NODE},
+        {"/p//c", -1, OP_NO_NODE},
         {"/p/c", 1, OP_BAD_VERSION},
         {"/p/c", 0, OP_OK},
         {"/p/c", 0, OP_NO_NODE},
+        {"//p", -1, OP_NO_NODE},
         {"/p", -1, OP_OK},
     };
 

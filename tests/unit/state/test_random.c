@@ -67,7 +67,7 @@ static ProtobufCBinaryData random_path(struct world *world)
     static const char *const names[] = {"a",  "b",     "c",        "d-",       "e0000000001",
                                         "..", "x\x01", "\xc3\xa4", "\xc2\x9f", ""};
     static const char *const strange[] = {
-        "", "/", "//", "a", "/a/", "/zookeeper/config", "/q/r/s", "/q//s", "/zookeeper"};
+        "", "/", "//", "//a", "a", "/a/", "/zookeeper/config", "/q/r/s", "/q//s", "/zookeeper"};
     struct buffer text = BUFFER_INIT;
     struct bytes base;
     ProtobufCBinaryData field;
