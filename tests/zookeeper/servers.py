@@ -1,0 +1,142 @@
+"""Servers as child processes on loopback, with ports and a folder of their own: Confer's, and a real ZooKeeper."""
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
+from ports import free_ports  # noqa: E402
+
+DEADLINE_SECONDS = 30
+SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="  # super:test
+JAVA_FOLDER = pathlib.Path("/usr/share/java")
+
+
+def is_listening(address):
+    host, port = address.split(":")
+    with socket.socket() as one:
+        return one.connect_ex((host, int(port))) == 0
+
+
+class Servers:
+    """What both kinds share: `addresses`, `processes`, and how a server is started and ended."""
+
+    def __init__(self, count, folder):
+        self.addresses = [f"127.0.0.1:{port}" for port in free_ports(count)]
+        self.folder = pathlib.Path(folder)
+        self.processes = [None] * count
+
+    @property
+    def hosts(self):
+        return ",".join(self.addresses)
+
+    def launch(self, place, words):
+        with open(self.folder / f"{place + 1}.log", "ab") as log:
+            self.processes[place] = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL,
+                                                     stdout=log, stderr=log)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while not is_listening(self.addresses[place]):
+            if time.monotonic() > deadline or self.processes[place].poll() is not None:
+                raise RuntimeError(f"{words[0]} does not start:\n{self.log(place)}")
+            time.sleep(0.01)
+
+    def log(self, place):
+        return (self.folder / f"{place + 1}.log").read_text(errors="replace")
+
+    def kill(self, place):
+        if self.processes[place] is not None:
+            self.processes[place].kill()
+            self.processes[place].wait()
+
+    def close(self):
+        for place in range(len(self.processes)):
+            self.kill(place)
+
+
+class Confer(Servers):
+    """A cluster of Confer's servers, formed. `programs` tells where confer-server and confer-cli are."""
+
+    def __init__(self, count, folder, programs, *options):
+        super().__init__(count, folder)
+        self.programs = programs
+        self.options = options
+        for place in range(count):
+            self.start(place)
+        self.cli("init", "--nodes", ",".join(f"{place + 1}={one}" for place, one in enumerate(self.addresses)))
+
+    def start(self, place):
+        self.launch(place, [self.programs["server"], "--id", place + 1, "--server", self.addresses[place],
+                            "--data", self.folder / str(place + 1), "--zookeeper-super-digest", SUPER_DIGEST,
+                            *self.options])
+
+    def cli(self, *arguments):
+        return subprocess.run([self.programs["cli"], "--address", self.hosts, *arguments], check=True,
+                              capture_output=True, text=True, timeout=DEADLINE_SECONDS).stdout
+
+    def leader(self):
+        for line in self.cli("status").splitlines():
+            if " leader " in line:
+                return int(line.split()[0]) - 1
+        raise AssertionError("nobody leads")
+
+
+def confer_programs(server_folder, cli_folder):
+    return {"server": str(pathlib.Path(server_folder) / "confer-server"),
+            "cli": str(pathlib.Path(cli_folder) / "confer-cli")}
+
+
+def zookeeper_classpath():
+    """Of the installed ZooKeeper, or what ZOOKEEPER_CLASSPATH says; None if there is none, or no Java."""
+    if shutil.which("java") is None:
+        return None
+    if os.environ.get("ZOOKEEPER_CLASSPATH"):
+        return os.environ["ZOOKEEPER_CLASSPATH"]
+    jar = JAVA_FOLDER / "zookeeper.jar"
+    # The jar names what it needs, but for the binding of its log.
+    return f"{jar}:{JAVA_FOLDER}/slf4j-simple.jar" if jar.exists() else None
+
+
+class ZooKeeper(Servers):
+    """One real ZooKeeper, standalone, with everything on that Confer has always on."""
+
+    def __init__(self, folder):
+        super().__init__(1, folder)
+        host, port = self.addresses[0].split(":")
+        data = self.folder / "data"
+        data.mkdir()
+        (self.folder / "zoo.cfg").write_text(
+            f"tickTime=2000\nmaxClientCnxns=0\n4lw.commands.whitelist=*\nadmin.enableServer=false\n"
+            f"dataDir={data}\nclientPort={port}\nclientPortAddress={host}\n")
+        properties = {"extendedTypesEnabled": "true", "DigestAuthenticationProvider.superDigest": SUPER_DIGEST,
+                      "forceSync": "no", "jmx.log4j.disable": "true"}
+        self.launch(0, ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                        *(f"-Dzookeeper.{name}={value}" for name, value in properties.items()),
+                        "-cp", zookeeper_classpath(), "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+                        self.folder / "zoo.cfg"])
+
+        self.version = self.wait_for_version()
+
+    def wait_for_version(self):
+        """As "3.9": told as soon as it serves."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            told = re.match(rb"Zookeeper version: (\d+\.\d+)", self.ask(b"srvr"))
+            if told:
+                return told[1].decode()
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"ZooKeeper does not serve:\n{self.log(0)}")
+            time.sleep(0.05)
+
+    def ask(self, word):
+        """A four-letter word's answer. While it starts it may give none."""
+        host, port = self.addresses[0].split(":")
+        try:
+            with socket.create_connection((host, int(port)), timeout=1) as one:
+                one.sendall(word)
+                return one.makefile("rb").read()
+        except OSError:
+            return b""
