@@ -351,6 +351,11 @@ receive(struct raft *raft, const struct raft_message *message, struct raft_range
     receive_in_term(raft, message, ret_stored);
 }
 
+bool raft_term_is_credible(const struct raft *raft, raft_term term)
+{
+    return term <= raft->term || term - raft->term <= RAFT_TERM_STEP_MAX;
+}
+
 void raft_receive(struct raft *raft,
                   raft_time now,
                   const struct raft_message *message,
@@ -358,7 +363,9 @@ void raft_receive(struct raft *raft,
 {
     begin_input(raft, now);
     *ret_stored = (struct raft_range){.first = 1, .last = 0};
-    if (message->to == raft->options.id && message->from != raft->options.id) {
+    MARK_IF(!raft_term_is_credible(raft, message->term), message_of_a_term_beyond_belief);
+    if (message->to == raft->options.id && message->from != raft->options.id &&
+        raft_term_is_credible(raft, message->term)) {
         receive(raft, message, ret_stored);
         settle(raft);
     }
@@ -614,7 +621,7 @@ enum status raft_install(struct raft *raft,
     begin_input(raft, now);
     if (term == 0 || term > sender_term || sender_term >= RAFT_NUMBER_MAX || index == 0 ||
         index >= RAFT_NUMBER_MAX || config_index == 0 || config_index > index ||
-        raft_config_validate(config) != STATUS_OK) {
+        !raft_term_is_credible(raft, sender_term) || raft_config_validate(config) != STATUS_OK) {
         return STATUS_INVALID;
     }
     if (raft->role == RAFT_LEADER || index <= raft->commit) {

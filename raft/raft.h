@@ -247,11 +247,19 @@ struct raft_range {
     raft_index last; /* < first: empty */
 };
 
-/* Take a validated message. Only messages from and to whom the driver has authenticated come here;
- * the core checks membership where it counts. `ret_stored`: the entries of this APPEND that were
- * appended to the log, whose payloads the driver must now keep by index (replacing others at the
- * same indexes, and dropping everything after `last`). The rest were already there or are not
- * wanted. */
+/* No member misses more elections than this: one every 20 ms, the shortest timeout, for 2.7 years.
+ * A term from further ahead is damage or a lie; adopting it would use up the numbers there are,
+ * after which nobody could ever be elected again. */
+#define RAFT_TERM_STEP_MAX (UINT64_C(1) << 32)
+
+/* Whether some member can be in this term. */
+bool raft_term_is_credible(const struct raft *raft, raft_term term);
+
+/* Take a validated message; without effect if its term is not credible. Only messages from and to
+ * whom the driver has authenticated come here; the core checks membership where it counts.
+ * `ret_stored`: the entries of this APPEND that were appended to the log, whose payloads the driver
+ * must now keep by index (replacing others at the same indexes, and dropping everything after
+ * `last`). The rest were already there or are not wanted. */
 void raft_receive(struct raft *raft,
                   raft_time now,
                   const struct raft_message *message,
@@ -360,7 +368,8 @@ void raft_set_installing(struct raft *raft, bool installing);
  * CONFLICT: the dump is not ahead of commit; or the log already holds (index, term), then commit
  * advances instead, because the entries after it may have been acknowledged and must stay; or the
  * node leads. Drop the dump.
- * INVALID: illegal configuration, config_index > index, or a term of 0 or above `sender_term`. */
+ * INVALID: illegal configuration, config_index > index, a term of 0 or above `sender_term`, or one
+ * that is not credible. */
 MUST_CHECK enum status raft_install(struct raft *raft,
                                     raft_time now,
                                     raft_index index,

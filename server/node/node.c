@@ -472,6 +472,11 @@ static enum status on_raft_message(struct node *node, raft_id peer, const Peer__
 
     status = peer_codec_read_raft(wire, peer, node->options.id, node->options.raft.entry_bytes_max,
                                   &node->input_arena, &message, &payloads);
+    if (status == STATUS_OK && !raft_term_is_credible(node->raft, message.term)) {
+        log_event(LOG_LEVEL_ERROR, "term_beyond_belief", "peer=%" PRIu64 " term=%" PRIu64, peer,
+                  message.term);
+        status = STATUS_INVALID;
+    }
     if (status == STATUS_OK) {
         raft_receive(node->raft, node_now(node), &message, &stored);
         if (stored.first <= stored.last) {

@@ -358,6 +358,43 @@ static void test_a_dump_brings_the_term_of_its_sender(void)
     free(raft);
 }
 
+/* Terms are a number of which there is an end: one message must not use them up. */
+static void test_a_term_beyond_belief_changes_nothing(void)
+{
+    static const enum raft_message_type types[] = {RAFT_VOTE, RAFT_HEARTBEAT, RAFT_APPEND,
+                                                   RAFT_HEARTBEAT_RESPONSE};
+    struct raft *raft = alone();
+    struct raft_config config = config_of(3);
+    raft_term present = raft_status(raft).term;
+    const raft_term terms[] = {present + RAFT_TERM_STEP_MAX + 1, (UINT64_C(1) << 62) - 1};
+    struct raft_range stored;
+    struct raft_message message;
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        for (size_t j = 0; j < sizeof terms / sizeof *terms; j++) {
+            memset(&message, 0, sizeof message);
+            message.type = types[i];
+            message.from = 2;
+            message.to = 1;
+            message.term = terms[j];
+            EXPECT_OK(raft_message_validate(&message, 1 << 20));
+            EXPECT(!raft_term_is_credible(raft, message.term));
+            raft_receive(raft, 3000, &message, &stored);
+            flush(raft);
+            EXPECT_EQ(raft_status(raft).term, present);
+            EXPECT_EQ(raft_status(raft).role, RAFT_LEADER);
+        }
+    }
+    EXPECT_EQ(raft_install(raft, 3000, 10, 3, terms[1], 1, &config), STATUS_INVALID);
+    /* As far as that a member may be ahead. */
+    message.type = RAFT_HEARTBEAT;
+    message.term = present + RAFT_TERM_STEP_MAX;
+    EXPECT(raft_term_is_credible(raft, message.term));
+    raft_receive(raft, 3000, &message, &stored);
+    EXPECT_EQ(raft_status(raft).term, present + RAFT_TERM_STEP_MAX);
+    free(raft);
+}
+
 /* Removed members are told of it for a while; when there are more than slots, the one that was
  * removed first gives way, and members never do. */
 static void test_members_find_a_slot_however_many_left(void)
@@ -431,6 +468,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_copy_of_the_block_is_a_copy_of_the_core),
         TEST_CASE(test_nothing_is_applied_before_the_term_that_committed_it_is_durable),
         TEST_CASE(test_a_dump_brings_the_term_of_its_sender),
+        TEST_CASE(test_a_term_beyond_belief_changes_nothing),
         TEST_CASE(test_members_find_a_slot_however_many_left),
         TEST_CASE(test_reads_on_a_single_voter_need_no_round),
         TEST_CASE(test_full_output_continues_in_the_next_flush),
