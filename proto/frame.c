@@ -1,7 +1,6 @@
 #include "proto/frame.h"
 
 #include "base/check.h"
-#include "base/checksum.h"
 
 #include <string.h>
 
@@ -69,7 +68,7 @@ void frame_client_put_head(uint8_t *head, uint32_t body_bytes)
     bytes_store_u32(head, body_bytes);
 }
 
-enum status frame_peer_head(const uint8_t *head, uint32_t *ret_body_bytes, uint64_t *ret_checksum)
+enum status frame_peer_head(const uint8_t *head, uint32_t *ret_body_bytes, uint64_t *ret_seal)
 {
     uint32_t body_bytes = bytes_load_u32(head);
 
@@ -77,19 +76,14 @@ enum status frame_peer_head(const uint8_t *head, uint32_t *ret_body_bytes, uint6
         return STATUS_INVALID;
     }
     *ret_body_bytes = body_bytes;
-    *ret_checksum = bytes_load_u64(head + sizeof body_bytes);
+    *ret_seal = bytes_load_u64(head + sizeof body_bytes);
     return STATUS_OK;
 }
 
-void frame_peer_put_head(uint8_t *head, struct bytes body)
+void frame_peer_put_head(uint8_t *head, size_t body_bytes, uint64_t seal)
 {
-    CHECK_OP(body.size, >, 0);
-    CHECK_OP(body.size, <=, FRAME_PEER_BYTES_MAX);
-    bytes_store_u32(head, (uint32_t)body.size);
-    bytes_store_u64(head + sizeof(uint32_t), checksum(body));
-}
-
-enum status frame_peer_verify(struct bytes body, uint64_t expected)
-{
-    return checksum(body) == expected ? STATUS_OK : STATUS_INVALID;
+    CHECK_OP(body_bytes, >, 0);
+    CHECK_OP(body_bytes, <=, FRAME_PEER_BYTES_MAX);
+    bytes_store_u32(head, (uint32_t)body_bytes);
+    bytes_store_u64(head + sizeof(uint32_t), seal);
 }

@@ -39,11 +39,10 @@ size_t frame_preface_bytes(enum frame_protocol protocol);
 MUST_CHECK enum status frame_client_head(const uint8_t *head, uint32_t *ret_body_bytes);
 void frame_client_put_head(uint8_t *head, uint32_t body_bytes);
 
-/* The head of a peer frame (FRAME_PEER_HEAD_BYTES): length and checksum of the body. */
+/* The head of a peer frame (FRAME_PEER_HEAD_BYTES): length and seal of the body. The seal is its
+ * checksum (base/checksum.h), or what server/net/seal.h makes of it with a key. */
 MUST_CHECK enum status
-frame_peer_head(const uint8_t *head, uint32_t *ret_body_bytes, uint64_t *ret_checksum);
-void frame_peer_put_head(uint8_t *head, struct bytes body);
-/* INVALID: the body is not what was sent. */
-MUST_CHECK enum status frame_peer_verify(struct bytes body, uint64_t checksum);
+frame_peer_head(const uint8_t *head, uint32_t *ret_body_bytes, uint64_t *ret_seal);
+void frame_peer_put_head(uint8_t *head, size_t body_bytes, uint64_t seal);
 
 #endif

@@ -36,6 +36,8 @@ struct connection {
     enum connection_state state;
     enum frame_protocol protocol;
     uint32_t frame_bytes_max;
+    struct seal *sent_seal; /* of peer frames; NULL = checksums */
+    struct seal *came_seal;
     bool paused;
     bool retiring;
     bool shut;    /* the end of our stream was sent */
@@ -225,12 +227,12 @@ static size_t head_bytes(const struct connection *connection)
 static bool read_head(const struct connection *connection,
                       const uint8_t *head,
                       uint32_t *ret_body_bytes,
-                      uint64_t *ret_checksum)
+                      uint64_t *ret_seal)
 {
     enum status status = STATUS_OK;
 
     if (connection->protocol == FRAME_PROTOCOL_PEER) {
-        status = frame_peer_head(head, ret_body_bytes, ret_checksum);
+        status = frame_peer_head(head, ret_body_bytes, ret_seal);
     } else if (connection->protocol == FRAME_PROTOCOL_WORD) {
         *ret_body_bytes = FRAME_WORD_BYTES;
     } else {
@@ -243,13 +245,13 @@ static size_t cut_frame(struct connection *connection, struct bytes bytes)
 {
     size_t head = head_bytes(connection);
     uint32_t body_bytes = 0;
-    uint64_t checksum = 0;
+    uint64_t seal = 0;
     struct bytes body;
 
     if (bytes.size < head) {
         return 0;
     }
-    if (!read_head(connection, bytes.data, &body_bytes, &checksum)) {
+    if (!read_head(connection, bytes.data, &body_bytes, &seal)) {
         connection_close(connection, "a frame's length is zero or above the limit");
         return 0;
     }
@@ -258,8 +260,8 @@ static size_t cut_frame(struct connection *connection, struct bytes bytes)
     }
     body = bytes_of(bytes.data + head, body_bytes);
     if (connection->protocol == FRAME_PROTOCOL_PEER &&
-        frame_peer_verify(body, checksum) != STATUS_OK) {
-        connection_close(connection, "a frame's checksum is wrong");
+        !seal_holds(connection->came_seal, body, seal)) {
+        connection_close(connection, "a frame is not what the peer sent: its seal is wrong");
         return 0;
     }
     connection->handler->on_frame(connection->context, connection, body);
@@ -341,14 +343,13 @@ static size_t missing_bytes(const struct connection *connection)
     size_t head =
         connection->state == CONNECTION_PREFACE ? FRAME_PREFACE_BYTES : head_bytes(connection);
     uint32_t body_bytes = 0;
-    uint64_t checksum;
+    uint64_t seal;
 
     if (rest.size < head) {
         return head - rest.size;
     }
     if (connection->state == CONNECTION_PREFACE ||
-        !read_head(connection, rest.data, &body_bytes, &checksum) ||
-        head + body_bytes <= rest.size) {
+        !read_head(connection, rest.data, &body_bytes, &seal) || head + body_bytes <= rest.size) {
         return 0;
     }
     return head + body_bytes - rest.size;
@@ -595,11 +596,18 @@ void connection_send(struct connection *connection, struct bytes bytes)
     connection_commit(connection, bytes.size);
 }
 
+void connection_set_seals(struct connection *connection, struct seal *sent, struct seal *came)
+{
+    CHECK(connection->sent_seal == NULL && connection->came_seal == NULL);
+    connection->sent_seal = sent;
+    connection->came_seal = came;
+}
+
 void connection_send_peer_frame(struct connection *connection, struct bytes body)
 {
     uint8_t *to = connection_reserve(connection, FRAME_PEER_HEAD_BYTES + body.size);
 
-    frame_peer_put_head(to, body);
+    frame_peer_put_head(to, body.size, seal_next(connection->sent_seal, body));
     memcpy(to + FRAME_PEER_HEAD_BYTES, body.data, body.size);
     connection_commit(connection, FRAME_PEER_HEAD_BYTES + body.size);
 }
@@ -701,6 +709,8 @@ static void connection_free(struct connection *connection)
     }
     connection->loop->count--;
     evbuffer_free(connection->output);
+    seal_free(connection->sent_seal);
+    seal_free(connection->came_seal);
     buffer_release(&connection->input);
     buffer_release(&connection->nowhere);
     free(connection);

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "proto/frame.h"
+#include "server/net/seal.h"
 #include "server/net/socket.h"
 
 #include <event2/event.h>
@@ -133,6 +134,9 @@ void connection_resume(struct connection *connection);
 uint8_t *connection_reserve(struct connection *connection, size_t size)
     __attribute__((returns_nonnull));
 void connection_commit(struct connection *connection, size_t size);
+/* From here on peer frames are sealed with `sent`, and those that come must be with `came`; a frame
+ * that is not closes the connection. Takes both over. */
+void connection_set_seals(struct connection *connection, struct seal *sent, struct seal *came);
 /* One peer frame around `body` (copied). */
 void connection_send_peer_frame(struct connection *connection, struct bytes body);
 void connection_send(struct connection *connection, struct bytes bytes);

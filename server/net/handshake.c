@@ -9,6 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#define PROOF_LABEL "confer peer handshake 1"
+#define FRAME_LABEL "confer peer frames 1"
+
+_Static_assert((int)HANDSHAKE_PROOF_BYTES == (int)SEAL_KEY_BYTES, "proofs and keys are made alike");
+
 enum { ROLE_DIALLER = 1, ROLE_ACCEPTOR = 2 };
 
 const char *handshake_channel_name(Peer__Channel channel)
@@ -121,32 +126,43 @@ static void put_identity(struct buffer *text, const struct handshake_identity *i
     buffer_put_u32(text, identity->format);
 }
 
-/* All parts have a fixed size, so no two handshakes give the same text. */
-static void prove(const struct handshake *handshake,
-                  uint8_t role,
-                  bool self_is_dialler,
-                  uint8_t proof[HANDSHAKE_PROOF_BYTES])
+/* What only the two ends of this handshake can know: an HMAC over what it is for, whose it is, and
+ * all that makes this handshake differ from others. All parts have a fixed size but the label,
+ * which ends with a NUL, so no two texts are the same. */
+static void derive(const struct handshake *handshake,
+                   const char *label,
+                   uint8_t role,
+                   uint8_t secret[HANDSHAKE_PROOF_BYTES])
 {
-    static const char label[] = "confer peer handshake 1";
     static const uint8_t none[HANDSHAKE_ID_BYTES];
     struct buffer text = BUFFER_INIT;
     unsigned size = 0;
 
-    buffer_put(&text, bytes_of(label, sizeof label));
+    buffer_put(&text, bytes_of(label, strlen(label) + 1));
     buffer_put_u8(&text, role);
     buffer_put_u32(&text, (uint32_t)handshake->channel);
     buffer_put(&text, bytes_of(handshake->dialler_nonce, HANDSHAKE_NONCE_BYTES));
     buffer_put(&text, bytes_of(handshake->acceptor_nonce, HANDSHAKE_NONCE_BYTES));
-    put_identity(&text, self_is_dialler ? &handshake->self : &handshake->peer);
-    put_identity(&text, self_is_dialler ? &handshake->peer : &handshake->self);
+    put_identity(&text, handshake->dials ? &handshake->self : &handshake->peer);
+    put_identity(&text, handshake->dials ? &handshake->peer : &handshake->self);
     buffer_put_u64(&text, handshake->to);
     buffer_put_u8(&text, handshake->has_to_incarnation ? 1 : 0);
     buffer_put(&text, bytes_of(handshake->has_to_incarnation ? handshake->to_incarnation : none,
                                HANDSHAKE_ID_BYTES));
     CHECK(HMAC(EVP_sha256(), handshake->policy.secret.data, (int)handshake->policy.secret.size,
-               text.data, text.size, proof, &size) != NULL);
+               text.data, text.size, secret, &size) != NULL);
     CHECK_OP(size, ==, HANDSHAKE_PROOF_BYTES);
     buffer_release(&text);
+}
+
+void handshake_keys(const struct handshake *handshake,
+                    uint8_t sent[SEAL_KEY_BYTES],
+                    uint8_t came[SEAL_KEY_BYTES])
+{
+    CHECK(handshake->state == HANDSHAKE_DONE || handshake->state == HANDSHAKE_PROVEN);
+    CHECK_OP(handshake->policy.secret.size, >, 0);
+    derive(handshake, FRAME_LABEL, handshake->dials ? ROLE_DIALLER : ROLE_ACCEPTOR, sent);
+    derive(handshake, FRAME_LABEL, handshake->dials ? ROLE_ACCEPTOR : ROLE_DIALLER, came);
 }
 
 /* Our own proof, empty without a secret. */
@@ -156,7 +172,7 @@ own_proof(const struct handshake *handshake, uint8_t role, uint8_t proof[HANDSHA
     if (handshake->policy.secret.size == 0) {
         return 0;
     }
-    prove(handshake, role, role == ROLE_DIALLER, proof);
+    derive(handshake, PROOF_LABEL, role, proof);
     return HANDSHAKE_PROOF_BYTES;
 }
 
@@ -176,7 +192,7 @@ check_proof(const struct handshake *handshake, uint8_t role, const ProtobufCBina
         return "the server that connected or answered has no cluster secret: give it the "
                "--cluster-secret-file of the others";
     }
-    prove(handshake, role, role == ROLE_DIALLER ? false : true, expected);
+    derive(handshake, PROOF_LABEL, role, expected);
     if (proof->len != sizeof expected ||
         CRYPTO_memcmp(proof->data, expected, sizeof expected) != 0) {
         return "the cluster secrets differ: give both servers the same --cluster-secret-file";
@@ -425,6 +441,7 @@ void handshake_dial(struct handshake *handshake,
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
 
     *handshake = (struct handshake){.state = HANDSHAKE_WAITS_FOR_WELCOME,
+                                    .dials = true,
                                     .policy = *policy,
                                     .remote_is_loopback = remote_is_loopback,
                                     .self = *self,
@@ -464,9 +481,6 @@ static enum status dispatch(struct handshake *handshake,
                             struct buffer *out,
                             struct error *error)
 {
-    bool dialler = handshake->state == HANDSHAKE_WAITS_FOR_WELCOME ||
-                   handshake->state == HANDSHAKE_WAITS_FOR_ACCEPTED;
-
     if (message->body_case == PEER__PEER_MESSAGE__BODY_HELLO &&
         handshake->state == HANDSHAKE_WAITS_FOR_HELLO) {
         return receive_hello(handshake, message->hello, out, error);
@@ -479,7 +493,7 @@ static enum status dispatch(struct handshake *handshake,
         handshake->state == HANDSHAKE_WAITS_FOR_WELCOME) {
         return receive_welcome(handshake, message->welcome, out, error);
     }
-    if (message->body_case == PEER__PEER_MESSAGE__BODY_ACCEPTED && dialler) {
+    if (message->body_case == PEER__PEER_MESSAGE__BODY_ACCEPTED && handshake->dials) {
         return receive_accepted(handshake, message->accepted, error);
     }
     return fail(handshake, out, error, STATUS_INVALID,

@@ -9,14 +9,16 @@
  *
  * A proof is HMAC-SHA256 (RFC 2104) over a label, the prover's role, channel, both nonces, both
  * identities and the addressee. The roles make a proof useless for the other direction, the nonces
- * make an old one useless. Without a secret the proofs are empty, and both ends insist that the
- * other one is on this machine, unless `insecure_peers`. */
+ * make an old one useless. The frames after the handshake are sealed (seal.h) with keys made the
+ * same way, so that who relays a handshake gains nothing. Without a secret the proofs are empty,
+ * and both ends insist that the other one is on this machine, unless `insecure_peers`. */
 #ifndef NET_HANDSHAKE_H
 #define NET_HANDSHAKE_H
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "proto/peer.pb-c.h"
+#include "server/net/seal.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,6 +60,7 @@ enum handshake_state {
 
 struct handshake {
     enum handshake_state state;
+    bool dials;
     struct handshake_policy policy;
     bool remote_is_loopback;
     struct handshake_identity self;
@@ -102,6 +105,12 @@ MUST_CHECK enum status handshake_receive(struct handshake *handshake,
                                          struct error *error);
 /* In state PROVEN: accept (empty refusal, then DONE), or refuse (then FAILED). */
 void handshake_decide(struct handshake *handshake, const char *refusal, struct buffer *out);
+
+/* In state DONE or PROVEN, with a secret: the keys of the frames that we send and of those that
+ * come. Both ends know them and, as they follow from secret and nonces, nobody else ever does. */
+void handshake_keys(const struct handshake *handshake,
+                    uint8_t sent[SEAL_KEY_BYTES],
+                    uint8_t came[SEAL_KEY_BYTES]);
 
 /* The dialler of this handshake named our incarnation in its Hello. */
 bool handshake_knows_our_incarnation(const struct handshake *handshake);

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -29,8 +30,23 @@ static void send_buffer(struct peer_link *link, struct buffer *out)
     buffer_release(out);
 }
 
+/* Behind the last message of the handshake, in both directions. */
+static void seal_frames(struct peer_link *link)
+{
+    uint8_t sent[SEAL_KEY_BYTES];
+    uint8_t came[SEAL_KEY_BYTES];
+
+    if (link->world->policy.secret.size > 0) {
+        handshake_keys(&link->handshake, sent, came);
+        connection_set_seals(link->connection, seal_new(sent), seal_new(came));
+        OPENSSL_cleanse(sent, sizeof sent);
+        OPENSSL_cleanse(came, sizeof came);
+    }
+}
+
 static void come_up(struct peer_link *link)
 {
+    seal_frames(link);
     connection_set_state(link->connection, CONNECTION_OPEN);
     connection_set_protocol(link->connection, FRAME_PROTOCOL_PEER, FRAME_PEER_BYTES_MAX);
     link->handler->on_up(link->context, link);

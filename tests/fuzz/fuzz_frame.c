@@ -44,15 +44,14 @@ static void cut_peer_frames(struct reader reader)
     while (reader_lend(&reader, FRAME_PEER_HEAD_BYTES, &head) == STATUS_OK) {
         uint8_t back[FRAME_PEER_HEAD_BYTES];
         uint32_t body_bytes;
-        uint64_t sum;
+        uint64_t seal;
 
-        if (frame_peer_head(head.data, &body_bytes, &sum) != STATUS_OK ||
+        if (frame_peer_head(head.data, &body_bytes, &seal) != STATUS_OK ||
             reader_lend(&reader, body_bytes, &body) != STATUS_OK) {
             return;
         }
-        frame_peer_put_head(back, body);
-        CHECK((memcmp(back, head.data, sizeof back) == 0) ==
-              (frame_peer_verify(body, sum) == STATUS_OK));
+        frame_peer_put_head(back, body.size, seal);
+        CHECK(memcmp(back, head.data, sizeof back) == 0);
     }
 }
 

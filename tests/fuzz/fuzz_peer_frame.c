@@ -1,8 +1,8 @@
 /* What a stranger can do to a peer connection: a stream of frames into both ends of the handshake.
  * Without the secret nobody gets through, whatever he sends.
  *
- * The first byte chooses the end. The checksum of each frame is made right, so that the fuzzer need
- * not guess it: the messages are what is tested. */
+ * The first byte chooses the end. The seal of each frame is taken for right, so that the fuzzer
+ * need not guess it: the messages are what is tested. */
 #include "base/check.h"
 #include "proto/frame.h"
 #include "server/net/handshake.h"
@@ -69,18 +69,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin(&handshake, (choice & 1) != 0, &out);
     while (handshake.state != HANDSHAKE_FAILED &&
            reader_lend(&reader, FRAME_PEER_HEAD_BYTES, &head) == STATUS_OK) {
-        uint8_t right[FRAME_PEER_HEAD_BYTES];
         uint32_t body_bytes = 0;
-        uint64_t checksum = 0;
+        uint64_t seal = 0;
         struct bytes body;
 
-        if (frame_peer_head(head.data, &body_bytes, &checksum) != STATUS_OK ||
+        if (frame_peer_head(head.data, &body_bytes, &seal) != STATUS_OK ||
             reader_lend(&reader, body_bytes, &body) != STATUS_OK) {
             break;
         }
-        frame_peer_put_head(right, body);
-        CHECK(frame_peer_head(right, &body_bytes, &checksum) == STATUS_OK);
-        CHECK(frame_peer_verify(body, checksum) == STATUS_OK);
         receive(&handshake, body);
     }
     buffer_release(&out);

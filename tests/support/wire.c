@@ -88,17 +88,25 @@ bool wire_request(struct wire *wire, Client__Request *request)
     return sent;
 }
 
+static unsigned left_ms(uint64_t end)
+{
+    uint64_t now = process_now_ms();
+
+    return now < end ? (unsigned)(end - now) : 0;
+}
+
 /* Wait until there is something to read; false at `end`. */
 static bool wait_readable(const struct wire *wire, uint64_t end)
 {
     struct pollfd readable = {.fd = wire->socket, .events = POLLIN};
-    uint64_t now = process_now_ms();
 
-    return poll(&readable, 1, now < end ? (int)(end - now) : 0) > 0;
+    return poll(&readable, 1, (int)left_ms(end)) > 0;
 }
 
-static bool receive(struct wire *wire, uint8_t *data, size_t size, uint64_t end)
+bool wire_receive(struct wire *wire, uint8_t *data, size_t size, unsigned deadline_ms)
 {
+    uint64_t end = process_now_ms() + deadline_ms;
+
     while (size > 0 && wire->socket >= 0) {
         ssize_t got;
 
@@ -124,11 +132,11 @@ Client__Response *wire_response(struct wire *wire, unsigned deadline_ms)
     Client__Response *response = NULL;
     uint32_t size;
 
-    if (!receive(wire, head, sizeof head, end)) {
+    if (!wire_receive(wire, head, sizeof head, deadline_ms)) {
         return NULL;
     }
     if (frame_client_head(head, &size) == STATUS_OK &&
-        receive(wire, buffer_extend(&body, size), size, end)) {
+        wire_receive(wire, buffer_extend(&body, size), size, left_ms(end))) {
         response = client__response__unpack(NULL, body.size, body.data);
     }
     if (response == NULL) {
@@ -147,9 +155,7 @@ Client__Response *wire_call(struct wire *wire, Client__Request *request, unsigne
         return NULL;
     }
     do {
-        uint64_t now = process_now_ms();
-
-        response = wire_response(wire, now < end ? (unsigned)(end - now) : 0);
+        response = wire_response(wire, left_ms(end));
         if (response == NULL || response->id == request->id) {
             return response;
         }

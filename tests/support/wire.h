@@ -20,6 +20,8 @@ void wire_close(struct wire *wire);
 bool wire_send(struct wire *wire, struct bytes bytes);
 /* Send as many of these bytes as the connection takes without waiting. */
 void wire_send_some(struct wire *wire, struct bytes bytes);
+/* Exactly so many bytes; false at the deadline, or when the other end has closed. */
+bool wire_receive(struct wire *wire, uint8_t *data, size_t size, unsigned deadline_ms);
 /* The client's preface. */
 bool wire_greet(struct wire *wire);
 /* Frame and send a request, giving it the next id. */

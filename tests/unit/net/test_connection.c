@@ -1,3 +1,4 @@
+#include "base/checksum.h"
 #include "tests/unit/net/net_lab.h"
 
 #include <malloc.h>
@@ -111,7 +112,7 @@ static void put_client_frame(struct buffer *stream, size_t size, uint8_t fill)
 
 static void put_peer_frame(struct buffer *stream, struct bytes body)
 {
-    frame_peer_put_head(buffer_extend(stream, FRAME_PEER_HEAD_BYTES), body);
+    frame_peer_put_head(buffer_extend(stream, FRAME_PEER_HEAD_BYTES), body.size, checksum(body));
     buffer_put(stream, body);
 }
 
@@ -208,7 +209,7 @@ static void test_a_flipped_bit_closes_a_peer_connection(void)
     put_peer_frame(&stream, bytes_of_text("second"));
     stream.data[stream.size - 1] ^= 1;
     lab_write(&seen.lab, seen.far, buffer_lend(&stream));
-    expect_closed(&seen, "checksum");
+    expect_closed(&seen, "its seal is wrong");
     EXPECT_EQ(seen.frames, 1);
     seen_release(&seen);
     buffer_release(&stream);

@@ -88,6 +88,23 @@ static enum status dialler_takes(struct pair *pair)
                              &pair->error);
 }
 
+/* What one end sends the other takes, each direction has a key of its own, and so has each
+ * handshake (the nonces of this test never repeat). */
+static void expect_common_keys(const struct pair *pair)
+{
+    static uint8_t last[SEAL_KEY_BYTES];
+    uint8_t sent[2][SEAL_KEY_BYTES];
+    uint8_t came[2][SEAL_KEY_BYTES];
+
+    handshake_keys(&pair->dialler, sent[0], came[0]);
+    handshake_keys(&pair->acceptor, sent[1], came[1]);
+    EXPECT(memcmp(sent[0], came[1], SEAL_KEY_BYTES) == 0);
+    EXPECT(memcmp(sent[1], came[0], SEAL_KEY_BYTES) == 0);
+    EXPECT(memcmp(sent[0], sent[1], SEAL_KEY_BYTES) != 0);
+    EXPECT(memcmp(sent[0], last, SEAL_KEY_BYTES) != 0);
+    memcpy(last, sent[0], sizeof last);
+}
+
 static void expect_success(const struct setting *setting)
 {
     struct pair pair;
@@ -107,6 +124,9 @@ static void expect_success(const struct setting *setting)
     EXPECT(memcmp(&pair.dialler.peer, &setting->acceptor, sizeof pair.dialler.peer) == 0);
     EXPECT(memcmp(&pair.acceptor.peer, &setting->dialler, sizeof pair.acceptor.peer) == 0);
     EXPECT_EQ(pair.acceptor.channel, setting->channel);
+    if (strlen(setting->dialler_secret) > 0) {
+        expect_common_keys(&pair);
+    }
     release(&pair);
 }
 
