@@ -383,6 +383,8 @@ static void fill_body(Client__Response *response,
             fill_status(response, reply);
         }
         break;
+    case REQUEST_COUNT: /* those two have no place in this protocol */
+    case REQUEST_EPHEMERALS:
     case REQUEST_PING:
     case REQUEST_CLOSE_SESSION:
     case REQUEST_UNWATCH:

@@ -308,6 +308,23 @@ static void decode_read(struct decoder *decoder, enum request_kind kind)
     }
 }
 
+/* A prefix of nothing but blanks, or the root, is every path's. */
+static void decode_ephemerals(struct decoder *decoder)
+{
+    bool is_null;
+    struct bytes prefix = jute_read_buffer(&decoder->reader, &is_null);
+    size_t blanks = 0;
+
+    while (blanks < prefix.size && prefix.data[blanks] <= ' ') {
+        blanks++;
+    }
+    if (blanks == prefix.size || bytes_equal(prefix, bytes_of_text("/"))) {
+        prefix = BYTES_EMPTY;
+    }
+    decoder->request->kind = REQUEST_EPHEMERALS;
+    decoder->request->path = arena_copy(decoder->arena, prefix);
+}
+
 static void decode_auth(struct decoder *decoder)
 {
     struct bytes scheme;
@@ -363,6 +380,13 @@ static void decode_by_type(struct decoder *decoder)
     case JUTE_TYPE_GET_CHILDREN:
     case JUTE_TYPE_GET_CHILDREN_2:
         decode_read(decoder, REQUEST_LIST);
+        break;
+    case JUTE_TYPE_GET_ALL_CHILDREN_NUMBER:
+        decoder->request->kind = REQUEST_COUNT;
+        read_path(decoder);
+        break;
+    case JUTE_TYPE_GET_EPHEMERALS:
+        decode_ephemerals(decoder);
         break;
     case JUTE_TYPE_SYNC:
         read_path(decoder);

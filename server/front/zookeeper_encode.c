@@ -119,6 +119,14 @@ static void put_children(struct buffer *buffer, int32_t type, const struct state
     }
 }
 
+static void put_paths(struct buffer *buffer, const struct reply *reply)
+{
+    jute_put_int(buffer, (int32_t)reply->ephemerals.count);
+    for (size_t i = 0; i < reply->ephemerals.count; i++) {
+        jute_put_buffer(buffer, reply->ephemerals.paths[i], false);
+    }
+}
+
 static void put_operation(struct buffer *buffer, int32_t type, const struct state_op_result *result)
 {
     switch (type) {
@@ -188,6 +196,10 @@ put_body(struct buffer *buffer, const struct request *request, const struct repl
         put_node(buffer, request, reply->node);
     } else if (request->kind == REQUEST_LIST) {
         put_children(buffer, details->type, &reply->children);
+    } else if (request->kind == REQUEST_COUNT) {
+        jute_put_int(buffer, reply->count > INT32_MAX ? INT32_MAX : (int32_t)reply->count);
+    } else if (request->kind == REQUEST_EPHEMERALS) {
+        put_paths(buffer, reply);
     } else if (details->type == JUTE_TYPE_SYNC) {
         jute_put_buffer(buffer, details->path, false);
     }
@@ -207,7 +219,8 @@ has_body(const struct request *request, const struct reply *reply, enum jute_err
 /* Did a page end before the list did? */
 static bool is_cut(const struct request *request, const struct reply *reply)
 {
-    return request->kind == REQUEST_LIST && reply->children.more;
+    return (request->kind == REQUEST_LIST && reply->children.more) ||
+           (request->kind == REQUEST_EPHEMERALS && reply->ephemerals.more);
 }
 
 void zookeeper_put_reply(struct buffer *buffer,

@@ -53,8 +53,9 @@ static bool has_large_answer(const struct request *request)
     const struct zookeeper_details *details = zookeeper_details_of(request);
 
     return request->kind == REQUEST_GET || request->kind == REQUEST_LIST ||
-           details->type == JUTE_TYPE_MULTI_READ || details->type == JUTE_TYPE_SET_WATCHES ||
-           details->type == JUTE_TYPE_SET_WATCHES_2 || details->type == JUTE_TYPE_MULTI;
+           request->kind == REQUEST_EPHEMERALS || details->type == JUTE_TYPE_MULTI_READ ||
+           details->type == JUTE_TYPE_SET_WATCHES || details->type == JUTE_TYPE_SET_WATCHES_2 ||
+           details->type == JUTE_TYPE_MULTI;
 }
 
 static bool is_full(const struct gate_pass *pass)

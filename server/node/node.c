@@ -15,6 +15,7 @@
 #include "server/node/node_proposals.h"
 #include "server/node/node_sessions.h"
 #include "server/node/node_sweep.h"
+#include "server/node/node_walks.h"
 #include "server/node/node_watches.h"
 #include "server/node/peer_codec.h"
 #include "server/node/succession.h"
@@ -364,6 +365,7 @@ uint64_t node_turn(struct node *node)
         return UINT64_MAX;
     }
     check_space(node);
+    node_walks_begin(node);
     raft_tick(node->raft, node_now(node));
     node_clients_run(node);
     node_proposals_flush(node);
@@ -388,6 +390,9 @@ uint64_t node_turn(struct node *node)
     next_us = earlier(next_us, node_clients_expire(node));
     node_log_make_room(node);
     evict(node);
+    if (node_walks_wait(node)) {
+        next_us = node_now(node);
+    }
     /* What apply and the answers made possible is proposed in a turn that follows at once. */
     if (!list_is_empty(&node->queued) && node->retry_us <= node_now(node) &&
         (node_may_place(node) ||

@@ -7,6 +7,7 @@
 #include "server/node/node_cluster.h"
 #include "server/node/node_proposals.h"
 #include "server/node/node_reads.h"
+#include "server/node/node_walks.h"
 #include "server/node/node_watches.h"
 
 #include <stdlib.h>
@@ -435,6 +436,10 @@ static bool start(struct request *request)
             node_cluster_read_status(client->node, request, &reply);
         } else if (request->kind == REQUEST_WATCH || request->kind == REQUEST_UNWATCH) {
             node_watches_execute(client->node, request, &reply);
+        } else if (request->kind == REQUEST_COUNT || request->kind == REQUEST_EPHEMERALS) {
+            if (!node_walks_execute(client->node, request, &reply)) {
+                return false;
+            }
         } else if (request->kind != REQUEST_PING) {
             node_reads_execute(client->node, request, &reply);
         }

@@ -141,6 +141,10 @@ struct node {
     struct session_expiry *expiry;
     uint64_t reported_us;
 
+    /* node_walks */
+    size_t walk_left; /* nodes, in this turn */
+    bool walks_wait;
+
     /* node_sweep */
     uint64_t sweep_us; /* when to look again; 0 = this server does not lead */
     bool is_sweeping;

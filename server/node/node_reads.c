@@ -13,7 +13,7 @@ enum {
     NAMES_COUNT_MAX = 256 * 1024 /* names alone, to those who ask for as many */
 };
 
-static bool failed(struct node *node, enum status status, const char *what)
+bool node_reads_failed(struct node *node, enum status status, const char *what)
 {
     struct error error;
 
@@ -36,7 +36,7 @@ Client__Code node_read(struct node *node, struct bytes path, struct state_node *
 {
     enum op_error error = OP_NO_NODE;
 
-    if (failed(node, state_read(node->state, path, &error, ret_node), "a node")) {
+    if (node_reads_failed(node, state_read(node->state, path, &error, ret_node), "a node")) {
         return CLIENT__CODE__STOPPING;
     }
     return (Client__Code)error;
@@ -121,10 +121,10 @@ static Client__Code list(const struct client *client,
     if (code != CLIENT__CODE__OK) {
         return code;
     }
-    if (failed(node,
-               state_read_children(node->state, path, after, count_max, PAGE_BYTES_MAX, with_nodes,
-                                   arena, &error, ret_children),
-               "children")) {
+    if (node_reads_failed(node,
+                          state_read_children(node->state, path, after, count_max, PAGE_BYTES_MAX,
+                                              with_nodes, arena, &error, ret_children),
+                          "children")) {
         return CLIENT__CODE__STOPPING;
     }
     return (Client__Code)error;
@@ -207,7 +207,7 @@ static bool child_after(struct node *node,
     enum status status = state_read_children(node->state, parent, after, 1, PAGE_BYTES_MAX, true,
                                              &request->arena, &error, &children);
 
-    if (failed(node, status, "a subtree") || error != OP_OK || children.count == 0) {
+    if (node_reads_failed(node, status, "a subtree") || error != OP_OK || children.count == 0) {
         return false;
     }
     ret->path = path_join(&request->arena, parent, children.items[0].name);

@@ -17,6 +17,7 @@ struct request *request_new(enum request_kind kind)
 void request_free(struct request *request)
 {
     if (request != NULL) {
+        state_count_free(request->progress.count);
         arena_release(&request->arena);
         free(request);
     }

@@ -24,12 +24,24 @@ enum request_kind {
     REQUEST_GET,
     REQUEST_LIST,
     REQUEST_READ_TREE,
+    REQUEST_COUNT,      /* of the nodes below one */
+    REQUEST_EPHEMERALS, /* of the client's session whose paths begin with `path` */
     REQUEST_WRITE,
     REQUEST_WATCH,
     REQUEST_UNWATCH,
     REQUEST_STATUS,
     REQUEST_MEMBERSHIP /* init, add-learner, change-membership, remove-member, transfer-leader,
                           cancel-change */
+};
+
+/* How far a read has come that takes several turns. */
+struct request_progress {
+    struct state_count *count; /* COUNT; NULL = not begun */
+    uint64_t cursor;           /* EPHEMERALS, like the rest */
+    struct bytes *paths;       /* found so far, in the arena */
+    size_t path_count;
+    size_t path_capacity;
+    size_t bytes; /* of all paths */
 };
 
 /* Filled by the front, in memory of its arena; the node keeps it until the reply and releases it
@@ -42,7 +54,7 @@ struct request {
     zxid seen_zxid; /* wait until this is applied here, bounded; then BEHIND */
     bool linearizable;
     uint32_t permissions; /* GET: any of these lets it read the node; 0 = READ */
-    struct bytes path;    /* GET, LIST, READ_TREE, WATCH */
+    struct bytes path;    /* GET, LIST, READ_TREE, COUNT, EPHEMERALS, WATCH */
     struct arena arena;
     union {
         struct {
@@ -78,6 +90,7 @@ struct request {
     struct proposal *proposal; /* of a started write, until its fate is known */
     Client__Code held;         /* a refusal that waits for the answers before it; OK = none */
     bool started;              /* proposed or handed on; its answer comes by itself */
+    struct request_progress progress;
 };
 
 /* Heap allocated, zeroed, with an empty arena. */
@@ -108,8 +121,14 @@ struct reply {
             const struct reply_tree_node *nodes;
             size_t count;
             bool more;
-        } tree; /* READ_TREE; of what may not be read the path alone, and nothing
-                   below */
+        } tree;         /* READ_TREE; of what may not be read the path alone, and nothing
+                           below */
+        uint64_t count; /* COUNT */
+        struct {
+            const struct bytes *paths;
+            size_t count;
+            bool more;                     /* there are others: together they are too many */
+        } ephemerals;                      /* EPHEMERALS */
         const struct state_result *result; /* WRITE; also with op errors of a transaction. NULL when
                                               the code is 100 or above */
         struct {

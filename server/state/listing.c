@@ -133,3 +133,52 @@ enum status listing_read(struct tree *tree,
     *ret_children = listing.children;
     return STATUS_OK;
 }
+
+/* --- Ephemerals --- */
+
+struct ephemerals {
+    uint64_t cursor;
+    size_t *nodes_left;
+    void (*visit)(void *visitor, struct bytes path);
+    void *visitor;
+    bool is_cut;
+};
+
+static bool
+show_ephemeral(void *visitor, struct bytes key, struct bytes value, struct record *record)
+{
+    struct ephemerals *ephemerals = visitor;
+
+    (void)record;
+    if (*ephemerals->nodes_left == 0) {
+        ephemerals->is_cut = true;
+        return false;
+    }
+    (*ephemerals->nodes_left)--;
+    ephemerals->cursor = record_key_ephemeral_node(key) + 1;
+    ephemerals->visit(ephemerals->visitor, value);
+    return true;
+}
+
+enum status listing_each_ephemeral(struct tree *tree,
+                                   session_id session,
+                                   uint64_t *cursor,
+                                   size_t *nodes_left,
+                                   void (*visit)(void *visitor, struct bytes path),
+                                   void *visitor,
+                                   bool *ret_done)
+{
+    struct ephemerals ephemerals = {
+        .cursor = *cursor, .nodes_left = nodes_left, .visit = visit, .visitor = visitor};
+    struct record_key prefix;
+    struct record_key from;
+    enum status status;
+
+    record_key_ephemerals(session, &prefix);
+    record_key_ephemeral(session, *cursor, &from);
+    status = overlay_scan(tree->overlay, record_key_lend(&from), record_key_lend(&prefix),
+                          show_ephemeral, &ephemerals);
+    *cursor = ephemerals.cursor;
+    *ret_done = !ephemerals.is_cut;
+    return status;
+}

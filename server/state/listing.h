@@ -1,4 +1,5 @@
-/* Pages of the children of a node, from what is dirty and what the source holds. */
+/* Pages of the children of a node and of the ephemerals of a session, from what is dirty and what
+ * the source holds. */
 #ifndef STATE_LISTING_H
 #define STATE_LISTING_H
 
@@ -14,5 +15,14 @@ MUST_CHECK enum status listing_read(struct tree *tree,
                                     struct arena *arena,
                                     enum op_error *ret_error,
                                     struct state_children *ret_children);
+
+/* As state_each_ephemeral. */
+MUST_CHECK enum status listing_each_ephemeral(struct tree *tree,
+                                              session_id session,
+                                              uint64_t *cursor,
+                                              size_t *nodes_left,
+                                              void (*visit)(void *visitor, struct bytes path),
+                                              void *visitor,
+                                              bool *ret_done);
 
 #endif

@@ -80,6 +80,12 @@ void record_key_ttl(uint64_t due_ms, uint64_t node_id, struct record_key *ret_ke
     append_u64(ret_key, node_id);
 }
 
+uint64_t record_key_ephemeral_node(struct bytes key)
+{
+    CHECK_OP(key.size, ==, 1 + 2 * sizeof(uint64_t));
+    return bytes_load_u64(key.data + 1 + sizeof(uint64_t));
+}
+
 uint64_t record_key_due_ms(struct bytes key)
 {
     CHECK_OP(key.size, >, sizeof(uint64_t));

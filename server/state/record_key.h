@@ -44,6 +44,8 @@ void record_key_ttls(struct record_key *ret_key);
 void record_key_container(uint64_t node_id, struct record_key *ret_key);
 void record_key_ttl(uint64_t due_ms, uint64_t node_id, struct record_key *ret_key);
 
+/* The node of an ephemeral's key. */
+uint64_t record_key_ephemeral_node(struct bytes key);
 /* When the node of a TTL key is due. */
 uint64_t record_key_due_ms(struct bytes key);
 

@@ -5,6 +5,7 @@
 #include "base/checksum.h"
 #include "server/state/apply.h"
 #include "server/state/command.h"
+#include "server/state/count.h"
 #include "server/state/generation.h"
 #include "server/state/listing.h"
 #include "server/state/record_key.h"
@@ -207,6 +208,52 @@ enum status state_read_children(struct state *state,
 
     overlay_trim(&state->overlay);
     return status;
+}
+
+enum status state_count_new(struct state *state,
+                            struct bytes path,
+                            enum op_error *ret_error,
+                            struct state_count **ret_count)
+{
+    struct record *record = NULL;
+    enum status status = tree_find(&state->tree, path, &record);
+
+    if (status == STATUS_OK) {
+        *ret_error = record == NULL ? OP_NO_NODE : OP_OK;
+        *ret_count = record == NULL ? NULL : count_new(record);
+    }
+    overlay_trim(&state->overlay);
+    return status;
+}
+
+void state_count_free(struct state_count *count)
+{
+    count_free(count);
+}
+
+enum status state_count_continue(struct state *state,
+                                 struct state_count *count,
+                                 size_t *nodes_left,
+                                 bool *ret_done)
+{
+    return count_continue(&state->tree, count, nodes_left, ret_done);
+}
+
+uint64_t state_count_total(const struct state_count *count)
+{
+    return count_total(count);
+}
+
+enum status state_each_ephemeral(struct state *state,
+                                 session_id session,
+                                 uint64_t *cursor,
+                                 size_t *nodes_left,
+                                 void (*visit)(void *visitor, struct bytes path),
+                                 void *visitor,
+                                 bool *ret_done)
+{
+    return listing_each_ephemeral(&state->tree, session, cursor, nodes_left, visit, visitor,
+                                  ret_done);
 }
 
 /* --- Sessions --- */

@@ -216,6 +216,35 @@ MUST_CHECK enum status state_read_children(struct state *state,
                                            enum op_error *ret_error,
                                            struct state_children *ret_children);
 
+/* --- Reads of any length, a part at a time --- */
+
+/* The nodes below one are counted. It holds nothing of the state: commands may be applied between
+ * the parts, and the state may be replaced by a later one. What they change is counted or not. */
+struct state_count;
+/* Begin; *ret_count is the caller's. *ret_error is OP_OK or OP_NO_NODE. */
+MUST_CHECK enum status state_count_new(struct state *state,
+                                       struct bytes path,
+                                       enum op_error *ret_error,
+                                       struct state_count **ret_count);
+void state_count_free(struct state_count *count); /* NULL is fine */
+/* Count on, up to *nodes_left nodes, which are taken off there. */
+MUST_CHECK enum status state_count_continue(struct state *state,
+                                            struct state_count *count,
+                                            size_t *nodes_left,
+                                            bool *ret_done);
+uint64_t state_count_total(const struct state_count *count);
+
+/* Visit the paths of the session's ephemeral nodes in order of their creation, at most
+ * *nodes_left, which are taken off there. *cursor is 0 at first and tells where to go on. A path is
+ * valid during the visit only. */
+MUST_CHECK enum status state_each_ephemeral(struct state *state,
+                                            session_id session,
+                                            uint64_t *cursor,
+                                            size_t *nodes_left,
+                                            void (*visit)(void *visitor, struct bytes path),
+                                            void *visitor,
+                                            bool *ret_done);
+
 /* Legal as a full path (zookeeper-wire 10.1, and the limits above). */
 bool state_path_is_valid(struct bytes path);
 

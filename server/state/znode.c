@@ -59,6 +59,16 @@ bool znode_is_well_formed(const struct record *record)
                                           : acl_is_well_formed(load_acl(value.data)));
 }
 
+bool znode_peek(struct bytes value, uint64_t *ret_id, uint32_t *ret_child_count)
+{
+    if (value.size < ZNODE_HEADER_BYTES) {
+        return false;
+    }
+    *ret_id = load_u64(value.data, 0);
+    *ret_child_count = load_u32(value.data, 68);
+    return true;
+}
+
 struct znode znode_load(const struct record *record)
 {
     const uint8_t *data = record_value_of(record).data;

@@ -240,6 +240,31 @@ static void test_what_is_unknown_is_answered_so_and_ends_the_connection(void)
     stop();
 }
 
+static void test_a_blank_prefix_of_ephemerals_is_every_path(void)
+{
+    static const struct {
+        const char *prefix;
+        const char *asked;
+    } rows[] = {{"", ""}, {" \t", ""}, {"/", ""}, {"/a", "/a"}, {"a", "a"}, {"/ ", "/ "}};
+
+    start();
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct request *request;
+
+        begin(JUTE_TYPE_GET_EPHEMERALS);
+        put_text(rows[i].prefix);
+        request = decoded(buffer_lend(&frame));
+        EXPECT_EQ(request->kind, REQUEST_EPHEMERALS);
+        EXPECT_BYTES(request->path, bytes_of_text(rows[i].asked));
+        request_free(request);
+        expect_refused_when_cut();
+    }
+    begin(JUTE_TYPE_GET_ALL_CHILDREN_NUMBER);
+    put_text("/a");
+    expect_refused_when_cut();
+    stop();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -247,6 +272,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_flags_that_do_not_fit_the_type_are_the_states_to_refuse),
         TEST_CASE(test_identities_gather),
         TEST_CASE(test_ids_that_mean_nothing_are_illegal),
+        TEST_CASE(test_a_blank_prefix_of_ephemerals_is_every_path),
         TEST_CASE(test_what_is_unknown_is_answered_so_and_ends_the_connection),
         TEST_END};
     return test_main("zookeeper_decode", cases, argc, argv);

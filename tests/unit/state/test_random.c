@@ -438,6 +438,77 @@ static void compare_children(struct world *world, struct state_lab *lab, struct 
     arena_release(&arena);
 }
 
+/* In parts of any size. */
+static void compare_count(struct world *world, struct state_lab *lab, struct bytes path)
+{
+    struct state_count *count = NULL;
+    uint64_t expected = 0;
+    enum op_error error;
+    bool done = false;
+
+    for (size_t i = 0; i < world->naive.node_count; i++) {
+        struct bytes other = world->naive.nodes[i].path;
+
+        expected += other.size > 1 &&
+                    (path.size == 1 ||
+                     (other.size > path.size && memcmp(other.data, path.data, path.size) == 0 &&
+                      other.data[path.size] == '/'));
+    }
+    EXPECT_OK(state_count_new(lab->state, path, &error, &count));
+    EXPECT_EQ(error, OP_OK);
+    while (!done) {
+        size_t left = prng_between(&world->prng, 1, 6);
+        size_t room = left;
+        uint64_t before = state_count_total(count);
+
+        EXPECT_OK(state_count_continue(lab->state, count, &left, &done));
+        EXPECT_EQ(state_count_total(count) - before, room - left);
+        EXPECT(done || left == 0);
+    }
+    EXPECT_EQ(state_count_total(count), expected);
+    state_count_free(count);
+}
+
+struct ephemeral_walk {
+    const struct world *world;
+    session_id session;
+    size_t position; /* in the naive list, which is in order of creation */
+};
+
+static const struct naive_node *next_ephemeral(struct ephemeral_walk *walk)
+{
+    while (walk->position < walk->world->naive.node_count) {
+        const struct naive_node *node = &walk->world->naive.nodes[walk->position++];
+
+        if (node->stat.ephemeral_owner == walk->session) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+static void compare_ephemeral(void *visitor, struct bytes path)
+{
+    const struct naive_node *expected = next_ephemeral(visitor);
+
+    EXPECT_BYTES(path, expected == NULL ? bytes_of_text("(none)") : expected->path);
+}
+
+static void compare_ephemerals(struct world *world, struct state_lab *lab, session_id session)
+{
+    struct ephemeral_walk walk = {.world = world, .session = session};
+    uint64_t cursor = 0;
+    bool done = false;
+
+    while (!done) {
+        size_t left = prng_between(&world->prng, 1, 3);
+
+        EXPECT_OK(state_each_ephemeral(lab->state, session, &cursor, &left, compare_ephemeral,
+                                       &walk, &done));
+    }
+    EXPECT(next_ephemeral(&walk) == NULL);
+}
+
 static void compare_tree(struct world *world, struct state_lab *lab)
 {
     for (size_t i = 0; i < world->naive.node_count; i++) {
@@ -450,6 +521,7 @@ static void compare_tree(struct world *world, struct state_lab *lab)
         compare_node(world, expected, node);
         state_node_unref(node);
         compare_children(world, lab, expected->path);
+        compare_count(world, lab, expected->path);
     }
 }
 
@@ -480,6 +552,9 @@ static void compare_sessions(struct world *world, struct state_lab *lab)
     EXPECT_EQ(state_session_count(lab->state), world->naive.session_count);
     state_session_each(lab->state, compare_session, &walk);
     EXPECT_EQ(walk.position, world->naive.session_count);
+    for (size_t i = 0; i < world->naive.session_count; i++) {
+        compare_ephemerals(world, lab, world->naive.sessions[i].shown.id);
+    }
 }
 
 /* --- Running --- */

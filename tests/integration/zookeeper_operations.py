@@ -1,0 +1,197 @@
+#!/usr/bin/env python3
+"""Operations of ZooKeeper's protocol that kazoo does not send, byte by byte:
+python3 zookeeper_operations.py FOLDER-OF-SERVER FOLDER-OF-CLI
+
+Exit code 77: kazoo, whose test starts the servers, is not installed."""
+import pathlib
+import socket
+import struct
+import sys
+import tempfile
+import unittest
+
+from zookeeper_kazoo import DEADLINE_SECONDS, PROGRAMS, Cluster
+
+CREATE, DELETE, EXISTS, GET_DATA, SET_DATA = 1, 2, 3, 4, 5
+AUTH, GET_EPHEMERALS, GET_ALL_CHILDREN_NUMBER = 100, 103, 104
+OPEN_TO_ALL = [(31, "world", "anyone")]
+
+
+def text(value):
+    data = value.encode() if isinstance(value, str) else value
+    return struct.pack(">i", -1) if data is None else struct.pack(">i", len(data)) + data
+
+
+def acl(entries):
+    return struct.pack(">i", len(entries)) + b"".join(
+        struct.pack(">i", permissions) + text(scheme) + text(name) for permissions, scheme, name in entries)
+
+
+class Answer:
+    """The body of a reply, read from the front."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def take(self, form):
+        size = struct.calcsize(form)
+        values = struct.unpack(form, self.data[:size])
+        self.data = self.data[size:]
+        return values[0] if len(values) == 1 else values
+
+    def text(self):
+        size = self.take(">i")
+        if size < 0:
+            return None
+        value, self.data = self.data[:size], self.data[size:]
+        return value.decode()
+
+    def texts(self):
+        return [self.text() for _ in range(self.take(">i"))]
+
+
+class Raw:
+    """A connection with a session."""
+
+    def __init__(self, address, session=(0, bytes(16)), seen=0, read_only=False):
+        host, port = address.split(":")
+        self.socket = socket.create_connection((host, int(port)), DEADLINE_SECONDS)
+        self.events = []
+        self.xid = 0
+        self.zxid = 0
+        self.send(struct.pack(">iqiq", 0, seen, 10000, session[0]) + text(session[1]) + bytes([read_only]))
+        answer = Answer(self.receive())
+        _, self.timeout_ms, number = answer.take(">iiq")
+        self.session = (number, answer.data[4:20])
+        self.is_read_only = answer.data[20:] == b"\1"
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, frame):
+        self.socket.sendall(struct.pack(">i", len(frame)) + frame)
+
+    def exactly(self, size):
+        data = b""
+        while len(data) < size:
+            more = self.socket.recv(size - len(data))
+            if not more:
+                raise EOFError("the server closed the connection")
+            data += more
+        return data
+
+    def receive(self):
+        return self.exactly(struct.unpack(">i", self.exactly(4))[0])
+
+    def take_event(self, answer, zxid):
+        kind, _ = answer.take(">ii")
+        self.events.append((kind, answer.text(), zxid))
+
+    def call(self, kind, body=b"", xid=None):
+        """(error, body) of the reply; events that come before it are kept."""
+        self.xid += 1
+        xid = self.xid if xid is None else xid
+        self.send(struct.pack(">ii", xid, kind) + body)
+        while True:
+            answer = Answer(self.receive())
+            got, zxid, error = answer.take(">iqi")
+            if got == xid:
+                self.zxid = max(self.zxid, zxid)
+                return error, answer
+            assert got == -1, f"the answer to {got} came for {xid}"
+            self.take_event(answer, zxid)
+
+    def wait_events(self, count):
+        while len(self.events) < count:
+            answer = Answer(self.receive())
+            got, zxid, _ = answer.take(">iqi")
+            assert got == -1, f"an answer to {got} instead of an event"
+            self.take_event(answer, zxid)
+        return self.events
+
+    def create(self, path, data=b"", flags=0, entries=None):
+        error, _ = self.call(CREATE, text(path) + text(data) + acl(entries or OPEN_TO_ALL) + struct.pack(">i", flags))
+        return error
+
+    def set_data(self, path, data):
+        return self.call(SET_DATA, text(path) + text(data) + struct.pack(">i", -1))[0]
+
+    def delete(self, path):
+        return self.call(DELETE, text(path) + struct.pack(">i", -1))[0]
+
+    def get_data(self, path):
+        error, answer = self.call(GET_DATA, text(path) + b"\0")
+        return answer.text() if error == 0 else error
+
+
+class OneServer(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.cluster = Cluster(1, pathlib.Path(cls.folder.name))
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.cluster.close()
+        cls.folder.cleanup()
+
+    def setUp(self):
+        self.client = self.connect()
+        self.base = f"/{self._testMethodName}"
+        self.assertEqual(self.client.create(self.base), 0)
+
+    def connect(self, **options):
+        client = Raw(self.cluster.addresses[0], **options)
+        self.addCleanup(client.close)
+        return client
+
+    def ephemerals(self, client, prefix):
+        error, answer = client.call(GET_EPHEMERALS, text(prefix))
+        self.assertEqual(error, 0)
+        return answer.texts()
+
+    def test_ephemerals_of_a_session_are_listed_by_prefix(self):
+        other = self.connect()
+        for name in ("b", "a", "ab"):
+            self.assertEqual(self.client.create(f"{self.base}/{name}", flags=1), 0)
+        self.assertEqual(other.create(f"{self.base}/other", flags=1), 0)
+        every = [f"{self.base}/{name}" for name in ("a", "ab", "b")]
+        for prefix in (None, "", "  ", "/", self.base):
+            self.assertEqual(sorted(self.ephemerals(self.client, prefix)), every)
+        self.assertEqual(sorted(self.ephemerals(self.client, f"{self.base}/a")), every[:2])
+        self.assertEqual(self.ephemerals(self.client, f"{self.base}/c"), [])
+        self.assertEqual(self.ephemerals(other, None), [f"{self.base}/other"])
+
+    def count(self, client, path):
+        error, answer = client.call(GET_ALL_CHILDREN_NUMBER, text(path))
+        return answer.take(">i") if error == 0 else error
+
+    def test_all_nodes_below_one_are_counted(self):
+        for path in ("a", "a/b", "a/b/c", "a/d", "ab"):
+            self.assertEqual(self.client.create(f"{self.base}/{path}"), 0)
+        self.assertEqual(self.count(self.client, self.base), 5)
+        self.assertEqual(self.count(self.client, f"{self.base}/a"), 3)
+        self.assertEqual(self.count(self.client, f"{self.base}/a/b/c"), 0)
+        self.assertEqual(self.count(self.client, f"{self.base}/missing"), -101)
+        self.assertEqual(self.client.create(f"{self.base}/secret", entries=[(31, "digest", "u:hash")]), 0)
+        self.assertEqual(self.count(self.client, f"{self.base}/secret"), -102)
+        whole = self.count(self.client, "/")
+        self.assertEqual(self.client.create(f"{self.base}/one-more"), 0)
+        self.assertEqual(self.count(self.client, "/"), whole + 1)
+
+    def test_a_count_of_many_takes_turns_with_others(self):
+        body = acl(OPEN_TO_ALL) + struct.pack(">i", 0)
+        for number in range(10000):  # more than one turn counts
+            self.client.send(struct.pack(">ii", number, CREATE) + text(f"{self.base}/{number}") + text(b"") + body)
+        for _ in range(10000):
+            self.client.receive()
+        self.client.send(struct.pack(">ii", 1, GET_ALL_CHILDREN_NUMBER) + text(self.base))
+        self.client.send(struct.pack(">ii", 2, EXISTS) + text(self.base) + b"\0")
+        self.assertEqual(struct.unpack(">iqii", self.client.receive())[::3], (1, 10000))
+        self.assertEqual(struct.unpack(">i", self.client.receive()[:4])[0], 2)
+
+
+if __name__ == "__main__":
+    PROGRAMS["server"] = str(pathlib.Path(sys.argv[1]) / "confer-server")
+    PROGRAMS["cli"] = str(pathlib.Path(sys.argv[2]) / "confer-cli")
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]], warnings="ignore")
