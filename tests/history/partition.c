@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/list.h"
+#include "tests/history/unknown.h"
 
 #include <stdlib.h>
 
@@ -17,19 +18,11 @@ struct use {
     size_t part;
 };
 
-struct seen_value {
-    struct map_node node;
-    uint64_t value;
-    uint64_t zxid;
-};
-
 struct builder {
     const struct history *history;
     struct use *uses; /* by path */
     size_t use_count;
-    struct map seen; /* struct seen_value in the arena */
-    struct arena arena;
-    uint64_t *zxids; /* by call: known or learned; 0 */
+    struct unknown unknown;
 };
 
 static history_path find(const struct builder *builder, history_path path)
@@ -47,115 +40,13 @@ static void join(struct builder *builder, history_path left, history_path right)
     builder->uses[find(builder, left)].set = find(builder, right);
 }
 
-static bool is_read(enum history_kind kind)
-{
-    return kind == HISTORY_GET || kind == HISTORY_EXISTS || kind == HISTORY_LIST;
-}
-
-static bool has_writes(const struct history_call *call)
-{
-    for (size_t i = 0; i < call->step_count; i++) {
-        if (!is_read(call->steps[i].kind)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* --- What unknown writes are known by --- */
-
-static const struct seen_value *find_seen(const struct builder *builder, uint64_t value)
-{
-    MAP_FOR_HASH (node, &builder->seen, map_hash_u64(value)) {
-        const struct seen_value *seen = CONTAINER_OF(node, struct seen_value, node);
-
-        if (seen->value == value) {
-            return seen;
-        }
-    }
-    return NULL;
-}
-
-static void note_seen(struct builder *builder, uint64_t value, uint64_t zxid)
-{
-    struct seen_value *seen;
-
-    if (value == 0 || zxid == 0 || find_seen(builder, value) != NULL) {
-        return;
-    }
-    seen = arena_calloc(&builder->arena, 1, sizeof *seen);
-    seen->value = value;
-    seen->zxid = zxid;
-    map_insert(&builder->seen, &seen->node, map_hash_u64(value));
-}
-
-static void note_all_seen(struct builder *builder)
-{
-    const struct history *history = builder->history;
-
-    for (size_t i = 0; i < history->effect_count; i++) {
-        if (history->effects[i].kind <= HISTORY_EFFECT_VALUE_SET) {
-            note_seen(builder, history->effects[i].value, history->effects[i].zxid);
-        }
-    }
-    for (size_t i = 0; i < history->event_count; i++) {
-        const struct history_event *event = &history->events[i];
-
-        if (!event->resync && event->has_value &&
-            (event->kind == HISTORY_EVENT_CREATED || event->kind == HISTORY_EVENT_VALUE_SET)) {
-            note_seen(builder, event->value, event->zxid);
-        }
-    }
-    for (size_t i = 0; i < history->call_count; i++) {
-        for (size_t j = 0; j < history->calls[i].step_count; j++) {
-            const struct history_step *step = &history->calls[i].steps[j];
-
-            if (step->kind == HISTORY_GET && step->exists && step->has_stat) {
-                note_seen(builder, step->value, step->mzxid);
-            }
-        }
-    }
-}
-
-static uint64_t learned_zxid(const struct builder *builder, const struct history_call *call)
-{
-    for (size_t i = 0; i < call->step_count; i++) {
-        const struct history_step *step = &call->steps[i];
-        const struct seen_value *seen = NULL;
-
-        if (step->kind == HISTORY_SET || step->kind == HISTORY_CREATE) {
-            seen = find_seen(builder, step->value);
-        }
-        if (seen != NULL) {
-            return seen->zxid;
-        }
-    }
-    return 0;
-}
-
-/* With all effects known, a write whose value is not among them did nothing. */
-static bool never_happened(const struct builder *builder, const struct history_call *call)
-{
-    if (!builder->history->effects_complete) {
-        return false;
-    }
-    for (size_t i = 0; i < call->step_count; i++) {
-        const struct history_step *step = &call->steps[i];
-
-        if ((step->kind == HISTORY_SET || step->kind == HISTORY_CREATE) && step->value != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool takes_part(const struct builder *builder, size_t position)
 {
     const struct history_call *call = &builder->history->calls[position];
 
     switch (call->outcome) {
     case HISTORY_OK:
-        return call->linearizable || has_writes(call);
+        return call->linearizable || unknown_has_writes(call);
     case HISTORY_REFUSED:
         return true;
     case HISTORY_NOT_APPLIED:
@@ -163,7 +54,7 @@ static bool takes_part(const struct builder *builder, size_t position)
     case HISTORY_UNKNOWN:
         break;
     }
-    return has_writes(call) && (builder->zxids[position] != 0 || !never_happened(builder, call));
+    return unknown_has_writes(call) && !builder->unknown.did_nothing[position];
 }
 
 /* --- What belongs together --- */
@@ -317,7 +208,7 @@ static struct session_end end_of_session(const struct history *history, uint64_t
     for (size_t i = 0; i < history->call_count; i++) {
         const struct history_call *call = &history->calls[i];
 
-        if (call->session != session || !has_writes(call)) {
+        if (call->session != session || !unknown_has_writes(call)) {
             continue;
         }
         if (call->outcome == HISTORY_OK || call->outcome == HISTORY_REFUSED) {
@@ -510,7 +401,7 @@ static void fill(struct partition *partition, struct builder *builder)
     for (size_t i = 0; i < history->call_count; i++) {
         if (takes_part(builder, i)) {
             add_call(part_of_call(partition, builder, &history->calls[i]), &history->calls[i],
-                     builder->zxids[i]);
+                     builder->unknown.zxids[i]);
         }
     }
     for (size_t i = 0; i < partition->part_count; i++) {
@@ -527,25 +418,14 @@ void partition_init(struct partition *partition, const struct history *history)
 
     *partition = (struct partition){.part_count = 0};
     arena_init(&partition->arena);
-    arena_init(&builder.arena);
-    map_init(&builder.seen);
     builder.uses = xcalloc(builder.use_count, sizeof *builder.uses);
-    builder.zxids = xcalloc(history->call_count, sizeof *builder.zxids);
-    note_all_seen(&builder);
-    for (size_t i = 0; i < history->call_count; i++) {
-        const struct history_call *call = &history->calls[i];
-
-        builder.zxids[i] =
-            call->outcome == HISTORY_UNKNOWN ? learned_zxid(&builder, call) : call->zxid;
-    }
+    unknown_init(&builder.unknown, history);
     note_uses(&builder);
     partition->parts = arena_calloc(&partition->arena, builder.use_count, sizeof(struct part));
     make_room(partition, &builder);
     fill(partition, &builder);
     free(builder.uses);
-    free(builder.zxids);
-    map_release(&builder.seen);
-    arena_release(&builder.arena);
+    unknown_release(&builder.unknown);
 }
 
 void partition_release(struct partition *partition)

@@ -11,6 +11,8 @@ enum {
     DIAL_INTERVAL_US = 60 * 1000,
     PROBE_TIMEOUT_US = 2 * 1000 * 1000,
     QUIET_DEATH_US = 2 * 1000 * 1000,
+    /* socket_patience_peer.user_timeout_ms of server/net */
+    UNACKNOWLEDGED_US_MAX = 5 * 1000 * 1000,
     SPIKE_FACTOR = 200,
     OLD_MAX = 64
 };
@@ -416,6 +418,14 @@ static void arrive_corrupted(struct timeline_event *event)
     flight_free(flight);
 }
 
+/* A stream that is so late is given up by its ends. */
+static void note_delay(struct network_link *link, uint64_t delay_us)
+{
+    if (delay_us > UNACKNOWLEDGED_US_MAX && timeline_due(&link->fall) == UINT64_MAX) {
+        timeline_after(link->network->timeline, &link->fall, UNACKNOWLEDGED_US_MAX, fall);
+    }
+}
+
 static void launch(struct network_link *link, struct flight *flight, bool loose)
 {
     struct network *network = link->network;
@@ -435,6 +445,7 @@ static void launch(struct network_link *link, struct flight *flight, bool loose)
             at_us = link->arrival_us[side];
         }
         link->arrival_us[side] = at_us;
+        note_delay(link, at_us - now_us);
     }
     if (is_corrupted) {
         network->corrupts[from][flight->to] = false;
