@@ -275,6 +275,7 @@ void client_streams_on_disconnect(struct client_streams *streams)
         item->reading = false;
         if (item->state == CLIENT_STREAM_ENDING) {
             item->state = CLIENT_STREAM_NONE;
+            forget_after(item);
         } else if (item->state != CLIENT_STREAM_NONE) {
             item->state = CLIENT_STREAM_WANTED;
             item->fresh |= item->stream.up_to == 0; /* 0 means "from now" */
