@@ -103,6 +103,12 @@ enum status data_folder_open(const char *path, struct data_folder *ret_folder, s
     if (status != STATUS_OK) {
         return status;
     }
+    /* Nothing may be built upon a name that a power cut could take back. */
+    status = files_sync_way(path, error);
+    if (status != STATUS_OK) {
+        (void)close(lock);
+        return status;
+    }
     memcpy(ret_folder->path, checked, strlen(checked) + 1);
     ret_folder->lock = lock;
     return STATUS_OK;

@@ -4,6 +4,7 @@
 #include "base/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,14 +25,30 @@ static enum status not_written(const struct dump_writer *writer, struct error *e
                      writer->path, strerror(errno), is_full ? "; free some space" : "");
 }
 
+static enum status write_buffer(struct dump_writer *writer, struct error *error)
+{
+    struct bytes rest = buffer_lend(&writer->buffer);
+
+    while (rest.size > 0) {
+        ssize_t written = write(writer->file, rest.data, rest.size);
+
+        if (written < 0 && errno != EINTR) {
+            return not_written(writer, error);
+        }
+        if (written > 0) {
+            rest = bytes_of(rest.data + written, rest.size - (size_t)written);
+        }
+    }
+    buffer_clear(&writer->buffer);
+    return STATUS_OK;
+}
+
 static enum status
 put_bytes(struct dump_writer *writer, const void *data, size_t size, struct error *error)
 {
-    if (size > 0 && fwrite(data, 1, size, writer->file) != size) {
-        return not_written(writer, error);
-    }
+    buffer_put(&writer->buffer, bytes_of(data, size));
     writer->bytes += size;
-    return STATUS_OK;
+    return writer->buffer.size < BUFFER_BYTES ? STATUS_OK : write_buffer(writer, error);
 }
 
 enum status dump_writer_open(struct dump_writer *writer,
@@ -39,7 +56,6 @@ enum status dump_writer_open(struct dump_writer *writer,
                              const struct dump_header *header,
                              struct error *error)
 {
-    struct buffer buffer = BUFFER_INIT;
     enum status status;
 
     memset(writer, 0, sizeof *writer);
@@ -47,17 +63,12 @@ enum status dump_writer_open(struct dump_writer *writer,
     if (status != STATUS_OK) {
         return status;
     }
-    writer->file = fopen(writer->path, "wbe");
-    if (writer->file == NULL) {
+    writer->file = open(writer->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (writer->file < 0) {
         return not_written(writer, error);
     }
-    (void)setvbuf(writer->file, NULL, _IOFBF, BUFFER_BYTES);
-    writer->chain = dump_format_put_header(header, &buffer);
-    status = put_bytes(writer, buffer.data, buffer.size, error);
-    buffer_release(&buffer);
-    if (status != STATUS_OK) {
-        return dump_writer_close(writer, path, status, NULL, error);
-    }
+    writer->chain = dump_format_put_header(header, &writer->buffer);
+    writer->bytes = writer->buffer.size;
     return STATUS_OK;
 }
 
@@ -106,7 +117,10 @@ static enum status put_trailer(struct dump_writer *writer, struct error *error)
 
     dump_format_put_trailer(&trailer, encoded);
     status = put_bytes(writer, encoded, sizeof encoded, error);
-    if (status == STATUS_OK && (fflush(writer->file) != 0 || fsync(fileno(writer->file)) != 0)) {
+    if (status == STATUS_OK) {
+        status = write_buffer(writer, error);
+    }
+    if (status == STATUS_OK && fsync(writer->file) != 0) {
         status = not_written(writer, error);
     }
     return status;
@@ -121,10 +135,11 @@ enum status dump_writer_close(struct dump_writer *writer,
     if (status == STATUS_OK) {
         status = put_trailer(writer, error);
     }
-    if (fclose(writer->file) != 0 && status == STATUS_OK) {
+    if (close(writer->file) != 0 && status == STATUS_OK) {
         status = not_written(writer, error);
     }
-    writer->file = NULL;
+    writer->file = -1;
+    buffer_release(&writer->buffer);
     if (status == STATUS_OK) {
         status = files_rename(writer->path, path, error);
     }

@@ -8,9 +8,10 @@
 #include <stdio.h>
 
 struct dump_writer {
-    FILE *file;
+    int file;
     char path[FILES_PATH_BYTES_MAX]; /* the temporary name */
-    uint64_t bytes;
+    struct buffer buffer;            /* not written yet */
+    uint64_t bytes;                  /* of the file, with these */
     uint64_t record_count;
     uint64_t chain;
 };

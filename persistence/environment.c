@@ -1,9 +1,11 @@
 #include "persistence/environment.h"
 
+#include "base/alloc.h"
 #include "base/check.h"
 #include "base/mark.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -241,6 +243,35 @@ static enum status check_length(struct environment *environment, struct error *e
         (unsigned long long)pages * environment->page_bytes);
 }
 
+/* What was found is what the page cache holds. An earlier process may have died in the middle of a
+ * commit, or seen one fail: then the disk can hold an older meta page, or one that LMDB took back
+ * in the cache alone. Before anything is built upon what was found, both meta pages are written
+ * again as they are; each fits into a sector, so this cannot tear one. Their pages were synced
+ * before they were first written. */
+static enum status make_durable(struct environment *environment, struct error *error)
+{
+    uint8_t *page = xmalloc(environment->page_bytes);
+    mdb_filehandle_t file;
+    enum status status = STATUS_OK;
+
+    CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
+    for (size_t i = 0; status == STATUS_OK && i < META_PAGES; i++) {
+        off_t offset = (off_t)(i * environment->page_bytes);
+        ssize_t bytes = (ssize_t)environment->page_bytes;
+
+        errno = EIO; /* of a short one */
+        if (pread(file, page, environment->page_bytes, offset) != bytes ||
+            pwrite(file, page, environment->page_bytes, offset) != bytes) {
+            status = environment_error(environment, errno, "writing its meta pages again", error);
+        }
+    }
+    if (status == STATUS_OK && fdatasync(file) != 0) {
+        status = environment_error(environment, errno, "syncing it at the start", error);
+    }
+    free(page);
+    return status;
+}
+
 static enum status open_existing(struct environment *environment,
                                  const struct environment_options *options,
                                  struct error *error)
@@ -253,6 +284,9 @@ static enum status open_existing(struct environment *environment,
         return status;
     }
     status = check_length(environment, error);
+    if (status == STATUS_OK) {
+        status = make_durable(environment, error);
+    }
     if (status == STATUS_OK) {
         status = environment_begin_read(environment, &txn, error);
     }
@@ -339,6 +373,15 @@ fill_new(struct environment *environment,
     return status;
 }
 
+/* What a failed creation left, under either name: nobody shall take it for a whole one. What
+ * cannot be removed now is removed by the next creation and the sweep, or, when it has its name,
+ * is whole. */
+static void remove_made(const struct environment *environment, const char *path)
+{
+    (void)!files_empty_folder(environment->path, true, NULL);
+    (void)!files_empty_folder(path, true, NULL);
+}
+
 enum status environment_create(const char *path,
                                const struct environment_options *options,
                                enum status (*fill)(struct environment *environment,
@@ -373,9 +416,8 @@ enum status environment_create(const char *path,
     if (status == STATUS_OK) {
         status = files_rename(environment.path, path, error);
     }
-    if (status != STATUS_OK && files_empty_folder(environment.path, true, NULL) != STATUS_OK) {
-        /* What is left is under a temporary name, which the next creation and the sweep remove. */
-        return status;
+    if (status != STATUS_OK) {
+        remove_made(&environment, path);
     }
     return status;
 }

@@ -60,6 +60,26 @@ static void parent_of(const char *path, char parent[FILES_PATH_BYTES_MAX])
     parent[length] = '\0';
 }
 
+enum status files_sync_way(const char *path, struct error *error)
+{
+    char at[FILES_PATH_BYTES_MAX];
+    enum status status = files_join(path, "", at, error);
+
+    if (status == STATUS_OK) {
+        status = files_sync_folder(at, error);
+    }
+    while (status == STATUS_OK && strcmp(at, "/") != 0 && strcmp(at, ".") != 0) {
+        char parent[FILES_PATH_BYTES_MAX];
+
+        parent_of(at, parent);
+        memcpy(at, parent, sizeof at);
+        if (access(at, R_OK) == 0) {
+            status = files_sync_folder(at, error);
+        }
+    }
+    return status;
+}
+
 static enum status make_folder(const char *path, struct error *error)
 {
     char parent[FILES_PATH_BYTES_MAX];

@@ -26,6 +26,10 @@ MUST_CHECK enum status files_join(const char *folder,
 MUST_CHECK enum status files_make_folders(const char *path, struct error *error);
 /* Make the names in this folder durable. */
 MUST_CHECK enum status files_sync_folder(const char *path, struct error *error);
+/* Make the names in this folder and those of the folders on the way to it durable: whoever made
+ * them may have died before it had synced them. Folders above it that may not be read are left
+ * out. */
+MUST_CHECK enum status files_sync_way(const char *path, struct error *error);
 /* Rename, replacing a file at `to`, and sync the folder of `to`. */
 MUST_CHECK enum status files_rename(const char *from, const char *to, struct error *error);
 /* Delete the files in a folder that has no subfolders, and with `itself` the folder too. OK if it

@@ -43,8 +43,8 @@ ROUNDS = (4, 12, 36, 108, 324, 972)
 CALL_CPU_SECONDS = 60
 CALL_CLOCK_SECONDS = 400
 UNIT_CLOCK_SECONDS = 60
-# The line that says what is wrong: of an oracle, of a CHECK, of the scenario runner, of CUnit.
-EVIDENCE = re.compile(r"^violat|check failed|^happened: |^ +1\. |^S\d+: ")
+# The line that says what is wrong: of an oracle, of power cuts, of a CHECK, of the scenario runner, of CUnit.
+EVIDENCE = re.compile(r"^violat|^wrong: |check failed|^happened: |^ +1\. |^S\d+: ")
 
 
 class Fault(Exception):
@@ -144,7 +144,7 @@ class Build:
         self.lock = threading.Lock()
 
     def programs(self, unit_folders):
-        names = ["scenario_runner", "scenario_walk", "explore", "simulate"]
+        names = ["scenario_runner", "scenario_walk", "explore", "simulate", "power_cut"]
         for folder in unit_folders:
             names += sorted(path.stem for path in (self.source / "tests/unit" / folder).glob("test_*.c"))
         return names
@@ -154,7 +154,7 @@ class Build:
 
     def program_path(self, program, unit_folder=None):
         places = {"scenario_runner": "tests/scenario", "scenario_walk": "tests/scenario", "simulate": "tests/simulation",
-                  "explore": "tests/explorer"}
+                  "explore": "tests/explorer", "power_cut": "tests/power_cut"}
         return f"{places.get(program) or 'tests/unit/' + unit_folder}/{program}"
 
     def link_command(self, path):
@@ -270,10 +270,11 @@ class Detectors:
         return any(f" {folder}/lib" in command for folder in self.folders)
 
     def kinds(self):
-        kinds = {"unit": self.run_unit, "scenario": self.run_scenario, "explorer": self.run_explorer, "walk": self.run_walk,
-                 "simulation": self.run_simulation}
+        kinds = {"unit": self.run_unit, "scenario": self.run_scenario, "power cut": self.run_power_cut,
+                 "explorer": self.run_explorer, "walk": self.run_walk, "simulation": self.run_simulation}
         paths = {"scenario": "tests/scenario/scenario_runner", "walk": "tests/scenario/scenario_walk",
-                 "explorer": "tests/explorer/explore", "simulation": "tests/simulation/simulate"}
+                 "power cut": "tests/power_cut/power_cut", "explorer": "tests/explorer/explore",
+                 "simulation": "tests/simulation/simulate"}
         return {kind: run for kind, run in kinds.items() if kind == "unit" or self.concerns(paths[kind])}
 
     def run_unit(self):
@@ -300,6 +301,12 @@ class Detectors:
                     break
         more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
         yield total, failed and Finding(f"scenario {failed[0]}{more}", first)
+
+    def run_power_cut(self):
+        program = self.linked("tests/power_cut/power_cut")
+        for options in (["--images", 200], ["--faults", "--runs", 300], ["--images", 2000, "--seed", 1000]):
+            seconds, failure = run_program([program, *options], CALL_CPU_SECONDS, CALL_CLOCK_SECONDS)
+            yield seconds, failure and Finding(f"power cut {options[0][2:]}", failure)
 
     def run_explorer(self):
         program = self.linked("tests/explorer/explore")
@@ -348,7 +355,7 @@ class Result:
 def find_first(detectors, limit, result):
     runs = {kind: run() for kind, run in detectors.kinds().items()}
     used = 0.0
-    for kind in ("unit", "scenario"):
+    for kind in ("unit", "scenario", "power cut"):
         if kind in runs:
             seconds, finding = search(runs.pop(kind), limit)
             used += seconds

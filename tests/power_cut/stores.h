@@ -1,0 +1,37 @@
+/* A story of the real stores of one data folder: steps from a seed, as a server takes them, what
+ * each makes of the contents, and whether a folder that a power cut left holds what it must. */
+#ifndef TESTS_POWER_CUT_STORES_H
+#define TESTS_POWER_CUT_STORES_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { STORES_STEPS_MAX = 128, STORES_TEXT_BYTES_MAX = 1024 };
+
+struct stores;
+
+/* Take `steps` steps on an empty folder, telling the tape of each. `scratch` is a folder beside it,
+ * for dumps that come from elsewhere.
+ *
+ * After a failure for want of space the same step is taken again and must pass; after any other
+ * one the stores are closed, as a server's end does, and opened anew. False: something else was
+ * wrong, `text` says what. */
+bool stores_play(const char *folder,
+                 const char *scratch,
+                 uint64_t seed,
+                 unsigned steps,
+                 struct stores **ret_stores,
+                 char text[STORES_TEXT_BYTES_MAX]);
+void stores_free(struct stores *stores);
+
+/* Open `folder` as a server does, and read everything. It must hold what step `done` left, or step
+ * `begun`; then it must take a write, and open once more. `text` says what is wrong. */
+bool stores_judge(const struct stores *stores,
+                  const char *folder,
+                  uint64_t done,
+                  uint64_t begun,
+                  char text[STORES_TEXT_BYTES_MAX]);
+
+#endif
