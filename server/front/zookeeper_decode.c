@@ -332,7 +332,7 @@ static void decode_auth(struct decoder *decoder)
     bool is_null;
 
     (void)jute_read_int(&decoder->reader);
-    scheme = jute_read_buffer(&decoder->reader, NULL);
+    scheme = jute_read_buffer(&decoder->reader, &is_null); /* then nobody knows it */
     credentials = jute_read_buffer(&decoder->reader, &is_null);
     if (!decoder->reader.failed &&
         identities_add(decoder->identities, scheme, credentials) != STATUS_OK) {

@@ -198,7 +198,26 @@ put_immediate_event(struct zookeeper_front *front, struct bytes path, enum jute_
 
 enum watch_list { LIST_DATA, LIST_EXIST, LIST_CHILD, LIST_PERSISTENT, LIST_RECURSIVE };
 
-/* A one-shot watch of a client that was away: the event that it missed, or the watch again. */
+/* What a client missed that had left such a watch when it had seen `seen_zxid`. `stat` is NULL
+ * where there is no node. False: nothing. */
+static bool has_missed(enum watch_list list,
+                       const struct state_stat *stat,
+                       int64_t seen_zxid,
+                       enum jute_event *ret_event)
+{
+    if (stat == NULL) {
+        *ret_event = JUTE_EVENT_DELETED;
+        return list != LIST_EXIST;
+    }
+    *ret_event = list == LIST_EXIST  ? JUTE_EVENT_CREATED
+                 : list == LIST_DATA ? JUTE_EVENT_DATA_CHANGED
+                                     : JUTE_EVENT_CHILDREN_CHANGED;
+    return list == LIST_EXIST ||
+           (int64_t)(list == LIST_DATA ? stat->mzxid : stat->pzxid) > seen_zxid;
+}
+
+/* A one-shot watch of a client that was away: the event that it missed, or the watch again. An
+ * event of a node that it may not read is missed for good, as it is while it is connected. */
 static void set_one_shot(struct zookeeper_client *client,
                          enum watch_list list,
                          struct bytes path,
@@ -208,23 +227,20 @@ static void set_one_shot(struct zookeeper_client *client,
     struct state_node *node = NULL;
     Client__Code code = node_read(front->node, path, &node);
     struct state_stat stat = {.mzxid = 0};
+    bool may_know = true;
+    enum jute_event event;
 
     if (code == CLIENT__CODE__OK) {
         stat = state_node_stat(node);
+        may_know = client_may(client->client, node, STATE_PERMISSION_READ);
         state_node_unref(node);
     }
     if (code != CLIENT__CODE__OK && code != CLIENT__CODE__NO_NODE) {
         connection_close(client->connection, "the server cannot read");
-    } else if (list == LIST_EXIST && code == CLIENT__CODE__OK) {
-        put_immediate_event(front, path, JUTE_EVENT_CREATED);
-    } else if (list != LIST_EXIST && code == CLIENT__CODE__NO_NODE) {
-        put_immediate_event(front, path, JUTE_EVENT_DELETED);
-    } else if (list == LIST_DATA && (int64_t)stat.mzxid > seen_zxid) {
-        put_immediate_event(front, path, JUTE_EVENT_DATA_CHANGED);
-    } else if (list == LIST_CHILD && (int64_t)stat.pzxid > seen_zxid) {
-        put_immediate_event(front, path, JUTE_EVENT_CHILDREN_CHANGED);
-    } else {
+    } else if (!has_missed(list, code == CLIENT__CODE__OK ? &stat : NULL, seen_zxid, &event)) {
         add_watch(client, path, list == LIST_CHILD ? ZOOKEEPER_WATCH_CHILD : ZOOKEEPER_WATCH_DATA);
+    } else if (may_know) {
+        put_immediate_event(front, path, event);
     }
 }
 
@@ -527,9 +543,8 @@ static void leave_watch(struct zookeeper_client *client,
         details->type == JUTE_TYPE_GET_CHILDREN || details->type == JUTE_TYPE_GET_CHILDREN_2;
 
     if (details->watch && (error == JUTE_ERROR_OK || (is_exists && error == JUTE_ERROR_NO_NODE))) {
-        struct bytes path = details->path.size == 0 ? bytes_of_text("/") : details->path;
-
-        add_watch(client, path, is_children ? ZOOKEEPER_WATCH_CHILD : ZOOKEEPER_WATCH_DATA);
+        add_watch(client, details->path,
+                  is_children ? ZOOKEEPER_WATCH_CHILD : ZOOKEEPER_WATCH_DATA);
     }
 }
 

@@ -2,6 +2,7 @@
 
     # a comment
     == What the case shows
+    !not 3.8 who is not asked, and why
     a create /n "x" open 0
         a< create z2 "/n"
       3.8: what is otherwise there
@@ -32,7 +33,8 @@ class Step:
 @dataclasses.dataclass
 class Case:
     title: str
-    parts: list  # comments as they stand, and steps
+    parts: list  # what stands for itself, and steps
+    excluded: set  # who is not asked, by a line "!not WHO reason"
 
     def steps(self):
         return [part for part in self.parts if isinstance(part, Step)]
@@ -43,7 +45,7 @@ def read(text):
     head, cases, step, who = [], [], None, None
     for number, line in enumerate(text.splitlines(), 1):
         if line.startswith("== "):
-            cases.append(Case(line[3:], []))
+            cases.append(Case(line[3:], [], set()))
             step = None
         elif not cases:
             head.append(line)
@@ -53,8 +55,9 @@ def read(text):
             who, _, reason = line.strip().partition(":")
             step.answers[who] = []
             step.reasons[who] = reason.strip()
-        elif not line or line.startswith("#"):
+        elif not line or line[0] in "#!":
             cases[-1].parts.append(line)
+            cases[-1].excluded.update(line.split()[1:2] if line.startswith("!not ") else [])
         else:
             step, who = Step(line, number, {REFERENCE: []}, {}), REFERENCE
             cases[-1].parts.append(step)

@@ -105,7 +105,8 @@ class Connection:
         encoder.fields(verb, words)
         frame = encoder.writer.bytes
         self.put_frame(frame[:len(frame) - int(options.get("cut", "0"))] + bytes.fromhex(options.get("more", "")))
-        self.waiting.setdefault(xid, []).append(verb)
+        # A ping is answered with its own xid, whatever it came with.
+        self.waiting.setdefault(XIDS[verb] if verb == "ping" else xid, []).append(verb)
         self.has_closed_session |= verb == "close"
 
     def take(self):
@@ -197,9 +198,10 @@ class Talk:
         """All answers that are due."""
         if not connection.is_connected and verb in ("connect", "hear"):
             received.append(f"{connection.name}< {connection.take_connected()}")
-        until_closed = verb in ("bytes", "frame", "hear")
-        while connection.is_open and (connection.is_waiting() or until_closed or connection.has_closed_session):
+        is_due = verb in ("bytes", "frame")
+        while connection.is_open and (connection.is_waiting() or is_due or connection.has_closed_session):
             words, is_answer = connection.take()
+            is_due = is_due and not is_answer
             received.append(f"{connection.name}{'<' if is_answer else '!'} {words}")
 
     def hear_others(self, speaker, received):
