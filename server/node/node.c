@@ -260,10 +260,7 @@ static void on_leadership(struct node *node, const struct raft_status *before)
         log_event(LOG_LEVEL_INFO, "leader_changed", "leader=%" PRIu64 " term=%" PRIu64, now->leader,
                   now->term);
         node_proposals_leader_lost(node, before->leader);
-        node_clients_notify(node,
-                            now->leader == 0 ? CLIENT__NOTICE_KIND__LEADER_LOST
-                                             : CLIENT__NOTICE_KIND__LEADER_FOUND,
-                            CLIENT__CODE__OK);
+        node_clients_on_leader(node, now->leader != 0);
     }
     node_sessions_on_leader_change(node);
     node->introduced_us = 0; /* the others hear of it at once */

@@ -21,8 +21,9 @@ enum {
 /* One read index, shared by the reads that came in one turn. */
 struct read_barrier {
     struct list link;
-    uint32_t references; /* requests, and the node while the core has the token */
-    uint64_t token;      /* 0 = not asked for now */
+    uint32_t
+        references; /* requests, the news of a leader, and the node while the core has the token */
+    uint64_t token; /* 0 = not asked for now */
     bool finished;
     raft_index index;
 };
@@ -389,13 +390,17 @@ static Client__Code obstacle(const struct request *request)
 }
 
 /* Whether this server's state is new enough for the request. */
+static bool is_reached(const struct node *node, const struct read_barrier *barrier)
+{
+    return barrier->finished && state_applied(node->state) >= barrier->index;
+}
+
 static bool is_ready(const struct request *request)
 {
-    zxid applied = state_applied(request->client->node->state);
+    const struct node *node = request->client->node;
 
-    return applied >= request->seen_zxid &&
-           (request->barrier == NULL ||
-            (request->barrier->finished && applied >= request->barrier->index));
+    return state_applied(node->state) >= request->seen_zxid &&
+           (request->barrier == NULL || is_reached(node, request->barrier));
 }
 
 /* Start a write at the end of the started ones, or whatever stands first. False: it must wait. */
@@ -481,10 +486,20 @@ static void run(struct client *client)
     client->running = false;
 }
 
+static void tell_of_leader(struct node *node)
+{
+    if (node->leader_barrier != NULL && is_reached(node, node->leader_barrier)) {
+        barrier_unref(node->leader_barrier);
+        node->leader_barrier = NULL;
+        node_clients_notify(node, CLIENT__NOTICE_KIND__LEADER_FOUND, CLIENT__CODE__OK);
+    }
+}
+
 void node_clients_run(struct node *node)
 {
     struct list round;
 
+    tell_of_leader(node);
     /* Those that block again go to the end of node->blocked, behind this round. */
     list_init(&round);
     while (!list_is_empty(&node->blocked)) {
@@ -512,6 +527,15 @@ static struct read_barrier *open_barrier(struct node *node)
     }
     barrier->references++;
     return barrier;
+}
+
+void node_clients_on_leader(struct node *node, bool is_known)
+{
+    barrier_unref(node->leader_barrier);
+    node->leader_barrier = is_known ? open_barrier(node) : NULL;
+    if (!is_known) {
+        node_clients_notify(node, CLIENT__NOTICE_KIND__LEADER_LOST, CLIENT__CODE__OK);
+    }
 }
 
 void node_clients_ask_read_index(struct node *node)

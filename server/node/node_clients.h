@@ -20,6 +20,10 @@ uint64_t node_clients_expire(struct node *node);
 void node_clients_on_session_change(struct node *node, const struct state_change *change);
 /* A dump replaced the state: what became of sessions meanwhile is in no change. */
 void node_clients_on_new_state(struct node *node);
+/* This server has lost its leader, or found one. Of a leader the clients are told once all that was
+ * committed before it was found is applied here: only then is it known which of their sessions
+ * ended meanwhile. */
+void node_clients_on_leader(struct node *node, bool is_known);
 void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Code code);
 
 /* True while no client waits for a write or a read. */

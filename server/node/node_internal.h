@@ -131,6 +131,7 @@ struct node {
     struct map clients_by_session;
     struct list blocked; /* clients to be run */
     struct list barriers;
+    struct read_barrier *leader_barrier; /* NULL = the clients know all about the leader */
 
     /* node_watches */
     struct watch_table *watches;

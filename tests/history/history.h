@@ -97,7 +97,7 @@ struct history_call {
 
 enum history_session_kind {
     HISTORY_SESSION_OPENED,
-    HISTORY_SESSION_CONTACT,   /* a ping or an attachment was answered: the session lives */
+    HISTORY_SESSION_CONTACT,   /* the client was told that the session lives */
     HISTORY_SESSION_SUSPENDED, /* the client does not know whether it lives */
     HISTORY_SESSION_EXPIRED,   /* the client was told that the cluster ended it */
     HISTORY_SESSION_CLOSED     /* the client ended it; `time` HISTORY_NEVER: without an answer */
@@ -107,9 +107,11 @@ struct history_session {
     enum history_session_kind kind;
     uint64_t client;
     uint64_t session;
-    uint64_t asked;   /* when the request left; suspended, expired: the same as `time` */
-    uint64_t time;    /* when it was answered, or told */
-    uint64_t timeout; /* opened, contact: as the cluster grants it; 0 = not known */
+    uint64_t asked; /* when the request left; suspended, expired: the same as `time` */
+    uint64_t time;  /* when it was answered, or told */
+    /* Opened, contact: the cluster lets it live for so long from then; 0 = it lives, and nobody
+     * says for how long. */
+    uint64_t timeout;
 };
 
 /* --- Watches --- */

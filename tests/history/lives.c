@@ -83,6 +83,10 @@ static void note_session(struct life *life, const struct history_session *event)
         if (answered && (life->last_contact == NULL || event->asked > life->last_contact->asked)) {
             life->last_contact = event;
         }
+        if (answered && event->timeout != 0 &&
+            (life->last_grant == NULL || event->asked > life->last_grant->asked)) {
+            life->last_grant = event;
+        }
         break;
     case HISTORY_SESSION_EXPIRED:
     case HISTORY_SESSION_CLOSED:
@@ -136,10 +140,20 @@ void lives_release(struct lives *lives)
     free(lives->items);
 }
 
+static uint64_t later(const struct history_session *event, const struct history_call *call)
+{
+    uint64_t asked = event == NULL ? 0 : event->asked;
+    uint64_t invoked = call == NULL ? 0 : call->invoked;
+
+    return asked > invoked ? asked : invoked;
+}
+
 uint64_t lives_last_sign(const struct life *life)
 {
-    uint64_t contact = life->last_contact == NULL ? 0 : life->last_contact->asked;
-    uint64_t call = life->last_call == NULL ? 0 : life->last_call->invoked;
+    return later(life->last_contact, life->last_call);
+}
 
-    return contact > call ? contact : call;
+uint64_t lives_last_grant(const struct life *life)
+{
+    return later(life->last_grant, life->last_call);
 }

@@ -11,6 +11,7 @@ struct life {
     const struct history_session *end;          /* the first: expired, or closed with an answer */
     const struct history_session *close;        /* asked for first, answered or not */
     const struct history_session *last_contact; /* asked last of all that were answered */
+    const struct history_session *last_grant;   /* the same of those that tell a timeout */
     const struct history_call *last_call;       /* the same for writes */
     uint64_t last_zxid;                         /* the highest of its writes */
     const struct history_effect *end_effect;
@@ -27,6 +28,8 @@ void lives_release(struct lives *lives);
 struct life *lives_find(const struct lives *lives, uint64_t session);
 /* When its last sign of life was asked for: it lived at some moment after that. */
 uint64_t lives_last_sign(const struct life *life);
+/* When the last sign was asked for after which it was to live for its timeout. */
+uint64_t lives_last_grant(const struct life *life);
 /* Whether a call has a place among the writes. */
 bool lives_is_write(const struct history_call *call);
 

@@ -19,22 +19,27 @@ static void report_life(struct report *report, const struct life *life)
     }
 }
 
-/* A server heard of the session after its last sign was sent; the silence from then to the moment
- * when the client was told cannot be shorter than the timeout. */
+/* A server heard of the session after its last grant was asked for; the silence from then to the
+ * moment when the client was told cannot be shorter than the timeout. */
 static void check_expiry(struct report *report, const struct life *life, uint32_t drift_permille)
 {
     uint64_t needed = life->timeout - life->timeout / 1000 * drift_permille;
 
     if (life->end == NULL || life->end->kind != HISTORY_SESSION_EXPIRED || life->timeout == 0 ||
-        life->end->time < lives_last_sign(life) ||
-        life->end->time - lives_last_sign(life) >= needed) {
+        life->end->time < lives_last_grant(life) ||
+        life->end->time - lives_last_grant(life) >= needed) {
         return;
     }
     report_fault(report,
                  "session %" PRIu64 " was expired %" PRIu64
                  " after its last sign of life, its timeout is %" PRIu64 ":",
-                 life->session, life->end->time - lives_last_sign(life), life->timeout);
-    report_life(report, life);
+                 life->session, life->end->time - lives_last_grant(life), life->timeout);
+    if (life->last_grant != NULL) {
+        report_session(report, life->last_grant);
+    }
+    if (life->last_call != NULL) {
+        report_call(report, life->last_call);
+    }
     report_session(report, life->end);
 }
 

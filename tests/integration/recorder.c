@@ -143,7 +143,8 @@ static void note_session(struct recorded *recorded,
     if (session.session == 0) {
         return;
     }
-    if (kind == HISTORY_SESSION_OPENED || kind == HISTORY_SESSION_CONTACT) {
+    /* Who is reconnected may have heard so from a server that found its leader again. */
+    if (kind == HISTORY_SESSION_OPENED) {
         session.timeout = recorded->timeout_us;
     }
     lock(recorded->recorder);

@@ -45,6 +45,7 @@ struct connection {
     struct workload_client *client; /* NULL: given up by its client, and not closed yet */
     struct cluster_server *server;
     struct client *open;
+    zxid leaderless; /* what was committed when the server was last seen without a leader */
 };
 
 struct workload_client {
@@ -467,6 +468,13 @@ static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
         }
     } else if (kind == CLIENT__NOTICE_KIND__GOING_AWAY) {
         self->broken = true;
+    } else if (kind == CLIENT__NOTICE_KIND__LEADER_FOUND &&
+               node_applied(connection->server->node) < connection->leaderless) {
+        cluster_violation(
+            connection->server,
+            "S25: a client is told that its session goes on from the state at %" PRIu64
+            ", but %" PRIu64 " was committed while there was no leader",
+            node_applied(connection->server->node), connection->leaderless);
     }
 }
 
@@ -813,6 +821,10 @@ void workload_client_step(struct workload_client *self, uint64_t seed, bool quie
         self->sleep_us = 0;
     }
     close_lingering(self);
+    if (self->connection != NULL && cluster_is_awake(self->connection->server) &&
+        !hears_leader(self->connection->server)) {
+        self->connection->leaderless = oracle_committed(self->oracle);
+    }
     if (self->connection == NULL) {
         if (now(self) >= self->sleep_us && (!self->pinned || self->probes_left > 0)) {
             connect_somewhere(self);

@@ -21,7 +21,7 @@ static void test_a_silent_session_may_be_expired(void)
 static void test_a_session_expired_while_kept_alive_is_found(void)
 {
     EXPECT_WRONG(check,
-                 OPENED "session contact session=7 asked=1000 time=1100\n"
+                 OPENED "session contact session=7 asked=1000 time=1100 timeout=4000\n"
                         "session expired session=7 asked=4900 time=4900\n",
                  "session 7 was expired 3900 after its last sign of life, its timeout is 4000");
     EXPECT_WRONG(check,
@@ -30,6 +30,12 @@ static void test_a_session_expired_while_kept_alive_is_found(void)
                  "path=/a\n"
                  "session expired session=7 asked=5000 time=5000\n",
                  "session 7 was expired 2000 after");
+}
+
+static void test_to_be_told_that_it_lives_prolongs_no_session(void)
+{
+    EXPECT_RIGHT(check, OPENED "session contact session=7 asked=3000 time=3100\n"
+                               "session expired session=7 asked=4100 time=4100\n");
 }
 
 static void test_clocks_may_drift_as_far_as_said(void)
@@ -98,6 +104,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_silent_session_may_be_expired),
         TEST_CASE(test_a_session_expired_while_kept_alive_is_found),
+        TEST_CASE(test_to_be_told_that_it_lives_prolongs_no_session),
         TEST_CASE(test_clocks_may_drift_as_far_as_said),
         TEST_CASE(test_a_read_is_no_sign_of_life),
         TEST_CASE(test_a_write_acknowledged_after_the_end_is_found),
