@@ -7,6 +7,7 @@
 /* The public numbers are the protocol's. */
 _Static_assert((int)CONFER_OK == (int)CLIENT__CODE__OK, "codes");
 _Static_assert((int)CONFER_UNREADABLE == (int)CLIENT__CODE__UNREADABLE, "codes");
+_Static_assert((int)CONFER_QUOTA_EXCEEDED == (int)CLIENT__CODE__QUOTA_EXCEEDED, "codes");
 _Static_assert((int)CONFER_SESSION_EXPIRED == (int)CLIENT__CODE__SESSION_EXPIRED, "codes");
 _Static_assert((int)CONFER_SEQUENCE_GAP == (int)CLIENT__CODE__SEQUENCE_GAP, "codes");
 _Static_assert((int)CONFER_NO_LEADER == (int)CLIENT__CODE__NO_LEADER, "codes");
@@ -38,6 +39,7 @@ static const struct status_row rows[] = {
     {CONFER_LIMIT, "a limit was exceeded"},
     {CONFER_NO_SESSION, "an ephemeral node needs a session"},
     {CONFER_UNREADABLE, "the servers could not read the command"},
+    {CONFER_QUOTA_EXCEEDED, "a quota would be exceeded"},
     {CONFER_NO_LEADER, "the servers have no leader now"},
     {CONFER_BUSY, "the server is busy"},
     {CONFER_BEHIND, "the server is behind what this client saw already"},

@@ -81,6 +81,8 @@ static const struct option options[] = {
      "and their number at most"},
     {"container-check-interval", KIND_DURATION, FIELD(container_check_interval_ms), "DURATION",
      "60s", 10, HOURS_MS(24), "how often the leader removes left containers and old TTL nodes"},
+    {"enforce-quotas", KIND_FLAG, FIELD(enforce_quotas), NULL, NULL, 0, 0,
+     "refuse writes beyond the hard limits of quotas; give it to every server"},
     {"map-size", KIND_BYTES, FIELD(map_bytes), "SIZE", "64GiB", MIB(1), TIB(16),
      "the most the tree may take on disk"},
     {"log-map-size", KIND_BYTES, FIELD(log_map_bytes), "SIZE", "8GiB", MIB(4), TIB(16),

@@ -412,6 +412,7 @@ static struct node_options make_node_options(const struct server *server)
     options.history_bytes_max = config->history_bytes;
     options.history_changes_max = config->history_changes;
     options.dump_bytes_max = config->map_bytes;
+    options.enforce_quotas = config->enforce_quotas;
     options.sweep_interval_us = config->container_check_interval_ms * 1000;
     port_random(NULL, &options.seed, sizeof options.seed);
     return options;

@@ -63,6 +63,7 @@ enum confer_status {
     CONFER_LIMIT = 15,      /* a value, path or transaction is too large */
     CONFER_NO_SESSION = 16, /* an ephemeral node needs a session, the handle has none */
     CONFER_UNREADABLE = 17,
+    CONFER_QUOTA_EXCEEDED = 18, /* a quota with a hard limit, on a server that enforces them */
 
     CONFER_NO_LEADER = 100,
     CONFER_BUSY = 101,

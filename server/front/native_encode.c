@@ -27,10 +27,11 @@ SAME(TOO_MANY_UNCONFIRMED);
 SAME(LIMIT);
 SAME(NO_SESSION);
 SAME(UNREADABLE);
+SAME(QUOTA_EXCEEDED);
 #undef SAME
 /* And there is no outcome that the protocol does not know. */
 #define X(name, value, zookeeper, text) +1
-_Static_assert(0 OP_ERROR_MAP(X) == CLIENT__CODE__UNREADABLE + 1, "an outcome without a code");
+_Static_assert(0 OP_ERROR_MAP(X) == CLIENT__CODE__QUOTA_EXCEEDED + 1, "an outcome without a code");
 #undef X
 
 enum {

@@ -77,6 +77,20 @@ static void tell_of_changes(struct node *node, zxid at, const struct state_resul
     }
 }
 
+/* By the leader alone, and not for every write beyond a limit. */
+static void warn_of_quota(struct node *node, struct bytes path)
+{
+    enum { INTERVAL_US = 1000 * 1000 };
+
+    if (node->led_term != 0 && node_now(node) >= node->quota_warned_us + INTERVAL_US) {
+        char *text = arena_text(&node->turn_arena, path);
+
+        node->quota_warned_us = node_now(node);
+        log_event(LOG_LEVEL_WARN, "quota_passed", "path=%s", log_quote(text));
+        arena_reset(&node->turn_arena);
+    }
+}
+
 static void apply_command(
     struct node *node, raft_index index, raft_term term, struct bytes payload, struct arena *arena)
 {
@@ -95,6 +109,9 @@ static void apply_command(
         return;
     }
     MARK(command_applied_and_nobody_knows);
+    if (result.quota_passed.size > 0) {
+        warn_of_quota(node, result.quota_passed);
+    }
     tell_of_changes(node, index, &result);
     node_proposals_applied(node, index, term, &result);
 }

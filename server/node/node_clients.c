@@ -302,6 +302,7 @@ session_prefix(uint8_t prefix[PREFIX_BYTES_MAX], session_id session, uint64_t ge
 
 static bool propose_write(struct request *request)
 {
+    static const uint8_t enforce_quotas[] = {6 << 3, 1}; /* field 6 of record.Command */
     struct client *client = request->client;
     struct buffer *prefix = &client->node->turn_buffer;
     uint8_t session[PREFIX_BYTES_MAX];
@@ -309,6 +310,9 @@ static bool propose_write(struct request *request)
     buffer_clear(prefix);
     buffer_put(prefix, session_prefix(session, client->session, client->generation));
     buffer_put(prefix, client->identity_fields);
+    if (client->node->options.enforce_quotas) {
+        buffer_put(prefix, bytes_of(enforce_quotas, sizeof enforce_quotas));
+    }
     request->proposal = node_propose(client->node, buffer_lend(prefix), request->write.command,
                                      on_write_done, request);
     return request->proposal != NULL;

@@ -96,6 +96,7 @@ struct node {
     struct buffer applied_config; /* packed; empty while there is none */
     raft_index applied_config_index;
     struct history *history;
+    uint64_t quota_warned_us;
     bool installing; /* a dump replaces the log; nothing is applied meanwhile */
     struct dump_installed installed;
     raft_seq installed_seq; /* durable: switch */

@@ -1,8 +1,10 @@
 #include "server/state/apply.h"
 
+#include "base/check.h"
 #include "base/mark.h"
 #include "server/state/command.h"
 #include "server/state/operation.h"
+#include "server/state/quota.h"
 #include "server/state/result.h"
 
 #include <string.h>
@@ -40,8 +42,12 @@ execute(struct tree_write *write, Record__Command *command, struct state_result 
     size_t count = command_operations(command, &operations);
 
     for (size_t i = 0; i < count; i++) {
+        size_t first = write->change_count;
         enum status status = operation_apply(write, operations[i], &result->operations[i]);
 
+        if (status == STATUS_OK && result->operations[i].error == OP_OK) {
+            status = quota_account(write, first, &result->operations[i].error);
+        }
         if (status != STATUS_OK) {
             return status;
         }
@@ -50,6 +56,7 @@ execute(struct tree_write *write, Record__Command *command, struct state_result 
             MARK_IF(i > 0, transaction_rolled_back);
             write->tree->next_node_id = next_node_id;
             write->change_count = 0;
+            write->quota_passed = BYTES_EMPTY;
             fail_at(result, i);
             return STATUS_OK;
         }
@@ -244,6 +251,16 @@ static enum status apply_attach(struct state *state,
     return session_table_write(&state->sessions, session);
 }
 
+/* What goes by itself is never refused. */
+static enum status account_removals(struct tree_write *write)
+{
+    enum op_error error;
+    enum status status = quota_account(write, 0, &error);
+
+    CHECK(status != STATUS_OK || error == OP_OK);
+    return status;
+}
+
 static enum status apply_end(struct state *state,
                              struct tree_write *write,
                              session_id id,
@@ -263,6 +280,9 @@ static enum status apply_end(struct state *state,
     MARK_IF(kind == STATE_SESSION_EXPIRED, session_expired);
     write->session = id;
     status = tree_remove_ephemerals(write, id);
+    if (status == STATUS_OK) {
+        status = account_removals(write);
+    }
     MARK_IF(write->change_count > 0, ephemerals_removed_with_their_session);
     note_session(write, kind, id);
     return status == STATUS_OK ? session_table_remove(&state->sessions, session) : status;
@@ -300,6 +320,7 @@ enum status apply_command(struct state *state,
         .time_ms = state->time_ms,
         .session = command->session,
         .identities = identities_of(command, arena),
+        .enforces_quotas = command->enforce_quotas,
     };
     enum status status = STATUS_OK;
 
@@ -326,6 +347,9 @@ enum status apply_command(struct state *state,
         write.session = 0; /* nobody's write */
         ret_result->error = OP_OK;
         status = tree_remove_due(&write, command->sweep->count_max);
+        if (status == STATUS_OK) {
+            status = account_removals(&write);
+        }
         break;
     case RECORD__COMMAND__BODY__NOT_SET:
     case _RECORD__COMMAND__BODY__CASE_IS_INT_SIZE:
@@ -335,5 +359,6 @@ enum status apply_command(struct state *state,
     }
     ret_result->changes = write.changes;
     ret_result->change_count = write.change_count;
+    ret_result->quota_passed = write.quota_passed;
     return status;
 }

@@ -14,6 +14,7 @@ struct level {
 
 struct state_count {
     uint64_t total;
+    uint64_t value_bytes;
     struct level *levels;
     size_t level_count;
     size_t level_capacity;
@@ -57,6 +58,11 @@ uint64_t count_total(const struct state_count *count)
     return count->total;
 }
 
+uint64_t count_value_bytes(const struct state_count *count)
+{
+    return count->value_bytes;
+}
+
 struct visit {
     struct state_count *count;
     struct bytes after; /* a key */
@@ -70,7 +76,7 @@ static bool visit_child(void *visitor, struct bytes key, struct bytes value, str
 {
     struct visit *visit = visitor;
     struct state_count *count = visit->count;
-    uint32_t child_count = 0;
+    struct znode_glance node;
 
     (void)record;
     if (bytes_compare(key, visit->after) <= 0) {
@@ -80,18 +86,17 @@ static bool visit_child(void *visitor, struct bytes key, struct bytes value, str
         visit->is_cut = true;
         return false;
     }
-    if (!znode_peek(value, &visit->inner_id, &child_count)) {
+    if (!znode_glance(value, &node)) {
         visit->is_damaged = true;
         return false;
     }
     (*visit->nodes_left)--;
     count->total++;
+    count->value_bytes += node.value_bytes;
     count->names.size = count->levels[count->level_count - 1].names_bytes;
     buffer_put(&count->names, record_key_name(key));
-    if (child_count == 0) {
-        visit->inner_id = 0;
-    }
-    return child_count == 0;
+    visit->inner_id = node.child_count == 0 ? 0 : node.id;
+    return node.child_count == 0;
 }
 
 /* Up to the next child with children, or the end of this level. */

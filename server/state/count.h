@@ -11,5 +11,7 @@ void count_free(struct state_count *count);
 MUST_CHECK enum status
 count_continue(struct tree *tree, struct state_count *count, size_t *nodes_left, bool *ret_done);
 uint64_t count_total(const struct state_count *count);
+/* Of the values of all nodes counted. */
+uint64_t count_value_bytes(const struct state_count *count);
 
 #endif

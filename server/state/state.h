@@ -60,7 +60,8 @@ enum {
     X(TOO_MANY_UNCONFIRMED, 14, 0, "too many unconfirmed writes in this session")                  \
     X(LIMIT, 15, -8, "a limit was exceeded")                                                       \
     X(NO_SESSION, 16, -112, "an ephemeral node needs a session")                                   \
-    X(UNREADABLE, 17, -5, "unreadable command")
+    X(UNREADABLE, 17, -5, "unreadable command")                                                    \
+    X(QUOTA_EXCEEDED, 18, -125, "a quota would be exceeded")
 
 enum op_error {
 #define X(name, value, zookeeper, text) OP_##name = (value),
@@ -316,6 +317,9 @@ struct state_result {
      * repeated. */
     struct state_change *changes;
     size_t change_count;
+    /* In the arena: the path of a quota of which a limit was passed without being enforced; empty =
+     * none. */
+    struct bytes quota_passed;
 };
 
 /* Apply the command entry at log index `zxid` (> state_applied). `entry` is the whole payload:

@@ -26,6 +26,8 @@ struct tree_write {
     uint64_t time_ms;
     session_id session; /* 0 = none */
     struct state_identities identities;
+    bool enforces_quotas;
+    struct bytes quota_passed; /* of which a limit was passed; empty = none */
     struct state_change *changes;
     size_t change_count;
     size_t change_capacity;

@@ -59,13 +59,14 @@ bool znode_is_well_formed(const struct record *record)
                                           : acl_is_well_formed(load_acl(value.data)));
 }
 
-bool znode_peek(struct bytes value, uint64_t *ret_id, uint32_t *ret_child_count)
+bool znode_glance(struct bytes value, struct znode_glance *ret_glance)
 {
     if (value.size < ZNODE_HEADER_BYTES) {
         return false;
     }
-    *ret_id = load_u64(value.data, 0);
-    *ret_child_count = load_u32(value.data, 68);
+    *ret_glance = (struct znode_glance){.id = load_u64(value.data, 0),
+                                        .child_count = load_u32(value.data, 68),
+                                        .value_bytes = load_u32(value.data, 72)};
     return true;
 }
 

@@ -52,8 +52,13 @@ struct znode znode_load(const struct record *record);
 /* A new record with one reference. */
 struct record *znode_store(struct bytes key, const struct znode *znode);
 
-/* Two fields out of a value that may be the source's. False: it is no node's. */
-bool znode_peek(struct bytes value, uint64_t *ret_id, uint32_t *ret_child_count);
+/* A few fields out of a value that may be the source's. False: it is no node's. */
+struct znode_glance {
+    uint64_t id;
+    uint32_t child_count;
+    uint32_t value_bytes;
+};
+bool znode_glance(struct bytes value, struct znode_glance *ret_glance);
 /* Without unpacking the rest. */
 uint64_t znode_id(const struct record *record);
 bool znode_is_ephemeral(const struct record *record);

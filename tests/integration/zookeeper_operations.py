@@ -6,6 +6,7 @@ Exit code 77: kazoo, whose test starts the servers, is not installed."""
 import pathlib
 import socket
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -161,6 +162,21 @@ class OneServer(unittest.TestCase):
         self.assertEqual(sorted(self.ephemerals(self.client, f"{self.base}/a")), every[:2])
         self.assertEqual(self.ephemerals(self.client, f"{self.base}/c"), [])
         self.assertEqual(self.ephemerals(other, None), [f"{self.base}/other"])
+
+    def test_quotas_are_accounted_and_enforced(self):
+        client, quota = self.client, f"/zookeeper/quota{self.base}"
+        self.assertEqual(client.create(f"{self.base}/a", "12345"), 0)
+        self.assertEqual(client.create(quota), 0)
+        self.assertEqual(client.create(f"{quota}/zookeeper_limits", "count=2,bytes=9=;countHardLimit=3"), 0)
+        self.assertEqual(client.create(f"{quota}/zookeeper_stats", "count=-1,bytes=-1"), 0)
+        self.assertEqual(client.get_data(f"{quota}/zookeeper_stats"), "count=2,bytes=5")
+        self.assertEqual(client.create(f"{self.base}/b", "123456"), 0)  # beyond the soft limit of bytes
+        self.assertEqual(client.create(f"{self.base}/c"), -125)
+        self.assertEqual(client.delete(f"{self.base}/a"), 0)
+        self.assertEqual(client.get_data(f"{quota}/zookeeper_stats"), "count=2,bytes=6")
+        with self.assertRaises(subprocess.CalledProcessError) as refused:
+            self.cluster.cli("set", f"{self.base}/c/d", "x")
+        self.assertIn("quota", refused.exception.stderr)
 
     def count(self, client, path):
         error, answer = client.call(GET_ALL_CHILDREN_NUMBER, text(path))

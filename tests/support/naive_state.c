@@ -298,7 +298,8 @@ static void note(struct work *work, enum state_change_kind kind, struct bytes pa
     for (size_t i = 0; i < result->change_count; i++) {
         changes[i] = result->changes[i];
     }
-    changes[result->change_count++] = (struct naive_change){kind, path, id};
+    changes[result->change_count++] =
+        (struct naive_change){.kind = kind, .path = path, .session = id};
     result->changes = changes;
 }
 
@@ -347,6 +348,12 @@ add_writer(struct work *work, struct list_of_entries *list, uint32_t permissions
     return error;
 }
 
+static void note_bytes(struct work *work, size_t after, size_t before)
+{
+    work->result->changes[work->result->change_count - 1].more_bytes =
+        (int64_t)after - (int64_t)before;
+}
+
 static enum op_error
 convert_acl(struct work *work, size_t count, Record__AclEntry **entries, struct naive_node *node)
 {
@@ -392,6 +399,7 @@ static void make(struct work *work, struct naive_node node)
     node.stat.ctime_ms = node.stat.mtime_ms = work->state->time_ms;
     (void)add(work->state, node);
     note(work, STATE_CREATED, node.path, work->session);
+    note_bytes(work, node.value.size, 0);
 }
 
 static enum op_error make_ancestors(struct work *work, struct bytes path)
@@ -509,6 +517,7 @@ static enum op_error set(struct work *work, const Record__Set *set, struct state
     struct bytes path = arena_copy(&work->state->arena, field(set->path));
     enum op_error error = validate(work->state, path);
     struct naive_node *node;
+    size_t before;
 
     if (set->create && set->version != -1) {
         return OP_BAD_ARGUMENTS;
@@ -535,12 +544,14 @@ static enum op_error set(struct work *work, const Record__Set *set, struct state
     if (set->version != -1 && set->version != node->stat.version) {
         return OP_BAD_VERSION;
     }
+    before = node->value.size;
     node->value = arena_copy(&work->state->arena, field(set->value));
     node->value_is_null = set->value_is_null;
     node->stat.version = next_version(node->stat.version);
     node->stat.mzxid = work->at;
     node->stat.mtime_ms = work->state->time_ms;
     note(work, STATE_VALUE_SET, path, work->session);
+    note_bytes(work, node->value.size, before);
     result->has_stat = true;
     result->stat = naive_state_stat(work->state, node);
     return OP_OK;
@@ -587,6 +598,7 @@ static void take_away(struct work *work, struct naive_node *node)
     struct naive_state *state = work->state;
     struct naive_node *parent;
     struct bytes path = node->path;
+    size_t before = node->value.size;
     struct bytes parent_path;
 
     CHECK(parent_of(path, &parent_path));
@@ -597,6 +609,7 @@ static void take_away(struct work *work, struct naive_node *node)
     memmove(node, node + 1, (size_t)(state->nodes + state->node_count - (node + 1)) * sizeof *node);
     state->node_count--;
     note(work, STATE_REMOVED, path, work->session);
+    note_bytes(work, 0, before);
 }
 
 static enum op_error remove_one(struct work *work, const Record__Remove *remove)
@@ -679,6 +692,157 @@ operate(struct work *work, const Record__Operation *operation, struct state_op_r
     return check_absent(work, operation->check_absent);
 }
 
+/* --- Quotas --- */
+
+static bool begins(struct bytes bytes, const char *text)
+{
+    return bytes.size >= strlen(text) && memcmp(bytes.data, text, strlen(text)) == 0;
+}
+
+static struct naive_node *quota_node(struct naive_state *state, struct bytes top, const char *name)
+{
+    struct buffer path = BUFFER_INIT;
+    struct naive_node *node;
+
+    buffer_put(&path, bytes_of_text("/zookeeper/quota"));
+    buffer_put(&path, top);
+    buffer_put(&path, bytes_of_text(name));
+    node = find(state, buffer_lend(&path));
+    buffer_release(&path);
+    return node;
+}
+
+static int64_t number_of(struct naive_state *state, const struct naive_node *node, const char *key)
+{
+    char *text = arena_text(&state->arena, node->value);
+    char *saved = NULL;
+    int64_t number = -1;
+
+    for (char *item = strtok_r(text, ",;", &saved); item != NULL;
+         item = strtok_r(NULL, ",;", &saved)) {
+        if (strncmp(item, key, strlen(key)) == 0 && item[strlen(key)] == '=') {
+            char *end = NULL;
+
+            number = strtoll(item + strlen(key) + 1, &end, 10);
+            if (end == item + strlen(key) + 1 || (*end != '\0' && strcmp(end, "=") != 0)) {
+                number = -1;
+            }
+        }
+    }
+    return number;
+}
+
+static void
+write_numbers(struct naive_state *state, struct naive_node *node, int64_t count, int64_t bytes)
+{
+    char text[64];
+
+    (void)snprintf(text, sizeof text, "count=%lld,bytes=%lld", (long long)count, (long long)bytes);
+    node->value = arena_copy(&state->arena, bytes_of_text(text));
+    node->value_is_null = false;
+}
+
+static void count_afresh(struct naive_state *state, struct naive_node *stats, struct bytes top)
+{
+    int64_t count = 0;
+    int64_t bytes = 0;
+
+    for (size_t i = 0; i < state->node_count; i++) {
+        struct bytes path = state->nodes[i].path;
+
+        if (begins(path, arena_text(&state->arena, top)) &&
+            (path.size == top.size || path.data[top.size] == '/')) {
+            count++;
+            bytes += (int64_t)state->nodes[i].value.size;
+        }
+    }
+    write_numbers(state, stats, count, bytes);
+}
+
+static bool passes(int64_t number, int64_t soft, int64_t hard)
+{
+    return hard >= 0 ? number > hard : soft >= 0 && number > soft;
+}
+
+static enum op_error account_below(struct work *work,
+                                   struct bytes top,
+                                   const struct naive_node *limits,
+                                   int64_t more_count,
+                                   int64_t more_bytes)
+{
+    struct naive_state *state = work->state;
+    struct naive_node *stats = quota_node(state, top, "/zookeeper_stats");
+    int64_t count_hard = number_of(state, limits, "countHardLimit");
+    int64_t bytes_hard = number_of(state, limits, "byteHardLimit");
+    int64_t count;
+    int64_t bytes;
+    bool too_many;
+    bool too_large;
+
+    if (stats == NULL) {
+        return OP_OK;
+    }
+    count = number_of(state, stats, "count") + more_count;
+    bytes = number_of(state, stats, "bytes") + more_bytes;
+    count = count < 0 ? 0 : count;
+    bytes = bytes < 0 ? 0 : bytes;
+    write_numbers(state, stats, count, bytes);
+    too_many = more_count > 0 && passes(count, number_of(state, limits, "count"), count_hard);
+    too_large = more_count >= 0 && more_bytes != 0 &&
+                passes(bytes, number_of(state, limits, "bytes"), bytes_hard);
+    if (work->command->enforce_quotas &&
+        ((too_many && count_hard >= 0) || (too_large && bytes_hard >= 0))) {
+        return OP_QUOTA_EXCEEDED;
+    }
+    if (too_many || too_large) {
+        work->result->quota_passed = arena_copy(&state->arena, top);
+    }
+    return OP_OK;
+}
+
+static enum op_error account_change(struct work *work, const struct naive_change *change)
+{
+    struct bytes path = change->path;
+    struct bytes top = path;
+
+    if (change->kind > STATE_REMOVED) {
+        return OP_OK;
+    }
+    if (change->kind == STATE_CREATED && begins(path, "/zookeeper/quota/") &&
+        path.size > strlen("/zookeeper/quota/zookeeper_stats") &&
+        memcmp(path.data + path.size - 16, "/zookeeper_stats", 16) == 0) {
+        top = bytes_of(path.data + 16, path.size - 32);
+        if (!is(top, "/zookeeper") && !begins(top, "/zookeeper/")) {
+            count_afresh(work->state, find(work->state, path), top);
+            return OP_OK;
+        }
+    }
+    if (is(path, "/zookeeper") || begins(path, "/zookeeper/")) {
+        return OP_OK;
+    }
+    while (top.size > 1 && quota_node(work->state, top, "/zookeeper_limits") == NULL) {
+        CHECK(parent_of(top, &top));
+    }
+    if (top.size <= 1) {
+        return OP_OK;
+    }
+    return account_below(work, top, quota_node(work->state, top, "/zookeeper_limits"),
+                         change->kind == STATE_CREATED   ? 1
+                         : change->kind == STATE_REMOVED ? -1
+                                                         : 0,
+                         change->more_bytes);
+}
+
+static enum op_error account(struct work *work, size_t first)
+{
+    enum op_error error = OP_OK;
+
+    for (size_t i = first; i < work->result->change_count && error == OP_OK; i++) {
+        error = account_change(work, &work->result->changes[i]);
+    }
+    return error;
+}
+
 static void run(struct work *work, Record__Operation *const *operations)
 {
     struct naive_state *state = work->state;
@@ -687,8 +851,12 @@ static void run(struct work *work, Record__Operation *const *operations)
     struct naive_node *nodes = xmemdup(state->nodes, node_count * sizeof *nodes);
 
     for (size_t i = 0; i < result->operation_count; i++) {
+        size_t first = result->change_count;
         enum op_error error = operate(work, operations[i], &result->operations[i]);
 
+        if (error == OP_OK) {
+            error = account(work, first);
+        }
         if (error == OP_OK) {
             continue;
         }
@@ -697,6 +865,7 @@ static void run(struct work *work, Record__Operation *const *operations)
         state->node_count = node_count;
         result->error = error;
         result->change_count = 0;
+        result->quota_passed = BYTES_EMPTY;
         for (size_t j = 0; j < result->operation_count; j++) {
             result->operations[j] = (struct state_op_result){
                 .error = j < i    ? OP_OK
@@ -793,6 +962,7 @@ end_session(struct work *work, session_id id, uint64_t generation, enum state_ch
             i++;
         }
     }
+    CHECK(account(work, 0) == OP_OK);
     note(work, kind, BYTES_EMPTY, id);
     memmove(session, session + 1,
             (size_t)(state->sessions + state->session_count - (session + 1)) * sizeof *session);
@@ -820,6 +990,7 @@ static void run_numbered(struct work *work,
     } else if (sequence <= last) {
         *work->result = session->kept[sequence - 1];
         work->result->repeated = true;
+        work->result->quota_passed = BYTES_EMPTY;
         work->result->change_count = 0;
     } else if (sequence > last + 1) {
         refuse(work->result, OP_SEQUENCE_GAP);
@@ -910,6 +1081,7 @@ static void sweep(struct work *work, uint32_t count_max)
             node = next_due(work->state, kind == 1, work->at);
         }
     }
+    CHECK(account(work, 0) == OP_OK);
 }
 
 struct naive_result naive_state_apply(struct naive_state *state,

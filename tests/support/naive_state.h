@@ -30,6 +30,7 @@ struct naive_change {
     enum state_change_kind kind;
     struct bytes path;
     session_id session;
+    int64_t more_bytes; /* of values */
 };
 
 struct naive_result {
@@ -43,6 +44,7 @@ struct naive_result {
     uint32_t timeout_ms;
     struct naive_change *changes;
     size_t change_count;
+    struct bytes quota_passed;
 };
 
 struct naive_session {

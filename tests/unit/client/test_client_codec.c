@@ -169,7 +169,7 @@ static void test_an_answer_that_unpacks_to_too_much_is_refused(void)
 static void test_every_status_has_its_text(void)
 {
     for (int status = 0; status <= CONFER_END; status++) {
-        bool is_known = status <= CONFER_UNREADABLE ||
+        bool is_known = status <= CONFER_QUOTA_EXCEEDED ||
                         (status >= CONFER_NO_LEADER && status <= CONFER_AUTH_FAILED) ||
                         status >= CONFER_TIMEOUT;
 

@@ -38,6 +38,7 @@ struct world {
     struct bytes log[COMMAND_COUNT + 1];
     uint64_t time_ms;
     zxid last;
+    bool with_quotas;
 };
 
 static uint64_t replayed_seed;
@@ -78,6 +79,9 @@ static ProtobufCBinaryData random_path(struct world *world)
             bytes_of_text(strange[prng_below(&world->prng, sizeof strange / sizeof strange[0])]));
     }
     base = world->naive.nodes[prng_below(&world->prng, world->naive.node_count)].path;
+    if (world->with_quotas && chance(world, 60)) {
+        base = bytes_of_text(chance(world, 70) ? "/a" : "/a/b");
+    }
     if (base.size > 1) {
         buffer_put(&text, base);
     }
@@ -169,13 +173,60 @@ static Record__Set *random_set(struct world *world)
     return set;
 }
 
+/* Nodes of quotas, and what may stand in them. */
+static void random_quota(struct world *world, Record__Operation *operation)
+{
+    static const char *const paths[] = {
+        "/zookeeper/quota/a/zookeeper_limits",        "/zookeeper/quota/a/zookeeper_stats",
+        "/zookeeper/quota/a/b/zookeeper_limits",      "/zookeeper/quota/a/b/zookeeper_stats",
+        "/zookeeper/quota/b/zookeeper_limits",        "/zookeeper/quota/b/zookeeper_stats",
+        "/zookeeper/quota/zookeeper/zookeeper_stats", "/zookeeper/quota/zookeeper_stats"};
+    static const char *const texts[] = {"count=2,bytes=40",
+                                        "count=4,bytes=100=;byteHardLimit=150;countHardLimit=6",
+                                        "count=-1,bytes=-1=;byteHardLimit=60",
+                                        "count=,bytes=10;countHardLimit=3",
+                                        "",
+                                        "what is this",
+                                        "bytes=7x,count=3"};
+    ProtobufCBinaryData path =
+        to_field(world, bytes_of_text(paths[prng_below(&world->prng, chance(world, 90) ? 6 : 8)]));
+    ProtobufCBinaryData value = to_field(world, bytes_of_text(texts[prng_below(&world->prng, 7)]));
+    uint64_t kind = prng_below(&world->prng, 10);
+
+    if (kind < 6) {
+        operation->kind_case = RECORD__OPERATION__KIND_CREATE;
+        operation->create = arena_alloc(&world->arena, sizeof *operation->create);
+        record__create__init(operation->create);
+        operation->create->path = path;
+        operation->create->value = value;
+        operation->create->make_parents = true;
+        operation->create->mode =
+            chance(world, 80) ? RECORD__CREATE_MODE__PERSISTENT : RECORD__CREATE_MODE__EPHEMERAL;
+    } else if (kind < 8) {
+        operation->kind_case = RECORD__OPERATION__KIND_SET;
+        operation->set = arena_alloc(&world->arena, sizeof *operation->set);
+        record__set__init(operation->set);
+        operation->set->path = path;
+        operation->set->value = value;
+        operation->set->version = -1;
+    } else {
+        operation->kind_case = RECORD__OPERATION__KIND_REMOVE;
+        operation->remove = arena_alloc(&world->arena, sizeof *operation->remove);
+        record__remove__init(operation->remove);
+        operation->remove->path = path;
+        operation->remove->version = -1;
+    }
+}
+
 static Record__Operation *random_operation(struct world *world)
 {
     Record__Operation *operation = arena_alloc(&world->arena, sizeof *operation);
     uint64_t kind = prng_below(&world->prng, 100);
 
     record__operation__init(operation);
-    if (kind < 45) {
+    if (world->with_quotas && chance(world, world->last < 10 ? 80 : 15)) {
+        random_quota(world, operation);
+    } else if (kind < 45) {
         operation->kind_case = RECORD__OPERATION__KIND_CREATE;
         operation->create = random_create(world);
     } else if (kind < 65) {
@@ -232,6 +283,7 @@ static void identify(struct world *world, Record__Command *command)
 static void ask_as(struct world *world, struct client *client, Record__Command *command)
 {
     identify(world, command);
+    command->enforce_quotas = chance(world, 50);
     command->session = client->id;
     command->generation = client->generation;
     if (client->id == 0) {
@@ -350,6 +402,7 @@ static void compare_results(const struct naive_result *naive, const struct state
         EXPECT_EQ(result->operations[i].has_stat, naive->operations[i].has_stat);
         EXPECT(state_lab_stat_equal(&result->operations[i].stat, &naive->operations[i].stat));
     }
+    EXPECT_BYTES(result->quota_passed, naive->quota_passed);
     EXPECT_EQ(result->change_count, naive->change_count);
     for (size_t i = 0; i < naive->change_count; i++) {
         EXPECT_EQ(result->changes[i].kind, naive->changes[i].kind);
@@ -682,6 +735,7 @@ static void run_seed(uint64_t seed)
     naive_state_init(&world->naive);
     arena_init(&world->arena);
     world->time_ms = 1000;
+    world->with_quotas = chance(world, 50);
     for (size_t i = 0; i < VARIANT_COUNT; i++) {
         state_lab_init(&world->labs[i], cache_bytes_max[i]);
     }
