@@ -36,7 +36,7 @@ static enum status install(struct checkpoint_job *job)
     return status;
 }
 
-static enum status run(struct checkpoint_job *job)
+static enum status do_job(struct checkpoint_job *job)
 {
     switch (job->kind) {
     case CHECKPOINT_JOB_COMMIT:
@@ -51,6 +51,12 @@ static enum status run(struct checkpoint_job *job)
         return STATUS_OK;
     }
     CHECK(false);
+}
+
+void checkpoint_job_run(struct checkpoint_job *job)
+{
+    job->error = (struct error){.status = STATUS_OK};
+    job->error.status = do_job(job);
 }
 
 static struct checkpoint_job *wait_for_job(struct checkpoint_thread *thread)
@@ -72,8 +78,7 @@ static void *run_jobs(void *context)
     struct checkpoint_job *job;
 
     while ((job = wait_for_job(thread)) != NULL) {
-        job->error = (struct error){.status = STATUS_OK};
-        job->error.status = run(job);
+        checkpoint_job_run(job);
         (void)pthread_mutex_lock(&thread->lock);
         list_append(&thread->done, &job->link);
         (void)pthread_mutex_unlock(&thread->lock);

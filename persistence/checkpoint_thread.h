@@ -45,6 +45,9 @@ struct checkpoint_job {
     void *context; /* the owner's */
 };
 
+/* Do one job here and now, as the thread does: for programs that order time themselves. */
+void checkpoint_job_run(struct checkpoint_job *job);
+
 /* `notify(context)` is called on the thread whenever a job is done; it must only wake the main
  * thread. UNAVAILABLE: the system gives no thread. */
 MUST_CHECK enum status checkpoint_thread_start(void (*notify)(void *context),

@@ -290,7 +290,7 @@ static enum status collect(void *context, const struct log_entry *entry)
     return job->payloads.size >= job->bytes_max ? STATUS_LIMIT : STATUS_OK;
 }
 
-static void read_entries(struct log_thread *thread, struct log_job *job)
+void log_job_read(struct log_store *store, struct log_job *job)
 {
     struct collection collection = {.job = job};
     enum status status;
@@ -300,8 +300,7 @@ static void read_entries(struct log_thread *thread, struct log_job *job)
     job->entries = NULL;
     job->entry_count = 0;
     buffer_clear(&job->payloads);
-    status = log_store_read(thread->store, job->first, job->last, collect, &collection,
-                            &job->read_error);
+    status = log_store_read(store, job->first, job->last, collect, &collection, &job->read_error);
     job->read_status = status == STATUS_LIMIT ? STATUS_OK : status;
     if (job->read_status != STATUS_OK) {
         job->entry_count = 0;
@@ -331,7 +330,7 @@ static void *run_reads(void *context)
         if (link == NULL) {
             return NULL;
         }
-        read_entries(thread, job_of(link));
+        log_job_read(thread->store, job_of(link));
         list_append(&jobs, link);
         finish(thread, &jobs);
     }

@@ -40,6 +40,9 @@ struct log_job {
     void *context; /* the owner's */
 };
 
+/* Do a LOG_JOB_READ here and now, as the thread does: for programs that order time themselves. */
+void log_job_read(struct log_store *store, struct log_job *job);
+
 /* `notify(context)` is called on the thread's own threads whenever something is done or failed; it
  * must only wake the main thread. The store is used until log_thread_stop. UNAVAILABLE: the system
  * gives no thread. */

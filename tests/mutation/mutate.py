@@ -37,6 +37,7 @@ WALK_SEEDS = 200
 # Searched to the end, each once: seconds, not minutes.
 EXPLORER_BOUNDS = ("quick", "membership", "dump", "election")
 SIMULATION_SEEDS = {"mini": 400, "churn": 40, "standard": 60, "dump": 60, "disk": 80}
+STORES_SEEDS = {"stores": 80}  # the only ones that run persistence
 # Seconds of a round; random walk and simulation take turns, each round longer than the one before.
 ROUNDS = (4, 12, 36, 108, 324, 972)
 # Of one call of a program; more means that it hangs. The clock counts too: it may hang without using the CPU.
@@ -259,7 +260,8 @@ class Detectors:
 
     def __init__(self, build, work, objects, folders):
         self.build, self.work, self.objects, self.folders = build, work, objects, folders
-        self.seeds = {"walk": 1, **{profile: 1 for profile in SIMULATION_SEEDS}}
+        self.profiles = STORES_SEEDS if folders == ["persistence"] else SIMULATION_SEEDS
+        self.seeds = {"walk": 1, **{profile: 1 for profile in self.profiles}}
 
     def linked(self, path):
         return self.build.link(self.work, path, self.objects)
@@ -326,7 +328,7 @@ class Detectors:
     def run_simulation(self):
         program = self.linked("tests/simulation/simulate")
         while True:
-            for profile, count in SIMULATION_SEEDS.items():
+            for profile, count in self.profiles.items():
                 first = self.seeds[profile]
                 self.seeds[profile] += count
                 command = [program, "--seeds", f"{first}..{first + count - 1}", "--profile", profile]

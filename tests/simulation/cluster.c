@@ -438,7 +438,8 @@ static void port_tree_close(void *context, struct tree_store *tree, bool remove_
 {
     struct cluster_server *server = context;
 
-    disk_tree_close(server->disk, tree, remove_files);
+    /* A dead process removes nothing: the next start does. */
+    disk_tree_close(server->disk, tree, remove_files && !server->stopping);
 }
 
 static struct state_source port_tree_source(void *context, struct tree_store *tree)
@@ -464,15 +465,17 @@ static struct tree_meta port_tree_meta(void *context, struct tree_store *tree)
 
 static void port_tree_path(void *context, uint64_t generation, char *path)
 {
-    (void)context;
-    (void)snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "tree-%" PRIu64, generation);
+    const struct cluster_server *server = context;
+
+    disk_tree_path(server->disk, generation, path);
 }
 
 static enum status port_dump_path(void *context, const char *name, char *path, struct error *error)
 {
-    (void)context;
+    const struct cluster_server *server = context;
+
     (void)error;
-    (void)snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "dumps/%s", name);
+    disk_dump_path(server->disk, name, path);
     return STATUS_OK;
 }
 
@@ -500,7 +503,9 @@ static void port_dump_remove(void *context, const char *path)
 {
     struct cluster_server *server = context;
 
-    disk_file_remove(server->disk, path);
+    if (!server->stopping) {
+        disk_file_remove(server->disk, path);
+    }
 }
 
 static bool port_has_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
@@ -559,6 +564,11 @@ static struct node_port port_of(struct cluster_server *server)
 
 /* --- What the disk tells --- */
 
+static void on_difference(void *context, const char *text)
+{
+    cluster_violation(context, "stores: %s", text);
+}
+
 static void on_hard_state(void *context, raft_term term, raft_id vote)
 {
     struct cluster_server *server = context;
@@ -594,16 +604,20 @@ static void new_disk(struct cluster_server *server)
     const struct disk_observer observer = {.context = server,
                                            .on_log_done = on_log_done,
                                            .on_checkpoint_done = on_checkpoint_done,
-                                           .on_hard_state = on_hard_state,
-                                           .on_truncate = on_truncate,
-                                           .on_append = on_append,
-                                           .on_reset = on_reset,
+                                           .journal = {.context = server,
+                                                       .on_hard_state = on_hard_state,
+                                                       .on_truncate = on_truncate,
+                                                       .on_append = on_append,
+                                                       .on_reset = on_reset},
                                            .on_death = on_disk_death};
+    const struct stores_observer stores = {.context = server, .on_difference = on_difference};
+    bool with_stores = server->cluster->settings.with_stores != 0;
 
     server->lives++;
     port_random(server, server->incarnation, sizeof server->incarnation);
     server->disk = disk_new(server->cluster->timeline, prng_next(&server->prng),
-                            server->cluster->settings.write_us, &observer);
+                            server->cluster->settings.write_us,
+                            with_stores ? stores_new(server->id, &stores) : NULL, &observer);
 }
 
 static void init_server(struct cluster *cluster, size_t place)
@@ -683,27 +697,20 @@ bool cluster_is_awake(const struct cluster_server *server)
     return server->node != NULL && !is_gone(server) && !server->paused;
 }
 
-static void boot_entries(struct cluster_server *server)
+static enum status boot_entry(void *context, const struct log_entry *entry)
 {
-    struct log_state log = disk_log(server->disk);
+    const struct cluster_server *server = context;
     struct error error;
 
-    for (raft_index index = log.base + 1; index <= log.last; index++) {
-        const struct disk_entry *kept = disk_entry(server->disk, index);
-        const struct log_entry entry = {.index = index,
-                                        .term = kept->term,
-                                        .type = kept->type,
-                                        .payload = bytes_of(kept->data, kept->size)};
-
-        if (node_boot_entry(server->node, &entry, &error) != STATUS_OK) {
-            cluster_violation(server, "it does not boot: %s", error.text);
-        }
+    if (node_boot_entry(server->node, entry, &error) != STATUS_OK) {
+        cluster_violation(server, "it does not boot: %s", error.text);
     }
+    return STATUS_OK;
 }
 
 static struct node_options options_of(struct cluster_server *server)
 {
-    const struct disk_identity *identity = disk_identity(server->disk);
+    const struct journal_identity *identity = disk_identity(server->disk);
     struct node_options options = server->cluster->settings.node;
 
     if (server->options_seed != 0) {
@@ -740,15 +747,16 @@ bool cluster_start(struct cluster_server *server)
     if (status != STATUS_OK) {
         return refuse_start(server, status, status_text(status));
     }
-    disk_sweep(server->disk);
+    disk_open(server->disk);
     status = node_new(&options, &port, &log, &server->node, &error);
     if (status != STATUS_OK && disk_is_unsound(server->disk)) {
+        disk_close(server->disk);
         return refuse_start(server, status, error.text);
     }
     if (status != STATUS_OK) {
         cluster_violation(server, "it does not start: %s", error.text);
     }
-    boot_entries(server);
+    disk_visit(server->disk, boot_entry, server);
     if (node_start(server->node, &error) != STATUS_OK) {
         cluster_violation(server, "it does not start: %s", error.text);
     }
@@ -803,6 +811,7 @@ void cluster_crash(struct cluster_server *server, bool quietly)
     disk_crash(server->disk, &log_jobs, &checkpoint_jobs);
     return_jobs(server, &log_jobs, &checkpoint_jobs);
     node_free(server->node);
+    disk_close(server->disk);
     server->node = NULL;
     server->stopping = false;
     server->dying = false;

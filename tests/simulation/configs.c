@@ -99,7 +99,7 @@ static const struct item *find(const struct configs *configs, raft_index index, 
 
 static raft_index config_before(const struct cluster_server *server, raft_index end)
 {
-    const struct disk_entry *entry;
+    const struct journal_entry *entry;
 
     for (raft_index index = end - 1; (entry = disk_entry(server->disk, index)) != NULL; index--) {
         if (entry->type == RAFT_ENTRY_CONFIG) {
@@ -168,7 +168,7 @@ void configs_on_append(struct configs *configs,
                        raft_index index,
                        raft_index committed)
 {
-    const struct disk_entry *entry = disk_entry(server->disk, index);
+    const struct journal_entry *entry = disk_entry(server->disk, index);
     struct item *item;
 
     if (find(configs, index, entry->term) != NULL) {

@@ -2,9 +2,9 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/checksum.h"
 #include "tests/simulation/image.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,14 +40,11 @@ struct disk {
     bool fails_checkpoint;
     bool failed_write_done;
     bool fails_reads;
-    bool damaged; /* something on it is, or was */
-    bool damaged_hard_state;
-    bool told_error; /* the process got one that it has not died of yet */
-    bool halted;     /* the process is dead, nothing reaches the disk any more */
-    struct disk_identity identity;
-    struct log_state log;
-    struct disk_entry *entries; /* log.base + 1 .. log.last */
-    size_t capacity;
+    bool damaged;          /* something on it is, or was */
+    bool told_error;       /* the process got one that it has not died of yet */
+    bool halted;           /* the process is dead, nothing reaches the disk any more */
+    struct stores *stores; /* NULL: the model alone */
+    struct journal *journal;
     struct list writes;      /* submitted, in order */
     struct list done_writes; /* durable, not yet reported */
     size_t batch_count;      /* of them are in the transaction under way */
@@ -55,13 +52,14 @@ struct disk {
     struct list reads;
     struct list checkpoints; /* the first is under way */
     struct timeline_event checkpoint_event;
-    struct list trees;
+    struct list images;
     struct list files;
 };
 
 struct disk *disk_new(struct timeline *timeline,
                       uint64_t seed,
                       uint64_t write_us,
+                      struct stores *stores,
                       const struct disk_observer *observer)
 {
     struct disk *disk = xcalloc(1, sizeof *disk);
@@ -71,12 +69,13 @@ struct disk *disk_new(struct timeline *timeline,
     disk->observer = *observer;
     disk->write_us = write_us;
     disk->slowness = 1;
-    disk->identity.tree_generation = 1;
+    disk->stores = stores;
+    disk->journal = journal_new(&disk->prng, stores, &observer->journal);
     list_init(&disk->writes);
     list_init(&disk->done_writes);
     list_init(&disk->reads);
     list_init(&disk->checkpoints);
-    list_init(&disk->trees);
+    list_init(&disk->images);
     list_init(&disk->files);
     return disk;
 }
@@ -93,16 +92,14 @@ void disk_free(struct disk *disk)
 {
     CHECK(list_is_empty(&disk->writes) && list_is_empty(&disk->reads));
     CHECK(list_is_empty(&disk->checkpoints));
-    for (raft_index i = 0; i < disk->log.last - disk->log.base; i++) {
-        free(disk->entries[i].data);
-    }
-    free(disk->entries);
-    LIST_FOR_EACH (link, &disk->trees) {
-        image_free(CONTAINER_OF(link, struct tree_store, link));
+    LIST_FOR_EACH (link, &disk->images) {
+        image_free(CONTAINER_OF(link, struct image, link));
     }
     LIST_FOR_EACH (link, &disk->files) {
         file_free(CONTAINER_OF(link, struct disk_file, link));
     }
+    journal_free(disk->journal);
+    stores_free(disk->stores);
     free(disk);
 }
 
@@ -150,131 +147,32 @@ waits(struct disk *disk, struct timeline_event *event, void (*run)(struct timeli
 
 /* --- What is durable --- */
 
-const struct disk_identity *disk_identity(const struct disk *disk)
+const struct journal_identity *disk_identity(const struct disk *disk)
 {
-    return &disk->identity;
+    return journal_identity(disk->journal);
 }
 
-void disk_set_cluster(struct disk *disk, const uint8_t cluster_id[16])
+void disk_set_cluster(struct disk *disk, const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES])
 {
     if (begins(disk)) {
-        disk->identity.has_cluster = true;
-        memcpy(disk->identity.cluster_id, cluster_id, 16);
+        journal_set_cluster(disk->journal, cluster_id);
         (void)ends(disk);
     }
 }
 
 struct log_state disk_log(const struct disk *disk)
 {
-    return disk->log;
+    return journal_state(disk->journal);
 }
 
-const struct disk_entry *disk_entry(const struct disk *disk, raft_index index)
+const struct journal_entry *disk_entry(const struct disk *disk, raft_index index)
 {
-    if (index <= disk->log.base || index > disk->log.last) {
-        return NULL;
-    }
-    return &disk->entries[index - disk->log.base - 1];
+    return journal_entry_at(disk->journal, index);
 }
 
 raft_term disk_term(const struct disk *disk, raft_index index)
 {
-    const struct disk_entry *entry = disk_entry(disk, index);
-
-    if (entry != NULL) {
-        return entry->term;
-    }
-    return index == disk->log.base ? disk->log.base_term : 0;
-}
-
-static void truncate_from(struct disk *disk, raft_index first)
-{
-    CHECK_OP(first, >, disk->log.base);
-    if (first > disk->log.last) {
-        return;
-    }
-    disk->observer.on_truncate(disk->observer.context, first);
-    while (disk->log.last >= first) {
-        free(disk->entries[disk->log.last - disk->log.base - 1].data);
-        disk->log.last--;
-    }
-}
-
-static void append(struct disk *disk, const struct log_entry *entry)
-{
-    size_t count = (size_t)(disk->log.last - disk->log.base);
-    uint8_t type = (uint8_t)entry->type;
-
-    CHECK_OP(entry->index, ==, disk->log.last + 1);
-    if (count == disk->capacity) {
-        disk->capacity = disk->capacity == 0 ? 64 : 2 * disk->capacity;
-        disk->entries = xrealloc(disk->entries, disk->capacity * sizeof *disk->entries);
-    }
-    disk->entries[count] =
-        (struct disk_entry){.term = entry->term,
-                            .type = entry->type,
-                            .sum = checksum_pair(bytes_of(&type, 1), entry->payload),
-                            .size = (uint32_t)entry->payload.size,
-                            .data = bytes_copy(entry->payload)};
-    disk->log.last++;
-    disk->observer.on_append(disk->observer.context, entry->index);
-}
-
-static void drop_front(struct disk *disk, size_t count)
-{
-    size_t held = (size_t)(disk->log.last - disk->log.base);
-
-    CHECK_OP(count, <=, held);
-    if (count == 0) {
-        return;
-    }
-    disk->log.base_term = disk->entries[count - 1].term;
-    for (size_t i = 0; i < count; i++) {
-        free(disk->entries[i].data);
-    }
-    memmove(disk->entries, disk->entries + count, (held - count) * sizeof *disk->entries);
-    disk->log.base += count;
-}
-
-/* Some of what may go goes, as the store does it. */
-static void trim(struct disk *disk, raft_index until, size_t appended)
-{
-    uint64_t count_max = 3 * appended + prng_below(&disk->prng, 64);
-
-    if (until > disk->log.base && until <= disk->log.last) {
-        uint64_t count = until - disk->log.base;
-
-        drop_front(disk, (size_t)(count < count_max ? count : count_max));
-    }
-}
-
-static void reset(struct disk *disk, const struct log_write *write)
-{
-    disk->observer.on_reset(disk->observer.context, write->reset_index, write->reset_term);
-    drop_front(disk, (size_t)(disk->log.last - disk->log.base));
-    disk->log.base = write->reset_index;
-    disk->log.base_term = write->reset_term;
-    disk->log.last = write->reset_index;
-    disk->identity.tree_generation = write->tree_generation;
-}
-
-static void make_durable(struct disk *disk, const struct log_write *write)
-{
-    if (write->hard_state) {
-        disk->observer.on_hard_state(disk->observer.context, write->term, write->vote);
-        disk->log.term = write->term;
-        disk->log.vote = write->vote;
-    }
-    if (write->reset) {
-        reset(disk, write);
-    }
-    if (write->entry_count > 0) {
-        truncate_from(disk, write->entries[0].index);
-    }
-    for (size_t i = 0; i < write->entry_count; i++) {
-        append(disk, &write->entries[i]);
-    }
-    trim(disk, write->trim, write->entry_count);
+    return journal_term(disk->journal, index);
 }
 
 /* --- The log thread --- */
@@ -289,15 +187,21 @@ static struct disk *disk_of_write(struct timeline_event *event)
 /* One transaction: all of it, or nothing. */
 static void make_batch_durable(struct disk *disk)
 {
+    const struct log_write **writes = xcalloc(disk->batch_count, sizeof *writes);
+
+    size_t count = 0;
+
     LIST_FOR_EACH (link, &disk->writes) {
-        if (disk->batch_count == 0) {
+        if (count == disk->batch_count) {
             break;
         }
+        writes[count++] = &CONTAINER_OF(link, struct log_job, link)->write;
         list_remove(link);
-        make_durable(disk, &CONTAINER_OF(link, struct log_job, link)->write);
         list_append(&disk->done_writes, link);
-        disk->batch_count--;
     }
+    journal_write(disk->journal, writes, count);
+    disk->batch_count = 0;
+    free(writes);
 }
 
 static void finish_batch(struct timeline_event *event)
@@ -346,54 +250,14 @@ static void start_batch(struct disk *disk)
                    disk->slowness * timeline_delay(&disk->prng, disk->write_us), finish_batch);
 }
 
-static const struct disk_entry *held_entry(const struct disk *disk, raft_index index)
-{
-    CHECK(index > disk->log.base && index <= disk->log.last);
-    return &disk->entries[index - disk->log.base - 1];
-}
-
 static void serve_read(struct disk *disk, struct log_job *job)
 {
-    uint64_t total = 0;
-    size_t count = 0;
-
-    if (job->first <= disk->log.base || job->last > disk->log.last || job->first > job->last) {
-        job->read_status = error_set(&job->read_error, STATUS_NOT_FOUND, "not all there");
-        return;
-    }
-    if (disk->fails_reads) {
+    if (disk->fails_reads && journal_holds(disk->journal, job->first, job->last)) {
         disk->told_error = true;
         job->read_status = error_set(&job->read_error, STATUS_IO, "the modelled disk fails");
-        return;
+    } else {
+        journal_read(disk->journal, job);
     }
-    for (raft_index index = job->first; index <= job->last; index++) {
-        total += held_entry(disk, index)->size;
-        if (count > 0 && total > job->bytes_max) {
-            break;
-        }
-        if (held_entry(disk, index)->damaged) {
-            job->read_status = error_set(&job->read_error, STATUS_CORRUPT, "a bit flipped");
-            return;
-        }
-        count++;
-        buffer_put(&job->payloads,
-                   bytes_of(held_entry(disk, index)->data, held_entry(disk, index)->size));
-    }
-    job->entries = xcalloc(count, sizeof *job->entries);
-    job->entry_count = count;
-    total = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct disk_entry *entry = held_entry(disk, job->first + i);
-
-        job->entries[i] = (struct log_entry){
-            .index = job->first + i,
-            .term = entry->term,
-            .type = entry->type,
-            .payload =
-                entry->size == 0 ? BYTES_EMPTY : bytes_of(job->payloads.data + total, entry->size)};
-        total += entry->size;
-    }
-    job->read_status = STATUS_OK;
 }
 
 static void finish_read(struct timeline_event *event)
@@ -451,51 +315,113 @@ static struct disk_file *find_file(struct disk *disk, const char *path, bool mak
     return file;
 }
 
-static struct tree_store *find_tree(struct disk *disk, uint64_t generation)
+static struct image *find_image(struct disk *disk, uint64_t generation)
 {
-    LIST_FOR_EACH (link, &disk->trees) {
-        if (CONTAINER_OF(link, struct tree_store, link)->generation == generation) {
-            return CONTAINER_OF(link, struct tree_store, link);
+    LIST_FOR_EACH (link, &disk->images) {
+        if (CONTAINER_OF(link, struct image, link)->generation == generation) {
+            return CONTAINER_OF(link, struct image, link);
         }
     }
     return NULL;
 }
 
-static enum status install(struct disk *disk, const struct checkpoint_job *job, struct error *error)
+static uint64_t generation_of(const char *tree_path)
+{
+    return strtoull(strrchr(tree_path, '-') + 1, NULL, 10);
+}
+
+static enum status install_model(struct disk *disk,
+                                 const struct checkpoint_job *job,
+                                 uint64_t generation,
+                                 struct image **ret_image,
+                                 struct error *error)
 {
     struct disk_file *file = find_file(disk, job->dump_path, false);
-    uint64_t generation = strtoull(job->tree_path + strlen("tree-"), NULL, 10);
-    struct tree_store *tree;
-    enum status status;
 
     if (file == NULL) {
         return error_set(error, STATUS_NOT_FOUND, "no dump at %s", job->dump_path);
     }
-    CHECK(find_tree(disk, generation) == NULL);
-    status = image_from_dump(buffer_lend(&file->bytes), job->cluster_id, job->check_record,
-                             generation, &tree, error);
-    if (status == STATUS_OK) {
-        list_append(&disk->trees, &tree->link);
-    }
-    return status;
+    return image_from_dump(buffer_lend(&file->bytes), job->cluster_id, job->check_record,
+                           generation, ret_image, error);
 }
 
-static void dump(struct disk *disk, struct checkpoint_job *job)
+static void install(struct disk *disk, struct checkpoint_job *job)
+{
+    uint64_t generation = generation_of(job->tree_path);
+    struct image *image;
+
+    CHECK(find_image(disk, generation) == NULL);
+    if (disk->stores != NULL) {
+        checkpoint_job_run(job);
+        if (job->error.status == STATUS_OK) {
+            image = image_of_stored(disk->stores, generation);
+        }
+    } else {
+        (void)!install_model(disk, job, generation, &image, &job->error);
+    }
+    if (job->error.status == STATUS_OK) {
+        list_append(&disk->images, &image->link);
+    }
+}
+
+static void dump_model(struct disk *disk, const struct image *image, struct checkpoint_job *job)
 {
     struct disk_file *file = find_file(disk, job->dump_path, true);
 
-    if (disk->full || image_is_damaged(job->store)) {
+    buffer_clear(&file->bytes);
+    image_dump(image, job->cluster_id, &file->bytes);
+    job->dump_bytes = file->bytes.size;
+    job->meta = image->durable_meta;
+    buffer_clear(&job->config);
+    buffer_put(&job->config, image->durable_meta.config);
+    job->meta.config = buffer_lend(&job->config);
+}
+
+/* The thread's work, on the store that the image stands for. */
+static void run_stored(struct image *image, struct checkpoint_job *job)
+{
+    struct tree_store *handle = job->store;
+
+    job->store = image->stored;
+    checkpoint_job_run(job);
+    job->store = handle;
+    stores_must(image->stores, job->error.status, &job->error);
+}
+
+static void dump(struct disk *disk, struct image *image, struct checkpoint_job *job)
+{
+    if (disk->full || image_is_damaged(image)) {
         (void)error_set(&job->error, disk->full ? STATUS_NO_SPACE : STATUS_CORRUPT,
                         "the modelled disk is %s", disk->full ? "full" : "damaged");
-        return;
+    } else if (image->stored != NULL) {
+        run_stored(image, job);
+        image_check_meta(image, &job->meta);
+    } else {
+        dump_model(disk, image, job);
     }
-    buffer_clear(&file->bytes);
-    image_dump(job->store, job->cluster_id, &file->bytes);
-    job->dump_bytes = file->bytes.size;
-    job->meta = job->store->durable_meta;
-    buffer_clear(&job->config);
-    buffer_put(&job->config, job->store->durable_meta.config);
-    job->meta.config = buffer_lend(&job->config);
+}
+
+static void commit(struct image *image, struct checkpoint_job *job)
+{
+    if (image->stored != NULL) {
+        run_stored(image, job);
+    }
+    image_commit(image, job->records, job->record_count, &job->meta);
+}
+
+static void try_commit(struct disk *disk, struct image *image, struct checkpoint_job *job)
+{
+    if (disk->fails_checkpoint) {
+        disk->told_error = true;
+        if (disk->failed_write_done) {
+            commit(image, job);
+        }
+        (void)error_set(&job->error, STATUS_IO, "the modelled disk fails");
+    } else if (disk->full) {
+        (void)error_set(&job->error, STATUS_NO_SPACE, "the modelled disk is full");
+    } else {
+        commit(image, job);
+    }
 }
 
 static void do_checkpoint(struct disk *disk, struct checkpoint_job *job)
@@ -503,25 +429,18 @@ static void do_checkpoint(struct disk *disk, struct checkpoint_job *job)
     job->error.status = STATUS_OK;
     switch (job->kind) {
     case CHECKPOINT_JOB_COMMIT:
-        if (disk->fails_checkpoint) {
-            disk->told_error = true;
-            (void)error_set(&job->error, STATUS_IO, "the modelled disk fails");
-            if (disk->failed_write_done) {
-                image_commit(job->store, job->records, job->record_count, &job->meta);
-            }
-        } else if (disk->full) {
-            (void)error_set(&job->error, STATUS_NO_SPACE, "the modelled disk is full");
-        } else {
-            image_commit(job->store, job->records, job->record_count, &job->meta);
-        }
+        try_commit(disk, image_of(job->store), job);
         break;
     case CHECKPOINT_JOB_DUMP:
-        dump(disk, job);
+        dump(disk, image_of(job->store), job);
         break;
     case CHECKPOINT_JOB_INSTALL:
-        (void)!install(disk, job, &job->error);
+        install(disk, job);
         break;
     case CHECKPOINT_JOB_TOUCH:
+        if (disk->stores != NULL) {
+            run_stored(image_of(job->store), job);
+        }
         break;
     }
 }
@@ -609,23 +528,23 @@ void disk_fail_reads(struct disk *disk, bool fail)
 {
     disk->fails_reads = fail;
     disk->told_error |= fail;
-    LIST_FOR_EACH (link, &disk->trees) {
-        image_fail_reads(CONTAINER_OF(link, struct tree_store, link), fail);
+    LIST_FOR_EACH (link, &disk->images) {
+        image_fail_reads(CONTAINER_OF(link, struct image, link), fail);
     }
 }
 
 bool disk_flip(struct disk *disk, uint64_t seed)
 {
-    uint64_t entries = disk->log.last - disk->log.base;
-    struct tree_store *tree = find_tree(disk, disk->identity.tree_generation);
+    bool has_entries = disk_log(disk).last > disk_log(disk).base;
+    struct image *image = find_image(disk, disk_identity(disk)->tree_generation);
     struct prng prng;
 
     prng_init(&prng, seed);
     if (timeline_chance(&prng, 100)) {
-        disk->damaged_hard_state = true;
-    } else if (entries > 0 && timeline_chance(&prng, 600)) {
-        disk->entries[prng_below(&prng, entries)].damaged = true;
-    } else if (tree == NULL || !image_damage(tree, prng_next(&prng))) {
+        journal_damage_hard_state(disk->journal);
+    } else if (has_entries && timeline_chance(&prng, 600)) {
+        journal_damage_entry(disk->journal, &prng);
+    } else if (image == NULL || !image_damage(image, prng_next(&prng))) {
         return false;
     }
     disk->damaged = true;
@@ -662,12 +581,7 @@ enum status disk_boot_status(const struct disk *disk)
     if (disk->full_log) {
         return STATUS_NO_SPACE;
     }
-    for (raft_index i = 0; i < disk->log.last - disk->log.base; i++) {
-        if (disk->entries[i].damaged) {
-            return STATUS_CORRUPT;
-        }
-    }
-    return disk->damaged_hard_state ? STATUS_CORRUPT : STATUS_OK;
+    return journal_is_damaged(disk->journal) ? STATUS_CORRUPT : STATUS_OK;
 }
 
 bool disk_is_full(const struct disk *disk)
@@ -695,7 +609,9 @@ static void crash_log(struct disk *disk, struct list *log_jobs)
     }
     LIST_FOR_EACH (link, &disk->writes) {
         if (kept > 0) {
-            make_durable(disk, &CONTAINER_OF(link, struct log_job, link)->write);
+            const struct log_write *write = &CONTAINER_OF(link, struct log_job, link)->write;
+
+            journal_write(disk->journal, &write, 1);
             kept--;
         }
         list_remove(link);
@@ -744,15 +660,15 @@ void disk_crash(struct disk *disk, struct list *log_jobs, struct list *checkpoin
     disk->fails_checkpoint = false;
 }
 
-void disk_sweep(struct disk *disk)
+static void sweep(struct disk *disk)
 {
-    LIST_FOR_EACH (link, &disk->trees) {
-        struct tree_store *tree = CONTAINER_OF(link, struct tree_store, link);
+    LIST_FOR_EACH (link, &disk->images) {
+        struct image *image = CONTAINER_OF(link, struct image, link);
 
-        CHECK(!tree->is_open);
-        if (tree->generation != disk->identity.tree_generation) {
+        CHECK(!image->is_open);
+        if (image->generation != disk_identity(disk)->tree_generation) {
             list_remove(link);
-            image_free(tree);
+            image_free(image);
         }
     }
     LIST_FOR_EACH (link, &disk->files) {
@@ -760,40 +676,63 @@ void disk_sweep(struct disk *disk)
     }
 }
 
+void disk_open(struct disk *disk)
+{
+    sweep(disk);
+    if (disk->stores != NULL) {
+        stores_open(disk->stores);
+        journal_on_open(disk->journal);
+    }
+}
+
+void disk_close(struct disk *disk)
+{
+    if (disk->stores != NULL) {
+        stores_close(disk->stores);
+    }
+}
+
+void disk_visit(const struct disk *disk,
+                enum status (*visit)(void *context, const struct log_entry *entry),
+                void *context)
+{
+    journal_visit(disk->journal, visit, context);
+}
+
 /* --- Checkpoints and files --- */
 
 struct tree_store *disk_tree_open(struct disk *disk, uint64_t generation)
 {
-    struct tree_store *tree = find_tree(disk, generation);
+    struct image *image = find_image(disk, generation);
 
     if (disk->fails_reads) {
         return NULL;
     }
-    if (tree == NULL) {
-        tree = image_new(generation);
-        list_append(&disk->trees, &tree->link);
+    if (image == NULL) {
+        image = image_new(generation);
+        list_append(&disk->images, &image->link);
     }
-    CHECK(!tree->is_open);
-    tree->is_open = true;
-    image_renew(tree);
-    return tree;
+    image_open(image, disk->stores);
+    return image_handle(image);
 }
 
 void disk_tree_close(struct disk *disk, struct tree_store *tree, bool remove_files)
 {
-    CHECK(tree->is_open);
-    tree->is_open = false;
-    if (remove_files && begins(disk)) {
-        CHECK_OP(tree->generation, !=, disk->identity.tree_generation);
-        list_remove(&tree->link);
-        image_free(tree);
+    struct image *image = image_of(tree);
+    bool is_removed = remove_files && begins(disk);
+
+    image_close(image, is_removed);
+    if (is_removed) {
+        CHECK_OP(image->generation, !=, disk_identity(disk)->tree_generation);
+        list_remove(&image->link);
+        image_free(image);
         (void)ends(disk);
     }
 }
 
 struct state_source *disk_tree_source(struct tree_store *tree)
 {
-    return &tree->source;
+    return &image_of(tree)->source;
 }
 
 bool disk_tree_renew(struct disk *disk, struct tree_store *tree)
@@ -801,13 +740,34 @@ bool disk_tree_renew(struct disk *disk, struct tree_store *tree)
     if (disk->fails_reads) {
         return false;
     }
-    image_renew(tree);
+    image_renew(image_of(tree));
     return true;
 }
 
-struct tree_meta disk_tree_meta(const struct tree_store *tree)
+struct tree_meta disk_tree_meta(struct tree_store *tree)
 {
-    return tree->shown_meta;
+    return image_of(tree)->shown_meta;
+}
+
+void disk_tree_path(const struct disk *disk, uint64_t generation, char *path)
+{
+    if (disk->stores != NULL) {
+        disks_tree_path(stores_disks(disk->stores), generation, path);
+    } else {
+        (void)snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "tree-%" PRIu64, generation);
+    }
+}
+
+void disk_dump_path(const struct disk *disk, const char *name, char *path)
+{
+    struct error error;
+
+    if (disk->stores != NULL) {
+        stores_must(disk->stores, disks_dump_path(stores_disks(disk->stores), name, path, &error),
+                    &error);
+    } else {
+        (void)snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "dumps/%s", name);
+    }
 }
 
 enum status disk_file_read(struct disk *disk,
@@ -819,6 +779,9 @@ enum status disk_file_read(struct disk *disk,
 {
     const struct disk_file *file = find_file(disk, path, false);
 
+    if (disk->stores != NULL && !disk->fails_reads) {
+        return disks_dump_read(path, offset, buffer, size, error);
+    }
     if (disk->fails_reads || file == NULL || offset > file->bytes.size ||
         size > file->bytes.size - offset) {
         return error_set(error, STATUS_IO, "cannot read %zu bytes of %s", size, path);
@@ -829,31 +792,43 @@ enum status disk_file_read(struct disk *disk,
     return STATUS_OK;
 }
 
-enum status disk_file_write(
+static enum status write_model(
     struct disk *disk, const char *path, uint64_t offset, struct bytes bytes, struct error *error)
 {
     struct disk_file *file = find_file(disk, path, offset == 0);
 
-    if (disk->full) {
-        return error_set(error, STATUS_NO_SPACE, "the modelled disk is full");
-    }
     if (file == NULL || (offset != 0 && offset > file->bytes.size)) {
         return error_set(error, STATUS_IO, "cannot write %s", path);
+    }
+    file->bytes.size = offset;
+    buffer_put(&file->bytes, bytes);
+    return STATUS_OK;
+}
+
+enum status disk_file_write(
+    struct disk *disk, const char *path, uint64_t offset, struct bytes bytes, struct error *error)
+{
+    enum status status;
+
+    if (disk->full) {
+        return error_set(error, STATUS_NO_SPACE, "the modelled disk is full");
     }
     if (!begins(disk)) {
         return STATUS_OK;
     }
-    file->bytes.size = offset;
-    buffer_put(&file->bytes, bytes);
+    status = disk->stores != NULL ? disks_dump_write(path, offset, bytes, error)
+                                  : write_model(disk, path, offset, bytes, error);
     (void)ends(disk);
-    return STATUS_OK;
+    return status;
 }
 
 void disk_file_remove(struct disk *disk, const char *path)
 {
     struct disk_file *file = find_file(disk, path, false);
 
-    if (file != NULL) {
+    if (disk->stores != NULL) {
+        disks_dump_remove(path);
+    } else if (file != NULL) {
         file_free(file);
     }
 }

@@ -5,8 +5,8 @@
 #define TESTS_SIMULATION_DISK_H
 
 #include "persistence/checkpoint_thread.h"
-#include "persistence/log_thread.h"
 #include "server/state/state.h"
+#include "tests/simulation/journal.h"
 #include "tests/simulation/timeline.h"
 
 struct disk;
@@ -16,44 +16,38 @@ struct disk_observer {
     void *context;
     void (*on_log_done)(void *context, struct log_job *job);
     void (*on_checkpoint_done)(void *context, struct checkpoint_job *job);
-    void (*on_hard_state)(void *context, raft_term term, raft_id vote);
-    /* Before the entries from `first` on are cut off. */
-    void (*on_truncate)(void *context, raft_index first);
-    void (*on_append)(void *context, raft_index index);
-    void (*on_reset)(void *context, raft_index index, raft_term term);
+    struct journal_observer journal;
     /* The process must end now: a write failed, or a crash was ordered for this point. */
     void (*on_death)(void *context);
 };
 
-struct disk_entry {
-    raft_term term;
-    enum raft_entry_type type;
-    uint64_t sum; /* of type and payload */
-    bool damaged;
-    uint32_t size;
-    uint8_t *data;
-};
-
+/* `stores`: the shipped ones do and hold everything as well, and are read from; NULL: the model is
+ * alone. Taken over. */
 struct disk *disk_new(struct timeline *timeline,
                       uint64_t seed,
                       uint64_t write_us,
+                      struct stores *stores,
                       const struct disk_observer *observer);
 void disk_free(struct disk *disk);
 
-/* --- What is durable --- */
+/* --- What is durable: see journal.h --- */
 
-struct disk_identity {
-    bool has_cluster;
-    uint8_t cluster_id[16];
-    uint64_t tree_generation;
-};
-const struct disk_identity *disk_identity(const struct disk *disk);
-void disk_set_cluster(struct disk *disk, const uint8_t cluster_id[16]);
+const struct journal_identity *disk_identity(const struct disk *disk);
+void disk_set_cluster(struct disk *disk, const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES]);
 struct log_state disk_log(const struct disk *disk);
-/* NULL unless base < index <= last. */
-const struct disk_entry *disk_entry(const struct disk *disk, raft_index index);
-/* The term at base <= index <= last; 0 elsewhere. */
+const struct journal_entry *disk_entry(const struct disk *disk, raft_index index);
 raft_term disk_term(const struct disk *disk, raft_index index);
+
+/* --- A process on it --- */
+
+/* What a start does first: open it, drop dump files and every generation but the current one. */
+void disk_open(struct disk *disk);
+/* Every entry of the log, in order. */
+void disk_visit(const struct disk *disk,
+                enum status (*visit)(void *context, const struct log_entry *entry),
+                void *context);
+/* The process is gone; after disk_crash. */
+void disk_close(struct disk *disk);
 
 /* --- Jobs --- */
 
@@ -89,8 +83,6 @@ enum status disk_boot_status(const struct disk *disk);
 /* The process died. Its jobs are its own again: log jobs as failed reads or as writes of unknown
  * outcome, checkpoint jobs with NO_SPACE (a commit) or IO. */
 void disk_crash(struct disk *disk, struct list *log_jobs, struct list *checkpoint_jobs);
-/* What a start does first: drop dump files and every generation but the current one. */
-void disk_sweep(struct disk *disk);
 
 /* --- Checkpoints and files, as node_port wants them --- */
 
@@ -100,7 +92,9 @@ void disk_tree_close(struct disk *disk, struct tree_store *tree, bool remove_fil
 struct state_source *disk_tree_source(struct tree_store *tree);
 /* False: it cannot be read. */
 bool disk_tree_renew(struct disk *disk, struct tree_store *tree);
-struct tree_meta disk_tree_meta(const struct tree_store *tree);
+struct tree_meta disk_tree_meta(struct tree_store *tree);
+void disk_tree_path(const struct disk *disk, uint64_t generation, char *path);
+void disk_dump_path(const struct disk *disk, const char *name, char *path);
 
 enum status disk_file_read(struct disk *disk,
                            const char *path,

@@ -1,13 +1,15 @@
-/* A generation of the checkpoint in memory, and dumps of it. What persistence calls struct
- * tree_store is opaque to the node, so the simulation has a struct tree_store of its own. */
+/* A generation of the checkpoint in memory, and dumps of it. With a shipped store beneath it what
+ * is read comes from there, and must be what the image holds. To the node its handle is a struct
+ * tree_store, which the node never looks into. */
 #ifndef TESTS_SIMULATION_IMAGE_H
 #define TESTS_SIMULATION_IMAGE_H
 
 #include "base/list.h"
 #include "persistence/tree_store.h"
+#include "tests/simulation/stores.h"
 #include "tests/support/memory_source.h"
 
-struct tree_store {
+struct image {
     struct list link; /* the disk's */
     uint64_t generation;
     bool is_open;
@@ -19,29 +21,43 @@ struct tree_store {
     struct state_source source;
     bool fails_reads;
     struct buffer damaged_key; /* reads of it fail; empty = of none */
+    struct stores *stores;
+    struct tree_store *stored; /* while it is open; NULL: there is but the image */
 };
 
-struct tree_store *image_new(uint64_t generation);
-void image_free(struct tree_store *tree);
+struct tree_store *image_handle(struct image *image);
+struct image *image_of(struct tree_store *handle);
+
+struct image *image_new(uint64_t generation);
+void image_free(struct image *image);
+/* For a process, with the shipped store of that generation unless `stores` is NULL. */
+void image_open(struct image *image, struct stores *stores);
+void image_close(struct image *image, bool remove_files);
 /* Every read fails with IO, or does no more. */
-void image_fail_reads(struct tree_store *tree, bool fail);
+void image_fail_reads(struct image *image, bool fail);
 /* Damage a record; the next commit of that record mends it. False: there is none. */
-bool image_damage(struct tree_store *tree, uint64_t seed);
-bool image_is_damaged(const struct tree_store *tree);
-void image_renew(struct tree_store *tree);
-void image_commit(struct tree_store *tree,
+bool image_damage(struct image *image, uint64_t seed);
+bool image_is_damaged(const struct image *image);
+/* Show what is durable now. */
+void image_renew(struct image *image);
+void image_commit(struct image *image,
                   const struct tree_record *records,
                   size_t count,
                   const struct tree_meta *meta);
 
 /* Append a dump of what is durable. */
-void image_dump(const struct tree_store *tree, const uint8_t cluster_id[16], struct buffer *dump);
+void image_dump(const struct image *image, const uint8_t cluster_id[16], struct buffer *dump);
 /* CORRUPT, MISMATCH. */
 MUST_CHECK enum status image_from_dump(struct bytes dump,
                                        const uint8_t cluster_id[16],
                                        bool (*check_record)(struct bytes key, struct bytes value),
                                        uint64_t generation,
-                                       struct tree_store **ret_tree,
+                                       struct image **ret_image,
                                        struct error *error);
+
+/* A new image of what a generation of the shipped stores holds. */
+struct image *image_of_stored(struct stores *stores, uint64_t generation);
+/* What the shipped store says of itself must be so. */
+void image_check_meta(const struct image *image, const struct tree_meta *found);
 
 #endif

@@ -88,6 +88,9 @@ bool minimize_fails(struct plan *plan, char text[MINIMIZE_TEXT_BYTES])
     int status = 0;
     pid_t child;
 
+    if (plan->settings.with_stores) {
+        (void)stores_folder(); /* ours: trials do not live to remove theirs */
+    }
     CHECK(fflush(NULL) == 0 && pipe(ends) == 0);
     child = fork();
     CHECK(child >= 0);

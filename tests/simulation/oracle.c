@@ -255,7 +255,7 @@ static uint64_t known_hash(raft_index index, raft_term term)
 
 void oracle_on_append(struct oracle *oracle, struct cluster_server *server, raft_index index)
 {
-    const struct disk_entry *entry = disk_entry(server->disk, index);
+    const struct journal_entry *entry = disk_entry(server->disk, index);
     raft_term previous = disk_term(server->disk, index - 1);
     uint64_t hash = known_hash(index, entry->term);
     struct known_entry *known;
@@ -444,7 +444,7 @@ static struct fact *new_fact(struct oracle *oracle)
 static void check_known_commit(struct cluster_server *server,
                                raft_index index,
                                const struct fact *fact,
-                               const struct disk_entry *entry)
+                               const struct journal_entry *entry)
 {
     if (entry != NULL && (fact->term != entry->term || fact->sum != entry->sum)) {
         cluster_violation(server,
@@ -460,7 +460,7 @@ static void check_known_commit(struct cluster_server *server,
 /* The entry at `index` is committed at `server`: it is there, and it is the one. */
 static void check_commit(struct oracle *oracle, struct cluster_server *server, raft_index index)
 {
-    const struct disk_entry *entry = disk_entry(server->disk, index);
+    const struct journal_entry *entry = disk_entry(server->disk, index);
     struct fact *fact;
 
     while (oracle->fact_count <= index) {

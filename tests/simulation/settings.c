@@ -3,8 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
-static const char *const profile_names[SETTINGS_PROFILES] = {"mini", "standard", "churn",
-                                                             "dump", "disk",     "soak"};
+static const char *const profile_names[SETTINGS_PROFILES] = {"mini", "standard", "churn", "dump",
+                                                             "disk", "soak",     "stores"};
 
 static const char *const fault_names[FAULT_CLASSES] = {
     [FAULT_CRASH] = "crash",
@@ -193,6 +193,13 @@ static void draw_profile(struct settings *settings, struct prng *prng)
         settings->write_us = ONE_OF(prng, 1000, 5000, 30000);
         settings->fault_interval_us = ONE_OF(prng, 50, 150, 400) * 1000;
         break;
+    case SETTINGS_STORES:
+        settings->first_members = ONE_OF(prng, 1, 3, 3);
+        settings->places = settings->first_members;
+        settings->fault_us = 1000 * 1000;
+        settings->key_count = ONE_OF(prng, 3, 12, 48);
+        settings->with_stores = true;
+        break;
     case SETTINGS_SOAK:
         settings->first_members = ONE_OF(prng, 3, 5);
         settings->places = prng_between(prng, 5, 7);
@@ -219,6 +226,11 @@ static void bend(struct settings *settings, struct prng *prng)
         node->checkpoint_records_max = ONE_OF(prng, 2, 8, 64);
         node->dump_chunk_bytes = (uint32_t)ONE_OF(prng, 256, 1024, 4096);
         settings->faults |= UINT64_C(1) << FAULT_CRASH | UINT64_C(1) << FAULT_ISOLATE;
+    } else if (settings->profile == SETTINGS_STORES) {
+        node->log_tail_entries_max = ONE_OF(prng, 0, 2, 8, 128);
+        node->dump_chunk_bytes = (uint32_t)ONE_OF(prng, 256, 4096, 524288);
+        node->checkpoint_records_max = ONE_OF(prng, 2, 8, 64);
+        settings->faults |= UINT64_C(1) << FAULT_CRASH | UINT64_C(1) << FAULT_CRASH_AT;
     } else if (settings->profile == SETTINGS_DISK) {
         settings->faults &= ~(UINT64_C(1) << FAULT_WIPE) | prng_next(prng);
         for (uint32_t i = FAULT_SLOW_DISK; i <= FAULT_BIT_FLIP; i++) {
@@ -297,6 +309,7 @@ static const struct setting table[] = {
     SETTING(key_count),
     SETTING(value_bytes_max),
     SETTING(write_us),
+    SETTING(with_stores),
     SETTING(drift_ppm_max),
     SETTING(network.latency_us),
     SETTING(network.loose),

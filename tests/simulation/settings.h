@@ -6,7 +6,7 @@
 
 /* MINI is about 1,000 events of three servers, STANDARD 30,000 of up to seven. CHURN changes the
  * membership all the time, DUMP has followers fall behind the log, DISK has storage fail, SOAK is
- * long and has everything. */
+ * long and has everything, STORES has the shipped stores beneath the modelled disks. */
 enum settings_profile {
     SETTINGS_MINI,
     SETTINGS_STANDARD,
@@ -14,6 +14,7 @@ enum settings_profile {
     SETTINGS_DUMP,
     SETTINGS_DISK,
     SETTINGS_SOAK,
+    SETTINGS_STORES,
     SETTINGS_PROFILES
 };
 
@@ -64,7 +65,8 @@ struct settings {
     uint64_t operation_interval_us;  /* between one client's operations */
     uint64_t key_count;
     uint64_t value_bytes_max;
-    uint64_t write_us; /* one sync of a disk */
+    uint64_t write_us;    /* one sync of a disk */
+    uint64_t with_stores; /* the shipped ones lie beneath the modelled disks */
     uint64_t drift_ppm_max;
     struct network_options network;
     struct node_options node; /* id, incarnation and seed are the server's */

@@ -61,6 +61,7 @@ static void tell(const char *text)
  * told then. */
 static void on_failure(int signal_number)
 {
+    stores_remove_folder();
     if (failing.words[0] != NULL) {
         (void)execv("/proc/self/exe", failing.words);
     }
@@ -76,6 +77,7 @@ static void on_failure(int signal_number)
 static void on_hang(int signal_number)
 {
     (void)signal_number;
+    stores_remove_folder();
     tell("violation: the run does not come to an end\nreplay: ");
     tell(failing.replay);
     tell("\n");
@@ -395,7 +397,7 @@ int main(int argc, char **argv)
                         "       simulate --seed N [--profile P] [--trace]\n"
                         "       simulate --plan FILE [--trace]\n"
                         "       simulate --minimize --seed N [--profile P] [--plan-to FILE]\n"
-                        "profiles: mini, standard, churn, dump, disk, soak\n");
+                        "profiles: mini, standard, churn, dump, disk, soak, stores\n");
         return 2;
     }
     /* Memory that was used once is used again for the next seed. */
@@ -413,6 +415,7 @@ int main(int argc, char **argv)
     } else {
         run_seeds(&line);
     }
+    stores_remove_folder();
     if (line.marks != NULL && !mark_write(line.marks)) {
         perror(line.marks);
         return 1;

@@ -118,8 +118,7 @@ void memory_source_remove(struct memory_source *source, struct bytes key)
     memory_source_apply(source, &(struct state_record){.key = key, .removed = true}, 1);
 }
 
-/* The position of the first key that is not below `key`. */
-static size_t position_of(const struct memory_source *source, struct bytes key)
+size_t memory_source_find(const struct memory_source *source, struct bytes key)
 {
     size_t low = 0;
     size_t high = source->count;
@@ -139,7 +138,7 @@ static size_t position_of(const struct memory_source *source, struct bytes key)
 static enum status lookup(void *context, struct bytes key, struct bytes *ret_value)
 {
     struct memory_source *source = context;
-    size_t position = position_of(source, key);
+    size_t position = memory_source_find(source, key);
 
     if (source->failure != STATUS_OK) {
         return source->failure;
@@ -163,7 +162,7 @@ static enum status range(void *context,
     if (source->failure != STATUS_OK) {
         return source->failure;
     }
-    for (size_t i = position_of(source, from); i < source->count; i++) {
+    for (size_t i = memory_source_find(source, from); i < source->count; i++) {
         struct bytes key = key_of(&source->entries[i]);
 
         if (key.size < prefix.size ||

@@ -26,6 +26,8 @@ struct state_source memory_source_port(struct memory_source *source);
 size_t memory_source_count(const struct memory_source *source);
 /* The record at a position in the order of keys; lent until the next change. */
 struct state_record memory_source_at(const struct memory_source *source, size_t position);
+/* The position of the first key that is not below `key`; the count if there is none. */
+size_t memory_source_find(const struct memory_source *source, struct bytes key);
 /* Records given out by lookups and ranges since the source was made. */
 uint64_t memory_source_reads(const struct memory_source *source);
 /* From now on every read fails with `status`; STATUS_OK ends that. */
