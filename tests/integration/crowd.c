@@ -4,11 +4,11 @@
 
 #include <stdio.h>
 
-enum {
-    WITHOUT_SESSION = 2, /* workers: what is lost stays unknown */
-    EPHEMERAL_COUNT = 3,
-    SESSION_TIMEOUT_MS = 4000
-};
+enum { EPHEMERAL_COUNT = 3, SESSION_TIMEOUT_MS = 4000 };
+
+/* 0: without a session, so what is lost stays unknown. */
+static const uint32_t session_timeouts_ms[CROWD_WORKERS] = {
+    0, 0, SESSION_TIMEOUT_MS, SESSION_TIMEOUT_MS, 1500, 1500};
 
 const char *crowd_path(const struct crowd *crowd, const char *name, char path[CROWD_PATH_BYTES])
 {
@@ -196,8 +196,8 @@ void crowd_start(struct crowd *crowd,
     for (size_t i = 0; i < CROWD_WORKERS; i++) {
         struct crowd_worker *worker = &crowd->workers[i];
 
-        *worker = (struct crowd_worker){
-            .crowd = crowd, .session_timeout_ms = i < WITHOUT_SESSION ? 0 : SESSION_TIMEOUT_MS};
+        *worker =
+            (struct crowd_worker){.crowd = crowd, .session_timeout_ms = session_timeouts_ms[i]};
         prng_init(&worker->prng, seed * CROWD_WORKERS + i);
         open_worker(worker);
         EXPECT_EQ(pthread_create(&worker->thread, NULL, work, worker), 0);

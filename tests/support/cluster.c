@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { ARGUMENTS_MAX = 40, PORT_LOWEST = 12000, PORT_COUNT = 20000, LOG_BYTES_SHOWN = 6000 };
+enum { ARGUMENTS_MAX = 56, PORT_LOWEST = 12000, PORT_COUNT = 20000, LOG_BYTES_SHOWN = 6000 };
 
 static struct cluster *live; /* the one whose servers may run */
 
@@ -149,17 +149,23 @@ void cluster_launch(struct cluster *cluster, unsigned id)
 {
     struct cluster_server *server = &cluster->servers[id];
     char number[16];
-    const char *arguments[ARGUMENTS_MAX] = {cluster_program("server/confer-server"),
-                                            "--id",
-                                            number,
-                                            "--server",
-                                            server->address,
-                                            "--data",
-                                            server->data};
+    const char *const own[] = {cluster_program("server/confer-server"),
+                               "--id",
+                               number,
+                               "--server",
+                               server->address,
+                               "--data",
+                               server->data,
+                               NULL};
+    const char *const *const parts[] = {server->launcher, own, cluster->options};
+    const char *arguments[ARGUMENTS_MAX] = {NULL};
+    size_t count = 0;
 
     (void)snprintf(number, sizeof number, "%u", id);
-    for (size_t i = 0; cluster->options[i] != NULL; i++) {
-        arguments[7 + i] = cluster->options[i];
+    for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
+        for (size_t i = 0; parts[part][i] != NULL; i++) {
+            arguments[count++] = parts[part][i];
+        }
     }
     process_release(&server->process);
     process_start(&server->process, arguments, server->log);
@@ -230,28 +236,37 @@ void cluster_cli_start(struct cluster *cluster, struct process *process, unsigne
     process_start(process, arguments, NULL);
 }
 
-/* The leader that the server at `address` knows; 0 = none, or no answer. */
-static unsigned leader_known_at(const char *address)
+Client__Response *cluster_status(const struct cluster *cluster, unsigned id)
 {
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__Status status = CLIENT__STATUS__INIT;
     Client__Response *response;
     struct wire wire;
-    unsigned leader = 0;
 
     request.body_case = CLIENT__REQUEST__BODY_STATUS;
     request.status = &status;
-    if (!wire_connect(&wire, address)) {
-        return 0;
+    if (!wire_connect(&wire, cluster->servers[id].address)) {
+        return NULL;
     }
     response = wire_greet(&wire) ? wire_call(&wire, &request, 1000) : NULL;
-    if (response != NULL && response->body_case == CLIENT__RESPONSE__BODY_STATUS) {
-        leader = (unsigned)response->status->leader;
+    wire_close(&wire);
+    if (response != NULL && response->body_case != CLIENT__RESPONSE__BODY_STATUS) {
+        client__response__free_unpacked(response, NULL);
+        return NULL;
     }
+    return response;
+}
+
+/* The leader that a server knows; 0 = none, or no answer. */
+static unsigned leader_known_at(const struct cluster *cluster, unsigned id)
+{
+    Client__Response *response = cluster_status(cluster, id);
+    unsigned leader = 0;
+
     if (response != NULL) {
+        leader = (unsigned)response->status->leader;
         client__response__free_unpacked(response, NULL);
     }
-    wire_close(&wire);
     return leader;
 }
 
@@ -261,9 +276,9 @@ unsigned cluster_wait_leader(struct cluster *cluster, unsigned not, unsigned dea
 
     do {
         for (unsigned id = 1; id <= cluster->server_count; id++) {
-            unsigned leader = cluster->servers[id].process.pid > 0 && id != not
-                                  ? leader_known_at(cluster->servers[id].address)
-                                  : 0;
+            unsigned leader =
+                cluster->servers[id].process.pid > 0 && id != not ? leader_known_at(cluster, id)
+                                                                  : 0;
 
             if (leader != 0 && leader != not &&leader <= cluster->server_count &&
                 cluster->servers[leader].process.pid > 0) {

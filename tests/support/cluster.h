@@ -7,15 +7,19 @@
 #ifndef TESTS_SUPPORT_CLUSTER_H
 #define TESTS_SUPPORT_CLUSTER_H
 
+#include "proto/client.pb-c.h"
 #include "tests/support/process.h"
 
-enum { CLUSTER_SERVERS_MAX = 9, CLUSTER_DEADLINE_MS = 30000 };
+enum { CLUSTER_SERVERS_MAX = 9, CLUSTER_DEADLINE_MS = 30000, CLUSTER_LAUNCHER_WORDS = 16 };
 
 struct cluster_server {
     unsigned id;
-    char address[32]; /* 127.0.0.1:PORT */
+    char address[32]; /* 127.0.0.1:PORT, or what the test puts here before the first start */
     char data[512];
     char log[512]; /* stdout and stderr of all its runs */
+    /* A command that starts the rest of its words, as env, with the words that are its own. NULL at
+     * the end. */
+    const char *launcher[CLUSTER_LAUNCHER_WORDS + 1];
     struct process process;
 };
 
@@ -53,6 +57,10 @@ const struct outcome *cluster_cli(struct cluster *cluster, unsigned id, ...)
 /* The same in the background; process_release it. */
 void cluster_cli_start(struct cluster *cluster, struct process *process, unsigned id, ...)
     __attribute__((sentinel));
+
+/* What a server says when asked for the status: a StatusReply, released with
+ * client__response__free_unpacked; NULL when it does not answer within a second. */
+Client__Response *cluster_status(const struct cluster *cluster, unsigned id);
 
 /* Wait until a server says that `status` knows a leader that runs, and return the leader's id; 0
  * after `deadline_ms`. `not` names a former leader that does not count; 0 = none. */

@@ -1,0 +1,253 @@
+/* Real servers in a network of their own, clients that write down what they are told, and faults
+ * from a seed; the histories are judged, and after the faults all must be well again. */
+#include "tests/chaos/nemesis.h"
+#include "tests/integration/crowd.h"
+#include "tests/support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    CALL_TIMEOUT_MS = 2500,
+    DEADLINE_MS = 90000, /* for each thing that must come right after the faults */
+    SKIPPED = 77
+};
+
+static const char usage[] =
+    "usage: chaos [--servers N] [--seed N] [--rounds N] [--seconds N] [--show]\n"
+    "Runs N servers (3, at most 9) under faults that the seed gives, in rounds: so many (3), or "
+    "as\n"
+    "many as begin within so many seconds. --show prints the faults and runs nothing.\n"
+    "The same options give the same faults at the same times.\n";
+
+static struct {
+    uint64_t servers;
+    uint64_t seed;
+    uint64_t rounds;
+    uint64_t seconds; /* 0 = as many rounds as `rounds` */
+    bool show;
+} settings = {.servers = 3, .seed = 1, .rounds = 3};
+
+static struct totals {
+    unsigned rounds;
+    uint64_t calls;
+    uint64_t acknowledged;
+    uint64_t unknown;
+    uint64_t events;
+    uint64_t expired;
+    uint64_t slowest_ms; /* from the end of the faults to calls of every client */
+} totals;
+
+static struct servers servers;
+static struct crowd crowd;
+
+static void show_round(struct schedule *schedule, unsigned round)
+{
+    schedule_draw(schedule, settings.seed, round, (unsigned)settings.servers);
+    (void)printf("  round %u\n", round);
+    schedule_print(schedule, stdout);
+}
+
+static void add_up(struct recorder_counts counts, uint64_t healed_ms)
+{
+    totals.rounds++;
+    totals.calls += counts.calls;
+    totals.acknowledged += counts.acknowledged;
+    totals.unknown += counts.unknown;
+    totals.events += counts.events;
+    totals.expired += counts.expired;
+    totals.slowest_ms = healed_ms > totals.slowest_ms ? healed_ms : totals.slowest_ms;
+}
+
+static void run_round(struct nemesis *nemesis, unsigned round)
+{
+    struct schedule schedule;
+    uint64_t healing_ms;
+    uint64_t healed_ms;
+    char root[16];
+
+    show_round(&schedule, round);
+    (void)snprintf(root, sizeof root, "/c%u", round);
+    network_enter_clients();
+    crowd_start(&crowd, &servers.cluster, root, settings.seed * 1009 + round, CALL_TIMEOUT_MS);
+    network_leave_clients();
+    crowd_wait(&crowd, DEADLINE_MS);
+    crowd_leave_ghost(&crowd);
+    nemesis_run(nemesis, &schedule);
+    healing_ms = process_now_ms();
+    nemesis_heal(nemesis, DEADLINE_MS);
+    crowd_wait(&crowd, DEADLINE_MS);
+    healed_ms = process_now_ms() - healing_ms;
+    crowd_stop(&crowd, DEADLINE_MS);
+    servers_converge(&servers, root, DEADLINE_MS);
+    (void)printf("    well again after %" PRIu64 " ms\n", healed_ms);
+    add_up(crowd_judge(&crowd), healed_ms);
+}
+
+static void test_what_clients_are_told_is_true_under_faults(void)
+{
+    static struct nemesis nemesis;
+    uint64_t start = process_now_ms();
+
+    (void)printf("\n  chaos --servers %" PRIu64 " --seed %" PRIu64 "\n", settings.servers,
+                 settings.seed);
+    servers_form(&servers, (unsigned)settings.servers);
+    nemesis_init(&nemesis, &servers);
+    for (unsigned round = 1;
+         settings.seconds == 0 ? round <= settings.rounds
+                               : round == 1 || process_now_ms() - start < settings.seconds * 1000;
+         round++) {
+        run_round(&nemesis, round);
+    }
+    (void)printf("  %" PRIu64 " servers, %u rounds, %u faults, %u deaths at marks: %" PRIu64
+                 " calls, %" PRIu64 " writes acknowledged, %" PRIu64 " unknown, %" PRIu64
+                 " events, %" PRIu64 " sessions expired; well again within %" PRIu64
+                 " ms; seed %" PRIu64 "\n",
+                 settings.servers, totals.rounds, nemesis.fault_count, servers.deaths_at_marks,
+                 totals.calls, totals.acknowledged, totals.unknown, totals.events, totals.expired,
+                 totals.slowest_ms, settings.seed);
+    servers_release(&servers);
+}
+
+/* --- The tools themselves --- */
+
+/* Connect from one server's place to another server: 0 = taken, 1 = refused, 124 = no answer. */
+static int connect_between(unsigned from, unsigned to)
+{
+    char line[128];
+    const char *const argv[] = {network_launcher(from)[0],
+                                network_launcher(from)[1],
+                                "/usr/bin/timeout",
+                                "2",
+                                "/bin/bash",
+                                "-c",
+                                line,
+                                NULL};
+
+    (void)snprintf(line, sizeof line, "</dev/tcp/10.77.0.%u/%d", to, NETWORK_PORT);
+    return outcome_of(argv, DEADLINE_MS)->exit_code;
+}
+
+static void test_rules_of_a_place_do_what_they_say(void)
+{
+    static const struct network_faults none = {.cut = 0};
+    static const struct network_faults cut = {.cut = 1 << 1};
+    static const struct network_faults reset = {.reset = 1 << 1};
+    static const struct network_faults loss = {.loss_percent = 99};
+    bool some_fail = false;
+
+    servers_form(&servers, 2);
+    EXPECT_EQ(connect_between(1, 2), 0);
+    network_set_faults(2, &cut);
+    EXPECT_EQ(connect_between(1, 2), 124);
+    EXPECT(servers_answers(&servers, 2)); /* the test itself reaches everybody */
+    network_set_faults(2, &reset);
+    EXPECT_EQ(connect_between(1, 2), 1);
+    network_set_faults(2, &loss);
+    for (int tries = 0; tries < 5 && !some_fail; tries++) {
+        some_fail = connect_between(1, 2) == 124;
+    }
+    EXPECT(some_fail);
+    EXPECT(servers_answers(&servers, 2));
+    network_set_faults(2, &none);
+    EXPECT_EQ(connect_between(1, 2), 0);
+    servers_release(&servers);
+}
+
+static int64_t wall_clock_of(unsigned server)
+{
+    const char *argv[CLUSTER_LAUNCHER_WORDS + 3] = {NULL};
+    size_t count = 0;
+
+    for (; servers.cluster.servers[server].launcher[count] != NULL; count++) {
+        argv[count] = servers.cluster.servers[server].launcher[count];
+    }
+    argv[count++] = "/bin/date";
+    argv[count] = "+%s";
+    return strtoll(outcome_of(argv, DEADLINE_MS)->out, NULL, 10);
+}
+
+static void test_each_server_has_a_clock_of_its_own(void)
+{
+    int64_t now;
+
+    servers_form(&servers, 2);
+    now = wall_clock_of(1);
+    servers_skew(&servers, 1, -60);
+    EXPECT(wall_clock_of(1) < now - 3000 && wall_clock_of(1) >= now - 3600);
+    EXPECT(wall_clock_of(2) >= now && wall_clock_of(2) < now + 600);
+    servers_release(&servers);
+}
+
+/* --- Options --- */
+
+static bool parse_number(const char *text, uint64_t low, uint64_t high, uint64_t *ret_number)
+{
+    char *end;
+    uint64_t number = text == NULL || text[0] < '0' || text[0] > '9' ? 0 : strtoull(text, &end, 10);
+
+    if (text == NULL || text[0] < '0' || text[0] > '9' || *end != '\0' || number < low ||
+        number > high) {
+        return false;
+    }
+    *ret_number = number;
+    return true;
+}
+
+static bool parse(int argc, char **argv)
+{
+    const struct {
+        const char *name;
+        uint64_t low;
+        uint64_t high;
+        uint64_t *number;
+    } options[] = {{"--servers", 2, NETWORK_SERVERS_MAX, &settings.servers},
+                   {"--seed", 0, UINT32_MAX, &settings.seed},
+                   {"--rounds", 1, 100000, &settings.rounds},
+                   {"--seconds", 1, 1000000, &settings.seconds}};
+
+    for (int i = 1; i < argc; i++) {
+        bool known = strcmp(argv[i], "--show") == 0;
+
+        settings.show = settings.show || known;
+        for (size_t k = 0; !known && k < sizeof options / sizeof *options; k++) {
+            if (strcmp(argv[i], options[k].name) == 0) {
+                known = parse_number(argv[++i], options[k].low, options[k].high, options[k].number);
+                break;
+            }
+        }
+        if (!known) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_rules_of_a_place_do_what_they_say),
+        TEST_CASE(test_each_server_has_a_clock_of_its_own),
+        TEST_CASE(test_what_clients_are_told_is_true_under_faults),
+        TEST_END,
+    };
+
+    if (!parse(argc, argv)) {
+        (void)fputs(usage, stderr);
+        return 2;
+    }
+    if (settings.show) {
+        struct schedule schedule;
+
+        for (unsigned round = 1; round <= settings.rounds; round++) {
+            show_round(&schedule, round);
+        }
+        return 0;
+    }
+    if (!network_open((unsigned)settings.servers)) {
+        (void)fprintf(stderr, "skipped: chaos needs network namespaces, iproute2 and nftables\n");
+        return SKIPPED;
+    }
+    return test_main("chaos", cases, 1, argv);
+}

@@ -1,0 +1,338 @@
+#include "tests/chaos/servers.h"
+
+#include "tests/chaos/network.h"
+#include "tests/support/test.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { KILLED = 128 + SIGKILL, TERMINATED = 128 + SIGTERM };
+
+/* Small limits: what is rare with large ones happens every few seconds. */
+static const char *const options[] = {
+    "--log-tail",           "64KiB", "--log-tail-entries",    "200",
+    "--checkpoint-records", "100",   "--checkpoint-interval", "500ms",
+    "--history-changes",    "400",   "--cluster-secret-file"};
+
+/* The file that a server's clock is moved by, mapped here. */
+static int64_t *map_skew(const char *path)
+{
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    void *place;
+
+    EXPECT(file >= 0 && ftruncate(file, sizeof(int64_t)) == 0);
+    place = mmap(NULL, sizeof(int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    EXPECT(place != MAP_FAILED);
+    (void)close(file);
+    return place;
+}
+
+static void write_secret(const char *path)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    EXPECT(file >= 0 && write(file, "a secret of this test alone\n", 28) == 28);
+    (void)close(file);
+}
+
+/* In which place, with which clock, and where it is to die. */
+static void set_launcher(struct servers *servers, unsigned id)
+{
+    struct server *server = &servers->servers[id];
+    struct cluster_server *place = &servers->cluster.servers[id];
+    size_t count = 0;
+
+    for (; network_launcher(id)[count] != NULL; count++) {
+        place->launcher[count] = network_launcher(id)[count];
+    }
+    place->launcher[count++] = "/usr/bin/env";
+    place->launcher[count++] = server->preload;
+    place->launcher[count++] = server->clock;
+    /* A sanitizer wants to be the first library of a program; the clock does not harm it. */
+    place->launcher[count++] = "ASAN_OPTIONS=verify_asan_link_order=0";
+    if (server->armed) {
+        place->launcher[count++] = server->mark;
+    }
+    place->launcher[count] = NULL;
+}
+
+void servers_form(struct servers *servers, unsigned count)
+{
+    static char secret[600];
+    size_t option_count = sizeof options / sizeof *options;
+
+    cluster_init(&servers->cluster, count); /* ends those of a case that failed */
+    memset(servers->servers, 0, sizeof servers->servers);
+    servers->folder = test_folder();
+    servers->deaths_at_marks = 0;
+    (void)snprintf(secret, sizeof secret, "%s/secret", servers->folder);
+    write_secret(secret);
+    memcpy(servers->cluster.options, options, sizeof options);
+    servers->cluster.options[option_count] = secret;
+    for (unsigned id = 1; id <= count; id++) {
+        struct server *server = &servers->servers[id];
+        char path[512];
+
+        (void)snprintf(path, sizeof path, "%.400s/clock-%u", servers->folder, id);
+        server->skew_ms = map_skew(path);
+        (void)snprintf(server->preload, sizeof server->preload, "LD_PRELOAD=%s:%s",
+                       cluster_program("tests/preload/skewed_clock.so"),
+                       cluster_program("tests/preload/stuck_disk.so"));
+        (void)snprintf(server->clock, sizeof server->clock, "SKEWED_CLOCK_FILE=%s", path);
+        (void)snprintf(servers->cluster.servers[id].address,
+                       sizeof servers->cluster.servers[id].address, "%s", network_address(id));
+        set_launcher(servers, id);
+    }
+    cluster_form(&servers->cluster);
+}
+
+void servers_release(struct servers *servers)
+{
+    cluster_release(&servers->cluster);
+    for (unsigned id = 1; id <= servers->cluster.server_count; id++) {
+        (void)munmap(servers->servers[id].skew_ms, sizeof(int64_t));
+    }
+}
+
+static struct process *process_of(struct servers *servers, unsigned id)
+{
+    return &servers->cluster.servers[id].process;
+}
+
+/* A server has ended that was up. */
+static void judge_end(struct servers *servers, unsigned id)
+{
+    struct server *server = &servers->servers[id];
+    int exit_code = process_of(servers, id)->exit_code;
+
+    if (server->armed && exit_code == KILLED) {
+        servers->deaths_at_marks++;
+        (void)printf("    server %u died at its mark\n", id);
+    } else if (server->want == SERVER_LEAVING) {
+        /* By the signal itself if it came before the server had begun. */
+        EXPECT(exit_code == 0 || exit_code == TERMINATED);
+    } else {
+        (void)fprintf(stderr, "server %u ended by itself with exit code %d\n", id, exit_code);
+        EXPECT_EQ(exit_code, -1);
+    }
+    server->want = SERVER_DOWN;
+}
+
+void servers_tick(struct servers *servers)
+{
+    for (unsigned id = 1; id <= servers->cluster.server_count; id++) {
+        if (servers->servers[id].want != SERVER_DOWN && process_wait(process_of(servers, id), 0)) {
+            judge_end(servers, id);
+        }
+    }
+}
+
+static void launch(struct servers *servers, unsigned id, bool armed)
+{
+    struct server *server = &servers->servers[id];
+
+    if (server->want == SERVER_DOWN && !server->held) {
+        server->armed = armed;
+        set_launcher(servers, id);
+        cluster_launch(&servers->cluster, id);
+        server->want = SERVER_UP;
+    }
+}
+
+void servers_launch(struct servers *servers, unsigned id)
+{
+    launch(servers, id, false);
+}
+
+void servers_launch_armed(struct servers *servers, unsigned id, const char *mark, int pass)
+{
+    struct server *server = &servers->servers[id];
+
+    (void)snprintf(server->mark, sizeof server->mark, "CONFER_MARK_KILL=%s:%d", mark, pass);
+    launch(servers, id, true);
+}
+
+void servers_kill(struct servers *servers, unsigned id)
+{
+    servers_tick(servers);
+    cluster_kill(&servers->cluster, id);
+    servers->servers[id].want = SERVER_DOWN;
+}
+
+void servers_pause(struct servers *servers, unsigned id)
+{
+    if (servers->servers[id].want == SERVER_UP) {
+        cluster_signal(&servers->cluster, id, SIGSTOP);
+        servers->servers[id].want = SERVER_PAUSED;
+    }
+}
+
+void servers_continue(struct servers *servers, unsigned id)
+{
+    if (servers->servers[id].want == SERVER_PAUSED) {
+        cluster_signal(&servers->cluster, id, SIGCONT);
+        servers->servers[id].want = SERVER_UP;
+    }
+}
+
+void servers_term(struct servers *servers, unsigned id)
+{
+    if (servers->servers[id].want == SERVER_UP) {
+        cluster_signal(&servers->cluster, id, SIGTERM);
+        servers->servers[id].want = SERVER_LEAVING;
+    }
+}
+
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
+{
+    (void)info;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+void servers_wipe(struct servers *servers, unsigned id)
+{
+    EXPECT_EQ(servers->servers[id].want, SERVER_DOWN);
+    (void)nftw(servers->cluster.servers[id].data, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    EXPECT(access(servers->cluster.servers[id].data, F_OK) != 0);
+}
+
+void servers_skew(struct servers *servers, unsigned id, int minutes)
+{
+    *(volatile int64_t *)servers->servers[id].skew_ms = (int64_t)minutes * 60 * 1000;
+}
+
+void servers_stick_disk(struct servers *servers, unsigned id, bool stuck)
+{
+    char path[600];
+
+    (void)snprintf(path, sizeof path, "%s.stuck", servers->cluster.servers[id].data);
+    if (stuck) {
+        int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+        EXPECT(file >= 0);
+        (void)close(file);
+    } else {
+        (void)unlink(path);
+    }
+}
+
+unsigned servers_leader(struct servers *servers, unsigned id)
+{
+    unsigned leader = cluster_wait_leader(&servers->cluster, 0, 0);
+
+    return leader == 0 ? id : leader;
+}
+
+/* --- After the faults --- */
+
+bool servers_answers(struct servers *servers, unsigned id)
+{
+    Client__Response *response = cluster_status(&servers->cluster, id);
+
+    if (response != NULL) {
+        client__response__free_unpacked(response, NULL);
+    }
+    return response != NULL;
+}
+
+void servers_heal(struct servers *servers, unsigned deadline_ms)
+{
+    uint64_t end = process_now_ms() + deadline_ms;
+
+    servers_tick(servers);
+    for (unsigned id = 1; id <= servers->cluster.server_count; id++) {
+        struct server *server = &servers->servers[id];
+
+        servers_skew(servers, id, 0);
+        servers_stick_disk(servers, id, false);
+        servers_continue(servers, id);
+        if (server->want == SERVER_LEAVING) {
+            EXPECT(process_wait(process_of(servers, id), deadline_ms));
+            judge_end(servers, id);
+        }
+        if (server->armed) {
+            servers_kill(servers, id);
+        }
+        server->held = false;
+        servers_launch(servers, id);
+    }
+    for (unsigned id = 1; id <= servers->cluster.server_count; id++) {
+        while (!servers_answers(servers, id)) {
+            servers_tick(servers);
+            EXPECT(process_now_ms() < end);
+            process_pause();
+        }
+    }
+}
+
+/* What it says of itself: how far it has applied; 0 = no answer. */
+static uint64_t applied_at(struct servers *servers, unsigned id)
+{
+    Client__Response *response = cluster_status(&servers->cluster, id);
+    uint64_t applied = 0;
+
+    for (size_t i = 0; response != NULL && i < response->status->n_members; i++) {
+        if (response->status->members[i]->id == id) {
+            applied = response->status->members[i]->applied;
+        }
+    }
+    if (response != NULL) {
+        client__response__free_unpacked(response, NULL);
+    }
+    return applied;
+}
+
+/* How far all have applied; 0 = not all the same. */
+static uint64_t common_applied(struct servers *servers)
+{
+    uint64_t applied = applied_at(servers, 1);
+
+    for (unsigned id = 2; id <= servers->cluster.server_count; id++) {
+        applied = applied_at(servers, id) == applied ? applied : 0;
+    }
+    return applied;
+}
+
+static const char *tree_at(struct servers *servers, unsigned id, const char *path)
+{
+    const struct outcome *outcome = cluster_cli(&servers->cluster, id, "tree", path, "--local",
+                                                "--values", "--output", "json", NULL);
+
+    EXPECT_EQ(outcome->exit_code, 0);
+    return outcome->out;
+}
+
+void servers_converge(struct servers *servers, const char *path, unsigned deadline_ms)
+{
+    uint64_t end = process_now_ms() + deadline_ms;
+    uint64_t before;
+
+    do {
+        const char *tree;
+
+        servers_tick(servers);
+        EXPECT(process_now_ms() < end);
+        process_pause();
+        before = common_applied(servers);
+        if (before == 0) {
+            continue;
+        }
+        tree = tree_at(servers, 1, path);
+        for (unsigned id = 2; id <= servers->cluster.server_count; id++) {
+            if (strcmp(tree_at(servers, id, path), tree) != 0) {
+                /* Unless something was applied between the looks. */
+                EXPECT(common_applied(servers) != before);
+                before = 0;
+                break;
+            }
+        }
+    } while (before == 0);
+}
