@@ -91,6 +91,18 @@ static void warn_of_quota(struct node *node, struct bytes path)
     }
 }
 
+static void fail_to_apply(struct node *node, raft_index index, enum status status)
+{
+    struct error error;
+
+    (void)error_set(&error, status,
+                    "cannot apply entry %" PRIu64
+                    ": %s while reading the checkpoint; if its disk is sound, remove this "
+                    "member, wipe its data folder and add it again",
+                    index, status_text(status));
+    node_fail(node, &error);
+}
+
 static void apply_command(
     struct node *node, raft_index index, raft_term term, struct bytes payload, struct arena *arena)
 {
@@ -98,17 +110,9 @@ static void apply_command(
     enum status status = state_apply(node->state, index, payload, arena, &result);
 
     if (status != STATUS_OK) {
-        struct error error;
-
-        (void)error_set(&error, status,
-                        "cannot apply entry %" PRIu64
-                        ": %s while reading the checkpoint; if its disk is sound, remove this "
-                        "member, wipe its data folder and add it again",
-                        index, status_text(status));
-        node_fail(node, &error);
+        fail_to_apply(node, index, status);
         return;
     }
-    MARK(command_applied_and_nobody_knows);
     if (result.quota_passed.size > 0) {
         warn_of_quota(node, result.quota_passed);
     }
@@ -116,20 +120,28 @@ static void apply_command(
     node_proposals_applied(node, index, term, &result);
 }
 
-static void apply_other(struct node *node,
-                        raft_index index,
-                        const struct raft_entry *entry,
-                        struct bytes payload)
+static void apply_config(
+    struct node *node, raft_index index, raft_term term, struct bytes payload, struct arena *arena)
+{
+    struct state_result result;
+    enum status status = state_apply_config(node->state, index, payload, arena, &result);
+
+    if (status != STATUS_OK) {
+        fail_to_apply(node, index, status);
+        return;
+    }
+    buffer_clear(&node->applied_config);
+    buffer_put(&node->applied_config, payload);
+    node->applied_config_index = index;
+    tell_of_changes(node, index, &result);
+    node_proposals_applied(node, index, term, NULL);
+}
+
+static void skip(struct node *node, raft_index index, raft_term term)
 {
     state_skip(node->state, index);
     history_add(node->history, index, NULL, 0);
-    if (entry->type == RAFT_ENTRY_CONFIG) {
-        buffer_clear(&node->applied_config);
-        buffer_put(&node->applied_config, payload);
-        MARK(configuration_applied);
-        node->applied_config_index = index;
-    }
-    node_proposals_applied(node, index, entry->term, NULL);
+    node_proposals_applied(node, index, term, NULL);
 }
 
 bool node_apply_run(struct node *node)
@@ -160,8 +172,10 @@ bool node_apply_run(struct node *node)
         payload = payload_ref(payload);
         if (entry.type == RAFT_ENTRY_COMMAND) {
             apply_command(node, index, entry.term, payload_lend(payload), &arena);
+        } else if (entry.type == RAFT_ENTRY_CONFIG) {
+            apply_config(node, index, entry.term, payload_lend(payload), &arena);
         } else {
-            apply_other(node, index, &entry, payload_lend(payload));
+            skip(node, index, entry.term);
         }
         bytes += payload->size;
         node->bytes_since_checkpoint += payload->size;

@@ -3,8 +3,10 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/checksum.h"
+#include "proto/arena_allocator.h"
 #include "server/state/apply.h"
 #include "server/state/command.h"
+#include "server/state/config_node.h"
 #include "server/state/count.h"
 #include "server/state/generation.h"
 #include "server/state/listing.h"
@@ -331,6 +333,30 @@ enum status state_apply(struct state *state,
     overlay_trim(&state->overlay);
     if (status == STATUS_OK) {
         *ret_result = result;
+    }
+    return status;
+}
+
+enum status state_apply_config(struct state *state,
+                               zxid at,
+                               struct bytes config,
+                               struct arena *arena,
+                               struct state_result *ret_result)
+{
+    ProtobufCAllocator allocator = arena_allocator(arena);
+    Record__Config *message = record__config__unpack(&allocator, config.size, config.data);
+    struct tree_write write = {
+        .tree = &state->tree, .arena = arena, .zxid = at, .time_ms = state->time_ms};
+    enum status status;
+
+    CHECK_OP(at, >, state->applied);
+    overlay_begin(&state->overlay);
+    status = message == NULL ? STATUS_CORRUPT : config_node_set(&write, message);
+    state->applied = at;
+    overlay_trim(&state->overlay);
+    if (status == STATUS_OK) {
+        *ret_result = (struct state_result){
+            .zxid = at, .changes = write.changes, .change_count = write.change_count};
     }
     return status;
 }

@@ -343,7 +343,16 @@ MUST_CHECK enum status state_apply(struct state *state,
 /* Whether a Sweep stamped `time_ms` would remove anything now. */
 MUST_CHECK enum status state_has_due(struct state *state, uint64_t time_ms, bool *ret_has_due);
 
-/* An entry without a command (no-op, configuration) was passed. */
+/* Apply the configuration entry at log index `at`; `config` is its payload, a packed record.Config.
+ * What /zookeeper/config says follows it; the result tells of that change alone. STATUS_CORRUPT:
+ * also if the payload is none. */
+MUST_CHECK enum status state_apply_config(struct state *state,
+                                          zxid at,
+                                          struct bytes config,
+                                          struct arena *arena,
+                                          struct state_result *ret_result);
+
+/* An entry without any content (a no-op) was passed. */
 void state_skip(struct state *state, zxid at);
 
 /* Whether a Command may be proposed at all. Checked before proposing; apply checks the same and

@@ -317,6 +317,27 @@ class ThreeServers(unittest.TestCase):
         self.assertEqual(other.exists("/e").ephemeralOwner, session)
         self.assertNotIn(KazooState.LOST, states)
 
+    def config(self, text):
+        lines = text.decode().split("\n")
+        self.assertTrue(lines[-1].startswith("version="))
+        return lines[:-1], int(lines[-1].removeprefix("version="), 16)
+
+    def test_the_members_are_told_and_their_changes_watched(self):
+        client, changed = self.connect(), Events()
+        addresses = self.cluster.addresses
+        every = [f"server.{place + 1}={address}:{address.split(':')[1]}:participant;{address}"
+                 for place, address in enumerate(addresses)]
+        value, stat = client.get("/zookeeper/config", watch=changed)
+        lines, version = self.config(value)
+        self.assertEqual((lines, version, stat.version), (every, stat.mzxid, -1))
+        with self.assertRaises(NoAuthError):
+            client.set("/zookeeper/config", b"x")
+        self.cluster.cli("remove-member", "3")
+        changed.wait([("CHANGED", "/zookeeper/config")])
+        lines, later = self.config(client.retry(client.get, "/zookeeper/config")[0])
+        self.assertEqual(lines, every[:2])
+        self.assertGreater(later, version)
+
     def test_locks_exclude_each_other_while_the_leader_dies(self):
         clients = [self.connect(timeout=20) for _ in range(3)]
         inside, rounds, failures = [], [], []

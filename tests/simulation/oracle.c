@@ -720,6 +720,31 @@ enum status __wrap_state_apply(struct state *state,
                                struct arena *arena,
                                struct state_result *ret_result);
 
+enum status __real_state_apply_config(struct state *state,
+                                      zxid at,
+                                      struct bytes config,
+                                      struct arena *arena,
+                                      struct state_result *ret_result);
+enum status __wrap_state_apply_config(struct state *state,
+                                      zxid at,
+                                      struct bytes config,
+                                      struct arena *arena,
+                                      struct state_result *ret_result);
+
+enum status __wrap_state_apply_config(struct state *state,
+                                      zxid at,
+                                      struct bytes config,
+                                      struct arena *arena,
+                                      struct state_result *ret_result)
+{
+    enum status status = __real_state_apply_config(state, at, config, arena, ret_result);
+
+    if (status == STATUS_OK && applying != NULL) {
+        truth_on_config(applying->truth, at, ret_result, state_digest(state));
+    }
+    return status;
+}
+
 void __real_state_skip(struct state *state, zxid at);
 void __wrap_state_skip(struct state *state, zxid at);
 

@@ -589,24 +589,47 @@ static void check_digest(const struct cluster_server *server,
     outcome->digest = digest;
 }
 
-void truth_on_applied(struct truth *truth,
-                      zxid at,
-                      struct bytes entry,
-                      const struct state_result *result,
-                      struct state_digest digest)
+/* Whether the outcome is the first one seen of this entry; it must be that of all others. */
+static bool take_outcome(struct truth *truth,
+                         zxid at,
+                         const struct state_result *result,
+                         struct state_digest digest)
 {
     struct outcome *outcome = outcome_at(truth, at);
     uint64_t hash = hash_of_outcome(result);
+    bool is_first = !outcome->applied;
 
     if (outcome->applied && outcome->hash != hash) {
         cluster_violation(nobody(truth),
                           "S20: entry %" PRIu64 " has another outcome than elsewhere", at);
     }
     check_digest(nobody(truth), at, outcome, digest);
-    if (!outcome->applied) {
-        outcome->applied = true;
-        outcome->hash = hash;
+    outcome->applied = true;
+    outcome->hash = hash;
+    return is_first;
+}
+
+void truth_on_applied(struct truth *truth,
+                      zxid at,
+                      struct bytes entry,
+                      const struct state_result *result,
+                      struct state_digest digest)
+{
+    if (take_outcome(truth, at, result, digest)) {
         note_first(truth, entry, result);
+    }
+}
+
+/* The record does not know it: no client writes or reads that node. */
+void truth_on_config(struct truth *truth,
+                     zxid at,
+                     const struct state_result *result,
+                     struct state_digest digest)
+{
+    bool is_first = take_outcome(truth, at, result, digest);
+
+    for (size_t i = 0; is_first && i < result->change_count; i++) {
+        chronicle_add(truth->chronicle, &result->changes[i]);
     }
 }
 

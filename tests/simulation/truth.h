@@ -32,6 +32,11 @@ void truth_on_applied(struct truth *truth,
                       struct bytes entry,
                       const struct state_result *result,
                       struct state_digest digest);
+/* The same of a configuration. */
+void truth_on_config(struct truth *truth,
+                     zxid at,
+                     const struct state_result *result,
+                     struct state_digest digest);
 /* A server's state right after `at` was applied, be it a command or not. */
 void truth_on_state(struct truth *truth,
                     const struct cluster_server *server,
