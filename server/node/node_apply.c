@@ -113,6 +113,7 @@ static void apply_command(
         fail_to_apply(node, index, status);
         return;
     }
+    MARK(command_applied_and_nobody_knows);
     if (result.quota_passed.size > 0) {
         warn_of_quota(node, result.quota_passed);
     }
@@ -132,6 +133,7 @@ static void apply_config(
     }
     buffer_clear(&node->applied_config);
     buffer_put(&node->applied_config, payload);
+    MARK(configuration_applied);
     node->applied_config_index = index;
     tell_of_changes(node, index, &result);
     node_proposals_applied(node, index, term, NULL);
