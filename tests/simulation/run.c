@@ -41,6 +41,7 @@ static void on_stop(void *context, struct cluster_server *server)
     if (run->workload != NULL) {
         workload_on_stop(run->workload, server);
     }
+    truth_on_stop(oracle_truth(run->oracle), server);
     operator_on_stop(run->operator, server);
 }
 

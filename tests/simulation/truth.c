@@ -19,9 +19,11 @@ enum {
      * drifting clocks. A session whose client was silent for so much less than its timeout, or less
      * than half of that, must live. */
     UNSEEN_US = 400 * 1000,
-    /* After healing a silent session ends within its timeout and this: elections, and a new leader
-     * who grants the whole timeout again. */
-    LATE_US = 20 * 1000 * 1000
+    /* After healing a silent session ends within its timeout and this: a stream that stood still is
+     * given up after 15 s, then come elections, and a new leader who grants the whole timeout
+     * again.
+     */
+    LATE_US = 30 * 1000 * 1000
 };
 
 /* One log entry. */
@@ -47,8 +49,11 @@ struct session {
     session_id id;
     bool lives;
     uint64_t timeout_us;
-    uint64_t heard_us; /* when its client last reached it; for this generation */
-    uint64_t gap_us;   /* the longest silence before that */
+    uint64_t heard_us;    /* when its client last reached it; for this generation */
+    uint64_t gap_us;      /* the longest silence before that */
+    uint64_t burst_us;    /* since when it does so again and again */
+    uint64_t previous_us; /* when it was heard last before that */
+    size_t place;         /* of the server that heard it last */
     uint64_t ephemerals;
     struct answer *answers; /* of the writes 1 .. answer_count */
     size_t answer_count;
@@ -210,6 +215,8 @@ static void grant(const struct truth *truth, struct session *session, uint32_t t
 {
     session->timeout_us = (uint64_t)timeout_ms * 1000;
     session->heard_us = now(truth);
+    session->burst_us = now(truth);
+    session->previous_us = now(truth);
     session->gap_us = 0;
 }
 
@@ -276,14 +283,43 @@ static void end_session(struct truth *truth, const struct state_change *change)
     truth->living--;
 }
 
-void truth_on_contact(struct truth *truth, session_id id)
+void truth_on_contact(struct truth *truth, const struct cluster_server *server, session_id id)
 {
     struct session *session = find_session(truth, id);
 
-    if (session != NULL) {
-        session->gap_us = silence(truth, session);
-        session->heard_us = now(truth);
+    if (session == NULL) {
+        return;
     }
+    if (now(truth) - session->heard_us >= UNSEEN_US) {
+        session->previous_us = session->heard_us;
+        session->burst_us = now(truth);
+    }
+    session->gap_us = silence(truth, session);
+    session->heard_us = now(truth);
+    session->place = server->place;
+}
+
+struct death {
+    const struct truth *truth;
+    size_t place;
+};
+
+/* Nobody else knows what a server heard just before it died. */
+static void forget_contact(struct map_node *node, void *context)
+{
+    struct session *session = CONTAINER_OF(node, struct session, node);
+    const struct death *death = context;
+
+    if (session->place == death->place && now(death->truth) - session->burst_us < UNSEEN_US) {
+        session->heard_us = session->previous_us;
+    }
+}
+
+void truth_on_stop(struct truth *truth, const struct cluster_server *server)
+{
+    struct death death = {.truth = truth, .place = server->place};
+
+    map_each(&truth->sessions, forget_contact, &death);
 }
 
 void truth_on_ended(struct truth *truth, const struct cluster_server *server, session_id id)

@@ -73,7 +73,9 @@ void truth_on_refused(struct truth *truth,
 /* --- Sessions --- */
 
 /* The client of the session reached a server that keeps the session and hears a leader. */
-void truth_on_contact(struct truth *truth, session_id id);
+void truth_on_contact(struct truth *truth, const struct cluster_server *server, session_id id);
+/* The server's process ends. */
+void truth_on_stop(struct truth *truth, const struct cluster_server *server);
 /* Its client was told that it is closed, or expired. */
 void truth_on_ended(struct truth *truth, const struct cluster_server *server, session_id id);
 bool truth_session_lives(const struct truth *truth, session_id session);

@@ -498,7 +498,7 @@ static void submit(struct workload_client *self, struct request *request)
     struct cluster_server *server = self->connection->server;
 
     if (self->ready && self->session != 0 && hears_leader(server)) {
-        truth_on_contact(self->truth, self->session);
+        truth_on_contact(self->truth, server, self->session);
     }
     client_submit(self->connection->open, request);
     self->patience_us = now(self) + PATIENCE_US;
