@@ -1,8 +1,10 @@
 """Servers as child processes on loopback, with ports and a folder of their own: Confer's, and a real ZooKeeper."""
+import ctypes
 import os
 import pathlib
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +16,15 @@ from ports import free_ports  # noqa: E402
 DEADLINE_SECONDS = 30
 SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="  # super:test
 JAVA_FOLDER = pathlib.Path("/usr/share/java")
+
+
+LIBC = ctypes.CDLL(None)
+PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent():
+    """For preexec_fn: however this test ends, the process ends with it."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def is_listening(address):
@@ -37,7 +48,7 @@ class Servers:
     def launch(self, place, words):
         with open(self.folder / f"{place + 1}.log", "ab") as log:
             self.processes[place] = subprocess.Popen([str(word) for word in words], stdin=subprocess.DEVNULL,
-                                                     stdout=log, stderr=log)
+                                                     stdout=log, stderr=log, preexec_fn=die_with_parent)
         deadline = time.monotonic() + DEADLINE_SECONDS
         while not is_listening(self.addresses[place]):
             if time.monotonic() > deadline or self.processes[place].poll() is not None:
