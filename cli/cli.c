@@ -249,6 +249,9 @@ static const char *way_out(const struct cli *cli, enum confer_status status)
     case CONFER_BAD_VERSION:
         return "'confer-cli get --stat' shows the present version";
     case CONFER_TIMEOUT:
+        if (strcmp(command, "import") == 0) {
+            return NULL;
+        }
         if (strcmp(command, "change-membership") == 0 || strcmp(command, "remove-member") == 0) {
             return "what was begun goes on: 'confer-cli status' shows it, cancel-change undoes it, "
                    "the same command waits for it again; --timeout waits longer";

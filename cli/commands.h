@@ -9,6 +9,7 @@ extern const struct command cmd_cancel_change;
 extern const struct command cmd_change_membership;
 extern const struct command cmd_create;
 extern const struct command cmd_get;
+extern const struct command cmd_import;
 extern const struct command cmd_init;
 extern const struct command cmd_list;
 extern const struct command cmd_remove;

@@ -3,11 +3,23 @@
 
 #include <stdio.h>
 
-static const struct command *const commands[] = {
-    &cmd_get,           &cmd_set,           &cmd_create,          &cmd_remove,
-    &cmd_list,          &cmd_tree,          &cmd_watch,           &cmd_set_acl,
-    &cmd_status,        &cmd_init,          &cmd_add_learner,     &cmd_change_membership,
-    &cmd_remove_member, &cmd_cancel_change, &cmd_transfer_leader, NULL};
+static const struct command *const commands[] = {&cmd_get,
+                                                 &cmd_set,
+                                                 &cmd_create,
+                                                 &cmd_remove,
+                                                 &cmd_list,
+                                                 &cmd_tree,
+                                                 &cmd_watch,
+                                                 &cmd_set_acl,
+                                                 &cmd_import,
+                                                 &cmd_status,
+                                                 &cmd_init,
+                                                 &cmd_add_learner,
+                                                 &cmd_change_membership,
+                                                 &cmd_remove_member,
+                                                 &cmd_cancel_change,
+                                                 &cmd_transfer_leader,
+                                                 NULL};
 
 int main(int argc, char **argv)
 {

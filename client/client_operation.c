@@ -104,6 +104,8 @@ void client_operation_create(struct client_operation *operation,
     message->mode = (Record__CreateMode)how->mode;
     message->ttl_ms = how->ttl_ms;
     message->make_parents = how->make_parents;
+    message->version = how->version;
+    message->children_created = how->children_created;
 }
 
 void client_operation_set(struct client_operation *operation,

@@ -77,7 +77,7 @@ static enum confer_status find_before(struct confer *confer, const char *ours, c
 
 static enum confer_status lead(struct confer *confer, const char *name, unsigned seconds)
 {
-    struct confer_create create = {CONFER_EPHEMERAL_SEQUENTIAL, 0, true, NULL, 0};
+    struct confer_create create = {.mode = CONFER_EPHEMERAL_SEQUENTIAL, .make_parents = true};
     struct confer_result *result = NULL;
     char before[256];
     enum confer_status status =

@@ -452,6 +452,9 @@ struct confer_create {
     bool make_parents;                  /* missing ancestors, as persistent nodes */
     const struct confer_acl_entry *acl; /* count 0: open to all */
     size_t acl_count;
+    /* Of a copy, which goes on where the original was; else 0. */
+    uint32_t version;          /* of the value, at most 2^31 - 1 */
+    uint32_t children_created; /* from which sequential children are numbered */
 };
 
 /* Make a node. result->path is its name, with the number if it is sequential. `create` may be NULL,

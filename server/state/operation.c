@@ -107,8 +107,11 @@ static enum op_error creation_start(const struct tree_write *write,
         .flags = creation_flags(create),
         .owner_or_ttl = mode_is_ephemeral(create->mode) ? write->session : create->ttl_ms,
         .value = bytes_of_field(create->value),
+        .version = (int32_t)create->version,
+        .children_created = create->children_created,
     };
-    enum op_error error = mode_check(write, create);
+    enum op_error error =
+        create->version > INT32_MAX ? OP_BAD_ARGUMENTS : mode_check(write, create);
 
     if (error == OP_OK && !path_split(creation.path, &creation.parent, &creation.name)) {
         error = OP_BAD_ARGUMENTS;

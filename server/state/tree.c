@@ -255,6 +255,8 @@ enum status tree_create(struct tree_write *write,
         .flags = creation->flags,
         .acl = creation->acl,
         .value = creation->value,
+        .version = creation->version,
+        .children_created = creation->children_created,
     };
     struct record_key key;
     struct record *record;

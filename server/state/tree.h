@@ -53,6 +53,8 @@ struct tree_creation {
     uint64_t owner_or_ttl;
     struct acl acl;
     struct bytes value;
+    int32_t version; /* where the counters begin: of a new node 0, of a copy not */
+    uint32_t children_created;
 };
 
 /* Make a node under `parent`; the name is legal and free. */

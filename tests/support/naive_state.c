@@ -445,7 +445,7 @@ create(struct work *work, const Record__Create *create, struct state_op_result *
     char suffix[16];
 
     if (mode < 0 || mode > 6 || (has_ttl != (create->ttl_ms != 0)) ||
-        create->ttl_ms >= UINT64_C(1) << 40) {
+        create->ttl_ms >= UINT64_C(1) << 40 || create->version > INT32_MAX) {
         return OP_BAD_ARGUMENTS;
     }
     if (ephemeral && work->session == 0) {
@@ -493,6 +493,9 @@ create(struct work *work, const Record__Create *create, struct state_op_result *
     }
     if (error == OP_OK) {
         node.stat.ephemeral_owner = ephemeral ? work->session : 0;
+        node.stat.version = (int32_t)create->version;
+        node.sequence = create->children_created;
+        node.stat.cversion = (int32_t)(2 * create->children_created);
         make(work, node);
         result->path = path;
         result->has_stat = true;

@@ -157,6 +157,30 @@ struct create_case {
     enum op_error error;
 };
 
+static void test_a_copy_goes_on_where_the_original_was(void)
+{
+    struct arena arena;
+    Record__Operation *operation;
+
+    start();
+    arena_init(&arena);
+    operation = state_lab_make_create(&arena, "/q", "");
+    operation->create->version = 7;
+    operation->create->children_created = 12;
+    EXPECT_EQ(state_lab_operation(&lab, operation), OP_OK);
+    EXPECT_EQ(stat_of("/q").version, 7);
+    EXPECT_EQ(stat_of("/q").cversion, 24);
+    EXPECT_EQ(state_lab_set(&lab, "/q", "new", 7), OP_OK);
+    EXPECT_EQ(stat_of("/q").version, 8);
+    EXPECT_EQ(state_lab_create(&lab, "/q/n-", "", SEQUENTIAL), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/q"), "n-0000000012,");
+    operation = state_lab_make_create(&arena, "/r", "");
+    operation->create->version = UINT32_C(1) << 31;
+    EXPECT_EQ(state_lab_operation(&lab, operation), OP_BAD_ARGUMENTS);
+    arena_release(&arena);
+    stop();
+}
+
 static void test_create_checks_in_zookeepers_order(void)
 {
     static const struct create_case cases[] = {
@@ -562,6 +586,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_set_moves_version_mzxid_and_mtime_only),
         TEST_CASE(test_cversion_counts_creations_and_deletions),
         TEST_CASE(test_sequence_numbers_count_all_children_ever_created),
+        TEST_CASE(test_a_copy_goes_on_where_the_original_was),
         TEST_CASE(test_create_checks_in_zookeepers_order),
         TEST_CASE(test_an_ephemeral_needs_a_session),
         TEST_CASE(test_remove_checks_in_zookeepers_order),

@@ -152,6 +152,10 @@ static Record__Create *random_create(struct world *world)
         create->ttl_ms = prng_between(&world->prng, 1, 5000);
     }
     create->make_parents = chance(world, 15);
+    if (chance(world, 5)) {
+        create->version = (uint32_t)prng_below(&world->prng, UINT64_C(1) << 32);
+        create->children_created = (uint32_t)prng_below(&world->prng, UINT64_C(1) << 32);
+    }
     if (chance(world, 30)) {
         create->n_acl = random_acl(world, &create->acl);
     }
