@@ -1,7 +1,6 @@
 #include "bench/bench_connection.h"
 
 #include "base/address.h"
-#include "base/clock.h"
 #include "proto/frame.h"
 
 #include <arpa/inet.h>
@@ -9,7 +8,6 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +39,6 @@ bool bench_connection_open(struct bench_connection *connection, const char *text
     }
     (void)setsockopt(connection->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     (void)fcntl(connection->socket, F_SETFL, O_NONBLOCK);
-    buffer_put(&connection->output, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
     return true;
 }
 
@@ -55,18 +52,6 @@ void bench_connection_close(struct bench_connection *connection)
     buffer_release(&connection->output);
     connection->taken = 0;
     connection->sent = 0;
-}
-
-void bench_connection_queue(struct bench_connection *connection, Client__Request *request)
-{
-    size_t size;
-    uint8_t *frame;
-
-    request->id = ++connection->last_id;
-    size = client__request__get_packed_size(request);
-    frame = buffer_extend(&connection->output, FRAME_CLIENT_HEAD_BYTES + size);
-    frame_client_put_head(frame, (uint32_t)size);
-    (void)client__request__pack(request, frame + FRAME_CLIENT_HEAD_BYTES);
 }
 
 static bool is_lost(ssize_t moved)
@@ -107,46 +92,23 @@ bool bench_connection_exchange(struct bench_connection *connection)
     return true;
 }
 
-Client__Response *bench_connection_take(struct bench_connection *connection)
+bool bench_connection_take(struct bench_connection *connection, struct bytes *ret_frame)
 {
     size_t left = connection->input.size - connection->taken;
     const uint8_t *frame = connection->input.data + connection->taken;
     uint32_t size;
 
     if (left < FRAME_CLIENT_HEAD_BYTES) {
-        return NULL;
+        return false;
     }
     if (frame_client_head(frame, &size) != STATUS_OK) {
         (void)fprintf(stderr, "confer-bench: the server sent a malformed frame\n");
         exit(1);
     }
     if (left < FRAME_CLIENT_HEAD_BYTES + size) {
-        return NULL;
+        return false;
     }
     connection->taken += FRAME_CLIENT_HEAD_BYTES + size;
-    return client__response__unpack(NULL, size, frame + FRAME_CLIENT_HEAD_BYTES);
-}
-
-Client__Response *
-bench_connection_call(struct bench_connection *connection, Client__Request *request, int timeout_ms)
-{
-    uint64_t deadline_us = clock_monotonic_us() + (uint64_t)timeout_ms * 1000;
-
-    bench_connection_queue(connection, request);
-    while (clock_monotonic_us() < deadline_us) {
-        struct pollfd poller = {.fd = connection->socket, .events = POLLIN};
-        Client__Response *response;
-
-        if (!bench_connection_exchange(connection)) {
-            return NULL;
-        }
-        while ((response = bench_connection_take(connection)) != NULL) {
-            if (response->id == connection->last_id) {
-                return response;
-            }
-            client__response__free_unpacked(response, NULL);
-        }
-        (void)poll(&poller, 1, 10);
-    }
-    return NULL;
+    *ret_frame = bytes_of(frame + FRAME_CLIENT_HEAD_BYTES, size);
+    return true;
 }

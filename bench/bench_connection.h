@@ -1,10 +1,9 @@
-/* One connection of the native protocol with pipelined requests: queue requests, take responses.
- * Ends the program with a message when the server cannot be reached at the start. */
+/* One connection with pipelined requests, of either protocol (both put four bytes of length in
+ * front of a frame): put frames into the output, exchange, take frames. */
 #ifndef BENCH_CONNECTION_H
 #define BENCH_CONNECTION_H
 
 #include "base/bytes.h"
-#include "proto/client.pb-c.h"
 
 #include <stdbool.h>
 
@@ -15,20 +14,16 @@ struct bench_connection {
     struct buffer output;
     size_t sent; /* of the output */
     uint64_t last_id;
+    bool is_begun; /* the protocol's own beginning is over */
 };
 
-/* HOST:PORT with a numeric host. False: nobody listens there. */
+/* HOST:PORT with a numeric host; ends the program if it is none. False: nobody listens there. */
 bool bench_connection_open(struct bench_connection *connection, const char *address);
 void bench_connection_close(struct bench_connection *connection);
-/* Sets the request's id. */
-void bench_connection_queue(struct bench_connection *connection, Client__Request *request);
 /* Send and receive what can be, without waiting; false and closed when the connection is lost. */
 bool bench_connection_exchange(struct bench_connection *connection);
-/* The next response, or NULL; to be freed with client__response__free_unpacked. */
-Client__Response *bench_connection_take(struct bench_connection *connection);
-/* Ask and wait for the answer; NULL when it does not come within `timeout_ms`. */
-Client__Response *bench_connection_call(struct bench_connection *connection,
-                                        Client__Request *request,
-                                        int timeout_ms);
+/* The next whole frame without its length; lent until the next exchange. Ends the program when its
+ * length is impossible. */
+bool bench_connection_take(struct bench_connection *connection, struct bytes *ret_frame);
 
 #endif

@@ -1,19 +1,22 @@
-/* A load generator for the native protocol, and the floor of the machine. One JSON line each on
- * stdout.
+/* A load generator for the native protocol and for ZooKeeper's, and the floor of the machine. One
+ * JSON line each on stdout.
  *
  *     confer-bench init --address A --nodes 1=A,2=B
- *     confer-bench load --address A,B,C --connections 16 --pipeline 1 --op set --seconds 5 --pids
- * 1,2,3 confer-bench populate --address A --nodes-count 1000000 confer-bench failover --address
- * A,B,C --connections 8 --seconds 10 confer-bench floor --dir DIR
+ *     confer-bench load --address A,B,C --protocol zookeeper --connections 16 --pipeline 4 --op set
+ *     confer-bench populate --address A --nodes-count 1000000
+ *     confer-bench failover --address A,B,C --connections 8 --seconds 10
+ *     confer-bench floor --dir DIR
  *
- * load is a closed loop: each connection keeps `pipeline` requests under way. Latency is from
- * queueing a request to its answer. Server CPU is read from /proc/PID/stat (10 ms ticks: use
- * seconds, not fractions). */
+ * load is a closed loop: each connection keeps `pipeline` requests under way; operations are set,
+ * get, lget (linearizable; ZooKeeper: sync and get), create, and mixed (nine gets and a set).
+ * Latency is from putting a request to its answer. With --pids the CPU of servers is read from
+ * /proc/PID/stat (10 ms ticks: use seconds, not fractions). */
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "bench/bench_connection.h"
 #include "bench/bench_histogram.h"
-#include "proto/record.pb-c.h"
+#include "bench/bench_protocol.h"
+#include "proto/client.pb-c.h"
+#include "proto/frame.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -36,6 +39,7 @@ struct options {
     double seconds;
     double warmup;
     const char *op;
+    const struct bench_protocol *protocol;
     uint64_t keys;
     size_t value_bytes;
     uint64_t nodes;
@@ -48,6 +52,7 @@ struct lane {
     uint64_t started_us[PIPELINE_MAX]; /* by id modulo PIPELINE_MAX */
     size_t under_way;
     uint64_t next_key;
+    size_t number;
 };
 
 static struct options options = {.connections = 1,
@@ -55,6 +60,7 @@ static struct options options = {.connections = 1,
                                  .seconds = 5,
                                  .warmup = 0.5,
                                  .op = "set",
+                                 .protocol = &bench_native,
                                  .keys = 1000,
                                  .value_bytes = 100,
                                  .nodes = 1000000,
@@ -69,55 +75,53 @@ static _Noreturn void die(const char *what, const char *detail)
 
 /* --- Requests --- */
 
-static void queue_set(struct bench_connection *connection, const char *path)
-{
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__Write write = CLIENT__WRITE__INIT;
-    Record__Operation operation = RECORD__OPERATION__INIT;
-    Record__Operation *operations[] = {&operation};
-    Record__Set set = RECORD__SET__INIT;
+#define FOLDER "/bench"
+enum { PATH_BYTES = 64, MIXED_GETS = 9 };
 
-    set.path.data = (uint8_t *)(uintptr_t)path;
-    set.path.len = strlen(path);
-    set.value.data = value;
-    set.value.len = options.value_bytes;
-    set.version = -1;
-    set.create = true;
-    operation.kind_case = RECORD__OPERATION__KIND_SET;
-    operation.set = &set;
-    write.n_operations = 1;
-    write.operations = operations;
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    bench_connection_queue(connection, &request);
+static struct bytes value_lend(void)
+{
+    return bytes_of(value, options.value_bytes);
 }
 
-static void queue_get(struct bench_connection *connection, const char *path, bool linearizable)
+static enum bench_op next_op(struct lane *lane)
 {
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__Get get = CLIENT__GET__INIT;
-
-    get.path.data = (uint8_t *)(uintptr_t)path;
-    get.path.len = strlen(path);
-    get.level = linearizable ? CLIENT__READ_LEVEL__LINEARIZABLE : CLIENT__READ_LEVEL__LOCAL;
-    request.body_case = CLIENT__REQUEST__BODY_GET;
-    request.get = &get;
-    bench_connection_queue(connection, &request);
-}
-
-static void queue_next(struct lane *lane)
-{
-    char path[64];
-    struct bench_connection *connection = &lane->connection;
-
-    (void)snprintf(path, sizeof path, "/bench/n%07" PRIu64, lane->next_key++ % options.keys);
     if (strcmp(options.op, "set") == 0) {
-        queue_set(connection, path);
-    } else {
-        queue_get(connection, path, strcmp(options.op, "lget") == 0);
+        return BENCH_SET;
     }
+    if (strcmp(options.op, "create") == 0) {
+        return BENCH_CREATE;
+    }
+    if (strcmp(options.op, "lget") == 0) {
+        return BENCH_LINEARIZABLE_GET;
+    }
+    return strcmp(options.op, "mixed") == 0 && lane->next_key % (MIXED_GETS + 1) == 0 ? BENCH_SET
+                                                                                      : BENCH_GET;
+}
+
+static void put_next(struct lane *lane)
+{
+    char path[PATH_BYTES];
+    struct bench_connection *connection = &lane->connection;
+    enum bench_op op = next_op(lane);
+
+    if (op == BENCH_CREATE) {
+        (void)snprintf(path, sizeof path, FOLDER "/c%d-%zu-%" PRIu64, getpid(), lane->number,
+                       lane->next_key++);
+    } else {
+        (void)snprintf(path, sizeof path, FOLDER "/n%07" PRIu64, lane->next_key++ % options.keys);
+    }
+    options.protocol->put(connection, op, path, value_lend());
     lane->started_us[connection->last_id % PIPELINE_MAX] = clock_monotonic_us();
     lane->under_way++;
+}
+
+static bool open_connection(struct bench_connection *connection, const char *address)
+{
+    if (!bench_connection_open(connection, address)) {
+        return false;
+    }
+    options.protocol->begin(connection);
+    return true;
 }
 
 static void open_lane(struct lane *lane, size_t number)
@@ -130,7 +134,8 @@ static void open_lane(struct lane *lane, size_t number)
     }
     memset(lane, 0, sizeof *lane);
     lane->next_key = number * 7919;
-    if (!bench_connection_open(&lane->connection, address)) {
+    lane->number = number;
+    if (!open_connection(&lane->connection, address)) {
         die("nobody listens at ", address);
     }
 }
@@ -196,29 +201,29 @@ struct totals {
     uint64_t last_ok_us;
 };
 
-static void take_responses(struct lane *lane, struct totals *totals)
+static void take_answers(struct lane *lane, struct totals *totals)
 {
-    Client__Response *response;
+    struct bytes frame;
 
-    while ((response = bench_connection_take(&lane->connection)) != NULL) {
+    while (bench_connection_take(&lane->connection, &frame)) {
+        struct bench_answer answer = options.protocol->read(&lane->connection, frame);
         uint64_t now_us = clock_monotonic_us();
 
-        if (response->id != 0) {
-            bench_histogram_add(&totals->latencies_us,
-                                now_us - lane->started_us[response->id % PIPELINE_MAX]);
-            lane->under_way--;
-            if (response->code == CLIENT__CODE__OK) {
-                if (totals->last_ok_us != 0 &&
-                    now_us - totals->last_ok_us > totals->longest_gap_us) {
-                    totals->longest_gap_us = now_us - totals->last_ok_us;
-                }
-                totals->last_ok_us = now_us;
-                totals->ok++;
-            } else {
-                totals->errors++;
-            }
+        if (answer.id == 0) {
+            continue;
         }
-        client__response__free_unpacked(response, NULL);
+        bench_histogram_add(&totals->latencies_us,
+                            now_us - lane->started_us[answer.id % PIPELINE_MAX]);
+        lane->under_way--;
+        if (!answer.is_ok) {
+            totals->errors++;
+            continue;
+        }
+        if (totals->last_ok_us != 0 && now_us - totals->last_ok_us > totals->longest_gap_us) {
+            totals->longest_gap_us = now_us - totals->last_ok_us;
+        }
+        totals->last_ok_us = now_us;
+        totals->ok++;
     }
 }
 
@@ -226,13 +231,15 @@ static void take_responses(struct lane *lane, struct totals *totals)
 static void reopen(struct lane *lane, size_t *turn, struct totals *totals)
 {
     uint64_t next_key = lane->next_key;
+    size_t number = lane->number;
 
     totals->lost += lane->under_way;
     for (size_t i = 0; i < options.address_count; i++) {
         memset(lane, 0, sizeof *lane);
         lane->next_key = next_key;
-        if (bench_connection_open(&lane->connection,
-                                  options.addresses[++*turn % options.address_count])) {
+        lane->number = number;
+        if (open_connection(&lane->connection,
+                            options.addresses[++*turn % options.address_count])) {
             return;
         }
     }
@@ -249,13 +256,13 @@ static void run_until(struct lane *lanes, uint64_t end_us, struct totals *totals
             struct lane *lane = &lanes[i];
 
             while (lane->under_way < options.pipeline) {
-                queue_next(lane);
+                put_next(lane);
             }
             if (!bench_connection_exchange(&lane->connection)) {
                 reopen(lane, &turn, totals);
                 continue;
             }
-            take_responses(lane, totals);
+            take_answers(lane, totals);
         }
         for (size_t i = 0; i < options.connections; i++) {
             const struct bench_connection *connection = &lanes[i].connection;
@@ -270,6 +277,77 @@ static void run_until(struct lane *lanes, uint64_t end_us, struct totals *totals
     free(polled);
 }
 
+/* --- Nodes --- */
+
+#define POPULATED "/populated"
+enum { CREATIONS_UNDER_WAY = 900, FOLDER_NODES = 1000 };
+
+/* Node `number` of those to be made, a parent before its children. */
+typedef void node_path(char path[PATH_BYTES], uint64_t number);
+
+static void write_key(char path[PATH_BYTES], uint64_t number)
+{
+    if (number == 0) {
+        (void)snprintf(path, PATH_BYTES, FOLDER);
+    } else {
+        (void)snprintf(path, PATH_BYTES, FOLDER "/n%07" PRIu64, number - 1);
+    }
+}
+
+/* Folders of a thousand. */
+static void write_populated(char path[PATH_BYTES], uint64_t number)
+{
+    uint64_t folder = (number - 1) / (FOLDER_NODES + 1);
+    uint64_t within = (number - 1) % (FOLDER_NODES + 1);
+
+    if (number == 0) {
+        (void)snprintf(path, PATH_BYTES, POPULATED);
+    } else if (within == 0) {
+        (void)snprintf(path, PATH_BYTES, POPULATED "/d%05" PRIu64, folder);
+    } else {
+        (void)snprintf(path, PATH_BYTES, POPULATED "/d%05" PRIu64 "/n%03" PRIu64, folder,
+                       within - 1);
+    }
+}
+
+/* Through one connection, many creations under way; what is there already stays. */
+static void make_nodes(node_path *path_of, uint64_t count)
+{
+    struct bench_connection own;
+    struct bench_connection *connection = &own;
+    uint64_t put = 0;
+    uint64_t done = 0;
+
+    if (!open_connection(connection, options.addresses[0])) {
+        die("nobody listens at ", options.addresses[0]);
+    }
+    while (done < count) {
+        struct pollfd poller;
+        struct bytes frame;
+
+        while (put < count && put - done < CREATIONS_UNDER_WAY) {
+            char path[PATH_BYTES];
+
+            path_of(path, put++);
+            options.protocol->put(connection, BENCH_CREATE, path, value_lend());
+        }
+        if (!bench_connection_exchange(connection)) {
+            die("the connection was lost", "");
+        }
+        while (bench_connection_take(connection, &frame)) {
+            struct bench_answer answer = options.protocol->read(connection, frame);
+
+            if (answer.id != 0 && !answer.is_ok && !answer.exists_already) {
+                die("a node cannot be created", "");
+            }
+            done += answer.id != 0;
+        }
+        poller = (struct pollfd){.fd = connection->socket, .events = POLLIN};
+        (void)poll(&poller, 1, 50);
+    }
+    bench_connection_close(connection);
+}
+
 static int run_load(void)
 {
     struct lane *lanes = xcalloc(options.connections, sizeof *lanes);
@@ -279,6 +357,7 @@ static int run_load(void)
     uint64_t start_us;
     double elapsed;
 
+    make_nodes(write_key, options.keys + 1);
     for (size_t i = 0; i < options.connections; i++) {
         open_lane(&lanes[i], i);
     }
@@ -291,15 +370,16 @@ static int run_load(void)
     elapsed = (double)(clock_monotonic_us() - start_us) / 1e6;
     server_cpu = server_cpu_s() - server_cpu;
     own_cpu = own_cpu_s() - own_cpu;
-    (void)printf(
-        "{\"op\":\"%s\",\"connections\":%zu,\"pipeline\":%zu,\"ops_s\":%.0f,\"errors\":%" PRIu64
-        ",\"lost\":%" PRIu64 ",\"p50_us\":%" PRIu64 ",\"p99_us\":%" PRIu64 ",\"max_us\":%" PRIu64
-        ",\"server_cpu_s_per_kop\":%.5f,\"client_cpu_s\":%.3f,\"longest_gap_ms\":%.1f}\n",
-        options.op, options.connections, options.pipeline, (double)totals->ok / elapsed,
-        totals->errors, totals->lost, bench_histogram_at(&totals->latencies_us, 0.5),
-        bench_histogram_at(&totals->latencies_us, 0.99), totals->latencies_us.maximum,
-        totals->ok == 0 ? 0 : server_cpu / (double)totals->ok * 1000, own_cpu,
-        (double)totals->longest_gap_us / 1000);
+    (void)printf("{\"protocol\":\"%s\",\"op\":\"%s\",\"connections\":%zu,\"pipeline\":%zu,\"ops_"
+                 "s\":%.0f,\"errors\":%" PRIu64 ",\"lost\":%" PRIu64 ",\"p50_us\":%" PRIu64
+                 ",\"p99_us\":%" PRIu64 ",\"max_us\":%" PRIu64
+                 ",\"server_cpu_s_per_kop\":%.5f,\"client_cpu_s\":%.3f,\"longest_gap_ms\":%.1f}\n",
+                 options.protocol->name, options.op, options.connections, options.pipeline,
+                 (double)totals->ok / elapsed, totals->errors, totals->lost,
+                 bench_histogram_at(&totals->latencies_us, 0.5),
+                 bench_histogram_at(&totals->latencies_us, 0.99), totals->latencies_us.maximum,
+                 totals->ok == 0 ? 0 : server_cpu / (double)totals->ok * 1000, own_cpu,
+                 (double)totals->longest_gap_us / 1000);
     for (size_t i = 0; i < options.connections; i++) {
         bench_connection_close(&lanes[i].connection);
     }
@@ -310,44 +390,16 @@ static int run_load(void)
 
 static int run_populate(void)
 {
-    struct bench_connection connection;
+    uint64_t count = 1 + options.nodes + (options.nodes + FOLDER_NODES - 1) / FOLDER_NODES;
     uint64_t start_us = clock_monotonic_us();
-    uint64_t queued = 0;
-    uint64_t done = 0;
-    struct pollfd poller;
 
-    if (!bench_connection_open(&connection, options.addresses[0])) {
-        die("nobody listens at ", options.addresses[0]);
-    }
-    while (done < options.nodes) {
-        Client__Response *response;
-
-        while (queued < options.nodes && queued - done < 900) {
-            char path[64];
-
-            (void)snprintf(path, sizeof path, "/populated/d%05" PRIu64 "/n%03" PRIu64,
-                           queued / 1000, queued % 1000);
-            queue_set(&connection, path);
-            queued++;
-        }
-        if (!bench_connection_exchange(&connection)) {
-            die("the connection was lost", "");
-        }
-        while ((response = bench_connection_take(&connection)) != NULL) {
-            if (response->id != 0 && response->code != CLIENT__CODE__OK) {
-                die("a write failed: ", response->message);
-            }
-            done += response->id != 0;
-            client__response__free_unpacked(response, NULL);
-        }
-        poller = (struct pollfd){.fd = connection.socket, .events = POLLIN};
-        (void)poll(&poller, 1, 50);
-    }
-    (void)printf("{\"op\":\"populate\",\"nodes\":%" PRIu64 ",\"nodes_s\":%.0f}\n", done,
-                 (double)done * 1e6 / (double)(clock_monotonic_us() - start_us));
-    bench_connection_close(&connection);
+    make_nodes(write_populated, count);
+    (void)printf("{\"op\":\"populate\",\"nodes\":%" PRIu64 ",\"nodes_s\":%.0f}\n", count,
+                 (double)count * 1e6 / (double)(clock_monotonic_us() - start_us));
     return 0;
 }
+
+enum { INIT_US_MAX = 10 * 1000 * 1000 };
 
 static int run_init(void)
 {
@@ -356,7 +408,10 @@ static int run_init(void)
     Client__NodeAddress nodes[ADDRESSES_MAX];
     Client__NodeAddress *pointers[ADDRESSES_MAX];
     struct bench_connection connection;
-    Client__Response *response;
+    uint64_t deadline_us = clock_monotonic_us() + INIT_US_MAX;
+    struct bytes came;
+    uint8_t *frame;
+    size_t size;
     char *rest = NULL;
 
     for (char *part = strtok_r(options.init_nodes, ",", &rest);
@@ -373,16 +428,28 @@ static int run_init(void)
         init.n_nodes++;
     }
     init.nodes = pointers;
+    request.id = 1;
     request.body_case = CLIENT__REQUEST__BODY_INIT;
     request.init = &init;
-    if (!bench_connection_open(&connection, options.addresses[0])) {
+    options.protocol = &bench_native;
+    if (!open_connection(&connection, options.addresses[0])) {
         die("nobody listens at ", options.addresses[0]);
     }
-    response = bench_connection_call(&connection, &request, 10000);
-    if (response == NULL || response->code != CLIENT__CODE__OK) {
-        die("init failed: ", response == NULL ? "no answer" : response->message);
+    size = client__request__get_packed_size(&request);
+    frame = buffer_extend(&connection.output, FRAME_CLIENT_HEAD_BYTES + size);
+    frame_client_put_head(frame, (uint32_t)size);
+    (void)client__request__pack(&request, frame + FRAME_CLIENT_HEAD_BYTES);
+    while (!bench_connection_take(&connection, &came)) {
+        struct pollfd poller = {.fd = connection.socket, .events = POLLIN};
+
+        if (!bench_connection_exchange(&connection) || clock_monotonic_us() > deadline_us) {
+            die("init failed: no answer", "");
+        }
+        (void)poll(&poller, 1, 10);
     }
-    client__response__free_unpacked(response, NULL);
+    if (!options.protocol->read(&connection, came).is_ok) {
+        die("init failed; confer-cli init says why", "");
+    }
     bench_connection_close(&connection);
     return 0;
 }
@@ -462,6 +529,11 @@ static void set_option(const char *name, char *text)
         options.warmup = strtod(text, NULL);
     } else if (strcmp(name, "--op") == 0) {
         options.op = text;
+    } else if (strcmp(name, "--protocol") == 0) {
+        options.protocol = bench_protocol_find(text);
+        if (options.protocol == NULL) {
+            die("--protocol is native or zookeeper, not ", text);
+        }
     } else if (strcmp(name, "--keys") == 0) {
         options.keys = strtoull(text, NULL, 10);
     } else if (strcmp(name, "--value-bytes") == 0) {

@@ -1,0 +1,96 @@
+#include "bench/bench_protocol.h"
+
+#include "proto/client.pb-c.h"
+#include "proto/frame.h"
+
+#include <string.h>
+
+static void begin(struct bench_connection *connection)
+{
+    buffer_put(&connection->output, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
+    connection->is_begun = true;
+}
+
+static void put_request(struct bench_connection *connection, Client__Request *request)
+{
+    size_t size;
+    uint8_t *frame;
+
+    request->id = ++connection->last_id;
+    size = client__request__get_packed_size(request);
+    frame = buffer_extend(&connection->output, FRAME_CLIENT_HEAD_BYTES + size);
+    frame_client_put_head(frame, (uint32_t)size);
+    (void)client__request__pack(request, frame + FRAME_CLIENT_HEAD_BYTES);
+}
+
+static ProtobufCBinaryData field(const void *data, size_t size)
+{
+    return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)data, .len = size};
+}
+
+static void put_write(struct bench_connection *connection, Record__Operation *operation)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Write write = CLIENT__WRITE__INIT;
+
+    write.n_operations = 1;
+    write.operations = &operation;
+    request.body_case = CLIENT__REQUEST__BODY_WRITE;
+    request.write = &write;
+    put_request(connection, &request);
+}
+
+static void
+put(struct bench_connection *connection, enum bench_op op, const char *path, struct bytes value)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Record__Operation operation = RECORD__OPERATION__INIT;
+    Record__Set set = RECORD__SET__INIT;
+    Record__Create create = RECORD__CREATE__INIT;
+    Client__Get get = CLIENT__GET__INIT;
+
+    switch (op) {
+    case BENCH_SET:
+        set.path = field(path, strlen(path));
+        set.value = field(value.data, value.size);
+        set.version = -1;
+        operation.kind_case = RECORD__OPERATION__KIND_SET;
+        operation.set = &set;
+        put_write(connection, &operation);
+        break;
+    case BENCH_CREATE:
+        create.path = field(path, strlen(path));
+        create.value = field(value.data, value.size);
+        operation.kind_case = RECORD__OPERATION__KIND_CREATE;
+        operation.create = &create;
+        put_write(connection, &operation);
+        break;
+    case BENCH_GET:
+    case BENCH_LINEARIZABLE_GET:
+        get.path = field(path, strlen(path));
+        get.level = op == BENCH_GET ? CLIENT__READ_LEVEL__LOCAL : CLIENT__READ_LEVEL__LINEARIZABLE;
+        request.body_case = CLIENT__REQUEST__BODY_GET;
+        request.get = &get;
+        put_request(connection, &request);
+        break;
+    }
+}
+
+static struct bench_answer read_answer(struct bench_connection *connection, struct bytes frame)
+{
+    struct bench_answer answer = {.id = 0};
+    Client__Response *response = client__response__unpack(NULL, frame.size, frame.data);
+
+    (void)connection;
+    if (response != NULL) {
+        answer =
+            (struct bench_answer){.id = response->id,
+                                  .is_ok = response->code == CLIENT__CODE__OK,
+                                  .exists_already = response->code == CLIENT__CODE__NODE_EXISTS};
+        client__response__free_unpacked(response, NULL);
+    }
+    return answer;
+}
+
+const struct bench_protocol bench_native = {
+    .name = "native", .begin = begin, .put = put, .read = read_answer};
