@@ -395,6 +395,14 @@ static void take_session_answer(struct confer *confer, const Client__Response *r
 
 /* --- What servers send --- */
 
+/* News of the leader say something of the session only where it is attached. */
+static void take_leader_state(struct confer *confer, enum confer_state state)
+{
+    if (client_link_is_connected(confer) && !client_link_is_closing(confer)) {
+        client_link_set_state(confer, state);
+    }
+}
+
 static void take_notice(struct confer *confer, const Client__Notice *notice)
 {
     switch (notice->kind) {
@@ -403,16 +411,12 @@ static void take_notice(struct confer *confer, const Client__Notice *notice)
             confer->is_leaderless = true;
             confer->leaderless_until_us =
                 clock_monotonic_us() + client_link_us(confer->silence_ms / 2);
-            if (!client_link_is_closing(confer)) {
-                client_link_set_state(confer, CONFER_STATE_SUSPENDED);
-            }
+            take_leader_state(confer, CONFER_STATE_SUSPENDED);
         }
         return;
     case CLIENT__NOTICE_KIND__LEADER_FOUND:
         confer->is_leaderless = false;
-        if (!client_link_is_closing(confer)) {
-            client_link_set_state(confer, CONFER_STATE_CONNECTED);
-        }
+        take_leader_state(confer, CONFER_STATE_CONNECTED);
         return;
     case CLIENT__NOTICE_KIND__GOING_AWAY:
         client_link_drain(confer, notice->code == CLIENT__CODE__STOPPING

@@ -577,6 +577,66 @@ static struct fake_verdict write_diary(void *context, size_t port, const Client_
     return verdict;
 }
 
+/* Opening or attaching a session gets no answer as long as `holds`. */
+struct held_sessions {
+    atomic_bool holds;
+    atomic_int held;
+};
+
+static struct fake_verdict hold_sessions(void *context, size_t port, const Client__Request *request)
+{
+    struct held_sessions *sessions = context;
+    bool asks = request->body_case == CLIENT__REQUEST__BODY_OPEN_SESSION ||
+                request->body_case == CLIENT__REQUEST__BODY_ATTACH_SESSION;
+
+    (void)port;
+    if (!asks || !atomic_load(&sessions->holds)) {
+        return (struct fake_verdict){.fate = FAKE_SERVE};
+    }
+    (void)atomic_fetch_add(&sessions->held, 1);
+    return (struct fake_verdict){.fate = FAKE_SILENT};
+}
+
+/* A notice of something that is seen later tells that those before it were taken. */
+static void expect_no_news_of_the_session(struct fake_server *server, struct states *states)
+{
+    int before = atomic_load(&states->count);
+
+    fake_server_notice(server, CLIENT__NOTICE_KIND__LEADER_LOST, CLIENT__CODE__NO_LEADER);
+    fake_server_notice(server, CLIENT__NOTICE_KIND__LEADER_FOUND, CLIENT__CODE__OK);
+    fake_server_disconnect(server);
+    WAIT_UNTIL(fake_server_connections(server) > 0);
+    EXPECT_EQ(atomic_load(&states->count), before);
+}
+
+static void test_news_of_a_leader_say_nothing_of_a_session_not_attached_yet(void)
+{
+    struct held_sessions sessions = {.holds = true};
+    struct states states = {.count = 0};
+    struct fake_server *server = fake_server_start(1, hold_sessions, &sessions);
+    struct confer *confer = open_with(fake_server_addresses(server), true, &states);
+
+    WAIT_UNTIL(atomic_load(&sessions.held) == 1);
+    expect_no_news_of_the_session(server, &states);
+    atomic_store(&sessions.holds, false);
+    fake_server_disconnect(server);
+    WAIT_UNTIL(atomic_load(&states.count) == 1);
+    EXPECT_EQ(atomic_load(&states.seen[0]), CONFER_STATE_CONNECTED);
+    EXPECT(confer_session_id(confer) != 0);
+    atomic_store(&sessions.held, 0);
+    atomic_store(&sessions.holds, true);
+    fake_server_disconnect(server);
+    WAIT_UNTIL(atomic_load(&sessions.held) == 1);
+    EXPECT_EQ(atomic_load(&states.seen[1]), CONFER_STATE_SUSPENDED);
+    expect_no_news_of_the_session(server, &states);
+    atomic_store(&sessions.holds, false);
+    fake_server_disconnect(server);
+    WAIT_UNTIL(atomic_load(&states.count) == 3);
+    EXPECT_EQ(atomic_load(&states.seen[2]), CONFER_STATE_RECONNECTED);
+    confer_close(confer);
+    fake_server_stop(server);
+}
+
 static struct confer *open_as(const char *servers, bool session)
 {
     const struct confer_credential credentials[] = {{"digest", "ann:secret", 10},
@@ -911,6 +971,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_server_without_cluster_is_told_at_once),
         TEST_CASE(test_a_removed_server_is_left_at_once),
         TEST_CASE(test_reads_are_repeated_elsewhere_when_a_server_is_behind),
+        TEST_CASE(test_news_of_a_leader_say_nothing_of_a_session_not_attached_yet),
         TEST_CASE(test_credentials_come_first_on_every_connection),
         TEST_CASE(test_credentials_that_are_refused_fail_the_calls),
         TEST_CASE(test_credentials_that_say_nothing_are_refused_at_once),
