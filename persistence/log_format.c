@@ -8,9 +8,12 @@ static const char magic[] = "CONFRLOG";
 
 enum { MAGIC_BYTES = sizeof magic - 1 };
 
-_Static_assert(LOG_IDENTITY_BYTES == MAGIC_BYTES + 4 + 8 + RAFT_INCARNATION_BYTES + 1 +
-                                         LOG_STORE_CLUSTER_ID_BYTES + 8 + 8,
+_Static_assert(LOG_IDENTITY_BYTES_MIN == MAGIC_BYTES + 4 + 8 + RAFT_INCARNATION_BYTES + 1 +
+                                             LOG_STORE_CLUSTER_ID_BYTES + 8 + 8,
                "the identity's parts");
+_Static_assert(LOG_WITNESS_BYTES == 8 + RAFT_INCARNATION_BYTES + 4 * 8, "a witness' parts");
+_Static_assert((int)LOG_IDENTITY_BYTES_MAX <= (int)LOG_WITNESSES_BYTES_MAX, "the largest record");
+_Static_assert(LOG_STORE_STARTS_MAX <= UINT8_MAX, "their number is a byte");
 
 uint32_t log_format_pieces(uint64_t payload_bytes)
 {
@@ -53,8 +56,15 @@ size_t log_format_put_identity(const struct log_identity *identity, uint8_t *to)
     bytes_store_u64(at, identity->start_count);
     at += 8;
     bytes_store_u64(at, identity->tree_generation);
-    log_format_seal(LOG_KEY_IDENTITY, to, LOG_IDENTITY_BYTES);
-    return LOG_IDENTITY_BYTES + SEAL_BYTES;
+    at += 8;
+    *at++ = identity->is_superseded;
+    *at++ = (uint8_t)identity->start_known;
+    for (uint32_t i = 0; i < identity->start_known; i++) {
+        bytes_store_u64(at, identity->starts[i]);
+        at += 8;
+    }
+    log_format_seal(LOG_KEY_IDENTITY, to, (size_t)(at - to));
+    return (size_t)(at - to) + SEAL_BYTES;
 }
 
 size_t log_format_put_hard_state(const struct log_state *state, uint8_t *to)
@@ -71,6 +81,44 @@ size_t log_format_put_base(const struct log_state *state, uint8_t *to)
     bytes_store_u64(to + 8, state->base_term);
     log_format_seal(LOG_KEY_BASE, to, LOG_BASE_BYTES);
     return LOG_BASE_BYTES + SEAL_BYTES;
+}
+
+size_t log_format_put_witnesses(const struct log_witness *witnesses, size_t count, uint8_t *to)
+{
+    uint8_t *at = to;
+
+    CHECK_OP(count, <=, LOG_STORE_WITNESSES_MAX);
+    for (size_t i = 0; i < count; i++) {
+        bytes_store_u64(at, witnesses[i].id);
+        memcpy(at + 8, witnesses[i].incarnation, RAFT_INCARNATION_BYTES);
+        at += 8 + RAFT_INCARNATION_BYTES;
+        bytes_store_u64(at, witnesses[i].start_count);
+        bytes_store_u64(at + 8, witnesses[i].start);
+        bytes_store_u64(at + 16, witnesses[i].term);
+        bytes_store_u64(at + 24, witnesses[i].index);
+        at += 32;
+    }
+    log_format_seal(LOG_KEY_WITNESSES, to, (size_t)(at - to));
+    return (size_t)(at - to) + SEAL_BYTES;
+}
+
+/* What older formats do not have behind the rest. */
+static bool get_starts(struct bytes value, struct log_identity *identity)
+{
+    const uint8_t *at = value.data + LOG_IDENTITY_BYTES_MIN;
+
+    if (value.size < LOG_IDENTITY_BYTES_MIN + 2 || at[1] > LOG_STORE_STARTS_MAX ||
+        value.size != LOG_IDENTITY_BYTES_MIN + 2 + 8 * (size_t)at[1] ||
+        at[1] > identity->start_count) {
+        return false;
+    }
+    identity->is_superseded = at[0] != 0;
+    identity->start_known = at[1];
+    at += 2;
+    for (uint32_t i = 0; i < identity->start_known; i++) {
+        identity->starts[i] = bytes_load_u64(at + 8 * (size_t)i);
+    }
+    return true;
 }
 
 enum status log_format_get_identity(struct bytes stored,
@@ -93,7 +141,8 @@ enum status log_format_get_identity(struct bytes stored,
     if (*ret_format < LOG_STORE_FORMAT_OLDEST || *ret_format > LOG_STORE_FORMAT) {
         return STATUS_FORMAT;
     }
-    if (value.size != LOG_IDENTITY_BYTES) {
+    if (*ret_format < LOG_STORE_FORMAT_OF_WITNESSES ? value.size != LOG_IDENTITY_BYTES_MIN
+                                                    : value.size < LOG_IDENTITY_BYTES_MIN) {
         return STATUS_CORRUPT;
     }
     memset(&identity, 0, sizeof identity);
@@ -107,7 +156,37 @@ enum status log_format_get_identity(struct bytes stored,
     identity.start_count = bytes_load_u64(at);
     at += 8;
     identity.tree_generation = bytes_load_u64(at);
+    if (*ret_format >= LOG_STORE_FORMAT_OF_WITNESSES && !get_starts(value, &identity)) {
+        return STATUS_CORRUPT;
+    }
     *ret_identity = identity;
+    return STATUS_OK;
+}
+
+enum status log_format_get_witnesses(struct bytes stored,
+                                     struct log_witness witnesses[LOG_STORE_WITNESSES_MAX],
+                                     size_t *ret_count)
+{
+    struct bytes value;
+    size_t count;
+
+    if (!log_format_check(LOG_KEY_WITNESSES, stored, &value) ||
+        value.size > LOG_WITNESSES_BYTES_MAX || value.size % LOG_WITNESS_BYTES != 0) {
+        return STATUS_CORRUPT;
+    }
+    count = value.size / LOG_WITNESS_BYTES;
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *at = value.data + i * LOG_WITNESS_BYTES;
+
+        witnesses[i].id = bytes_load_u64(at);
+        memcpy(witnesses[i].incarnation, at + 8, RAFT_INCARNATION_BYTES);
+        at += 8 + RAFT_INCARNATION_BYTES;
+        witnesses[i].start_count = bytes_load_u64(at);
+        witnesses[i].start = bytes_load_u64(at + 8);
+        witnesses[i].term = bytes_load_u64(at + 16);
+        witnesses[i].index = bytes_load_u64(at + 24);
+    }
+    *ret_count = count;
     return STATUS_OK;
 }
 

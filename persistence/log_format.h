@@ -1,7 +1,7 @@
 /* What a log store's keys and values are. docs/DISK_FORMAT.md has the same as tables.
  *
  * One database with 64-bit integer keys (MDB_INTEGERKEY, in the machine's byte order, as LMDB's own
- * pages are). The small keys are the three records; entry `index` takes the keys
+ * pages are). The small keys are the four records; entry `index` takes the keys
  *
  *     index << LOG_KEY_PIECE_BITS | piece
  *
@@ -18,15 +18,19 @@ enum {
     LOG_KEY_IDENTITY = 1,
     LOG_KEY_HARD_STATE = 2,
     LOG_KEY_BASE = 3,
+    LOG_KEY_WITNESSES = 4,
     LOG_KEY_PIECE_BITS = 8,
     LOG_PIECES_MAX = 1 << LOG_KEY_PIECE_BITS,
     LOG_PIECE_BYTES = 512 * 1024,
 
-    LOG_IDENTITY_BYTES = 69,
+    LOG_IDENTITY_BYTES_MIN = 69, /* all of it in formats 1 and 2 */
+    LOG_IDENTITY_BYTES_MAX = LOG_IDENTITY_BYTES_MIN + 2 + 8 * LOG_STORE_STARTS_MAX,
+    LOG_WITNESS_BYTES = 56,
+    LOG_WITNESSES_BYTES_MAX = LOG_WITNESS_BYTES * LOG_STORE_WITNESSES_MAX,
     LOG_HARD_STATE_BYTES = 16,
     LOG_BASE_BYTES = 16,
     LOG_ENTRY_HEAD_BYTES = 13, /* before the payload of piece 0 */
-    LOG_RECORD_BYTES_MAX = LOG_IDENTITY_BYTES + SEAL_BYTES
+    LOG_RECORD_BYTES_MAX = LOG_WITNESSES_BYTES_MAX + SEAL_BYTES
 };
 
 #define LOG_INDEX_MAX ((UINT64_C(1) << (64 - LOG_KEY_PIECE_BITS)) - 2)
@@ -46,6 +50,7 @@ bool log_format_check(uint64_t key, struct bytes stored, struct bytes *ret_value
 size_t log_format_put_identity(const struct log_identity *identity, uint8_t *to);
 size_t log_format_put_hard_state(const struct log_state *state, uint8_t *to);
 size_t log_format_put_base(const struct log_state *state, uint8_t *to);
+size_t log_format_put_witnesses(const struct log_witness *witnesses, size_t count, uint8_t *to);
 /* CORRUPT; FORMAT, with the number found in *ret_format. */
 MUST_CHECK enum status log_format_get_identity(struct bytes stored,
                                                struct log_identity *ret_identity,
@@ -53,6 +58,8 @@ MUST_CHECK enum status log_format_get_identity(struct bytes stored,
 /* Fill term and vote, or base and base_term. */
 MUST_CHECK enum status log_format_get_hard_state(struct bytes stored, struct log_state *state);
 MUST_CHECK enum status log_format_get_base(struct bytes stored, struct log_state *state);
+MUST_CHECK enum status log_format_get_witnesses(
+    struct bytes stored, struct log_witness witnesses[LOG_STORE_WITNESSES_MAX], size_t *ret_count);
 
 /* Size of the value of a piece, and the value itself, sealed. */
 size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece);

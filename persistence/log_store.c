@@ -15,18 +15,27 @@ struct creation {
     raft_id node_id;
 };
 
+static enum status draw(void *bytes, size_t size, struct error *error)
+{
+    return getrandom(bytes, size, 0) == (ssize_t)size
+               ? STATUS_OK
+               : error_set(error, STATUS_IO, "the system gives no random numbers (getrandom)");
+}
+
 static enum status fill_new(struct environment *environment, void *context, struct error *error)
 {
     const struct creation *creation = context;
     struct log_work work = {.store = creation->store,
                             .identity_changed = true,
                             .hard_state_changed = true,
-                            .base_changed = true};
+                            .base_changed = true,
+                            .witnesses_changed = true};
     enum status status;
 
     work.identity.node_id = creation->node_id;
-    if (getrandom(work.identity.incarnation, RAFT_INCARNATION_BYTES, 0) != RAFT_INCARNATION_BYTES) {
-        return error_set(error, STATUS_IO, "the system gives no random numbers (getrandom)");
+    status = draw(work.identity.incarnation, RAFT_INCARNATION_BYTES, error);
+    if (status != STATUS_OK) {
+        return status;
     }
     /* put_record writes where the store points; it is opened anew afterwards. */
     creation->store->environment.database = environment->database;
@@ -42,8 +51,11 @@ static enum status fill_new(struct environment *environment, void *context, stru
     return environment_commit(environment, work.txn, error);
 }
 
-static enum status
-load_identity(struct log_store *store, MDB_txn *txn, raft_id node_id, struct error *error)
+static enum status load_identity(struct log_store *store,
+                                 MDB_txn *txn,
+                                 raft_id node_id,
+                                 uint32_t *ret_format,
+                                 struct error *error)
 {
     const char *path = store->environment.path;
     struct bytes record;
@@ -70,18 +82,51 @@ load_identity(struct log_store *store, MDB_txn *txn, raft_id node_id, struct err
                          ": give --id %" PRIu64 " or another --data",
                          path, store->identity.node_id, node_id, store->identity.node_id);
     }
+    if (store->identity.is_superseded) {
+        return error_set(error, STATUS_MISMATCH,
+                         "%s is an old copy of the data of server %" PRIu64
+                         ", as another member found: it lacks votes and acknowledged writes; way "
+                         "out: confer-cli remove-member %" PRIu64
+                         ", delete the folder, start the server, confer-cli add-learner --node "
+                         "%" PRIu64 "=HOST:PORT --promote",
+                         path, node_id, node_id, node_id);
+    }
+    *ret_format = format;
     return STATUS_OK;
+}
+
+static enum status
+load_witnesses(struct log_store *store, MDB_txn *txn, uint32_t format, struct error *error)
+{
+    struct bytes record;
+    enum status status = log_store_get_record(store, txn, LOG_KEY_WITNESSES, &record, error);
+
+    if (status == STATUS_NOT_FOUND && format < LOG_STORE_FORMAT_OF_WITNESSES) {
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK) {
+        status = log_format_get_witnesses(record, store->witnesses, &store->witness_count);
+    } else if (status != STATUS_NOT_FOUND) {
+        return status;
+    }
+    return status == STATUS_OK ? STATUS_OK
+                               : log_store_record_damaged(store, "memory of other servers",
+                                                          status == STATUS_NOT_FOUND, error);
 }
 
 static enum status load(struct log_store *store, raft_id node_id, struct error *error)
 {
     MDB_txn *txn;
+    uint32_t format = 0;
     enum status status = environment_begin_read(&store->environment, &txn, error);
 
     if (status != STATUS_OK) {
         return status;
     }
-    status = load_identity(store, txn, node_id, error);
+    status = load_identity(store, txn, node_id, &format, error);
+    if (status == STATUS_OK) {
+        status = load_witnesses(store, txn, format, error);
+    }
     if (status == STATUS_OK) {
         status = log_store_load_state(store, txn, &store->state, error);
     }
@@ -92,13 +137,24 @@ static enum status load(struct log_store *store, raft_id node_id, struct error *
 static enum status raise_start_count(struct log_store *store, struct error *error)
 {
     struct log_work work;
-    enum status status = log_work_begin(store, &work, error);
+    uint64_t start;
+    enum status status = draw(&start, sizeof start, error);
 
+    if (status == STATUS_OK) {
+        status = log_work_begin(store, &work, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }
+    memmove(work.identity.starts + 1, work.identity.starts,
+            (LOG_STORE_STARTS_MAX - 1) * sizeof work.identity.starts[0]);
+    work.identity.starts[0] = start;
     work.identity.start_count++;
+    if (work.identity.start_known < LOG_STORE_STARTS_MAX) {
+        work.identity.start_known++;
+    }
     work.identity_changed = true;
+    work.witnesses_changed = true; /* an older format has none */
     status = log_work_finish(&work, STATUS_OK, error);
     store->shown = store->identity;
     return status;
@@ -191,6 +247,26 @@ enum status log_store_set_cluster(struct log_store *store,
         memcpy(store->shown.cluster_id, cluster_id, LOG_STORE_CLUSTER_ID_BYTES);
     }
     return status;
+}
+
+enum status log_store_set_superseded(struct log_store *store, struct error *error)
+{
+    struct log_work work;
+    enum status status = log_work_begin(store, &work, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    work.identity.is_superseded = true;
+    work.identity_changed = true;
+    return log_work_finish(&work, STATUS_OK, error);
+}
+
+size_t log_store_witnesses(const struct log_store *store,
+                           struct log_witness witnesses[LOG_STORE_WITNESSES_MAX])
+{
+    memcpy(witnesses, store->witnesses, store->witness_count * sizeof witnesses[0]);
+    return store->witness_count;
 }
 
 const struct log_identity *log_store_identity(const struct log_store *store)

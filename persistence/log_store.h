@@ -20,11 +20,14 @@
 
 enum {
     LOG_STORE_CLUSTER_ID_BYTES = 16,
-    /* Written. Format 1 is read as well, and becomes 2 with the identity that each start writes:
-     * its configurations have no learners that shall be promoted, and who knows only 1 would take
-     * such a configuration for damage. */
-    LOG_STORE_FORMAT = 3,
+    /* Written. Older formats are read as well, and become 4 with the identity that each start
+     * writes: who knows only them would take for damage, or apply in another way, what was added
+     * (docs/DISK_FORMAT.md). */
+    LOG_STORE_FORMAT = 4,
     LOG_STORE_FORMAT_OLDEST = 1,
+    LOG_STORE_FORMAT_OF_WITNESSES = 4, /* the first that has them, and the numbers of starts */
+    LOG_STORE_STARTS_MAX = 64,
+    LOG_STORE_WITNESSES_MAX = RAFT_MEMBERS_MAX,
     LOG_STORE_ENTRY_BYTES_MAX = 128 * 1024 * 1024
 };
 
@@ -35,8 +38,23 @@ struct log_identity {
     uint8_t incarnation[RAFT_INCARNATION_BYTES]; /* drawn when the folder is made */
     bool has_cluster;
     uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES];
-    uint64_t start_count; /* raised durably by every open */
+    uint64_t start_count; /* raised durably by every open, which also draws a number: */
+    uint64_t starts[LOG_STORE_STARTS_MAX]; /* [i] is that of the open `start_count` - i */
+    uint32_t start_known;                  /* of them; the last ones */
+    bool is_superseded; /* log_store_set_superseded was called: the folder is of no use any more */
     uint64_t tree_generation;
+};
+
+/* What this server saw last of another one's data folder. Kept here so that an old copy of that
+ * folder is known when it comes back. */
+struct log_witness {
+    raft_id id;
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    uint64_t start_count;
+    uint64_t start; /* the number drawn by that start */
+    /* Durable there for sure: */
+    raft_term term;
+    raft_index index; /* and committed, so it is there for ever */
 };
 
 struct log_store_options {
@@ -45,7 +63,7 @@ struct log_store_options {
 };
 
 /* Open, or make for `node_id` when the folder is new.
- * MISMATCH  the folder belongs to another node id; the text says which.
+ * MISMATCH  the folder belongs to another node id, or is superseded; the text says which.
  * FORMAT    written by a newer version.
  * CORRUPT   identity or hard state are damaged or missing while entries exist.
  * IO, NO_SPACE, NO_MEMORY. The text names the folder and the way out. */
@@ -55,6 +73,13 @@ MUST_CHECK enum status log_store_open(const char *path,
                                       struct log_store **ret_store,
                                       struct error *error);
 void log_store_close(struct log_store *store); /* NULL is fine */
+
+/* Every later open is refused. Waits as log_store_set_cluster does. */
+MUST_CHECK enum status log_store_set_superseded(struct log_store *store, struct error *error);
+
+/* As of log_store_open. Returns their number. */
+size_t log_store_witnesses(const struct log_store *store,
+                           struct log_witness witnesses[LOG_STORE_WITNESSES_MAX]);
 
 /* As of log_store_open and log_store_set_cluster: a reset in between shows its tree_generation
  * after the next open. The thread that calls these two. */
@@ -115,6 +140,9 @@ struct log_write {
      * write, at most about three times as many as are appended, so trimming never costs a pause. 0
      * = none. The base follows what was deleted; see log_store_state. */
     raft_index trim;
+    /* NULL, or what takes the place of all witnesses kept so far. */
+    const struct log_witness *witnesses;
+    size_t witness_count;
 };
 
 /* Blocks for one commit (two flushes of the disk). The statuses are explained at the top. */

@@ -17,6 +17,8 @@ struct log_store {
     struct log_identity shown;    /* for log_store_identity: changed by open and set_cluster only */
     pthread_mutex_t state_lock;
     struct log_state state; /* as on disk; written under both locks */
+    struct log_witness witnesses[LOG_STORE_WITNESSES_MAX]; /* as on disk; under write_lock */
+    size_t witness_count;
     bool prezero;
     uint64_t prezero_rest; /* batches to let pass after a full disk */
 };
@@ -38,6 +40,9 @@ struct log_work {
     bool identity_changed;
     bool hard_state_changed;
     bool base_changed;
+    bool witnesses_changed;
+    const struct log_witness *witnesses; /* NULL: those of the store */
+    size_t witness_count;
 };
 
 /* Take the write lock and begin a transaction. After OK log_work_finish must follow. */

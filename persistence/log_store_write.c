@@ -38,6 +38,14 @@ enum status log_work_put_records(struct log_work *work, struct error *error)
         status = put_record(work, LOG_KEY_BASE, record, log_format_put_base(&work->state, record),
                             error);
     }
+    if (status == STATUS_OK && work->witnesses_changed) {
+        bool is_new = work->witnesses != NULL;
+        size_t size = log_format_put_witnesses(
+            is_new ? work->witnesses : work->store->witnesses,
+            is_new ? work->witness_count : work->store->witness_count, record);
+
+        status = put_record(work, LOG_KEY_WITNESSES, record, size, error);
+    }
     return status;
 }
 
@@ -154,6 +162,7 @@ static enum status reset(struct log_work *work, const struct log_write *write, s
     work->identity_changed = true;
     work->hard_state_changed = true;
     work->base_changed = true;
+    work->witnesses_changed = true;
     return STATUS_OK;
 }
 
@@ -228,6 +237,11 @@ apply_write(struct log_work *work, const struct log_write *write, struct error *
     if (status == STATUS_OK) {
         status = trim_front(work, write->trim, write->entry_count * TRIM_PER_APPENDED, error);
     }
+    if (write->witnesses != NULL) {
+        work->witnesses = write->witnesses;
+        work->witness_count = write->witness_count;
+        work->witnesses_changed = true;
+    }
     return status;
 }
 
@@ -275,6 +289,11 @@ enum status log_work_finish(struct log_work *work, enum status status, struct er
         MARK_IF(work->identity_changed, generation_committed_and_nobody_knows);
         MARK_IF(work->base_changed, trim_committed_and_nobody_knows);
         store->identity = work->identity;
+        if (work->witnesses != NULL) {
+            memcpy(store->witnesses, work->witnesses,
+                   work->witness_count * sizeof store->witnesses[0]);
+            store->witness_count = work->witness_count;
+        }
         (void)pthread_mutex_lock(&store->state_lock);
         store->state = work->state;
         (void)pthread_mutex_unlock(&store->state_lock);

@@ -150,6 +150,11 @@ enum status disks_set_cluster(struct disks *disks, const uint8_t *cluster_id, st
     return log_store_set_cluster(disks->log, cluster_id, error);
 }
 
+enum status disks_set_superseded(struct disks *disks, struct error *error)
+{
+    return log_store_set_superseded(disks->log, error);
+}
+
 static struct open_tree *find_tree(struct disks *disks, const struct tree_store *store)
 {
     for (size_t i = 0; i < TREES_MAX; i++) {

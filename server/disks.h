@@ -36,6 +36,9 @@ void disks_stop(struct disks *disks);
 /* After node_free. NULL is fine. */
 void disks_close(struct disks *disks);
 
+/* Let no later start have the folder. */
+MUST_CHECK enum status disks_set_superseded(struct disks *disks, struct error *error);
+
 /* What the functions of these names in struct node_port do. */
 void disks_log_submit(struct disks *disks, struct log_job *job);
 void disks_checkpoint_submit(struct disks *disks, struct checkpoint_job *job);

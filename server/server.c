@@ -253,10 +253,20 @@ static struct node_port make_port(struct server *server)
 
 static struct handshake_identity own_identity(void *context)
 {
-    struct node_identity from = node_identity(((struct server *)context)->node);
-    struct handshake_identity identity = {
-        .id = from.id, .has_cluster = from.has_cluster, .format = NODE_FORMAT};
+    struct server *server = context;
+    struct node_identity from = node_identity(server->node);
+    const struct log_identity *folder = log_store_identity(disks_log(server->disks));
+    const struct log_state log = log_store_state(disks_log(server->disks));
+    struct handshake_identity identity = {.id = from.id,
+                                          .has_cluster = from.has_cluster,
+                                          .format = NODE_FORMAT,
+                                          .start_count = folder->start_count,
+                                          .start_known = folder->start_known,
+                                          .term = log.term,
+                                          .last = log.last};
 
+    _Static_assert((int)HANDSHAKE_STARTS_MAX == (int)LOG_STORE_STARTS_MAX, "a peer gets all");
+    memcpy(identity.starts, folder->starts, sizeof identity.starts);
     memcpy(identity.incarnation, from.incarnation, sizeof identity.incarnation);
     memcpy(identity.cluster_id, from.cluster_id, sizeof identity.cluster_id);
     return identity;
@@ -273,6 +283,37 @@ static bool on_admit(void *context,
 
     handshake_identity_message(from, &identity);
     return node_admit(server->node, &identity, channel, knows_our_incarnation, refusal);
+}
+
+static bool on_recognize(void *context,
+                         const struct handshake_identity *from,
+                         char refusal[ERROR_TEXT_BYTES_MAX])
+{
+    struct server *server = context;
+    Peer__Identity identity;
+
+    handshake_identity_message(from, &identity);
+    return node_recognize(server->node, &identity, refusal);
+}
+
+/* What it forgot it may not say another way: it ends, and starts no more, before it can meet a
+ * member that saw less. */
+static void on_superseded(void *context, uint64_t peer, const char *reason)
+{
+    struct server *server = context;
+    struct error error;
+
+    log_event(LOG_LEVEL_ERROR, "superseded", "peer=%" PRIu64 " reason=%s", peer, log_quote(reason));
+    if (disks_set_superseded(server->disks, &error) != STATUS_OK) {
+        log_event(LOG_LEVEL_ERROR, "superseded_not_kept", "reason=%s", log_quote(error.text));
+    }
+    (void)error_set(&server->failure, STATUS_MISMATCH, "server %" PRIu64 " says: %s", peer, reason);
+    server->failed = true;
+}
+
+static void on_peer_unreachable(void *context, uint64_t peer, const char *reason)
+{
+    node_on_peer_unreachable(((struct server *)context)->node, peer, reason);
 }
 
 static void on_peer_up(void *context, uint64_t peer)
@@ -396,6 +437,7 @@ static struct node_options make_node_options(const struct server *server)
     const struct log_identity *identity = log_store_identity(disks_log(server->disks));
     struct node_options options = node_options_default(config->id);
 
+    options.start = identity->starts[0];
     memcpy(options.incarnation, identity->incarnation, sizeof options.incarnation);
     options.has_cluster = identity->has_cluster;
     memcpy(options.cluster_id, identity->cluster_id, sizeof options.cluster_id);
@@ -433,10 +475,15 @@ static enum status boot_entry(void *context, const struct log_entry *entry)
 static enum status open_node(struct server *server, struct error *error)
 {
     const struct node_port port = make_port(server);
-    const struct node_options options = make_node_options(server);
+    struct node_options options = make_node_options(server);
+    struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
     struct log_state log = log_store_state(disks_log(server->disks));
     struct boot boot = {.error = error};
-    enum status status = node_new(&options, &port, &log, &server->node, error);
+    enum status status;
+
+    options.witnesses = witnesses;
+    options.witness_count = log_store_witnesses(disks_log(server->disks), witnesses);
+    status = node_new(&options, &port, &log, &server->node, error);
 
     if (status != STATUS_OK) {
         return status;
@@ -486,6 +533,9 @@ static void open_network(struct server *server)
 {
     static const struct peers_handler peers_handler = {
         .admit = on_admit,
+        .recognize = on_recognize,
+        .on_superseded = on_superseded,
+        .on_unreachable = on_peer_unreachable,
         .on_up = on_peer_up,
         .on_down = on_peer_down,
         .on_message = on_peer_message,
@@ -599,6 +649,9 @@ static uint64_t turn(struct server *server)
     uint64_t next_us;
 
     connection_loop_begin(&server->loop);
+    if (server->failed) {
+        return 0;
+    }
     if (disks_deliver(server->disks, server->node, &server->failure) != STATUS_OK) {
         server->failed = true;
         return 0;

@@ -23,7 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CONNECTION_READ_BYTES = 256 * 1024, CONNECTION_REASON_BYTES_MAX = 160 };
+enum { CONNECTION_READ_BYTES = 256 * 1024, CONNECTION_REASON_BYTES_MAX = 320 };
 
 struct connection;
 

@@ -9,8 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PROOF_LABEL "confer peer handshake 1"
-#define FRAME_LABEL "confer peer frames 1"
+#define PROOF_LABEL      "confer peer handshake 1"
+#define FRAME_LABEL      "confer peer frames 1"
+#define SUPERSEDED_LABEL "confer peer superseded 1"
 
 _Static_assert((int)HANDSHAKE_PROOF_BYTES == (int)SEAL_KEY_BYTES, "proofs and keys are made alike");
 
@@ -45,6 +46,11 @@ static ProtobufCBinaryData binary(const uint8_t *data, size_t size)
 
 void handshake_identity_message(const struct handshake_identity *from, Peer__Identity *identity)
 {
+    union {
+        const uint64_t *lent;
+        uint64_t *field; /* as in binary */
+    } start = {.lent = from->starts};
+
     peer__identity__init(identity);
     identity->id = from->id;
     identity->incarnation = binary(from->incarnation, HANDSHAKE_ID_BYTES);
@@ -52,6 +58,11 @@ void handshake_identity_message(const struct handshake_identity *from, Peer__Ide
         identity->cluster_id = binary(from->cluster_id, HANDSHAKE_ID_BYTES);
     }
     identity->format = from->format;
+    identity->start_count = from->start_count;
+    identity->starts = start.field;
+    identity->n_starts = from->start_known;
+    identity->term = from->term;
+    identity->last = from->last;
 }
 
 static void put_message(struct buffer *out, const Peer__PeerMessage *message)
@@ -61,7 +72,15 @@ static void put_message(struct buffer *out, const Peer__PeerMessage *message)
     (void)peer__peer_message__pack(message, buffer_extend(out, size));
 }
 
-static void put_accepted(struct buffer *out, const char *refusal)
+/* What an end that refuses says of the other one's data folder. */
+struct superseded {
+    bool is_so;
+    uint8_t proof[HANDSHAKE_PROOF_BYTES];
+    ProtobufCBinaryData proof_lent;
+};
+
+static void
+put_accepted(struct buffer *out, const char *refusal, const struct superseded *superseded)
 {
     Peer__Accepted accepted;
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
@@ -70,6 +89,8 @@ static void put_accepted(struct buffer *out, const char *refusal)
     peer__accepted__init(&accepted);
     (void)snprintf(text, sizeof text, "%s", refusal);
     accepted.refusal = text;
+    accepted.superseded = superseded->is_so;
+    accepted.superseded_proof = superseded->proof_lent;
     message.body_case = PEER__PEER_MESSAGE__BODY_ACCEPTED;
     message.accepted = &accepted;
     put_message(out, &message);
@@ -83,22 +104,24 @@ static enum status fail(struct handshake *handshake,
                         enum status status,
                         const char *text)
 {
-    bool is_acceptor = handshake->state == HANDSHAKE_WAITS_FOR_HELLO ||
-                       handshake->state == HANDSHAKE_WAITS_FOR_PROOF;
+    static const struct superseded no;
 
     handshake->state = HANDSHAKE_FAILED;
-    if (is_acceptor) {
-        put_accepted(out, text);
+    if (!handshake->dials) {
+        put_accepted(out, text, &no);
     }
     return error_set(error, status, "%s", text);
 }
 
 static bool read_identity(const Peer__Identity *message, struct handshake_identity *ret_identity)
 {
-    struct handshake_identity identity = {.has_cluster = false};
+    struct handshake_identity identity;
 
+    memset(&identity, 0, sizeof identity);
     if (message == NULL || message->id == 0 || message->incarnation.len != HANDSHAKE_ID_BYTES ||
-        (message->cluster_id.len != 0 && message->cluster_id.len != HANDSHAKE_ID_BYTES)) {
+        (message->cluster_id.len != 0 && message->cluster_id.len != HANDSHAKE_ID_BYTES) ||
+        message->n_starts < 1 || message->n_starts > HANDSHAKE_STARTS_MAX ||
+        message->n_starts > message->start_count) {
         return false;
     }
     identity.id = message->id;
@@ -108,6 +131,11 @@ static bool read_identity(const Peer__Identity *message, struct handshake_identi
         memcpy(identity.cluster_id, message->cluster_id.data, HANDSHAKE_ID_BYTES);
     }
     identity.format = message->format;
+    identity.start_count = message->start_count;
+    identity.start_known = (uint32_t)message->n_starts;
+    memcpy(identity.starts, message->starts, message->n_starts * sizeof identity.starts[0]);
+    identity.term = message->term;
+    identity.last = message->last;
     *ret_identity = identity;
     return true;
 }
@@ -124,6 +152,13 @@ static void put_identity(struct buffer *text, const struct handshake_identity *i
     buffer_put(text,
                bytes_of(identity->has_cluster ? identity->cluster_id : none, HANDSHAKE_ID_BYTES));
     buffer_put_u32(text, identity->format);
+    buffer_put_u64(text, identity->start_count);
+    buffer_put_u32(text, identity->start_known);
+    for (uint32_t i = 0; i < identity->start_known; i++) {
+        buffer_put_u64(text, identity->starts[i]);
+    }
+    buffer_put_u64(text, identity->term);
+    buffer_put_u64(text, identity->last);
 }
 
 /* What only the two ends of this handshake can know: an HMAC over what it is for, whose it is, and
@@ -166,38 +201,65 @@ void handshake_keys(const struct handshake *handshake,
 }
 
 /* Our own proof, empty without a secret. */
-static size_t
-own_proof(const struct handshake *handshake, uint8_t role, uint8_t proof[HANDSHAKE_PROOF_BYTES])
+static size_t own_proof(const struct handshake *handshake,
+                        const char *label,
+                        uint8_t proof[HANDSHAKE_PROOF_BYTES])
 {
     if (handshake->policy.secret.size == 0) {
         return 0;
     }
-    derive(handshake, PROOF_LABEL, role, proof);
+    derive(handshake, label, handshake->dials ? ROLE_DIALLER : ROLE_ACCEPTOR, proof);
     return HANDSHAKE_PROOF_BYTES;
 }
 
-/* NULL if `proof` proves it, else what is wrong. */
-static const char *
-check_proof(const struct handshake *handshake, uint8_t role, const ProtobufCBinaryData *proof)
+/* That `proof` is what the peer's own_proof makes. */
+static bool
+proves(const struct handshake *handshake, const char *label, const ProtobufCBinaryData *proof)
 {
     uint8_t expected[HANDSHAKE_PROOF_BYTES];
 
     if (handshake->policy.secret.size == 0) {
-        return proof->len == 0
-                   ? NULL
-                   : "this server has no cluster secret, the other one has: give both the same "
-                     "--cluster-secret-file";
+        return proof->len == 0;
+    }
+    derive(handshake, label, handshake->dials ? ROLE_ACCEPTOR : ROLE_DIALLER, expected);
+    return proof->len == sizeof expected &&
+           CRYPTO_memcmp(proof->data, expected, sizeof expected) == 0;
+}
+
+/* NULL if `proof` proves it, else what is wrong. */
+static const char *check_proof(const struct handshake *handshake, const ProtobufCBinaryData *proof)
+{
+    if (proves(handshake, PROOF_LABEL, proof)) {
+        return NULL;
+    }
+    if (handshake->policy.secret.size == 0) {
+        return "this server has no cluster secret, the other one has: give both the same "
+               "--cluster-secret-file";
     }
     if (proof->len == 0) {
         return "the server that connected or answered has no cluster secret: give it the "
                "--cluster-secret-file of the others";
     }
-    derive(handshake, PROOF_LABEL, role, expected);
-    if (proof->len != sizeof expected ||
-        CRYPTO_memcmp(proof->data, expected, sizeof expected) != 0) {
-        return "the cluster secrets differ: give both servers the same --cluster-secret-file";
-    }
-    return NULL;
+    return "the cluster secrets differ: give both servers the same --cluster-secret-file";
+}
+
+static void
+make_superseded(const struct handshake *handshake, bool is_so, struct superseded *superseded)
+{
+    superseded->is_so = is_so;
+    superseded->proof_lent = binary(
+        superseded->proof, is_so ? own_proof(handshake, SUPERSEDED_LABEL, superseded->proof) : 0);
+}
+
+static enum status refused_there(struct handshake *handshake,
+                                 const char *refusal,
+                                 bool superseded,
+                                 const ProtobufCBinaryData *superseded_proof,
+                                 struct error *error)
+{
+    handshake->state = HANDSHAKE_FAILED;
+    handshake->is_superseded = superseded && proves(handshake, SUPERSEDED_LABEL, superseded_proof);
+    return error_set(error, STATUS_MISMATCH, "refused there: %.400s", refusal);
 }
 
 /* --- Checks --- */
@@ -239,9 +301,22 @@ static const char *check_identity(const struct handshake *handshake, enum status
     }
     if (self->has_cluster && peer->has_cluster &&
         memcmp(self->cluster_id, peer->cluster_id, HANDSHAKE_ID_BYTES) != 0) {
-        return "the two servers belong to different clusters";
+        return "the two servers belong to different clusters: check the addresses; to move a "
+               "server "
+               "here, start it with an empty data folder";
     }
     return NULL;
+}
+
+static const char *say_other_folder(uint64_t id, char *text, size_t text_bytes)
+{
+    (void)snprintf(text, text_bytes,
+                   "server %" PRIu64
+                   " has another data folder than the cluster knows: give it its own, or, if that "
+                   "is lost, confer-cli remove-member %" PRIu64
+                   ", then confer-cli add-learner --node %" PRIu64 "=HOST:PORT --promote",
+                   id, id, id);
+    return text;
 }
 
 /* --- Acceptor --- */
@@ -263,11 +338,7 @@ static const char *check_addressee(const struct handshake *handshake, char *text
                                                           : "the incarnation asked for is missing";
     }
     if (!handshake_knows_our_incarnation(handshake)) {
-        (void)snprintf(text, text_bytes,
-                       "server %" PRIu64 " has another data folder than the cluster knows: remove "
-                       "the member and add it again, or give it its old folder",
-                       handshake->self.id);
-        return text;
+        return say_other_folder(handshake->self.id, text, text_bytes);
     }
     return NULL;
 }
@@ -313,7 +384,7 @@ static enum status receive_hello(struct handshake *handshake,
     handshake_identity_message(&handshake->self, &identity);
     welcome.from = &identity;
     welcome.nonce = binary(handshake->acceptor_nonce, HANDSHAKE_NONCE_BYTES);
-    welcome.proof = binary(proof, own_proof(handshake, ROLE_ACCEPTOR, proof));
+    welcome.proof = binary(proof, own_proof(handshake, PROOF_LABEL, proof));
     message.body_case = PEER__PEER_MESSAGE__BODY_WELCOME;
     message.welcome = &welcome;
     put_message(out, &message);
@@ -326,20 +397,17 @@ static enum status receive_proof(struct handshake *handshake,
                                  struct buffer *out,
                                  struct error *error)
 {
-    const char *refusal = check_proof(handshake, ROLE_DIALLER, &proof->proof);
+    const char *refusal = check_proof(handshake, &proof->proof);
 
     if (refusal != NULL) {
         return fail(handshake, out, error, STATUS_MISMATCH, refusal);
     }
+    if (proof->refusal[0] != '\0') {
+        return refused_there(handshake, proof->refusal, proof->superseded, &proof->superseded_proof,
+                             error);
+    }
     handshake->state = HANDSHAKE_PROVEN;
     return STATUS_OK;
-}
-
-void handshake_decide(struct handshake *handshake, const char *refusal, struct buffer *out)
-{
-    CHECK(handshake->state == HANDSHAKE_PROVEN);
-    put_accepted(out, refusal);
-    handshake->state = refusal[0] == '\0' ? HANDSHAKE_DONE : HANDSHAKE_FAILED;
 }
 
 /* --- Dialler --- */
@@ -356,13 +424,30 @@ static const char *check_target(const struct handshake *handshake, char *text, s
     }
     if (handshake->has_to_incarnation &&
         !same_incarnation(peer->incarnation, handshake->to_incarnation)) {
-        (void)snprintf(text, text_bytes,
-                       "server %" PRIu64 " has another data folder than the cluster knows: remove "
-                       "the member and add it again, or give it its old folder",
-                       peer->id);
-        return text;
+        return say_other_folder(peer->id, text, text_bytes);
     }
     return NULL;
+}
+
+static void put_proof(const struct handshake *handshake,
+                      const char *refusal,
+                      const struct superseded *superseded,
+                      struct buffer *out)
+{
+    Peer__Proof proof;
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    uint8_t bytes[HANDSHAKE_PROOF_BYTES];
+    char text[ERROR_TEXT_BYTES_MAX];
+
+    peer__proof__init(&proof);
+    (void)snprintf(text, sizeof text, "%s", refusal);
+    proof.proof = binary(bytes, own_proof(handshake, PROOF_LABEL, bytes));
+    proof.refusal = text;
+    proof.superseded = superseded->is_so;
+    proof.superseded_proof = superseded->proof_lent;
+    message.body_case = PEER__PEER_MESSAGE__BODY_PROOF;
+    message.proof = &proof;
+    put_message(out, &message);
 }
 
 static enum status receive_welcome(struct handshake *handshake,
@@ -370,9 +455,6 @@ static enum status receive_welcome(struct handshake *handshake,
                                    struct buffer *out,
                                    struct error *error)
 {
-    Peer__Proof proof = PEER__PROOF__INIT;
-    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
-    uint8_t bytes[HANDSHAKE_PROOF_BYTES];
     char text[ERROR_TEXT_BYTES_MAX];
     enum status status = STATUS_MISMATCH;
     const char *refusal;
@@ -384,7 +466,7 @@ static enum status receive_welcome(struct handshake *handshake,
     memcpy(handshake->acceptor_nonce, welcome->nonce.data, HANDSHAKE_NONCE_BYTES);
     refusal = check_reach(handshake);
     if (refusal == NULL) {
-        refusal = check_proof(handshake, ROLE_ACCEPTOR, &welcome->proof);
+        refusal = check_proof(handshake, &welcome->proof);
     }
     if (refusal == NULL) {
         refusal = check_identity(handshake, &status);
@@ -395,11 +477,7 @@ static enum status receive_welcome(struct handshake *handshake,
     if (refusal != NULL) {
         return fail(handshake, out, error, status, refusal);
     }
-    proof.proof = binary(bytes, own_proof(handshake, ROLE_DIALLER, bytes));
-    message.body_case = PEER__PEER_MESSAGE__BODY_PROOF;
-    message.proof = &proof;
-    put_message(out, &message);
-    handshake->state = HANDSHAKE_WAITS_FOR_ACCEPTED;
+    handshake->state = HANDSHAKE_PROVEN;
     return STATUS_OK;
 }
 
@@ -408,8 +486,10 @@ static enum status
 receive_accepted(struct handshake *handshake, const Peer__Accepted *accepted, struct error *error)
 {
     if (accepted->refusal[0] != '\0') {
-        handshake->state = HANDSHAKE_FAILED;
-        return error_set(error, STATUS_MISMATCH, "refused there: %.400s", accepted->refusal);
+        return refused_there(handshake, accepted->refusal,
+                             accepted->superseded &&
+                                 handshake->state == HANDSHAKE_WAITS_FOR_ACCEPTED,
+                             &accepted->superseded_proof, error);
     }
     if (handshake->state != HANDSHAKE_WAITS_FOR_ACCEPTED) {
         handshake->state = HANDSHAKE_FAILED;
@@ -420,6 +500,29 @@ receive_accepted(struct handshake *handshake, const Peer__Accepted *accepted, st
 }
 
 /* --- Both --- */
+
+void handshake_decide(struct handshake *handshake,
+                      enum handshake_verdict verdict,
+                      const char *refusal,
+                      struct buffer *out)
+{
+    const char *text = verdict == HANDSHAKE_ADMITTED ? "" : refusal;
+    struct superseded superseded;
+
+    CHECK(handshake->state == HANDSHAKE_PROVEN);
+    CHECK(verdict == HANDSHAKE_ADMITTED || text[0] != '\0');
+    make_superseded(handshake, verdict == HANDSHAKE_SUPERSEDED, &superseded);
+    if (handshake->dials) {
+        put_proof(handshake, text, &superseded, out);
+    } else {
+        put_accepted(out, text, &superseded);
+    }
+    if (verdict != HANDSHAKE_ADMITTED) {
+        handshake->state = HANDSHAKE_FAILED;
+    } else {
+        handshake->state = handshake->dials ? HANDSHAKE_WAITS_FOR_ACCEPTED : HANDSHAKE_DONE;
+    }
+}
 
 bool handshake_knows_our_incarnation(const struct handshake *handshake)
 {

@@ -1,11 +1,15 @@
 /* The handshake between servers: each side proves that it knows the cluster's secret and learns
  * whom it speaks with. Messages in, messages out; no sockets.
  *
- *     dialler                          acceptor
- *     Hello(who, to whom, nonce)  -->
- *                                 <--  Welcome(who, nonce, proof)
- *     Proof(proof)                -->  asks its owner whether the peer is welcome
- *                                 <--  Accepted(refusal or nothing)
+ *     dialler                                    acceptor
+ *     Hello(who, to whom, nonce)            -->
+ *                                           <--  Welcome(who, nonce, proof)
+ *     asks its owner
+ *     Proof(proof, refusal or nothing)      -->  asks its owner whether the peer is welcome
+ *                                           <--  Accepted(refusal or nothing)
+ *
+ * An owner that finds the other one's data folder to be an old copy says so, with a proof over one
+ * more label: nobody without the secret can end a server by saying so.
  *
  * A proof is HMAC-SHA256 (RFC 2104) over a label, the prover's role, channel, both nonces, both
  * identities and the addressee. The roles make a proof useless for the other direction, the nonces
@@ -27,6 +31,7 @@ enum {
     HANDSHAKE_ID_BYTES = 16, /* incarnation, cluster */
     HANDSHAKE_NONCE_BYTES = 32,
     HANDSHAKE_PROOF_BYTES = 32,
+    HANDSHAKE_STARTS_MAX = 64,
     HANDSHAKE_FORMAT = 1,
     /* Longest frame before the handshake is done. */
     HANDSHAKE_FRAME_BYTES_MAX = 4096
@@ -38,6 +43,12 @@ struct handshake_identity {
     bool has_cluster;
     uint8_t cluster_id[HANDSHAKE_ID_BYTES];
     uint32_t format;
+    /* Of the data folder; see Identity in peer.proto. */
+    uint64_t start_count;
+    uint64_t starts[HANDSHAKE_STARTS_MAX];
+    uint32_t start_known; /* at least 1 */
+    uint64_t term;
+    uint64_t last;
 };
 
 /* `identity` points into `from` and is valid as long as that. */
@@ -51,16 +62,23 @@ struct handshake_policy {
 enum handshake_state {
     HANDSHAKE_WAITS_FOR_HELLO,    /* acceptor */
     HANDSHAKE_WAITS_FOR_PROOF,    /* acceptor: Welcome was sent */
-    HANDSHAKE_PROVEN,             /* acceptor: its owner decides, handshake_decide */
+    HANDSHAKE_PROVEN,             /* its owner decides, handshake_decide */
     HANDSHAKE_WAITS_FOR_WELCOME,  /* dialler: Hello was sent */
     HANDSHAKE_WAITS_FOR_ACCEPTED, /* dialler: Proof was sent */
     HANDSHAKE_DONE,
     HANDSHAKE_FAILED
 };
 
+enum handshake_verdict {
+    HANDSHAKE_ADMITTED,
+    HANDSHAKE_REFUSED,
+    HANDSHAKE_SUPERSEDED /* refused because its data folder is an old copy */
+};
+
 struct handshake {
     enum handshake_state state;
     bool dials;
+    bool is_superseded; /* FAILED: the peer, proven, says so of our data folder */
     struct handshake_policy policy;
     bool remote_is_loopback;
     struct handshake_identity self;
@@ -103,8 +121,12 @@ MUST_CHECK enum status handshake_receive(struct handshake *handshake,
                                          struct bytes message,
                                          struct buffer *out,
                                          struct error *error);
-/* In state PROVEN: accept (empty refusal, then DONE), or refuse (then FAILED). */
-void handshake_decide(struct handshake *handshake, const char *refusal, struct buffer *out);
+/* In state PROVEN: admit (`refusal` is not looked at; then DONE, or for the dialler
+ * WAITS_FOR_ACCEPTED), or refuse (then FAILED). */
+void handshake_decide(struct handshake *handshake,
+                      enum handshake_verdict verdict,
+                      const char *refusal,
+                      struct buffer *out);
 
 /* In state DONE or PROVEN, with a secret: the keys of the frames that we send and of those that
  * come. Both ends know them and, as they follow from secret and nonces, nobody else ever does. */

@@ -52,21 +52,20 @@ static void come_up(struct peer_link *link)
     link->handler->on_up(link->context, link);
 }
 
-/* The acceptor's decision, after the proof. */
+/* After the other one's proof. */
 static void decide(struct peer_link *link)
 {
     char refusal[ERROR_TEXT_BYTES_MAX] = "";
     struct buffer out = BUFFER_INIT;
-    bool admitted = link->handler->admit(link->context, link, refusal);
+    enum handshake_verdict verdict = link->handler->admit(link->context, link, refusal);
 
-    CHECK(admitted == (refusal[0] == '\0'));
-    handshake_decide(&link->handshake, refusal, &out);
+    handshake_decide(&link->handshake, verdict, refusal, &out);
     send_buffer(link, &out);
-    if (admitted) {
-        come_up(link);
-    } else {
+    if (verdict != HANDSHAKE_ADMITTED) {
         link->failure = STATUS_MISMATCH;
         connection_finish(link->connection, refusal);
+    } else if (link->handshake.state == HANDSHAKE_DONE) {
+        come_up(link);
     }
 }
 

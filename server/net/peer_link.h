@@ -23,8 +23,10 @@ struct peer_link_world {
 };
 
 struct peer_link_handler {
-    /* Accepted links: the peer has proven itself; false and words to turn it away. */
-    bool (*admit)(void *context, struct peer_link *link, char refusal[ERROR_TEXT_BYTES_MAX]);
+    /* The peer has proven itself; other than ADMITTED, with words, to turn it away. */
+    enum handshake_verdict (*admit)(void *context,
+                                    struct peer_link *link,
+                                    char refusal[ERROR_TEXT_BYTES_MAX]);
     void (*on_up)(void *context, struct peer_link *link);
     /* Other than OK: the link is closed. */
     enum status (*on_message)(void *context, struct peer_link *link, struct bytes message);

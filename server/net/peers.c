@@ -134,6 +134,7 @@ static void note_failure(struct peer *peer, const char *reason)
     peer->failure_logged_us = now_us;
     log_event(LOG_LEVEL_WARN, "peer_unreachable", "peer=%" PRIu64 " address=%s reason=%s", peer->id,
               peer->address, log_quote(reason));
+    peer->peers->handler->on_unreachable(peer->peers->context, peer->id, reason);
 }
 
 static const struct peer_link_handler link_handler;
@@ -316,25 +317,31 @@ static bool is_connected_already(const struct peer *peer)
            clock_monotonic_us() - peer_link_heard_us(peer->control) < STALE_US;
 }
 
-static bool admit(void *context, struct peer_link *link, char refusal[ERROR_TEXT_BYTES_MAX])
+static enum handshake_verdict
+admit(void *context, struct peer_link *link, char refusal[ERROR_TEXT_BYTES_MAX])
 {
     struct peers *peers = context;
     const struct handshake *handshake = peer_link_handshake(link);
 
     if (peers->closing) {
         (void)snprintf(refusal, ERROR_TEXT_BYTES_MAX, "this server is stopping");
-        return false;
+        return HANDSHAKE_REFUSED;
     }
-    if (!peers->handler->admit(peers->context, &handshake->peer, handshake->channel,
+    if (!handshake->dials &&
+        !peers->handler->admit(peers->context, &handshake->peer, handshake->channel,
                                handshake_knows_our_incarnation(handshake), refusal)) {
-        return false;
+        return HANDSHAKE_REFUSED;
     }
-    if (handshake->channel == PEER__CHANNEL__CONTROL &&
+    if (handshake->channel != PEER__CHANNEL__PROBE &&
+        !peers->handler->recognize(peers->context, &handshake->peer, refusal)) {
+        return HANDSHAKE_SUPERSEDED;
+    }
+    if (!handshake->dials && handshake->channel == PEER__CHANNEL__CONTROL &&
         is_connected_already(find(peers, handshake->peer.id))) {
         (void)snprintf(refusal, ERROR_TEXT_BYTES_MAX, ALREADY_CONNECTED);
-        return false;
+        return HANDSHAKE_REFUSED;
     }
-    return true;
+    return HANDSHAKE_ADMITTED;
 }
 
 static void on_up(void *context, struct peer_link *link)
@@ -416,6 +423,9 @@ static void on_down(void *context, struct peer_link *link, enum status status, c
     struct peers *peers = context;
     struct peer *peer = find(peers, peer_link_peer_id(link));
 
+    if (peer_link_handshake(link)->is_superseded && !peers->closing) {
+        peers->handler->on_superseded(peers->context, peer_link_peer_id(link), reason);
+    }
     if (peer != NULL && peer->control == link) {
         control_down(peer, reason);
     } else if (peer != NULL && peer->dialling == link) {

@@ -19,6 +19,15 @@ struct peers_handler {
                   Peer__Channel channel,
                   bool knows_our_incarnation,
                   char refusal[ERROR_TEXT_BYTES_MAX]);
+    /* Is the data folder of this peer, on a control or bulk link, the one that was seen last? As
+     * node_recognize. */
+    bool (*recognize)(void *context,
+                      const struct handshake_identity *from,
+                      char refusal[ERROR_TEXT_BYTES_MAX]);
+    /* A peer, proven, says that our own data folder is an old copy. */
+    void (*on_superseded)(void *context, uint64_t peer, const char *reason);
+    /* A member that should be linked is not, and why: when that changes, and again now and then. */
+    void (*on_unreachable)(void *context, uint64_t peer, const char *reason);
     void (*on_up)(void *context, uint64_t peer);
     void (*on_down)(void *context, uint64_t peer);
     /* Other than OK: the link is closed. */

@@ -50,12 +50,13 @@ static void start_timer(struct probes *probes,
 }
 
 /* Links outlive what was waiting for them by a moment. */
-static bool admit_nobody(void *context, struct peer_link *link, char refusal[ERROR_TEXT_BYTES_MAX])
+static enum handshake_verdict
+admit_nobody(void *context, struct peer_link *link, char refusal[ERROR_TEXT_BYTES_MAX])
 {
     (void)context;
     (void)link;
     (void)snprintf(refusal, ERROR_TEXT_BYTES_MAX, "nothing is expected here");
-    return false;
+    return HANDSHAKE_REFUSED;
 }
 
 static void ignore_up(void *context, struct peer_link *link)
@@ -136,8 +137,17 @@ static void on_down(void *context, struct peer_link *link, enum status status, c
     fail(question, status == STATUS_CLOSED ? STATUS_UNAVAILABLE : status, reason);
 }
 
+static enum handshake_verdict
+admit_asked(void *context, struct peer_link *link, char refusal[ERROR_TEXT_BYTES_MAX])
+{
+    (void)context;
+    (void)link;
+    (void)refusal;
+    return HANDSHAKE_ADMITTED;
+}
+
 static const struct peer_link_handler question_handler = {
-    .admit = admit_nobody, .on_up = on_up, .on_message = on_answer, .on_down = on_down};
+    .admit = admit_asked, .on_up = on_up, .on_message = on_answer, .on_down = on_down};
 
 static void
 on_dialled(void *context, int socket, const struct socket_address *remote, const char *reason)

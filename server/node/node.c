@@ -164,6 +164,7 @@ enum status node_new(const struct node_options *options,
         return status;
     }
     node->log_trim = log->base;
+    node->durable_term = log->term;
     entry_cache_init(&node->cache, state_applied(node->state) + 1);
     node_watches_init(node);
     node_sessions_init(node);
@@ -445,6 +446,13 @@ void node_on_checkpoint_done(struct node *node, struct checkpoint_job *job)
         node_checkpoint_on_done(node, job);
     } else {
         dump_transfer_on_job(node->dumps, node_now(node), job);
+    }
+}
+
+void node_on_peer_unreachable(struct node *node, raft_id peer, const char *reason)
+{
+    if (!node->failed) {
+        node_cluster_on_peer_unreachable(node, peer, reason);
     }
 }
 

@@ -14,7 +14,7 @@
 #include "raft/raft.h"
 #include "server/node/request.h"
 
-enum { NODE_CLUSTER_ID_BYTES = 16, NODE_FORMAT = 3 };
+enum { NODE_CLUSTER_ID_BYTES = 16, NODE_FORMAT = 4 };
 
 struct node;
 
@@ -102,6 +102,9 @@ struct node_options {
     bool has_cluster;
     uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
     uint64_t tree_generation;
+    uint64_t start;                      /* the number drawn by this start of the data folder */
+    const struct log_witness *witnesses; /* kept by log_store; lent for node_new */
+    size_t witness_count;
     const char *address; /* --server; lives as long as the node */
     const char *version;
     struct raft_options raft; /* id, incarnation and seed are filled in by the node */
@@ -166,6 +169,15 @@ bool node_admit(struct node *node,
                 Peer__Channel channel,
                 bool knows_our_incarnation,
                 char refusal[ERROR_TEXT_BYTES_MAX]);
+/* Asked at both ends of a CONTROL or BULK link, once the peer has proven itself (and was admitted,
+ * at the accepting end): is its data folder the one that was seen last, or one that grew out of it?
+ * False: it is an old copy, and must be told so. Only a peer for which this was true may come up.
+ */
+bool node_recognize(struct node *node,
+                    const Peer__Identity *from,
+                    char refusal[ERROR_TEXT_BYTES_MAX]);
+/* A member cannot be linked, for the status. */
+void node_on_peer_unreachable(struct node *node, raft_id peer, const char *reason);
 void node_on_peer_up(struct node *node, raft_id peer);
 void node_on_peer_down(struct node *node, raft_id peer);
 /* A packed peer.PeerMessage whose frame was intact. INVALID: unreadable or not for this channel;

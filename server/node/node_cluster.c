@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "server/node/node_status.h"
+#include "server/node/node_witness.h"
 #include "server/node/peer_codec.h"
 
 #include <stdio.h>
@@ -341,6 +342,8 @@ static void introduce(struct node *node, raft_id to)
     report.unfit_to_lead = node->disk_lag.is_slow;
     node_status_trouble(node, trouble);
     report.trouble = trouble;
+    report.start = node->options.start;
+    report.durable_term = node->durable_term;
     if (node->status.role == RAFT_LEADER) {
         progress_board_fill(&node->board, node_now(node), &progress, &report);
     }
@@ -375,12 +378,23 @@ void node_cluster_on_not_member(struct node *node, raft_id peer, const Peer__Not
     }
 }
 
+void node_cluster_on_peer_unreachable(struct node *node, raft_id peer, const char *reason)
+{
+    struct member_report *report = find_report(node, peer, true);
+
+    if (report != NULL && !report->is_old_copy) {
+        (void)snprintf(report->unreachable, sizeof report->unreachable, "%s", reason);
+    }
+}
+
 void node_cluster_on_peer_up(struct node *node, raft_id peer)
 {
     struct member_report *report = find_report(node, peer, true);
 
     if (report != NULL) {
         report->is_linked = true;
+        report->is_old_copy = false;
+        report->unreachable[0] = '\0';
     }
     dump_transfer_forgive(node->dumps, peer);
     introduce(node, peer);
@@ -419,6 +433,7 @@ void node_cluster_on_report(struct node *node, raft_id peer, const Peer__NodeRep
     if (peer == node->status.leader && report->term == node->status.term) {
         progress_board_take(&node->board, node_now(node), peer, report);
     }
+    node_witness_on_report(node, peer, report);
     tell_outsider(node, peer);
     (void)snprintf(kept->role, sizeof kept->role, "%s", report->role);
     (void)snprintf(kept->version, sizeof kept->version, "%s", report->version);
@@ -548,6 +563,7 @@ void node_cluster_init(struct node *node)
 
     list_init(&node->calls);
     list_init(&node->bootstrap_probes);
+    node_witness_init(node);
     node->membership = membership_new(&port, node->raft, node->options.address);
 }
 
@@ -729,11 +745,32 @@ bool node_admit(struct node *node,
     member = raft_config_find(raft_config_effective(node->raft), from->id);
     if (member != NULL &&
         memcmp(member->incarnation, from->incarnation.data, RAFT_INCARNATION_BYTES) != 0) {
-        return refuse(refusal,
-                      "the member of this id has another data folder: was it wiped? Remove the "
-                      "member, then add it again");
+        (void)snprintf(refusal, ERROR_TEXT_BYTES_MAX,
+                       "member %" PRIu64
+                       " has another data folder: give it its own, or, if that is lost, confer-cli "
+                       "remove-member %" PRIu64 ", then confer-cli add-learner --node %" PRIu64
+                       "=HOST:PORT --promote",
+                       from->id, from->id, from->id);
+        return false;
     }
     return true;
+}
+
+bool node_recognize(struct node *node,
+                    const Peer__Identity *from,
+                    char refusal[ERROR_TEXT_BYTES_MAX])
+{
+    struct member_report *report;
+
+    if (node_witness_recognize(node, from, refusal)) {
+        return true;
+    }
+    report = find_report(node, from->id, true);
+    if (report != NULL) {
+        (void)snprintf(report->unreachable, sizeof report->unreachable, "%s", refusal);
+        report->is_old_copy = true;
+    }
+    return false;
 }
 
 static bool names_self(const struct node *node, const struct raft_config *config)
@@ -780,6 +817,7 @@ uint64_t node_cluster_tick(struct node *node)
     uint64_t membership_us;
     uint64_t calls_us;
     uint64_t introduce_us;
+    uint64_t witness_us;
     uint64_t next_us;
 
     link_members(node);
@@ -788,7 +826,9 @@ uint64_t node_cluster_tick(struct node *node)
     calls_us = run_calls(node);
     membership_us = membership_tick(node->membership, node_now(node));
     introduce_us = introduce_all(node);
+    witness_us = node_witness_tick(node);
     next_us = membership_us < calls_us ? membership_us : calls_us;
+    next_us = witness_us < next_us ? witness_us : next_us;
     return introduce_us < next_us ? introduce_us : next_us;
 }
 

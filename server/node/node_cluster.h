@@ -25,6 +25,7 @@ void node_cluster_read_status(struct node *node, struct request *request, struct
 uint64_t node_cluster_tick(struct node *node);
 
 bool node_cluster_is_linked(const struct node *node, raft_id member);
+void node_cluster_on_peer_unreachable(struct node *node, raft_id peer, const char *reason);
 void node_cluster_on_peer_up(struct node *node, raft_id peer);
 void node_cluster_on_peer_down(struct node *node, raft_id peer);
 void node_cluster_on_report(struct node *node, raft_id peer, const Peer__NodeReport *report);

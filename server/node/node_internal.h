@@ -16,13 +16,16 @@
 #include "server/node/session_contact.h"
 #include "server/node/session_expiry.h"
 #include "server/node/watch_table.h"
+#include "server/node/witness.h"
 
-enum { NODE_TROUBLE_BYTES = 200 };
+enum { NODE_TROUBLE_BYTES = 360 };
 
 /* What a member last said of itself. */
 struct member_report {
     raft_id id; /* 0 = free */
     bool is_linked;
+    char unreachable[NODE_TROUBLE_BYTES - 20]; /* why it is not linked, as far as we know */
+    bool is_old_copy;                          /* that is the reason, whatever else came later */
     uint64_t applied;
     uint64_t last;
     uint64_t term;
@@ -87,6 +90,8 @@ struct node {
     raft_seq durable_seq; /* the last write reported durable */
     raft_index log_trim;  /* entries up to here are given up; the disk follows */
     uint64_t log_jobs;    /* with the log thread */
+    raft_term durable_term;
+    uint64_t witness_jobs; /* with the log thread, counted in log_jobs as well */
 
     /* node_apply */
     struct state *state;
@@ -163,6 +168,10 @@ struct node {
     struct progress_board board;
     raft_index removed_at; /* a member said that we are none by the configuration there; 0 = none */
     bool is_outside;       /* no member, as far as we know; see node_cluster_tick */
+
+    /* node_witness */
+    struct witness_table witnesses;
+    uint64_t witnesses_kept_us;
 };
 
 /* The monotonic time of this turn. */

@@ -13,6 +13,7 @@
 struct write_job {
     struct log_job job;
     struct payload **payloads;
+    struct log_witness *witnesses; /* NULL: a write of the core */
 };
 
 /* A message that waits for its entries to be read. */
@@ -97,8 +98,32 @@ void node_log_write(struct node *node, const struct raft_write *write)
     node->port.log_submit(node->port.context, &job->job);
 }
 
+void node_log_keep_witnesses(struct node *node)
+{
+    struct write_job *job = xcalloc(1, sizeof *job);
+
+    list_init(&job->job.link);
+    job->job.kind = LOG_JOB_WRITE;
+    job->job.context = node;
+    /* A copy also of none, for the pointer. */
+    job->witnesses = xcalloc(node->witnesses.count + 1, sizeof *job->witnesses);
+    memcpy(job->witnesses, node->witnesses.witnesses,
+           node->witnesses.count * sizeof *job->witnesses);
+    job->job.write.witnesses = job->witnesses;
+    job->job.write.witness_count = node->witnesses.count;
+    node->witness_jobs++;
+    node->log_jobs++;
+    node->port.log_submit(node->port.context, &job->job);
+}
+
 static void finish_write(struct node *node, struct write_job *write)
 {
+    if (write->witnesses != NULL) {
+        node->witness_jobs--;
+        free(write->witnesses);
+        free(write);
+        return;
+    }
     for (size_t i = 0; i < write->job.write.entry_count; i++) {
         payload_unref(write->payloads[i]);
     }
@@ -106,6 +131,9 @@ static void finish_write(struct node *node, struct write_job *write)
     free((void *)(uintptr_t)write->job.write.entries);
     if (!node->failed) {
         node->durable_seq = write->job.seq;
+        if (write->job.write.hard_state) {
+            node->durable_term = write->job.write.term;
+        }
         raft_persisted(node->raft, node_now(node), write->job.seq);
     }
     free(write);

@@ -9,6 +9,8 @@
 void node_log_cache_own(struct node *node, raft_index end);
 /* Hand a flushed write to the disk. */
 void node_log_write(struct node *node, const struct raft_write *write);
+/* Hand node->witnesses to the disk, after what was written before and before what follows. */
+void node_log_keep_witnesses(struct node *node);
 /* Send a flushed message; entries that are not in memory are read first, and the message follows.
  */
 void node_log_send(struct node *node, const struct raft_message *message);

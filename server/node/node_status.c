@@ -175,6 +175,10 @@ make_member(struct node *node, const struct raft_member *member, struct arena *a
         status->trouble = copy_text(arena, report->trouble);
     }
     fill_progress(node, member->id, arena, status);
+    if (!status->reachable && report != NULL && report->unreachable[0] != '\0') {
+        (void)snprintf(trouble, sizeof trouble, "not reachable: %s", report->unreachable);
+        status->trouble = copy_text(arena, trouble);
+    }
     return status;
 }
 

@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { INDEX = 7 };
+enum { INDEX = 7, KINDS = 5 };
 
 static void read_identity(struct bytes stored)
 {
@@ -25,7 +25,10 @@ static void read_identity(struct bytes stored)
         CHECK(log_format_get_identity(bytes_of(written, size), &again, &format) == STATUS_OK);
         CHECK(identity.node_id == again.node_id && identity.has_cluster == again.has_cluster &&
               identity.start_count == again.start_count &&
-              identity.tree_generation == again.tree_generation);
+              identity.tree_generation == again.tree_generation &&
+              identity.is_superseded == again.is_superseded &&
+              identity.start_known == again.start_known &&
+              memcmp(identity.starts, again.starts, sizeof identity.starts) == 0);
     }
 }
 
@@ -51,6 +54,19 @@ static void read_state(struct bytes stored, bool hard)
     }
 }
 
+static void read_witnesses(struct bytes stored)
+{
+    struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
+    uint8_t written[LOG_RECORD_BYTES_MAX];
+    size_t count;
+
+    if (log_format_get_witnesses(stored, witnesses, &count) == STATUS_OK) {
+        size_t size = log_format_put_witnesses(witnesses, count, written);
+
+        CHECK(size == stored.size && memcmp(written, stored.data, size) == 0);
+    }
+}
+
 static void read_piece(struct bytes stored)
 {
     struct log_entry entry;
@@ -66,7 +82,7 @@ static void read_piece(struct bytes stored)
 
 static void read_record(uint8_t which, struct bytes stored)
 {
-    switch (which % 4) {
+    switch (which % KINDS) {
     case 0:
         read_identity(stored);
         break;
@@ -76,6 +92,9 @@ static void read_record(uint8_t which, struct bytes stored)
     case 2:
         read_state(stored, false);
         break;
+    case 3:
+        read_witnesses(stored);
+        break;
     default:
         read_piece(stored);
     }
@@ -83,8 +102,8 @@ static void read_record(uint8_t which, struct bytes stored)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint64_t keys[] = {LOG_KEY_IDENTITY, LOG_KEY_HARD_STATE, LOG_KEY_BASE,
-                                    (uint64_t)INDEX << LOG_KEY_PIECE_BITS};
+    static const uint64_t keys[KINDS] = {LOG_KEY_IDENTITY, LOG_KEY_HARD_STATE, LOG_KEY_BASE,
+                                         LOG_KEY_WITNESSES, (uint64_t)INDEX << LOG_KEY_PIECE_BITS};
     uint8_t *sealed;
 
     if (size == 0) {
@@ -94,7 +113,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     sealed = malloc(size - 1 + SEAL_BYTES);
     CHECK(sealed != NULL);
     memcpy(sealed, data + 1, size - 1);
-    log_format_seal(keys[data[0] % 4], sealed, size - 1);
+    log_format_seal(keys[data[0] % KINDS], sealed, size - 1);
     read_record(data[0], bytes_of(sealed, size - 1 + SEAL_BYTES));
     free(sealed);
     return 0;

@@ -13,7 +13,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct handshake_identity identity(uint64_t id)
 {
-    struct handshake_identity made = {.id = id, .has_cluster = true, .format = HANDSHAKE_FORMAT};
+    struct handshake_identity made = {.id = id,
+                                      .has_cluster = true,
+                                      .format = HANDSHAKE_FORMAT,
+                                      .start_count = 1,
+                                      .start_known = 1};
 
     memset(made.incarnation, (int)id, sizeof made.incarnation);
     memset(made.cluster_id, 0xcc, sizeof made.cluster_id);
@@ -45,6 +49,7 @@ static void receive(struct handshake *handshake, struct bytes message)
     CHECK((status == STATUS_OK) == (handshake->state != HANDSHAKE_FAILED));
     CHECK(handshake->state != HANDSHAKE_PROVEN);
     CHECK(handshake->state != HANDSHAKE_DONE);
+    CHECK(!handshake->is_superseded);
     if (out.size > 0) {
         Peer__PeerMessage *answer = peer__peer_message__unpack(NULL, out.size, out.data);
 

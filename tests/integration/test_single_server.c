@@ -166,10 +166,10 @@ static void write_newer_format(const char *data)
     EXPECT_EQ(mdb_txn_begin(env, NULL, 0, &txn), 0);
     EXPECT_EQ(mdb_dbi_open(txn, NULL, MDB_INTEGERKEY, &database), 0);
     EXPECT_EQ(mdb_get(txn, database, &key, &stored), 0);
-    EXPECT_EQ(stored.mv_size, sizeof value);
-    memcpy(value, stored.mv_data, sizeof value);
+    EXPECT(stored.mv_size > SEAL_BYTES && stored.mv_size <= sizeof value);
+    memcpy(value, stored.mv_data, stored.mv_size);
     bytes_store_u32(value + FORMAT_AT, LOG_STORE_FORMAT + 1);
-    log_format_seal(key_number, value, LOG_IDENTITY_BYTES);
+    log_format_seal(key_number, value, stored.mv_size - SEAL_BYTES);
     stored.mv_data = value;
     EXPECT_EQ(mdb_put(txn, database, &key, &stored, 0), 0);
     EXPECT_EQ(mdb_txn_commit(txn), 0);

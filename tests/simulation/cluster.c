@@ -252,6 +252,45 @@ static bool is_up(void *context, size_t place)
     return cluster->servers[place].node != NULL && !is_gone(&cluster->servers[place]);
 }
 
+/* What a server says of itself in a handshake; the message points into the rest. */
+struct introduction {
+    Peer__Identity message;
+    struct node_identity own;
+    struct journal_identity folder;
+};
+
+static void introduce(struct cluster_server *server, struct introduction *introduction)
+{
+    Peer__Identity *message = &introduction->message;
+    struct log_state log = disk_log(server->disk);
+
+    introduction->own = node_identity(server->node);
+    introduction->folder = *disk_identity(server->disk);
+    peer__identity__init(message);
+    message->id = introduction->own.id;
+    message->format = NODE_FORMAT;
+    message->incarnation.data = introduction->own.incarnation;
+    message->incarnation.len = sizeof introduction->own.incarnation;
+    if (introduction->own.has_cluster) {
+        message->cluster_id.data = introduction->own.cluster_id;
+        message->cluster_id.len = sizeof introduction->own.cluster_id;
+    }
+    message->start_count = introduction->folder.start_count;
+    message->starts = introduction->folder.starts;
+    message->n_starts = introduction->folder.start_known;
+    message->term = log.term;
+    message->last = log.last;
+}
+
+/* `teller` finds the folder of `told` to be an old copy. */
+static bool
+supersede(struct cluster_server *teller, struct cluster_server *told, const char *refusal)
+{
+    timeline_trace(teller->cluster->timeline, "%" PRIu64 " supersedes %" PRIu64 ": %s", teller->id,
+                   told->id, refusal);
+    cluster_violation(told, "its sound folder is called an old copy: %s", refusal);
+}
+
 static bool admit(void *context,
                   size_t from,
                   size_t to,
@@ -261,28 +300,26 @@ static bool admit(void *context,
     struct cluster *cluster = context;
     struct cluster_server *asking = &cluster->servers[from];
     struct cluster_server *asked = &cluster->servers[to];
-    struct node_identity own = node_identity(asking->node);
-    Peer__Identity identity = PEER__IDENTITY__INIT;
+    struct introduction asking_is;
+    struct introduction asked_is;
     char refusal[ERROR_TEXT_BYTES_MAX] = "";
 
     if (asked->paused || asking->paused || is_gone(asked) || is_gone(asking) ||
         memcmp(incarnation, asked->incarnation, RAFT_INCARNATION_BYTES) != 0) {
         return false;
     }
-    identity.id = own.id;
-    identity.format = NODE_FORMAT;
-    identity.incarnation.data = own.incarnation;
-    identity.incarnation.len = sizeof own.incarnation;
-    if (own.has_cluster) {
-        identity.cluster_id.data = own.cluster_id;
-        identity.cluster_id.len = sizeof own.cluster_id;
+    introduce(asking, &asking_is);
+    introduce(asked, &asked_is);
+    if (!node_recognize(asking->node, &asked_is.message, refusal)) {
+        return supersede(asking, asked, refusal);
     }
-    if (!node_admit(asked->node, &identity, channel, true, refusal)) {
+    if (!node_admit(asked->node, &asking_is.message, channel, true, refusal)) {
         timeline_trace(cluster->timeline, "%" PRIu64 " refuses %" PRIu64 ": %s", asked->id,
                        asking->id, refusal);
         return false;
     }
-    return true;
+    return node_recognize(asked->node, &asking_is.message, refusal) ||
+           supersede(asked, asking, refusal);
 }
 
 /* --- The port --- */
@@ -721,6 +758,9 @@ static struct node_options options_of(struct cluster_server *server)
     options.has_cluster = identity->has_cluster;
     memcpy(options.cluster_id, identity->cluster_id, sizeof options.cluster_id);
     options.tree_generation = identity->tree_generation;
+    options.start = identity->starts[0];
+    options.witnesses = identity->witnesses;
+    options.witness_count = identity->witness_count;
     options.address = server->address;
     options.seed = prng_next(&server->prng);
     return options;
@@ -736,7 +776,7 @@ static bool refuse_start(struct cluster_server *server, enum status status, cons
 
 bool cluster_start(struct cluster_server *server)
 {
-    struct node_options options = options_of(server);
+    struct node_options options;
     struct node_port port = port_of(server);
     struct log_state log = disk_log(server->disk);
     enum status status = disk_boot_status(server->disk);
@@ -748,6 +788,7 @@ bool cluster_start(struct cluster_server *server)
         return refuse_start(server, status, status_text(status));
     }
     disk_open(server->disk);
+    options = options_of(server);
     status = node_new(&options, &port, &log, &server->node, &error);
     if (status != STATUS_OK && disk_is_unsound(server->disk)) {
         disk_close(server->disk);

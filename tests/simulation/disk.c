@@ -681,8 +681,8 @@ void disk_open(struct disk *disk)
     sweep(disk);
     if (disk->stores != NULL) {
         stores_open(disk->stores);
-        journal_on_open(disk->journal);
     }
+    journal_on_open(disk->journal);
 }
 
 void disk_close(struct disk *disk)

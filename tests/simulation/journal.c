@@ -187,6 +187,11 @@ static void do_write(struct journal *journal, const struct log_write *write)
     for (size_t i = 0; i < write->entry_count; i++) {
         append(journal, &write->entries[i]);
     }
+    if (write->witnesses != NULL) {
+        memcpy(journal->identity.witnesses, write->witnesses,
+               write->witness_count * sizeof write->witnesses[0]);
+        journal->identity.witness_count = write->witness_count;
+    }
     if (write->trim > journal->trim) {
         journal->trim = write->trim;
     }
@@ -261,10 +266,35 @@ static const struct journal_entry *held(const struct journal *journal, raft_inde
     return &journal->entries[index - journal->state.base - 1];
 }
 
+static void count_start(struct journal *journal)
+{
+    struct journal_identity *identity = &journal->identity;
+
+    memmove(identity->starts + 1, identity->starts,
+            (LOG_STORE_STARTS_MAX - 1) * sizeof identity->starts[0]);
+    identity->starts[0] = prng_next(journal->prng);
+    identity->start_count++;
+    if (identity->start_known < LOG_STORE_STARTS_MAX) {
+        identity->start_known++;
+    }
+}
+
+static void must_agree_on_witnesses(const struct journal *journal)
+{
+    struct log_witness found[LOG_STORE_WITNESSES_MAX];
+    size_t count = log_store_witnesses(disks_log(stores_disks(journal->stores)), found);
+
+    must_be(journal, "number of witnesses", count, journal->identity.witness_count);
+    if (memcmp(found, journal->identity.witnesses, count * sizeof found[0]) != 0) {
+        stores_differ(journal->stores, "the log's witnesses are others than those written");
+    }
+}
+
 void journal_on_open(struct journal *journal)
 {
     const struct log_identity *found;
 
+    count_start(journal);
     journal->trim = 0;
     if (journal->stores == NULL) {
         return;
@@ -278,6 +308,7 @@ void journal_on_open(struct journal *journal)
         stores_differ(journal->stores, "the log is another cluster's");
     }
     must_agree(journal);
+    must_agree_on_witnesses(journal);
 }
 
 static void check_entry(const struct journal *journal, const struct log_entry *found)

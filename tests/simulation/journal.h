@@ -33,6 +33,11 @@ struct journal_identity {
     bool has_cluster;
     uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES];
     uint64_t tree_generation;
+    uint64_t start_count;
+    uint64_t starts[LOG_STORE_STARTS_MAX]; /* as in log_identity, but drawn by the model */
+    uint32_t start_known;
+    struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
+    size_t witness_count;
 };
 
 /* `prng` and `stores`, which may be NULL, outlive it. */
@@ -54,7 +59,7 @@ void journal_set_cluster(struct journal *journal,
 /* One transaction. Some of the entries that may go are trimmed. */
 void journal_write(struct journal *journal, const struct log_write *const *writes, size_t count);
 
-/* A process began, and opened the stores: they must hold what was written. */
+/* A process began, and opened the stores, which must hold what was written; a start is counted. */
 void journal_on_open(struct journal *journal);
 /* Every entry, in order, as a starting server reads it. */
 void journal_visit(const struct journal *journal,

@@ -17,8 +17,14 @@ struct pair {
 
 static struct handshake_identity identity(uint64_t id, bool has_cluster)
 {
-    struct handshake_identity made = {
-        .id = id, .has_cluster = has_cluster, .format = HANDSHAKE_FORMAT};
+    struct handshake_identity made = {.id = id,
+                                      .has_cluster = has_cluster,
+                                      .format = HANDSHAKE_FORMAT,
+                                      .start_count = 5,
+                                      .starts = {id, 77},
+                                      .start_known = 2,
+                                      .term = 8,
+                                      .last = 9};
 
     memset(made.incarnation, (int)id, sizeof made.incarnation);
     if (has_cluster) {
@@ -113,11 +119,14 @@ static void expect_success(const struct setting *setting)
     EXPECT_OK(acceptor_takes(&pair));
     EXPECT_EQ(pair.acceptor.state, HANDSHAKE_WAITS_FOR_PROOF);
     EXPECT_OK(dialler_takes(&pair));
+    EXPECT_EQ(pair.dialler.state, HANDSHAKE_PROVEN);
+    EXPECT_EQ(pair.to_acceptor.size, 0);
+    handshake_decide(&pair.dialler, HANDSHAKE_ADMITTED, "", &pair.to_acceptor);
     EXPECT_EQ(pair.dialler.state, HANDSHAKE_WAITS_FOR_ACCEPTED);
     EXPECT_OK(acceptor_takes(&pair));
     EXPECT_EQ(pair.acceptor.state, HANDSHAKE_PROVEN);
     EXPECT_EQ(pair.to_dialler.size, 0);
-    handshake_decide(&pair.acceptor, "", &pair.to_dialler);
+    handshake_decide(&pair.acceptor, HANDSHAKE_ADMITTED, "", &pair.to_dialler);
     EXPECT_EQ(pair.acceptor.state, HANDSHAKE_DONE);
     EXPECT_OK(dialler_takes(&pair));
     EXPECT_EQ(pair.dialler.state, HANDSHAKE_DONE);
@@ -266,6 +275,7 @@ static void test_a_recorded_handshake_cannot_be_replayed(void)
     buffer_put(&hello, buffer_lend(&recorded.to_acceptor));
     EXPECT_OK(acceptor_takes(&recorded));
     EXPECT_OK(dialler_takes(&recorded));
+    handshake_decide(&recorded.dialler, HANDSHAKE_ADMITTED, "", &recorded.to_acceptor);
 
     begin(&fresh, &setting);
     buffer_clear(&fresh.to_acceptor);
@@ -381,20 +391,137 @@ static void test_a_newer_server_is_refused(void)
     expect_welcome_refused(&setting, "newer version");
 }
 
-static void test_a_refusal_reaches_the_dialler(void)
+/* Both ends up to where the dialler's owner decides. */
+static void begin_and_meet(struct pair *pair, const struct setting *setting)
 {
+    begin(pair, setting);
+    EXPECT_OK(acceptor_takes(pair));
+    EXPECT_OK(dialler_takes(pair));
+    EXPECT_EQ(pair->dialler.state, HANDSHAKE_PROVEN);
+}
+
+static void test_a_refusal_reaches_the_other_end(void)
+{
+    static const enum handshake_verdict verdicts[] = {HANDSHAKE_REFUSED, HANDSHAKE_SUPERSEDED};
     struct setting setting = usual();
     struct pair pair;
 
+    for (size_t i = 0; i < 2; i++) {
+        begin_and_meet(&pair, &setting);
+        handshake_decide(&pair.dialler, HANDSHAKE_ADMITTED, "", &pair.to_acceptor);
+        EXPECT_OK(acceptor_takes(&pair));
+        handshake_decide(&pair.acceptor, verdicts[i], "not today", &pair.to_dialler);
+        EXPECT_EQ(pair.acceptor.state, HANDSHAKE_FAILED);
+        EXPECT_EQ(dialler_takes(&pair), STATUS_MISMATCH);
+        EXPECT_CONTAINS(pair.error.text, "not today");
+        EXPECT_EQ(pair.dialler.is_superseded, verdicts[i] == HANDSHAKE_SUPERSEDED);
+        EXPECT(!pair.acceptor.is_superseded);
+        release(&pair);
+
+        begin_and_meet(&pair, &setting);
+        handshake_decide(&pair.dialler, verdicts[i], "not you", &pair.to_acceptor);
+        EXPECT_EQ(pair.dialler.state, HANDSHAKE_FAILED);
+        EXPECT_EQ(acceptor_takes(&pair), STATUS_MISMATCH);
+        EXPECT_CONTAINS(pair.error.text, "not you");
+        EXPECT_EQ(pair.acceptor.is_superseded, verdicts[i] == HANDSHAKE_SUPERSEDED);
+        release(&pair);
+    }
+}
+
+static void put_message(const Peer__PeerMessage *message, struct buffer *to)
+{
+    buffer_clear(to);
+    (void)peer__peer_message__pack(message,
+                                   buffer_extend(to, peer__peer_message__get_packed_size(message)));
+}
+
+/* Who has not proven itself cannot end a server by calling its folder an old copy. */
+static void test_a_stranger_is_not_believed_about_our_folder(void)
+{
+    struct setting setting = usual();
+    struct pair pair;
+    char refusal[] = "an old copy";
+    uint8_t bytes[HANDSHAKE_PROOF_BYTES] = {1};
+    Peer__Accepted accepted;
+    Peer__Proof proof;
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+
+    peer__accepted__init(&accepted);
+    accepted.refusal = refusal;
+    accepted.superseded = true;
+    message.body_case = PEER__PEER_MESSAGE__BODY_ACCEPTED;
+    message.accepted = &accepted;
+    begin(&pair, &setting);
+    put_message(&message, &pair.to_dialler);
+    EXPECT_EQ(dialler_takes(&pair), STATUS_MISMATCH);
+    EXPECT(!pair.dialler.is_superseded);
+    release(&pair);
+
+    peer__proof__init(&proof);
+    proof.refusal = refusal;
+    proof.superseded = true;
+    proof.proof.data = bytes;
+    proof.proof.len = sizeof bytes;
+    message.body_case = PEER__PEER_MESSAGE__BODY_PROOF;
+    message.proof = &proof;
     begin(&pair, &setting);
     EXPECT_OK(acceptor_takes(&pair));
-    EXPECT_OK(dialler_takes(&pair));
-    EXPECT_OK(acceptor_takes(&pair));
-    handshake_decide(&pair.acceptor, "not today", &pair.to_dialler);
-    EXPECT_EQ(pair.acceptor.state, HANDSHAKE_FAILED);
-    EXPECT_EQ(dialler_takes(&pair), STATUS_MISMATCH);
-    EXPECT_CONTAINS(pair.error.text, "not today");
+    put_message(&message, &pair.to_acceptor);
+    EXPECT_EQ(acceptor_takes(&pair), STATUS_MISMATCH);
+    EXPECT(!pair.acceptor.is_superseded);
     release(&pair);
+}
+
+/* Who sits on the way makes a plain refusal into that: it is a refusal still, and no more. */
+static void test_a_refusal_cannot_be_changed_into_an_old_copy_on_the_way(void)
+{
+    struct setting setting = usual();
+    struct pair pair;
+    Peer__PeerMessage *message;
+
+    begin_and_meet(&pair, &setting);
+    handshake_decide(&pair.dialler, HANDSHAKE_ADMITTED, "", &pair.to_acceptor);
+    EXPECT_OK(acceptor_takes(&pair));
+    handshake_decide(&pair.acceptor, HANDSHAKE_REFUSED, "not today", &pair.to_dialler);
+    message = peer__peer_message__unpack(NULL, pair.to_dialler.size, pair.to_dialler.data);
+    CHECK(message != NULL && message->body_case == PEER__PEER_MESSAGE__BODY_ACCEPTED);
+    message->accepted->superseded = true;
+    put_message(message, &pair.to_dialler);
+    peer__peer_message__free_unpacked(message, NULL);
+    EXPECT_EQ(dialler_takes(&pair), STATUS_MISMATCH);
+    EXPECT(!pair.dialler.is_superseded);
+    release(&pair);
+
+    begin_and_meet(&pair, &setting);
+    handshake_decide(&pair.dialler, HANDSHAKE_REFUSED, "not you", &pair.to_acceptor);
+    message = peer__peer_message__unpack(NULL, pair.to_acceptor.size, pair.to_acceptor.data);
+    CHECK(message != NULL && message->body_case == PEER__PEER_MESSAGE__BODY_PROOF);
+    message->proof->superseded = true;
+    put_message(message, &pair.to_acceptor);
+    peer__peer_message__free_unpacked(message, NULL);
+    EXPECT_EQ(acceptor_takes(&pair), STATUS_MISMATCH);
+    EXPECT(!pair.acceptor.is_superseded);
+    release(&pair);
+}
+
+static void test_an_identity_that_lies_about_its_starts_is_malformed(void)
+{
+    static const struct {
+        uint64_t count;
+        uint32_t known;
+    } cases[] = {{0, 0}, {5, 0}, {1, 2}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct setting setting = usual();
+
+        setting.dialler.start_count = cases[i].count;
+        setting.dialler.start_known = cases[i].known;
+        expect_hello_refused(&setting, "malformed");
+        setting = usual();
+        setting.acceptor.start_count = cases[i].count;
+        setting.acceptor.start_known = cases[i].known;
+        expect_welcome_refused(&setting, "malformed");
+    }
 }
 
 static void test_messages_out_of_their_order_are_refused(void)
@@ -487,7 +614,10 @@ int main(int argc, char **argv)
         TEST_CASE(test_two_servers_of_one_id_are_refused_but_may_be_probed),
         TEST_CASE(test_a_probe_needs_no_common_cluster),
         TEST_CASE(test_a_newer_server_is_refused),
-        TEST_CASE(test_a_refusal_reaches_the_dialler),
+        TEST_CASE(test_a_refusal_reaches_the_other_end),
+        TEST_CASE(test_a_stranger_is_not_believed_about_our_folder),
+        TEST_CASE(test_a_refusal_cannot_be_changed_into_an_old_copy_on_the_way),
+        TEST_CASE(test_an_identity_that_lies_about_its_starts_is_malformed),
         TEST_CASE(test_messages_out_of_their_order_are_refused),
         TEST_CASE(test_being_accepted_before_the_proof_is_refused),
         TEST_CASE(test_damaged_messages_never_get_through),

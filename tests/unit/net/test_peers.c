@@ -21,6 +21,9 @@ struct station {
     const char *refusal; /* of node_admit; NULL = admit */
     unsigned admitted;
     bool knew_us;
+    uint64_t stale; /* the peer whose folder is not recognized; 0 = none */
+    unsigned superseded;
+    char unreachable[300]; /* why, as said last */
     unsigned up[SERVERS_MAX];
     unsigned down[SERVERS_MAX];
     unsigned bulk_up[SERVERS_MAX];
@@ -54,6 +57,36 @@ static bool on_admit(void *context,
         (void)snprintf(refusal, ERROR_TEXT_BYTES_MAX, "%s", station->refusal);
     }
     return station->refusal == NULL;
+}
+
+static bool on_recognize(void *context,
+                         const struct handshake_identity *from,
+                         char refusal[ERROR_TEXT_BYTES_MAX])
+{
+    const struct station *station = context;
+    bool is_stale = from->id == station->stale;
+
+    if (is_stale) {
+        (void)snprintf(refusal, ERROR_TEXT_BYTES_MAX, "an old copy");
+    }
+    return !is_stale;
+}
+
+static void on_superseded(void *context, uint64_t peer, const char *reason)
+{
+    struct station *station = context;
+
+    (void)peer;
+    EXPECT_CONTAINS(reason, "an old copy");
+    station->superseded++;
+}
+
+static void on_unreachable(void *context, uint64_t peer, const char *reason)
+{
+    struct station *station = context;
+
+    (void)peer;
+    (void)snprintf(station->unreachable, sizeof station->unreachable, "%s", reason);
 }
 
 static void on_up(void *context, uint64_t peer)
@@ -129,6 +162,9 @@ static void on_probe_answer(void *context,
 
 static const struct peers_handler handler = {
     .admit = on_admit,
+    .recognize = on_recognize,
+    .on_superseded = on_superseded,
+    .on_unreachable = on_unreachable,
     .on_up = on_up,
     .on_down = on_down,
     .on_message = on_message,
@@ -189,8 +225,12 @@ static void station_start(struct station *station, struct lab *lab, uint64_t id,
     station->lab = lab;
     station->id = id;
     station->answers = true;
-    station->identity = (struct handshake_identity){
-        .id = id, .has_cluster = true, .cluster_id = {0xcc}, .format = HANDSHAKE_FORMAT};
+    station->identity = (struct handshake_identity){.id = id,
+                                                    .has_cluster = true,
+                                                    .cluster_id = {0xcc},
+                                                    .format = HANDSHAKE_FORMAT,
+                                                    .start_count = 1,
+                                                    .start_known = 1};
     memset(station->identity.incarnation, (int)id, HANDSHAKE_ID_BYTES);
     EXPECT_OK(resolver_new(lab->base, &station->resolver, &error));
     for (unsigned port = 20000 + (unsigned)getpid() % 10000;; port++) {
@@ -376,6 +416,29 @@ static void test_a_peer_that_is_not_admitted_does_not_link(void)
     two.b.refusal = NULL;
     LAB_UNTIL(&two.lab, are_linked(&two));
     two_stop(&two);
+}
+
+/* Whichever end finds it out, and whoever dialled: the other one is told. */
+static void test_a_peer_with_an_old_copy_is_told_and_does_not_link(void)
+{
+    for (unsigned dialler = 1; dialler <= 2; dialler++) {
+        struct two two;
+
+        two_start(&two, "secret", "secret");
+        two.b.stale = 1;
+        if (dialler == 1) {
+            name(&two.a, &two.b, 1);
+        } else {
+            name(&two.b, &two.a, 1);
+        }
+        LAB_UNTIL(&two.lab, two.a.superseded >= 2);
+        EXPECT_EQ(two.a.up[2] + two.b.up[1], 0);
+        EXPECT_EQ(two.b.superseded, 0);
+        EXPECT_CONTAINS(dialler == 1 ? two.a.unreachable : two.b.unreachable, "an old copy");
+        two.b.stale = 0;
+        LAB_UNTIL(&two.lab, are_linked(&two));
+        two_stop(&two);
+    }
 }
 
 static void test_a_server_with_another_folder_is_not_taken(void)
@@ -635,6 +698,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_peer_that_dies_is_noticed_and_found_again),
         TEST_CASE(test_different_secrets_never_link),
         TEST_CASE(test_a_peer_that_is_not_admitted_does_not_link),
+        TEST_CASE(test_a_peer_with_an_old_copy_is_told_and_does_not_link),
         TEST_CASE(test_a_server_with_another_folder_is_not_taken),
         TEST_CASE(test_a_server_that_dials_itself_does_not_link),
         TEST_CASE(test_a_peer_that_left_the_configuration_is_cut),

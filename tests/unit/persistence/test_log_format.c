@@ -33,12 +33,15 @@ static void test_the_identity_lies_where_the_document_says(void)
                                     .has_cluster = true,
                                     .cluster_id = {0xcc},
                                     .start_count = 9,
+                                    .starts = {0x1112131415161718, 5},
+                                    .start_known = 2,
+                                    .is_superseded = true,
                                     .tree_generation = 4};
     struct log_identity read;
     uint8_t value[LOG_RECORD_BYTES_MAX];
     uint32_t format;
 
-    EXPECT_EQ(log_format_put_identity(&identity, value), 77);
+    EXPECT_EQ(log_format_put_identity(&identity, value), 71 + 2 * 8 + 8);
     EXPECT(memcmp(value, "CONFRLOG", 8) == 0);
     EXPECT_EQ(bytes_load_u32(value + 8), LOG_STORE_FORMAT);
     EXPECT_EQ(bytes_load_u64(value + 12), 0x0102030405060708);
@@ -47,13 +50,83 @@ static void test_the_identity_lies_where_the_document_says(void)
     EXPECT_EQ(value[37], 0xcc);
     EXPECT_EQ(bytes_load_u64(value + 53), 9);
     EXPECT_EQ(bytes_load_u64(value + 61), 4);
-    EXPECT_OK(log_format_get_identity(bytes_of(value, 77), &read, &format));
+    EXPECT_EQ(value[69], 1);
+    EXPECT_EQ(value[70], 2);
+    EXPECT_EQ(bytes_load_u64(value + 71), 0x1112131415161718);
+    EXPECT_EQ(bytes_load_u64(value + 79), 5);
+    EXPECT_OK(log_format_get_identity(bytes_of(value, 95), &read, &format));
     EXPECT_EQ(read.node_id, identity.node_id);
     EXPECT(memcmp(read.incarnation, identity.incarnation, sizeof read.incarnation) == 0);
     EXPECT(memcmp(read.cluster_id, identity.cluster_id, sizeof read.cluster_id) == 0);
     EXPECT(read.has_cluster);
     EXPECT_EQ(read.start_count, 9);
     EXPECT_EQ(read.tree_generation, 4);
+    EXPECT_EQ(read.start_known, 2);
+    EXPECT(memcmp(read.starts, identity.starts, sizeof read.starts) == 0);
+    EXPECT(read.is_superseded);
+}
+
+static void test_an_identity_that_lies_about_its_starts_is_refused(void)
+{
+    struct log_identity identity = {.start_count = 2, .start_known = 2};
+    struct log_identity read;
+    uint8_t value[LOG_RECORD_BYTES_MAX];
+    uint32_t format;
+    size_t size = log_format_put_identity(&identity, value) - SEAL_BYTES;
+
+    for (unsigned known = 0; known < 256; known++) {
+        value[70] = (uint8_t)known;
+        log_format_seal(LOG_KEY_IDENTITY, value, size);
+        EXPECT_EQ(log_format_get_identity(bytes_of(value, size + SEAL_BYTES), &read, &format),
+                  known == 2 ? STATUS_OK : STATUS_CORRUPT);
+    }
+    /* More than there were. */
+    value[70] = 2;
+    bytes_store_u64(value + 53, 1);
+    log_format_seal(LOG_KEY_IDENTITY, value, size);
+    EXPECT_EQ(log_format_get_identity(bytes_of(value, size + SEAL_BYTES), &read, &format),
+              STATUS_CORRUPT);
+}
+
+static void test_witnesses_lie_where_the_document_says(void)
+{
+    struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
+    struct log_witness read[LOG_STORE_WITNESSES_MAX];
+    uint8_t value[LOG_RECORD_BYTES_MAX];
+    size_t count = 0;
+    size_t size;
+
+    for (uint8_t i = 0; i < LOG_STORE_WITNESSES_MAX; i++) {
+        witnesses[i] = (struct log_witness){.id = i + 1U,
+                                            .incarnation = {i},
+                                            .start_count = 100U + i,
+                                            .start = 200U + i,
+                                            .term = 300U + i,
+                                            .index = 400U + i};
+    }
+    size = log_format_put_witnesses(witnesses, LOG_STORE_WITNESSES_MAX, value);
+    EXPECT_EQ(size, 56 * LOG_STORE_WITNESSES_MAX + 8);
+    EXPECT_EQ(bytes_load_u64(value + 56), 2);
+    EXPECT_EQ(value[56 + 8], 1);
+    EXPECT_EQ(bytes_load_u64(value + 56 + 24), 101);
+    EXPECT_EQ(bytes_load_u64(value + 56 + 32), 201);
+    EXPECT_EQ(bytes_load_u64(value + 56 + 40), 301);
+    EXPECT_EQ(bytes_load_u64(value + 56 + 48), 401);
+    EXPECT_OK(log_format_get_witnesses(bytes_of(value, size), read, &count));
+    EXPECT_EQ(count, LOG_STORE_WITNESSES_MAX);
+    EXPECT(memcmp(read, witnesses, sizeof read) == 0);
+    for (size_t bit = 0; bit < size * 8; bit++) {
+        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        EXPECT_EQ(log_format_get_witnesses(bytes_of(value, size), read, &count), STATUS_CORRUPT);
+        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+    /* Well sealed, yet no whole number of them. */
+    log_format_seal(LOG_KEY_WITNESSES, value, 57);
+    EXPECT_EQ(log_format_get_witnesses(bytes_of(value, 57 + SEAL_BYTES), read, &count),
+              STATUS_CORRUPT);
+    EXPECT_EQ(log_format_put_witnesses(NULL, 0, value), 8);
+    EXPECT_OK(log_format_get_witnesses(bytes_of(value, 8), read, &count));
+    EXPECT_EQ(count, 0);
 }
 
 static void test_every_flipped_bit_of_the_records_is_found(void)
@@ -154,6 +227,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_keys_keep_entries_and_pieces_in_order_above_the_records),
         TEST_CASE(test_pieces_are_counted_at_their_borders),
         TEST_CASE(test_the_identity_lies_where_the_document_says),
+        TEST_CASE(test_an_identity_that_lies_about_its_starts_is_refused),
+        TEST_CASE(test_witnesses_lie_where_the_document_says),
         TEST_CASE(test_every_flipped_bit_of_the_records_is_found),
         TEST_CASE(test_a_first_piece_that_lies_is_refused),
         TEST_CASE(test_pieces_hold_the_payload_without_gaps),

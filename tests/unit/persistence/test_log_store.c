@@ -731,11 +731,13 @@ static void test_missing_or_damaged_records_refuse_the_start(void)
     static const struct {
         uint64_t key;
         const char *name;
-    } records[] = {
-        {LOG_KEY_IDENTITY, "identity"}, {LOG_KEY_HARD_STATE, "hard state"}, {LOG_KEY_BASE, "base"}};
+    } records[] = {{LOG_KEY_IDENTITY, "identity"},
+                   {LOG_KEY_HARD_STATE, "hard state"},
+                   {LOG_KEY_BASE, "base"},
+                   {LOG_KEY_WITNESSES, "memory of other servers"}};
     static const uint8_t rubbish[16] = {1, 2, 3};
 
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof records / sizeof records[0]; i++) {
         struct log_store *store;
 
         make_log_of_ten();
@@ -757,18 +759,18 @@ static void test_a_newer_format_is_refused(void)
 {
     struct log_identity identity = {.node_id = NODE};
     uint8_t value[LOG_RECORD_BYTES_MAX];
+    size_t size = log_format_put_identity(&identity, value);
     struct log_store *store;
 
     make_log_of_ten();
-    (void)log_format_put_identity(&identity, value);
     bytes_store_u32(value + 8, LOG_STORE_FORMAT + 1);
-    log_format_seal(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES);
-    edit(LOG_KEY_IDENTITY, value, sizeof value);
+    log_format_seal(LOG_KEY_IDENTITY, value, size - SEAL_BYTES);
+    edit(LOG_KEY_IDENTITY, value, size);
     EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_FORMAT);
-    EXPECT_CONTAINS(error.text, "format 4");
+    EXPECT_CONTAINS(error.text, "format 5");
     /* A format with a wrong seal is damage, not a newer version. */
     value[20] ^= 1;
-    edit(LOG_KEY_IDENTITY, value, sizeof value);
+    edit(LOG_KEY_IDENTITY, value, size);
     EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
 }
 
@@ -796,21 +798,101 @@ static uint32_t stored_format(void)
     return format;
 }
 
-static void test_format_1_is_read_and_becomes_the_present_one(void)
+/* They end where the present one goes on, and keep nothing of other servers. */
+static void test_older_formats_are_read_and_become_the_present_one(void)
 {
-    struct log_identity identity = {.node_id = NODE, .start_count = 41};
-    uint8_t value[LOG_RECORD_BYTES_MAX];
+    for (uint32_t format = LOG_STORE_FORMAT_OLDEST; format < LOG_STORE_FORMAT_OF_WITNESSES;
+         format++) {
+        struct log_identity identity = {.node_id = NODE, .start_count = 41};
+        struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
+        uint8_t value[LOG_RECORD_BYTES_MAX];
+        struct log_store *store;
+
+        make_log_of_ten();
+        (void)log_format_put_identity(&identity, value);
+        bytes_store_u32(value + 8, format);
+        log_format_seal(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES_MIN);
+        edit(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES_MIN + SEAL_BYTES);
+        edit(LOG_KEY_WITNESSES, NULL, 0);
+        EXPECT_OK(open_with(NODE, MAP_BYTES, &store));
+        EXPECT_EQ(log_store_identity(store)->start_count, 42);
+        EXPECT_EQ(log_store_identity(store)->start_known, 1);
+        EXPECT_EQ(log_store_witnesses(store, witnesses), 0);
+        log_store_close(store);
+        EXPECT_EQ(stored_format(), LOG_STORE_FORMAT);
+        EXPECT_OK(open_with(NODE, MAP_BYTES, &store));
+        EXPECT_EQ(log_store_identity(store)->start_known, 2);
+        log_store_close(store);
+    }
+}
+
+/* Each start draws a number and knows those of the starts before, as many as fit. */
+static void test_a_start_knows_the_numbers_of_those_before(void)
+{
+    uint64_t drawn[LOG_STORE_STARTS_MAX + 3];
+    struct log_store *store;
+
+    new_path();
+    for (uint32_t count = 1; count < LOG_STORE_STARTS_MAX + 3; count++) {
+        const struct log_identity *identity;
+        uint32_t known = count < LOG_STORE_STARTS_MAX ? count : LOG_STORE_STARTS_MAX;
+
+        EXPECT_OK(open_with(NODE, MAP_BYTES, &store));
+        identity = log_store_identity(store);
+        EXPECT_EQ(identity->start_count, count);
+        EXPECT_EQ(identity->start_known, known);
+        drawn[count] = identity->starts[0];
+        for (uint32_t age = 0; age < known; age++) {
+            EXPECT_EQ(identity->starts[age], drawn[count - age]);
+        }
+        EXPECT(count == 1 || drawn[count] != drawn[count - 1]);
+        log_store_close(store);
+    }
+}
+
+static void test_witnesses_outlive_restarts_and_resets(void)
+{
+    const struct log_witness kept[2] = {
+        {.id = 1, .incarnation = {7}, .start_count = 3, .start = 99, .term = 4, .index = 10},
+        {.id = 2, .incarnation = {8}, .start_count = 1, .start = 98, .term = 5, .index = 11}};
+    const struct log_write with = {.witnesses = kept, .witness_count = 2};
+    const struct log_write reset = {.reset = true, .reset_index = 50, .reset_term = 3};
+    struct log_witness read[LOG_STORE_WITNESSES_MAX];
     struct log_store *store;
 
     make_log_of_ten();
-    (void)log_format_put_identity(&identity, value);
-    bytes_store_u32(value + 8, 1);
-    log_format_seal(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES);
-    edit(LOG_KEY_IDENTITY, value, LOG_IDENTITY_BYTES + 8);
-    EXPECT_OK(open_with(NODE, MAP_BYTES, &store));
-    EXPECT_EQ(log_store_identity(store)->start_count, 42);
+    store = open_store();
+    EXPECT_EQ(log_store_witnesses(store, read), 0);
+    EXPECT_OK(log_store_write(store, &with, &error));
+    EXPECT_EQ(log_store_state(store).last, 10);
+    EXPECT_OK(log_store_write(store, &reset, &error));
     log_store_close(store);
-    EXPECT_EQ(stored_format(), LOG_STORE_FORMAT);
+    store = open_store();
+    EXPECT_EQ(log_store_witnesses(store, read), 2);
+    EXPECT(memcmp(read, kept, sizeof kept) == 0);
+    EXPECT_OK(log_store_write(store, &(struct log_write){.witnesses = kept + 1, .witness_count = 1},
+                              &error));
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_witnesses(store, read), 1);
+    EXPECT_EQ(read[0].id, 2);
+    log_store_close(store);
+}
+
+static void test_a_superseded_folder_starts_no_more(void)
+{
+    struct log_store *store;
+
+    make_log_of_ten();
+    store = open_store();
+    EXPECT_OK(log_store_set_superseded(store, &error));
+    log_store_close(store);
+    for (int again = 0; again < 2; again++) {
+        EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_MISMATCH);
+        EXPECT_CONTAINS(error.text, path);
+        EXPECT_CONTAINS(error.text, "old copy");
+        EXPECT_CONTAINS(error.text, "remove-member");
+    }
 }
 
 static void test_a_file_cut_off_is_refused(void)
@@ -1155,7 +1237,10 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_value_under_another_key_is_damage),
         TEST_CASE(test_missing_or_damaged_records_refuse_the_start),
         TEST_CASE(test_a_newer_format_is_refused),
-        TEST_CASE(test_format_1_is_read_and_becomes_the_present_one),
+        TEST_CASE(test_older_formats_are_read_and_become_the_present_one),
+        TEST_CASE(test_a_start_knows_the_numbers_of_those_before),
+        TEST_CASE(test_witnesses_outlive_restarts_and_resets),
+        TEST_CASE(test_a_superseded_folder_starts_no_more),
         TEST_CASE(test_a_file_cut_off_is_refused),
         TEST_CASE(test_a_missing_data_file_is_no_fresh_start),
         TEST_CASE(test_a_foreign_file_is_refused),
