@@ -98,6 +98,8 @@ static const struct option options[] = {
      "what ZooKeeper clients ask for is brought into these limits"},
     {"zookeeper-super-digest", KIND_DIGEST, FIELD(zookeeper_super_digest), "USER:HASH", NULL, 0, 0,
      "who authenticates so, by scheme digest, may do everything (default: nobody)"},
+    {"read-only-mode", KIND_FLAG, FIELD(read_only_mode), NULL, NULL, 0, 0,
+     "without a leader, let ZooKeeper clients read that ask for such servers"},
     {"four-letter-words", KIND_WORDS, FIELD(four_letter_words), "LIST|all", ZOOKEEPER_WORDS_DEFAULT,
      0, 0, "the ones answered to ZooKeeper's monitoring tools"},
     {"version", KIND_FLAG, FIELD(version), NULL, NULL, 0, 0, "print the version and end"},

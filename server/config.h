@@ -42,6 +42,7 @@ struct config {
     uint64_t history_changes;
     uint64_t container_check_interval_ms;
     bool enforce_quotas;
+    bool read_only_mode;
     uint64_t map_bytes;
     uint64_t log_map_bytes;
     uint64_t disk_reserve_bytes;

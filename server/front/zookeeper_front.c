@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "server/front/gate.h"
 #include "server/front/zookeeper_encode.h"
 #include "server/front/zookeeper_watches.h"
@@ -16,8 +17,14 @@ enum {
      * JUTE_FRAME_BYTES_MAX, and the node answers at most so many at once that are not: */
     OUTPUT_HELD_BYTES = 4 * 1024 * 1024,
     PENDING_READS_MAX = 32,
-    MULTI_END_BYTES = 9
+    MULTI_END_BYTES = 9,
+    /* Elections are sooner over. */
+    READ_ONLY_AFTER_US = 2 * 1000 * 1000
 };
+
+/* Sessions of read-only connections are this server's alone and end with them. No session of the
+ * cluster has such a number: those are zxids. */
+#define LOCAL_SESSION_BITS (UINT64_C(0x7e) << 56)
 
 struct zookeeper_client {
     struct list link; /* of the front's clients */
@@ -33,6 +40,8 @@ struct zookeeper_client {
     bool is_connected;
     bool has_read_only; /* the client knows the field */
     bool is_ending;     /* nothing more is read */
+    bool is_read_only;
+    bool has_local_session; /* of its own; else a read-only one keeps the session it came with */
 };
 
 struct zookeeper_front {
@@ -44,6 +53,7 @@ struct zookeeper_front {
     struct buffer output;
     struct arena arena;
     struct zookeeper_counts counts;
+    uint64_t local_sessions; /* given so far */
 };
 
 /* --- Back-pressure --- */
@@ -118,6 +128,66 @@ static uint32_t negotiate(const struct zookeeper_options *options, int32_t wante
                                                                  : (uint32_t)wanted_ms;
 }
 
+static void send_connect_response(struct zookeeper_client *client,
+                                  const struct jute_connect_response *response)
+{
+    size_t begin = jute_begin_frame(&client->front->output);
+
+    jute_put_connect_response(&client->front->output, response);
+    jute_end_frame(&client->front->output, begin);
+    send_output(client);
+}
+
+bool zookeeper_front_is_read_only(const struct zookeeper_front *front)
+{
+    return front->options.read_only_mode && node_leaderless_us(front->node) >= READ_ONLY_AFTER_US;
+}
+
+/* The session that the client has in the cluster, as far as this server knows. It is neither
+ * attached nor kept alive by this. */
+static bool keep_session(const struct zookeeper_front *front,
+                         const struct jute_connect_request *connect,
+                         struct jute_connect_response *response)
+{
+    struct state_session session;
+
+    if (!state_session_find(node_state(front->node), (session_id)connect->session, &session) ||
+        !bytes_equal(connect->password, bytes_of(session.password, STATE_PASSWORD_BYTES))) {
+        return false;
+    }
+    response->session = connect->session;
+    memcpy(response->password, session.password, sizeof response->password);
+    return true;
+}
+
+static void connect_read_only(struct zookeeper_client *client,
+                              const struct jute_connect_request *connect)
+{
+    struct zookeeper_front *front = client->front;
+    struct jute_connect_response response = {
+        .has_read_only = connect->has_read_only,
+        .read_only = true,
+        .timeout_ms = (int32_t)negotiate(&front->options, connect->timeout_ms)};
+
+    if (!connect->read_only) {
+        connection_close(client->connection, "without a leader this server only lets read");
+        return;
+    }
+    if (connect->session == 0) {
+        uint64_t number = map_hash_u64(front->options.hash_seed + ++front->local_sessions);
+
+        response.session = (int64_t)(LOCAL_SESSION_BITS | (number >> 8));
+        client->has_local_session = true;
+    } else if (!keep_session(front, connect, &response)) {
+        connection_close(client->connection, "without a leader this session is not known here");
+        return;
+    }
+    client->is_read_only = true;
+    client->is_connected = true;
+    send_connect_response(client, &response);
+    connection_set_state(client->connection, CONNECTION_OPEN);
+}
+
 static void on_connect_frame(struct zookeeper_client *client, struct bytes frame)
 {
     struct jute_connect_request connect;
@@ -132,6 +202,10 @@ static void on_connect_frame(struct zookeeper_client *client, struct bytes frame
         connection_close(client->connection, "the client has seen more than this server has");
         return;
     }
+    if (zookeeper_front_is_read_only(client->front)) {
+        connect_read_only(client, &connect);
+        return;
+    }
     request = request_new(connect.session == 0 ? REQUEST_OPEN_SESSION : REQUEST_ATTACH_SESSION);
     request->session.timeout_ms = negotiate(&client->front->options, connect.timeout_ms);
     request->session.session = (session_id)connect.session;
@@ -142,32 +216,21 @@ static void on_connect_frame(struct zookeeper_client *client, struct bytes frame
     gate_hold(&client->pass);
 }
 
-static void
-send_connect_response(struct zookeeper_client *client, const struct reply *reply, bool is_refused)
-{
-    struct jute_connect_response response = {.has_read_only = client->has_read_only};
-    size_t begin = jute_begin_frame(&client->front->output);
-
-    if (!is_refused) {
-        response.timeout_ms = (int32_t)reply->session.timeout_ms;
-        response.session = (int64_t)reply->session.session;
-        memcpy(response.password, reply->session.password, sizeof response.password);
-    }
-    jute_put_connect_response(&client->front->output, &response);
-    jute_end_frame(&client->front->output, begin);
-    send_output(client);
-}
-
 /* Only a session that is certainly gone is refused; else the client looks for another server. */
 static void on_connect_reply(struct zookeeper_client *client, const struct reply *reply)
 {
+    struct jute_connect_response response = {.has_read_only = client->has_read_only};
+
     client->is_connecting = false;
     if (reply->code == CLIENT__CODE__OK) {
+        response.timeout_ms = (int32_t)reply->session.timeout_ms;
+        response.session = (int64_t)reply->session.session;
+        memcpy(response.password, reply->session.password, sizeof response.password);
         client->is_connected = true;
-        send_connect_response(client, reply, false);
+        send_connect_response(client, &response);
         connection_set_state(client->connection, CONNECTION_OPEN);
     } else if (reply->code == CLIENT__CODE__SESSION_EXPIRED) {
-        send_connect_response(client, reply, true);
+        send_connect_response(client, &response);
         end(client, "the session is gone");
     } else {
         connection_close(client->connection, "no session can be opened or resumed now");
@@ -462,6 +525,23 @@ static void answer_own(struct zookeeper_client *client, const struct request *re
 
 /* --- From the connection --- */
 
+/* What a read-only connection may not ask; its own session ends by the connection's end. */
+static void judge_read_only(const struct zookeeper_client *client, struct request *request)
+{
+    struct zookeeper_details *details = zookeeper_details_of(request);
+    bool is_end = request->kind == REQUEST_CLOSE_SESSION;
+
+    if (request->kind == REQUEST_WRITE || details->type == JUTE_TYPE_SYNC ||
+        details->type == JUTE_TYPE_MULTI || details->type == JUTE_TYPE_RECONFIG ||
+        (is_end && !client->has_local_session)) {
+        details->refusal = JUTE_ERROR_NOT_READ_ONLY;
+        request->linearizable = false;
+        request->kind = REQUEST_PING;
+    } else if (is_end) {
+        request->kind = REQUEST_PING;
+    }
+}
+
 static void on_frame(void *context, struct connection *connection, struct bytes frame)
 {
     struct zookeeper_client *client = context;
@@ -478,6 +558,9 @@ static void on_frame(void *context, struct connection *connection, struct bytes 
     }
     if (zookeeper_details_of(request)->type == JUTE_TYPE_AUTH) {
         client_identify(client->client, identities_lend(&client->identities));
+    }
+    if (client->is_read_only) {
+        judge_read_only(client, request);
     }
     zookeeper_details_of(request)->begun_us = clock_monotonic_us();
     client->pending_reads += has_large_answer(request);
@@ -598,6 +681,8 @@ static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
         connection_close(client->connection, "the session ended or moved");
     } else if (kind == CLIENT__NOTICE_KIND__GOING_AWAY) {
         end(client, "the server stops");
+    } else if (kind == CLIENT__NOTICE_KIND__LEADER_FOUND && client->is_read_only) {
+        end(client, "there is a leader again");
     }
 }
 

@@ -15,6 +15,7 @@ struct zookeeper_options {
     uint32_t session_timeout_ms_max;
     const char *super_digest; /* USER:HASH, or NULL; outlives the front */
     uint64_t hash_seed;
+    bool read_only_mode; /* without a leader, clients that can do with less may read */
 };
 
 /* `node` outlives the front, whose observer the front is. */
@@ -30,6 +31,10 @@ void zookeeper_front_take(struct zookeeper_front *front, struct connection *conn
 void zookeeper_front_end(struct zookeeper_front *front);
 /* Send what waits, then close all. */
 void zookeeper_front_finish(struct zookeeper_front *front, const char *reason);
+
+/* Whether clients that ask for no more than reading are served, and no others: in this mode, a
+ * while after the leader was lost. */
+bool zookeeper_front_is_read_only(const struct zookeeper_front *front);
 
 /* For reports. */
 struct zookeeper_counts {

@@ -30,6 +30,7 @@ struct report {
     struct raft_status raft;
     struct zookeeper_counts counts;
     bool is_serving;
+    bool is_read_only;
 };
 
 /* --- Pieces --- */
@@ -53,6 +54,9 @@ static bool is_learner(const struct report *report)
 
 static const char *mode(const struct report *report)
 {
+    if (report->is_read_only) {
+        return "read-only";
+    }
     if (member_count(report) == 1) {
         return "standalone";
     }
@@ -129,12 +133,20 @@ static void put_ruok(const struct report *report)
 
 static void put_isro(const struct report *report)
 {
-    (void)fputs(report->is_serving ? "rw" : "null", report->to);
+    (void)fputs(report->is_read_only ? "ro" : report->is_serving ? "rw" : "null", report->to);
+}
+
+static void put_version(const struct report *report)
+{
+    (void)fprintf(report->to, "Zookeeper version: %s\n", SPOKEN_VERSION);
+    if (report->is_read_only) {
+        (void)fputs("READ-ONLY mode; serving only read-only clients\n", report->to);
+    }
 }
 
 static void put_srvr(const struct report *report)
 {
-    (void)fprintf(report->to, "Zookeeper version: %s\n", SPOKEN_VERSION);
+    put_version(report);
     put_totals(report);
 }
 
@@ -151,7 +163,8 @@ static void put_stat(const struct report *report)
 {
     char remote[ADDRESS_TEXT_BYTES_MAX];
 
-    (void)fprintf(report->to, "Zookeeper version: %s\nClients:\n", SPOKEN_VERSION);
+    put_version(report);
+    (void)fputs("Clients:\n", report->to);
     zookeeper_front_each(report->words->front, put_client, (void *)(uintptr_t)report);
     socket_address_text(connection_remote(report->connection), remote);
     (void)fprintf(report->to, " /%s[0](queued=0)\n\n", remote);
@@ -311,7 +324,8 @@ static void answer(const struct zookeeper_words *words,
                             .raft = raft_status(node_raft(words->node)),
                             .counts = zookeeper_front_counts(words->front)};
 
-    report.is_serving = report.raft.leader != 0;
+    report.is_read_only = zookeeper_front_is_read_only(words->front);
+    report.is_serving = report.raft.leader != 0 || report.is_read_only;
     if (at == WORD_COUNT || (words->options.words & 1U << at) == 0) {
         (void)fprintf(to, "%.4s is not executed because it is not in the whitelist.\n", name);
     } else if (!report.is_serving && !all_words[at].without_leader) {

@@ -214,6 +214,7 @@ enum status node_start(struct node *node, struct error *error)
     }
     node->status = raft_status(node->raft);
     node->commit_index = state_applied(node->state);
+    node->leader_lost_us = node_now(node);
     return STATUS_OK;
 }
 
@@ -258,6 +259,7 @@ static void on_leadership(struct node *node, const struct raft_status *before)
         return;
     }
     if (before->leader != now->leader) {
+        node->leader_lost_us = node_now(node);
         log_event(LOG_LEVEL_INFO, "leader_changed", "leader=%" PRIu64 " term=%" PRIu64, now->leader,
                   now->term);
         node_proposals_leader_lost(node, before->leader);
@@ -609,4 +611,13 @@ struct state *node_state(struct node *node)
 zxid node_applied(const struct node *node)
 {
     return state_applied(node->state);
+}
+
+uint64_t node_leaderless_us(const struct node *node)
+{
+    bool is_member = raft_config_effective(node->raft)->member_count > 0 && !node->is_outside;
+
+    return node->status.leader != 0 || !is_member
+               ? 0
+               : node->port.now_us(node->port.context) - node->leader_lost_us + 1;
 }

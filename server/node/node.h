@@ -257,5 +257,7 @@ struct node_identity node_identity(const struct node *node);
 const struct raft *node_raft(const struct node *node);
 struct state *node_state(struct node *node);
 zxid node_applied(const struct node *node);
+/* For how long this member has known no leader; 0 = it knows one, or is no member. */
+uint64_t node_leaderless_us(const struct node *node);
 
 #endif

@@ -69,6 +69,7 @@ struct node {
     bool draining;
     uint64_t drain_deadline_us;
     struct raft_status status; /* after the last flush */
+    uint64_t leader_lost_us;   /* when the leader changed last, be it to none */
     raft_term led_term;        /* the term this node leads, 0 = none */
     raft_index led_from;       /* an index at or after that term's NOOP */
     bool has_space;

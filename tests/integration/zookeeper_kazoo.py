@@ -43,7 +43,7 @@ class Cluster:
         self.processes[place] = subprocess.Popen(
             [PROGRAMS["server"], "--id", str(place + 1), "--server", self.addresses[place],
              "--data", str(self.folder / str(place + 1)), "--container-check-interval", "50ms",
-             "--enforce-quotas",
+             "--enforce-quotas", "--read-only-mode",
              "--zookeeper-super-digest", "super:D/InIHSb7yEEbrWz8b9l71RjZJU="],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         host, port = self.addresses[place].split(":")

@@ -9,11 +9,13 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 from zookeeper_kazoo import DEADLINE_SECONDS, PROGRAMS, Cluster
 
 CREATE, DELETE, EXISTS, GET_DATA, SET_DATA = 1, 2, 3, 4, 5
+SYNC, PING, MULTI, CLOSE_SESSION = 9, 11, 14, -11
 AUTH, GET_EPHEMERALS, GET_ALL_CHILDREN_NUMBER = 100, 103, 104
 OPEN_TO_ALL = [(31, "world", "anyone")]
 
@@ -205,6 +207,65 @@ class OneServer(unittest.TestCase):
         self.client.send(struct.pack(">ii", 2, EXISTS) + text(self.base) + b"\0")
         self.assertEqual(struct.unpack(">iqii", self.client.receive())[::3], (1, 10000))
         self.assertEqual(struct.unpack(">i", self.client.receive()[:4])[0], 2)
+
+
+class ThreeServers(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.cluster = Cluster(3, pathlib.Path(self.folder.name))
+        self.addCleanup(self.cluster.close)
+
+    def connect(self, place, **options):
+        """The server may not know a leader yet, or any more: it closes the connection until then."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            try:
+                client = Raw(self.cluster.addresses[place], **options)
+                self.addCleanup(client.close)
+                return client
+            except (EOFError, OSError):
+                self.assertLess(time.monotonic(), deadline, "no connection is taken")
+                time.sleep(0.05)
+
+    def word(self, place, word):
+        host, port = self.cluster.addresses[place].split(":")
+        with socket.create_connection((host, int(port)), DEADLINE_SECONDS) as one:
+            one.sendall(word)
+            return b"".join(iter(lambda: one.recv(65536), b""))
+
+    def test_without_a_leader_clients_may_read_that_ask_for_no_more(self):
+        client = self.connect(0, read_only=True)
+        self.assertFalse(client.is_read_only)
+        self.assertEqual(client.create("/a", "value"), 0)
+        for place in (1, 2):
+            self.cluster.kill(place)
+        reader = self.connect(0, read_only=True)
+        self.assertTrue(reader.is_read_only)
+        self.assertEqual(reader.session[0] >> 56, 0x7e)
+        self.assertEqual(reader.get_data("/a"), "value")
+        self.assertEqual(reader.get_data("/missing"), -101)
+        self.assertEqual(reader.create("/b"), -119)
+        self.assertEqual(reader.call(SYNC, text("/"))[0], -119)
+        self.assertEqual(reader.call(MULTI, b"\xff\xff\xff\xff\1\xff\xff\xff\xff")[0], -119)
+        self.assertEqual(reader.call(PING, xid=-2)[0], 0)
+        with self.assertRaises(EOFError):
+            Raw(self.cluster.addresses[0])
+        with self.assertRaises(EOFError):
+            Raw(self.cluster.addresses[0], session=(reader.session[0] + 1, bytes(16)), read_only=True)
+        kept = Raw(self.cluster.addresses[0], session=client.session, read_only=True)
+        self.assertEqual((kept.session, kept.is_read_only), (client.session, True))
+        self.assertEqual(kept.call(CLOSE_SESSION)[0], -119)
+        self.assertEqual(self.word(0, b"isro"), b"ro")
+        self.assertIn(b"Mode: read-only\n", self.word(0, b"srvr"))
+        self.assertIn(b"READ-ONLY mode; serving only read-only clients\n", self.word(0, b"stat"))
+        self.cluster.start(1)
+        with self.assertRaises(EOFError):  # there is a leader again: the client is to look for it
+            reader.wait_events(1)
+        again = self.connect(0, session=client.session, read_only=True)
+        self.assertEqual((again.session, again.is_read_only), (client.session, False))
+        self.assertEqual(again.create("/b"), 0)
+        self.assertEqual(self.word(0, b"isro"), b"rw")
 
 
 if __name__ == "__main__":
