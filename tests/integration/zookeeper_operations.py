@@ -131,7 +131,7 @@ class OneServer(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        cls.cluster = Cluster(1, pathlib.Path(cls.folder.name))
+        cls.cluster = Cluster(1, pathlib.Path(cls.folder.name), "--enforce-quotas")
 
     @classmethod
     def tearDownClass(cls):
@@ -213,7 +213,7 @@ class ThreeServers(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
-        self.cluster = Cluster(3, pathlib.Path(self.folder.name))
+        self.cluster = Cluster(3, pathlib.Path(self.folder.name), "--read-only-mode")
         self.addCleanup(self.cluster.close)
 
     def connect(self, place, **options):
