@@ -1,17 +1,21 @@
 #include "server/config.h"
+#include "server/net/entrance.h"
 #include "server/server.h"
 
+#include <inttypes.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
 enum {
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
-    OTHER_DESCRIPTORS = 128 /* disks, peers, strangers at the door */
+    /* Never given to clients: for disks, links to servers, and who has not said what he is. */
+    OTHER_DESCRIPTORS = 256 + ENTRANCE_STRANGERS_MAX
 };
 
-/* Each connection is a descriptor: take as many as the system allows. */
-static void raise_descriptor_limit(const struct config *config)
+/* Each connection is a descriptor: take as many as the system allows, and no more clients than
+ * leave some for the rest. */
+static void raise_descriptor_limit(struct config *config)
 {
     struct rlimit limit;
 
@@ -21,9 +25,14 @@ static void raise_descriptor_limit(const struct config *config)
     limit.rlim_cur = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_max < config->max_connections + OTHER_DESCRIPTORS) {
-        log_event(LOG_LEVEL_WARN, "few_descriptors", "limit=%llu max_connections=%llu way_out=%s",
-                  (unsigned long long)limit.rlim_max, (unsigned long long)config->max_connections,
+        uint64_t fit = limit.rlim_max > 2 * OTHER_DESCRIPTORS ? limit.rlim_max - OTHER_DESCRIPTORS
+                                                              : limit.rlim_max / 2;
+
+        log_event(LOG_LEVEL_WARN, "few_descriptors",
+                  "limit=%" PRIu64 " max_connections=%" PRIu64 " instead_of=%" PRIu64 " way_out=%s",
+                  (uint64_t)limit.rlim_max, fit, config->max_connections,
                   log_quote("raise the hard limit of open files, or lower --max-connections"));
+        config->max_connections = fit;
     }
 }
 

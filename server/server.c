@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { STOP_MS = 5000 /* after a stop was asked for, the end comes at the latest */ };
@@ -529,6 +530,20 @@ static enum status open_events(struct server *server, struct error *error)
     return STATUS_OK;
 }
 
+/* At most half of the descriptors that clients leave. */
+static size_t strangers_max(const struct config *config)
+{
+    struct rlimit limit;
+    uint64_t left = 2 * ENTRANCE_STRANGERS_MAX;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < config->max_connections + left) {
+        left = limit.rlim_cur > config->max_connections + 2
+                   ? limit.rlim_cur - config->max_connections
+                   : 2;
+    }
+    return (size_t)left / 2;
+}
+
 static void open_network(struct server *server)
 {
     static const struct peers_handler peers_handler = {
@@ -547,8 +562,8 @@ static void open_network(struct server *server)
                                                              .on_peer = on_peer};
     const struct entrance_options entrance_options = {
         .clients_max = server->config->max_connections,
-        .connections_per_address_max = server->config->max_connections_per_address,
-        .strangers_max = ENTRANCE_STRANGERS_MAX};
+        .clients_per_address_max = server->config->max_connections_per_address,
+        .strangers_max = strangers_max(server->config)};
     struct peers_options options = {
         .world = {.loop = &server->loop,
                   .policy = {.secret = buffer_lend(&server->secret),
@@ -641,7 +656,9 @@ static void wait_for_events(struct server *server, uint64_t next_us)
 
         (void)event_add(server->timer, &wait);
     }
-    (void)event_base_loop(server->base, at_once ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+    /* Once in either case: without it, the loop goes on for as long as some event is there, and
+     * a flood of bytes leaves no turn to the node. */
+    (void)event_base_loop(server->base, EVLOOP_ONCE | (at_once ? EVLOOP_NONBLOCK : 0));
     (void)event_del(server->timer);
 }
 

@@ -19,13 +19,12 @@ enum {
     INPUT_GROWTH_BYTES_MIN = 64 * 1024,
     /* An idle connection keeps no more memory than this for input. */
     INPUT_KEPT_BYTES_MAX = 2048,
-    /* A connection with less than this waiting is not closed for what others hold. */
-    OUTPUT_SHARE_BYTES = 1024 * 1024
+    REFUSAL_INTERVAL_US = 10 * 1000 * 1000
 };
 
 struct connection {
     struct list dirty_link;
-    struct list ready_link; /* of `ready`, later of `closed` */
+    struct list ready_link; /* of `ready`: there is more to take; later of `closed` */
     struct connection_loop *loop;
     const struct connection_handler *handler;
     void *context;
@@ -53,8 +52,11 @@ struct connection {
     size_t frame_progress_bytes; /* came since the frame's deadline was set */
     struct buffer input;         /* bytes from `taken` on are not a whole frame yet, or held back */
     size_t taken;
+    size_t frames_left; /* to be taken in this turn */
+    uint64_t served_turn;
+    struct holding input_held;
     struct evbuffer *output;
-    size_t output_accounted;
+    struct holding output_held;
     struct evbuffer_iovec reserved;
     struct buffer nowhere; /* takes what is sent when nothing can be sent any more */
     char reason[CONNECTION_REASON_BYTES_MAX];
@@ -66,7 +68,9 @@ struct connection_limits connection_limits_default(void)
                                       .drain_ms = 5 * 1000,
                                       .frame_ms = 30 * 1000,
                                       .stall_ms = 30 * 1000,
-                                      .output_bytes_max = 64 * 1024 * 1024};
+                                      .output_bytes_max = 64 * 1024 * 1024,
+                                      .input_bytes_all_max = UINT64_C(256) << 20,
+                                      .output_bytes_all_max = UINT64_C(1) << 30};
 }
 
 const char *connection_state_name(enum connection_state state)
@@ -149,13 +153,23 @@ static void set_state(struct connection *connection, enum connection_state state
     }
 }
 
+static bool is_client(const struct connection *connection)
+{
+    return connection->protocol != FRAME_PROTOCOL_PEER;
+}
+
+static void account_input(struct connection *connection)
+{
+    if (is_client(connection)) {
+        holding_set(&connection->input_held, connection->input.capacity);
+    }
+}
+
 static void account_output(struct connection *connection)
 {
-    size_t now = evbuffer_get_length(connection->output);
-
-    connection->loop->output_bytes += now;
-    connection->loop->output_bytes -= connection->output_accounted;
-    connection->output_accounted = now;
+    if (is_client(connection)) {
+        holding_set(&connection->output_held, evbuffer_get_length(connection->output));
+    }
 }
 
 void connection_close(struct connection *connection, const char *reason)
@@ -179,6 +193,36 @@ void connection_close(struct connection *connection, const char *reason)
     list_append(&connection->loop->closed, &connection->ready_link);
 }
 
+void connection_refuse(struct connection *connection, const char *reason)
+{
+    if (connection->state != CONNECTION_CLOSED) {
+        connection_loop_log_refusal(connection->loop, &connection->remote, reason);
+        connection_close(connection, reason);
+    }
+}
+
+static void relieve_input(struct connection_loop *loop)
+{
+    while (holdings_are_too_much(&loop->input)) {
+        struct connection *largest =
+            CONTAINER_OF(holdings_largest(&loop->input), struct connection, input_held);
+
+        connection_refuse(largest, "the requests of all connections together are at their limit");
+        /* Its memory is freed when the turn gets to it. */
+        holding_set(&largest->input_held, 0);
+    }
+}
+
+static void relieve_output(struct connection_loop *loop)
+{
+    while (holdings_are_too_much(&loop->output)) {
+        struct connection *largest =
+            CONTAINER_OF(holdings_largest(&loop->output), struct connection, output_held);
+
+        connection_refuse(largest, "the output of all connections together is at its limit");
+    }
+}
+
 static void close_for_errno(struct connection *connection, const char *what, int number)
 {
     char reason[CONNECTION_REASON_BYTES_MAX];
@@ -198,7 +242,7 @@ static bool cut_preface(struct connection *connection, struct bytes bytes, size_
         return false;
     }
     if (protocol == FRAME_PROTOCOL_UNKNOWN) {
-        connection_close(connection, "the first bytes are of no known protocol");
+        connection_refuse(connection, "the first bytes are of no known protocol");
         return false;
     }
     connection->handler->on_preface(connection->context, connection, protocol);
@@ -252,7 +296,7 @@ static size_t cut_frame(struct connection *connection, struct bytes bytes)
         return 0;
     }
     if (!read_head(connection, bytes.data, &body_bytes, &seal)) {
-        connection_close(connection, "a frame's length is zero or above the limit");
+        connection_refuse(connection, "a frame's length is zero or above the limit");
         return 0;
     }
     if (bytes.size - head < body_bytes) {
@@ -261,7 +305,7 @@ static size_t cut_frame(struct connection *connection, struct bytes bytes)
     body = bytes_of(bytes.data + head, body_bytes);
     if (connection->protocol == FRAME_PROTOCOL_PEER &&
         !seal_holds(connection->came_seal, body, seal)) {
-        connection_close(connection, "a frame is not what the peer sent: its seal is wrong");
+        connection_refuse(connection, "a frame is not what the peer sent: its seal is wrong");
         return 0;
     }
     connection->handler->on_frame(connection->context, connection, body);
@@ -273,7 +317,8 @@ static size_t cut(struct connection *connection, struct bytes bytes)
 {
     size_t taken = 0;
 
-    while (!connection->paused && connection->state < CONNECTION_DRAINING) {
+    while (!connection->paused && connection->state < CONNECTION_DRAINING &&
+           connection->frames_left > 0) {
         struct bytes rest = bytes_of(bytes.data + taken, bytes.size - taken);
         size_t used = 0;
 
@@ -291,11 +336,56 @@ static size_t cut(struct connection *connection, struct bytes bytes)
             }
         }
         taken += used;
+        connection->frames_left -= is_client(connection) ? 1 : 0;
     }
     return taken;
 }
 
 /* --- Input --- */
+
+static size_t share_of(const struct connection_loop *loop, size_t all, size_t least, size_t most)
+{
+    size_t share = loop->served_last > 0 ? all / loop->served_last : most;
+
+    return share < least ? least : share > most ? most : share;
+}
+
+static size_t read_bytes_max(const struct connection *connection)
+{
+    return is_client(connection) ? share_of(connection->loop, CONNECTION_TURN_BYTES,
+                                            CONNECTION_READ_BYTES_MIN, CONNECTION_READ_BYTES)
+                                 : (size_t)CONNECTION_READ_BYTES;
+}
+
+static void begin_service(struct connection *connection)
+{
+    struct connection_loop *loop = connection->loop;
+
+    connection->frames_left =
+        share_of(loop, CONNECTION_TURN_FRAMES, CONNECTION_FRAMES_MIN, CONNECTION_TURN_FRAMES);
+    loop->served += is_client(connection) ? 1 : 0;
+    connection->served_turn = loop->turn;
+}
+
+static bool is_ready(const struct connection *connection)
+{
+    return !list_is_empty(&connection->ready_link);
+}
+
+static bool has_more_to_take(const struct connection *connection)
+{
+    return connection->frames_left == 0 && !connection->paused &&
+           connection->state < CONNECTION_DRAINING && connection->input.size > connection->taken;
+}
+
+static void end_service(struct connection *connection)
+{
+    if (has_more_to_take(connection) && !is_ready(connection)) {
+        list_append(&connection->loop->ready, &connection->ready_link);
+    }
+    account_input(connection);
+    relieve_input(connection->loop);
+}
 
 static struct bytes input_rest(const struct connection *connection)
 {
@@ -316,8 +406,8 @@ static void input_clear(struct connection *connection)
     }
 }
 
-/* Cut what is kept. The rest moves to the front unless the connection is paused: then it may be
- * many frames, and moving them for each one taken would be quadratic. */
+/* Cut what is kept. The rest moves to the front unless there are whole frames in it: then it may be
+ * many, and moving them for each few taken would be quadratic. */
 static void cut_input(struct connection *connection)
 {
     struct bytes rest;
@@ -328,8 +418,8 @@ static void cut_input(struct connection *connection)
     rest = input_rest(connection);
     if (rest.size == 0) {
         input_clear(connection);
-    } else if (connection->taken > 0 &&
-               (!connection->paused || connection->taken > connection->input.size / 2)) {
+    } else if (connection->taken > 0 && ((!connection->paused && connection->frames_left > 0) ||
+                                         connection->taken > connection->input.size / 2)) {
         memmove(connection->input.data, rest.data, rest.size);
         connection->input.size = rest.size;
         connection->taken = 0;
@@ -392,8 +482,8 @@ static ssize_t read_socket(struct connection *connection, size_t *ret_in_input)
     }
     parts[0] = (struct iovec){.iov_base = room > 0 ? buffer_extend(&connection->input, room) : NULL,
                               .iov_len = room};
-    parts[1] =
-        (struct iovec){.iov_base = connection->loop->scratch, .iov_len = CONNECTION_READ_BYTES};
+    parts[1] = (struct iovec){.iov_base = connection->loop->scratch,
+                              .iov_len = read_bytes_max(connection)};
     came = room > 0 ? readv(connection->socket, parts, 2)
                     : read(connection->socket, parts[1].iov_base, parts[1].iov_len);
     *ret_in_input = came <= 0 ? 0 : (size_t)came < room ? (size_t)came : room;
@@ -447,6 +537,10 @@ static void on_readable(evutil_socket_t socket, short events, void *context)
 
     (void)socket;
     (void)events;
+    if (is_ready(connection)) {
+        return; /* first what is here already */
+    }
+    begin_service(connection);
     came = read_socket(connection, &in_input);
     if (came < 0) {
         if (errno != EAGAIN && errno != EINTR) {
@@ -463,6 +557,7 @@ static void on_readable(evutil_socket_t socket, short events, void *context)
         return;
     }
     take_bytes(connection, in_input, (size_t)came - in_input);
+    end_service(connection);
 }
 
 void connection_pause(struct connection *connection)
@@ -582,12 +677,10 @@ void connection_commit(struct connection *connection, size_t size)
     connection->reserved.iov_len = 0;
     account_output(connection);
     mark_dirty(connection);
-    if (connection->output_accounted > loop->limits.output_bytes_max) {
-        connection_close(connection, "the other side reads too slowly: output limit reached");
-    } else if (loop->output_bytes > loop->output_bytes_max &&
-               connection->output_accounted > OUTPUT_SHARE_BYTES) {
-        connection_close(connection, "the output of all connections together is at its limit");
+    if (evbuffer_get_length(connection->output) > loop->limits.output_bytes_max) {
+        connection_refuse(connection, "the other side reads too slowly: output limit reached");
     }
+    relieve_output(loop);
 }
 
 void connection_send(struct connection *connection, struct bytes bytes)
@@ -614,7 +707,7 @@ void connection_send_peer_frame(struct connection *connection, struct bytes body
 
 size_t connection_output_bytes(const struct connection *connection)
 {
-    return connection->output_accounted;
+    return evbuffer_get_length(connection->output);
 }
 
 void connection_finish(struct connection *connection, const char *reason)
@@ -654,12 +747,15 @@ static void on_timer(evutil_socket_t socket, short events, void *context)
     (void)events;
     connection->timer_us = 0;
     if (connection->state_deadline_us != 0 && connection->state_deadline_us <= now_us) {
-        connection_close(connection, can_send(connection) ? "the handshake took too long"
-                                                          : "the other side did not close in time");
+        if (can_send(connection)) {
+            connection_refuse(connection, "it did not say in time who it is");
+        } else {
+            connection_close(connection, "the other side did not close in time");
+        }
     } else if (connection->frame_deadline_us != 0 && connection->frame_deadline_us <= now_us) {
-        connection_close(connection, "a frame came too slowly");
+        connection_refuse(connection, "a frame came too slowly");
     } else if (connection->stall_deadline_us != 0 && connection->stall_deadline_us <= now_us) {
-        connection_close(connection, "the other side stopped reading");
+        connection_refuse(connection, "the other side stopped reading");
     } else {
         arm_timer(connection);
     }
@@ -690,6 +786,8 @@ struct connection *connection_new(struct connection_loop *loop,
     CHECK(connection->output != NULL);
     list_init(&connection->dirty_link);
     list_init(&connection->ready_link);
+    holding_init(&connection->input_held, &loop->input);
+    holding_init(&connection->output_held, &loop->output);
     CHECK(event_assign(&connection->read_event, loop->base, socket, EV_READ | EV_PERSIST,
                        on_readable, connection) == 0);
     CHECK(event_assign(&connection->write_event, loop->base, socket, EV_WRITE | EV_PERSIST,
@@ -708,6 +806,7 @@ static void connection_free(struct connection *connection)
         connection->release(connection->release_context);
     }
     connection->loop->count--;
+    holding_set(&connection->input_held, 0);
     evbuffer_free(connection->output);
     seal_free(connection->sent_seal);
     seal_free(connection->came_seal);
@@ -783,10 +882,10 @@ void connection_loop_init(struct connection_loop *loop,
                           struct event_base *base,
                           const struct connection_limits *limits)
 {
-    *loop = (struct connection_loop){.base = base,
-                                     .limits = *limits,
-                                     .output_bytes_max = UINT64_C(1) << 30,
-                                     .scratch = xmalloc(CONNECTION_READ_BYTES)};
+    *loop = (struct connection_loop){
+        .base = base, .limits = *limits, .turn = 1, .scratch = xmalloc(CONNECTION_READ_BYTES)};
+    holdings_init(&loop->input, limits->input_bytes_all_max);
+    holdings_init(&loop->output, limits->output_bytes_all_max);
     list_init(&loop->dirty);
     list_init(&loop->ready);
     list_init(&loop->closed);
@@ -795,7 +894,8 @@ void connection_loop_init(struct connection_loop *loop,
 void connection_loop_release(struct connection_loop *loop)
 {
     CHECK_OP(loop->count, ==, 0);
-    CHECK_OP(loop->output_bytes, ==, 0);
+    CHECK_OP(loop->input.bytes, ==, 0);
+    CHECK_OP(loop->output.bytes, ==, 0);
     free(loop->scratch);
 }
 
@@ -818,8 +918,14 @@ void connection_loop_begin(struct connection_loop *loop)
     while ((link = list_take_first(&batch)) != NULL) {
         struct connection *connection = CONTAINER_OF(link, struct connection, ready_link);
 
+        if (connection->served_turn == loop->turn) {
+            list_append(&loop->ready, &connection->ready_link);
+            continue;
+        }
+        begin_service(connection);
         cut_input(connection);
         watch_progress(connection, 0, true);
+        end_service(connection);
     }
     while ((link = list_take_first(&loop->closed)) != NULL) {
         struct connection *connection = CONTAINER_OF(link, struct connection, ready_link);
@@ -842,6 +948,27 @@ void connection_loop_end(struct connection_loop *loop)
             write_output(connection);
         }
     }
+    loop->turn++;
+    loop->served_last = loop->served;
+    loop->served = 0;
+}
+
+void connection_loop_log_refusal(struct connection_loop *loop,
+                                 const struct socket_address *remote,
+                                 const char *reason)
+{
+    uint64_t now_us = clock_monotonic_us();
+    char text[ADDRESS_TEXT_BYTES_MAX];
+
+    loop->refused_unlogged++;
+    if (loop->refused_logged_us != 0 && now_us - loop->refused_logged_us < REFUSAL_INTERVAL_US) {
+        return;
+    }
+    socket_address_text(remote, text);
+    log_event(LOG_LEVEL_WARN, "connection_refused", "remote=%s reason=%s count=%" PRIu64, text,
+              log_quote(reason), loop->refused_unlogged);
+    loop->refused_logged_us = now_us;
+    loop->refused_unlogged = 0;
 }
 
 bool connection_loop_is_pending(const struct connection_loop *loop)

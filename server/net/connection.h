@@ -7,12 +7,15 @@
  * from libevent's dispatch and from connection_loop_begin, closings from connection_loop_begin
  * alone. So an owner may close, pause or send at any point.
  *
- * In a turn each connection makes at most one read call (of CONNECTION_READ_BYTES) and, at its end,
- * one write call. */
+ * In a turn each connection makes at most one read call and, at its end, one write call. The more
+ * connections want something, the less of each is taken in one turn, so that a round of all of them
+ * stays short: a flood of some costs the others a few milliseconds. Links to servers have no share:
+ * their bytes are taken whole. */
 #ifndef NET_CONNECTION_H
 #define NET_CONNECTION_H
 
 #include "base/bytes.h"
+#include "base/holdings.h"
 #include "base/list.h"
 #include "proto/frame.h"
 #include "server/net/seal.h"
@@ -23,7 +26,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CONNECTION_READ_BYTES = 256 * 1024, CONNECTION_REASON_BYTES_MAX = 320 };
+enum {
+    CONNECTION_REASON_BYTES_MAX = 320,
+    /* Taken in one turn from all clients together, about; and from each, at least and at most. */
+    CONNECTION_TURN_BYTES = 16 * 1024 * 1024,
+    CONNECTION_READ_BYTES_MIN = 16 * 1024,
+    CONNECTION_READ_BYTES = 256 * 1024,
+    CONNECTION_TURN_FRAMES = 8192,
+    CONNECTION_FRAMES_MIN = 16
+};
 
 struct connection;
 
@@ -37,6 +48,9 @@ struct connection_limits {
     unsigned stall_ms; /* 30 s */
     /* Waiting to be sent on one connection: beyond it, the connection is closed. */
     size_t output_bytes_max; /* 64 MiB */
+    /* Of all clients together; beyond it, the one that holds most is closed. */
+    uint64_t input_bytes_all_max;  /* 256 MiB, of requests that are not whole or not taken yet */
+    uint64_t output_bytes_all_max; /* 1 GiB */
 };
 
 enum { CONNECTION_PROGRESS_BYTES = 64 * 1024 };
@@ -48,9 +62,14 @@ struct connection_limits connection_limits_default(void);
 struct connection_loop {
     struct event_base *base;
     struct connection_limits limits;
-    uint64_t output_bytes_max; /* of all connections together, 1 GiB; see connection_commit */
-    uint64_t output_bytes;
+    struct holdings input; /* of clients */
+    struct holdings output;
     size_t count;
+    uint64_t turn;
+    size_t served;      /* clients from which something was taken in this turn */
+    size_t served_last; /* and in the one before */
+    uint64_t refused_logged_us;
+    uint64_t refused_unlogged;
     uint8_t *scratch;
     struct list dirty;
     struct list ready;
@@ -70,6 +89,12 @@ void connection_loop_begin(struct connection_loop *loop);
 void connection_loop_end(struct connection_loop *loop);
 /* There is something for connection_loop_begin to do: do not wait for events. */
 bool connection_loop_is_pending(const struct connection_loop *loop);
+
+/* Somebody is turned away, for what he did or for want of room: one line in ten seconds, with how
+ * many it stands for. */
+void connection_loop_log_refusal(struct connection_loop *loop,
+                                 const struct socket_address *remote,
+                                 const char *reason);
 
 /* --- One connection --- */
 
@@ -129,8 +154,8 @@ void connection_resume(struct connection *connection);
 
 /* `size` bytes of the output to write into, contiguous; then commit as many. Between the two no
  * other call on this connection. Sent at the end of the turn. Commit closes the connection when it
- * holds more than output_bytes_max, or when all together hold too much and this one more than its
- * share. On a closed connection the bytes go nowhere. */
+ * holds more than output_bytes_max, and the one that holds most when all together hold too much. On
+ * a closed connection the bytes go nowhere. */
 uint8_t *connection_reserve(struct connection *connection, size_t size)
     __attribute__((returns_nonnull));
 void connection_commit(struct connection *connection, size_t size);
@@ -149,6 +174,8 @@ void connection_on_release(struct connection *connection,
 
 /* Close now, dropping what was not sent. on_closed comes from the next connection_loop_begin. */
 void connection_close(struct connection *connection, const char *reason);
+/* The same for what the other side did: it is logged (connection_loop_log_refusal). */
+void connection_refuse(struct connection *connection, const char *reason);
 /* Send what waits and the end of the stream, then wait for the other side's end, bounded: closing
  * at once could destroy what was sent last. Nothing is given to the handler any more. */
 void connection_finish(struct connection *connection, const char *reason);

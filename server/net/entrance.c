@@ -2,21 +2,19 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { LOG_INTERVAL_US = 10 * 1000 * 1000 };
 
 /* Connections from one host. */
 struct host {
     struct map_node node;
     uint8_t host[16];
-    size_t count;
+    size_t count; /* of its connections */
+    size_t client_count;
+    size_t stranger_count;
 };
 
 /* One accepted connection, until it is freed, whoever owns it by then. */
@@ -39,28 +37,13 @@ struct entrance {
     size_t visitor_count;
     size_t client_count;
     uint64_t refused_count;
-    uint64_t refused_logged_us;
-    uint64_t refused_unlogged;
 };
 
-/* One line in ten seconds, with how many it stands for. */
 static void
-log_refusal(struct entrance *entrance, const struct socket_address *remote, const char *reason)
+refuse(struct entrance *entrance, const struct socket_address *remote, const char *reason)
 {
-    uint64_t now_us = clock_monotonic_us();
-    char text[ADDRESS_TEXT_BYTES_MAX];
-
     entrance->refused_count++;
-    entrance->refused_unlogged++;
-    if (entrance->refused_logged_us != 0 &&
-        now_us - entrance->refused_logged_us < LOG_INTERVAL_US) {
-        return;
-    }
-    socket_address_text(remote, text);
-    log_event(LOG_LEVEL_WARN, "connection_refused", "remote=%s reason=%s count=%" PRIu64, text,
-              log_quote(reason), entrance->refused_unlogged);
-    entrance->refused_logged_us = now_us;
-    entrance->refused_unlogged = 0;
+    connection_loop_log_refusal(entrance->loop, remote, reason);
 }
 
 static struct host *host_of(struct entrance *entrance, const struct socket_address *remote)
@@ -97,6 +80,7 @@ static void stop_being_stranger(struct visitor *visitor)
     if (!list_is_empty(&visitor->link)) {
         list_remove(&visitor->link);
         visitor->entrance->stranger_count--;
+        visitor->host->stranger_count--;
     }
 }
 
@@ -106,11 +90,12 @@ static void on_release(void *context)
     struct entrance *entrance = visitor->entrance;
 
     stop_being_stranger(visitor);
-    host_leave(entrance, visitor->host);
     entrance->visitor_count--;
     if (visitor->is_client) {
         entrance->client_count--;
+        visitor->host->client_count--;
     }
+    host_leave(entrance, visitor->host);
     free(visitor);
 }
 
@@ -125,13 +110,20 @@ static void on_preface(void *context, struct connection *connection, enum frame_
         return;
     }
     if (entrance->client_count >= entrance->options.clients_max) {
-        log_refusal(entrance, connection_remote(connection),
-                    "as many clients as --max-connections allows are connected");
+        refuse(entrance, connection_remote(connection),
+               "as many clients as --max-connections allows are connected");
         connection_close(connection, "too many clients");
+        return;
+    }
+    if (visitor->host->client_count >= entrance->options.clients_per_address_max) {
+        refuse(entrance, connection_remote(connection),
+               "this address has as many clients as --max-connections-per-address allows");
+        connection_close(connection, "too many clients of one address");
         return;
     }
     stop_being_stranger(visitor);
     visitor->is_client = true;
+    visitor->host->client_count++;
     entrance->client_count++;
     entrance->handler->on_client(entrance->context, connection, protocol);
 }
@@ -148,19 +140,51 @@ static void on_closed(void *context, struct connection *connection, const char *
 static const struct connection_handler stranger_handler = {.on_preface = on_preface,
                                                            .on_closed = on_closed};
 
+static struct visitor *visitor_of(struct list *link)
+{
+    return CONTAINER_OF(link, struct visitor, link);
+}
+
+static void give_way(struct visitor *visitor)
+{
+    stop_being_stranger(visitor);
+    if (connection_state(visitor->connection) < CONNECTION_OPEN) {
+        refuse(visitor->entrance, connection_remote(visitor->connection),
+               "too many connections that do not say what they speak");
+        connection_close(visitor->connection, "too many connections that say nothing");
+    }
+}
+
+/* The oldest stranger of this address; who began a handshake goes last. */
+static struct visitor *oldest_of(const struct entrance *entrance, const struct host *host)
+{
+    struct visitor *oldest = NULL;
+
+    LIST_FOR_EACH (link, &entrance->strangers) {
+        struct visitor *visitor = visitor_of(link);
+
+        if (visitor->host == host && connection_state(visitor->connection) == CONNECTION_PREFACE) {
+            return visitor;
+        }
+        if (visitor->host == host && oldest == NULL) {
+            oldest = visitor;
+        }
+    }
+    CHECK(oldest != NULL);
+    return oldest;
+}
+
 /* Who has not said who he is makes room for who might. Peers that finished their handshake are
  * found here on the way and leave the list. */
-static void make_room(struct entrance *entrance)
+static void make_room(struct entrance *entrance, const struct host *host)
 {
-    while (entrance->stranger_count >= entrance->options.strangers_max) {
-        struct visitor *oldest = CONTAINER_OF(entrance->strangers.next, struct visitor, link);
+    size_t share = entrance->options.strangers_max / ENTRANCE_STRANGER_SHARES;
 
-        stop_being_stranger(oldest);
-        if (connection_state(oldest->connection) < CONNECTION_OPEN) {
-            log_refusal(entrance, connection_remote(oldest->connection),
-                        "too many connections that do not say what they speak");
-            connection_close(oldest->connection, "too many connections that say nothing");
-        }
+    while (host->stranger_count > 0 && host->stranger_count >= share) {
+        give_way(oldest_of(entrance, host));
+    }
+    while (entrance->stranger_count >= entrance->options.strangers_max) {
+        give_way(visitor_of(entrance->strangers.next));
     }
 }
 
@@ -197,14 +221,7 @@ void entrance_take(struct entrance *entrance, int socket, const struct socket_ad
     struct visitor *visitor;
 
     host->count++;
-    if (host->count > entrance->options.connections_per_address_max) {
-        host_leave(entrance, host);
-        log_refusal(entrance, remote,
-                    "this address has as many connections as --max-connections-per-address allows");
-        (void)close(socket);
-        return;
-    }
-    make_room(entrance);
+    make_room(entrance, host);
     visitor = xcalloc(1, sizeof *visitor);
     visitor->entrance = entrance;
     visitor->host = host;
@@ -214,6 +231,7 @@ void entrance_take(struct entrance *entrance, int socket, const struct socket_ad
     connection_on_release(visitor->connection, on_release, visitor);
     list_append(&entrance->strangers, &visitor->link);
     entrance->stranger_count++;
+    host->stranger_count++;
     entrance->visitor_count++;
 }
 

@@ -1,9 +1,10 @@
 /* The entrance: accepted connections from their first byte until it is known who speaks, and how
  * many of them there may be.
  *
- * Limits: connections of one address, refused at once; clients in all, refused when the first bytes
- * tell a client, so that a flood of clients never keeps a peer out; and connections that have not
- * introduced themselves, of which the oldest gives way. Main thread. */
+ * Limits: clients of one address and in all, refused when the first bytes tell a client, so that a
+ * flood of clients never keeps a peer out, not even one of the same machine; and connections that
+ * have not introduced themselves: the oldest of an address that has more than its share of them
+ * gives way, else the oldest of all. Main thread. */
 #ifndef NET_ENTRANCE_H
 #define NET_ENTRANCE_H
 
@@ -11,11 +12,14 @@
 
 struct entrance;
 
-enum { ENTRANCE_STRANGERS_MAX = 1024 };
+enum {
+    ENTRANCE_STRANGERS_MAX = 1024,
+    ENTRANCE_STRANGER_SHARES = 4 /* one address may have one of so many shares */
+};
 
 struct entrance_options {
     size_t clients_max;
-    size_t connections_per_address_max;
+    size_t clients_per_address_max;
     size_t strangers_max; /* ENTRANCE_STRANGERS_MAX */
 };
 

@@ -687,7 +687,7 @@ static void test_large_answers_that_nobody_reads_hold_further_requests_back(void
         }
         connection_loop_end(&bench.lab.loop);
         native_front_end(bench.front);
-        most = bench.lab.loop.output_bytes > most ? bench.lab.loop.output_bytes : most;
+        most = bench.lab.loop.output.bytes > most ? bench.lab.loop.output.bytes : most;
     }
     EXPECT(fake.submitted < 400);
     EXPECT(most < connection_limits_default().output_bytes_max);

@@ -51,7 +51,7 @@ static inline void lab_turn(struct lab *lab)
         (void)event_base_loopexit(lab->base, &wait);
         (void)event_base_loop(lab->base, EVLOOP_ONCE);
     } else {
-        (void)event_base_loop(lab->base, EVLOOP_NONBLOCK);
+        (void)event_base_loop(lab->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
     }
     connection_loop_begin(&lab->loop);
     connection_loop_end(&lab->loop);

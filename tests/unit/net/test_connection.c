@@ -274,11 +274,11 @@ static void test_unknown_first_bytes_close(void)
 
 static struct connection_limits hasty(void)
 {
-    return (struct connection_limits){.handshake_ms = 30000,
-                                      .drain_ms = 30000,
-                                      .frame_ms = 30000,
-                                      .stall_ms = 30000,
-                                      .output_bytes_max = 64 * 1024 * 1024};
+    struct connection_limits limits = connection_limits_default();
+
+    limits.handshake_ms = 30000;
+    limits.drain_ms = 30000;
+    return limits;
 }
 
 static void test_who_says_nothing_is_closed_in_time(void)
@@ -289,7 +289,7 @@ static void test_who_says_nothing_is_closed_in_time(void)
     limits.handshake_ms = 40;
     seen_init(&seen, &limits);
     lab_write(&seen.lab, seen.far, bytes_of_text("CONF"));
-    expect_closed(&seen, "handshake took too long");
+    expect_closed(&seen, "in time who it is");
     seen_release(&seen);
 }
 
@@ -406,7 +406,7 @@ static void test_a_reader_that_never_reads_meets_the_output_limit(void)
         lab_turn(&seen.lab);
     }
     expect_closed(&seen, "output limit");
-    EXPECT_EQ(seen.lab.loop.output_bytes, 0);
+    EXPECT_EQ(seen.lab.loop.output.bytes, 0);
     seen_release(&seen);
 }
 
@@ -415,11 +415,69 @@ static void test_all_connections_together_meet_a_limit(void)
     struct seen seen;
 
     seen_init(&seen, NULL);
-    seen.lab.loop.output_bytes_max = 8 * 1024 * 1024;
+    seen.lab.loop.output.bytes_max = 8 * 1024 * 1024;
     open_it(&seen);
     send_filled(&seen, 9 * 1024 * 1024, 5);
     expect_closed(&seen, "together");
     seen_release(&seen);
+}
+
+static void test_frames_beyond_a_turns_share_wait_for_the_next(void)
+{
+    enum { FRAMES = 2 * CONNECTION_TURN_FRAMES + 100 };
+    struct seen seen;
+    struct buffer stream = BUFFER_INIT;
+
+    seen_init(&seen, NULL);
+    open_it(&seen);
+    for (size_t i = 0; i < FRAMES; i++) {
+        put_client_frame(&stream, 1, 7);
+    }
+    EXPECT(stream.size < CONNECTION_READ_BYTES);
+    EXPECT_EQ(write(seen.far, stream.data, stream.size), stream.size);
+    LAB_UNTIL(&seen.lab, seen.frames > 0);
+    EXPECT(seen.frames <= CONNECTION_TURN_FRAMES);
+    lab_turn(&seen.lab);
+    EXPECT(seen.frames <= 2 * CONNECTION_TURN_FRAMES);
+    LAB_UNTIL(&seen.lab, seen.frames == FRAMES);
+    seen_release(&seen);
+    buffer_release(&stream);
+}
+
+/* Whoever holds most gives way, and nobody else. */
+static void test_requests_of_all_together_meet_a_limit(void)
+{
+    const struct socket_address remote = lab_loopback(2);
+    struct connection_limits limits = hasty();
+    struct seen seen;
+    struct connection *small;
+    struct buffer stream = BUFFER_INIT;
+    int ends[2];
+
+    limits.input_bytes_all_max = 1024 * 1024;
+    seen_init(&seen, &limits);
+    open_it(&seen);
+    lab_socket_pair(ends);
+    small = connection_new(&seen.lab.loop, ends[1], &remote, CONNECTION_PREFACE, &handler, &seen);
+    buffer_put(&stream, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
+    frame_client_put_head(buffer_extend(&stream, FRAME_CLIENT_HEAD_BYTES), 100000);
+    memset(buffer_extend(&stream, 50000), 1, 50000);
+    lab_write(&seen.lab, ends[0], buffer_lend(&stream));
+    LAB_UNTIL(&seen.lab, seen.lab.loop.input.bytes >= 50000);
+    buffer_clear(&stream);
+    frame_client_put_head(buffer_extend(&stream, FRAME_CLIENT_HEAD_BYTES), 4 * 1024 * 1024);
+    memset(buffer_extend(&stream, 3 * 1024 * 1024), 1, 3 * 1024 * 1024);
+    lab_write(&seen.lab, seen.far, buffer_lend(&stream));
+    expect_closed(&seen, "all connections together");
+    EXPECT_EQ(connection_state(small), CONNECTION_OPEN);
+    EXPECT(seen.lab.loop.input.bytes <= 1024 * 1024);
+    seen.connection = small;
+    connection_close(small, "the test is over");
+    lab_turn(&seen.lab);
+    EXPECT_EQ(seen.lab.loop.input.bytes, 0);
+    seen_release(&seen);
+    (void)close(ends[0]);
+    buffer_release(&stream);
 }
 
 static void test_a_reader_that_stops_reading_is_closed_in_time(void)
@@ -543,7 +601,7 @@ static void test_sending_on_a_closed_connection_goes_nowhere(void)
     connection_send_peer_frame(seen.connection, bytes_of_text("x"));
     connection_close(seen.connection, "twice");
     expect_closed(&seen, "gone");
-    EXPECT_EQ(seen.lab.loop.output_bytes, 0);
+    EXPECT_EQ(seen.lab.loop.output.bytes, 0);
     seen_release(&seen);
 }
 
@@ -564,6 +622,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_output_arrives_and_the_owner_is_told_when_it_had_to_wait),
         TEST_CASE(test_a_reader_that_never_reads_meets_the_output_limit),
         TEST_CASE(test_all_connections_together_meet_a_limit),
+        TEST_CASE(test_frames_beyond_a_turns_share_wait_for_the_next),
+        TEST_CASE(test_requests_of_all_together_meet_a_limit),
         TEST_CASE(test_a_reader_that_stops_reading_is_closed_in_time),
         TEST_CASE(test_the_end_of_the_stream_is_reported_once),
         TEST_CASE(test_closing_inside_a_frame_stops_the_frames_behind_it),

@@ -133,7 +133,7 @@ static struct bytes peer_words(void)
 static struct entrance_options usual(void)
 {
     return (struct entrance_options){
-        .clients_max = 100, .connections_per_address_max = 100, .strangers_max = 100};
+        .clients_max = 100, .clients_per_address_max = 100, .strangers_max = 100};
 }
 
 static void test_clients_and_peers_are_told_apart(void)
@@ -175,24 +175,49 @@ static void test_more_clients_than_allowed_are_turned_away_and_peers_are_not(voi
     house_close(&house);
 }
 
-static void test_one_address_has_so_many_connections(void)
+static void test_one_address_has_so_many_clients_and_peers_are_not_counted(void)
 {
     struct entrance_options options = usual();
     struct house house;
     int third;
 
-    options.connections_per_address_max = 2;
+    options.clients_per_address_max = 2;
     house_open(&house, &options);
     (void)call(&house, client_words());
-    (void)call(&house, BYTES_EMPTY);
-    LAB_UNTIL(&house.lab, entrance_connection_count(house.entrance) == 2);
+    (void)call(&house, client_words());
+    LAB_UNTIL(&house.lab, house.clients == 2);
     third = call(&house, client_words());
     LAB_UNTIL(&house.lab, is_closed(third));
     EXPECT_EQ(entrance_refused_count(house.entrance), 1);
+    (void)call(&house, peer_words());
+    LAB_UNTIL(&house.lab, house.peers == 1);
     hang_up(&house);
     LAB_UNTIL(&house.lab, entrance_connection_count(house.entrance) == 0);
     (void)call(&house, client_words());
-    LAB_UNTIL(&house.lab, house.clients == 2);
+    LAB_UNTIL(&house.lab, house.clients == 3);
+    house_close(&house);
+}
+
+/* A flood of silent connections drives out its own, and last of them a server's handshake. */
+static void test_a_handshake_outlasts_silent_connections_of_its_address(void)
+{
+    struct entrance_options options = usual();
+    struct house house;
+    int silent;
+    int peer;
+
+    options.strangers_max = 3 * ENTRANCE_STRANGER_SHARES;
+    house_open(&house, &options);
+    peer = call(&house, peer_words());
+    LAB_UNTIL(&house.lab, house.peers == 1);
+    silent = call(&house, BYTES_EMPTY);
+    LAB_UNTIL(&house.lab, entrance_connection_count(house.entrance) == 2);
+    for (unsigned i = 0; i < 10; i++) {
+        (void)call(&house, BYTES_EMPTY);
+        LAB_UNTIL(&house.lab, entrance_connection_count(house.entrance) <= 3);
+    }
+    LAB_UNTIL(&house.lab, is_closed(silent) && entrance_refused_count(house.entrance) == 9);
+    EXPECT(!is_closed(peer));
     house_close(&house);
 }
 
@@ -203,7 +228,7 @@ static void test_the_oldest_stranger_gives_way(void)
     int first;
     int second;
 
-    options.strangers_max = 2;
+    options.strangers_max = 2 * ENTRANCE_STRANGER_SHARES;
     house_open(&house, &options);
     first = call(&house, BYTES_EMPTY);
     LAB_UNTIL(&house.lab, entrance_connection_count(house.entrance) == 1);
@@ -281,7 +306,8 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_clients_and_peers_are_told_apart),
         TEST_CASE(test_more_clients_than_allowed_are_turned_away_and_peers_are_not),
-        TEST_CASE(test_one_address_has_so_many_connections),
+        TEST_CASE(test_one_address_has_so_many_clients_and_peers_are_not_counted),
+        TEST_CASE(test_a_handshake_outlasts_silent_connections_of_its_address),
         TEST_CASE(test_the_oldest_stranger_gives_way),
         TEST_CASE(test_a_port_in_use_is_named),
         TEST_CASE(test_a_foreign_address_is_refused),

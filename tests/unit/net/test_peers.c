@@ -209,7 +209,7 @@ static void start_peers(struct station *station, const char *secret)
                                           .backoff_ms_max = 20,
                                           .seed = station->id};
     const struct entrance_options entrance = {
-        .clients_max = 10, .connections_per_address_max = 1000, .strangers_max = 100};
+        .clients_max = 10, .clients_per_address_max = 1000, .strangers_max = 100};
 
     station->peers = peers_new(&options, station->resolver, &handler, station);
     station->entrance = entrance_new(&station->lab->loop, &entrance, &entrance_handler, station);

@@ -79,7 +79,7 @@ static void test_two_options_are_enough(void)
     EXPECT_EQ(config.log_map_bytes, UINT64_C(8) << 30);
     EXPECT_EQ(config.disk_reserve_bytes, 256 << 20);
     EXPECT_EQ(config.max_connections, 10000);
-    EXPECT_EQ(config.max_connections_per_address, 5000);
+    EXPECT_EQ(config.max_connections_per_address, 1000);
 }
 
 static void test_every_option_is_taken(void)
