@@ -14,6 +14,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "integration")
 from ports import free_ports  # noqa: E402
 
 DEADLINE_SECONDS = 30
+SWEEP_MS = 100  # how often containers and nodes with a time to live are looked through
 SUPER_DIGEST = "super:D/InIHSb7yEEbrWz8b9l71RjZJU="  # super:test
 JAVA_FOLDER = pathlib.Path("/usr/share/java")
 
@@ -82,7 +83,7 @@ class Confer(Servers):
     def start(self, place):
         self.launch(place, [self.programs["server"], "--id", place + 1, "--server", self.addresses[place],
                             "--data", self.folder / str(place + 1), "--zookeeper-super-digest", SUPER_DIGEST,
-                            *self.options])
+                            "--container-check-interval", f"{SWEEP_MS}ms", *self.options])
 
     def cli(self, *arguments):
         return subprocess.run([self.programs["cli"], "--address", self.hosts, *arguments], check=True,
@@ -123,9 +124,10 @@ class ZooKeeper(Servers):
             f"tickTime=2000\nmaxClientCnxns=0\n4lw.commands.whitelist=*\nadmin.enableServer=false\n"
             f"dataDir={data}\nclientPort={port}\nclientPortAddress={host}\n")
         properties = {"extendedTypesEnabled": "true", "DigestAuthenticationProvider.superDigest": SUPER_DIGEST,
-                      "forceSync": "no", "jmx.log4j.disable": "true"}
+                      "forceSync": "no",  "jmx.log4j.disable": "true"}
         self.launch(0, ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
                         *(f"-Dzookeeper.{name}={value}" for name, value in properties.items()),
+                        f"-Dznode.container.checkIntervalMs={SWEEP_MS}",
                         "-cp", zookeeper_classpath(), "org.apache.zookeeper.server.quorum.QuorumPeerMain",
                         self.folder / "zoo.cfg"])
 
