@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/mark.h"
+#include "persistence/map_fault.h"
+#include "persistence/page_walk.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +14,7 @@
 #include <unistd.h>
 
 /* LMDB's own table of free pages. */
-enum { FREE_DATABASE = 0, META_PAGES = 2 };
+enum { FREE_DATABASE = 0, META_PAGES = 2, META_USED_BYTES = 152 };
 
 /* A short write is reported by LMDB as EIO. With less than this left, it was a full disk. */
 enum { DISK_FULL_BYTES = 1024 * 1024 };
@@ -62,9 +64,8 @@ enum status environment_error(const struct environment *environment,
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
     case MDB_BAD_VALSIZE:
-        return error_set(error, STATUS_CORRUPT,
-                         "%s is damaged (%s, while %s): " ENVIRONMENT_WAY_OUT, path,
-                         mdb_strerror(result), what);
+        return error_set(error, STATUS_CORRUPT, "%s is damaged (%s, while %s): " DAMAGE_WAY_OUT,
+                         path, mdb_strerror(result), what);
     case MDB_VERSION_MISMATCH:
         return error_set(error, STATUS_FORMAT,
                          "%s was written by another version of LMDB: use the version that wrote it",
@@ -106,6 +107,14 @@ static uint64_t used_bytes(MDB_txn *txn, MDB_dbi database, size_t page_bytes)
     return (uint64_t)pages * page_bytes;
 }
 
+static void on_assertion(MDB_env *env, const char *message)
+{
+    const char *path = "";
+
+    (void)mdb_env_get_path(env, &path);
+    map_fault_assertion(path, message);
+}
+
 static enum status open_env(struct environment *environment,
                             const struct environment_options *options,
                             struct error *error)
@@ -118,6 +127,7 @@ static enum status open_env(struct environment *environment,
         environment->env = NULL;
         return environment_error(environment, result, "opening", error);
     }
+    (void)mdb_env_set_assert(environment->env, on_assertion);
     environment->map_bytes = round_to_pages(options->map_bytes);
     result = mdb_env_set_mapsize(environment->env, (size_t)environment->map_bytes);
     if (result == MDB_SUCCESS) {
@@ -153,94 +163,92 @@ static enum status open_database(struct environment *environment,
     if (flags != options->database_flags) {
         return error_set(error, STATUS_CORRUPT,
                          "%s holds a database of another kind: it is not Confer's, or "
-                         "damaged; " ENVIRONMENT_WAY_OUT,
+                         "damaged; " DAMAGE_WAY_OUT,
                          environment->path);
     }
     environment->used_bytes = used_bytes(txn, environment->database, environment->page_bytes);
     return STATUS_OK;
 }
 
-/* The number of pages in LMDB's free list that lie at or after `first`. */
-static enum status count_free_pages(struct environment *environment,
-                                    uint64_t first,
-                                    uint64_t *ret_count,
-                                    struct error *error)
+struct examination {
+    const char *path;
+    struct error *error;
+    bool is_damaged;
+};
+
+static bool note_damage(void *context, const char *text)
 {
-    MDB_txn *txn;
-    MDB_cursor *cursor = NULL;
-    MDB_val key;
-    MDB_val value;
-    uint64_t count = 0;
-    int result = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn);
+    struct examination *examination = context;
 
-    if (result != MDB_SUCCESS) {
-        return environment_error(environment, result, "reading its free list", error);
-    }
-    result = mdb_cursor_open(txn, FREE_DATABASE, &cursor);
-    while (result == MDB_SUCCESS &&
-           (result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
-        size_t words = value.mv_size / sizeof(size_t);
+    (void)error_set(examination->error, STATUS_CORRUPT, "%s is damaged: %s; " DAMAGE_WAY_OUT,
+                    examination->path, text);
+    examination->is_damaged = true;
+    return false;
+}
 
-        /* The first word is the number of those that follow. */
-        for (size_t i = 1; i < words; i++) {
-            size_t page;
+static uint64_t missing_pages(const struct page_walk *walk)
+{
+    uint64_t present = walk->file_bytes / walk->page_bytes;
 
-            memcpy(&page, (const char *)value.mv_data + i * sizeof page, sizeof page);
-            count += page >= first;
-        }
-    }
-    if (cursor != NULL) {
-        mdb_cursor_close(cursor);
-    }
-    mdb_txn_abort(txn);
-    if (result != MDB_NOTFOUND) {
-        return environment_error(environment, result, "reading its free list", error);
-    }
-    *ret_count = count;
-    return STATUS_OK;
+    return present < walk->page_count ? walk->page_count - present : 0;
 }
 
 /* A page of the map beyond the file's end kills the reader with SIGBUS. LMDB itself may leave the
  * file shorter than its last page number says (pages taken and given back in one transaction are
  * never written), so missing pages are in order if all of them are free; then the file is extended,
  * with a hole. */
-static enum status check_length(struct environment *environment, struct error *error)
+static enum status check_length(const struct page_walk *walk, struct error *error)
 {
-    MDB_envinfo info;
-    struct stat stat;
-    mdb_filehandle_t file;
-    uint64_t pages;
-    uint64_t present;
-    uint64_t free = 0;
+    uint64_t missing = missing_pages(walk);
+
+    MARK_IF(missing > 0, store_file_is_shorter_than_its_pages);
+    return walk->free_pages_behind_end == missing
+               ? STATUS_OK
+               : error_set(error, STATUS_CORRUPT,
+                           "%s is cut off: %llu bytes are there, %llu are "
+                           "needed; " DAMAGE_WAY_OUT,
+                           walk->path, (unsigned long long)walk->file_bytes,
+                           (unsigned long long)(walk->page_count * walk->page_bytes));
+}
+
+/* Look at the pages before LMDB follows them. A large tree's leaves are left to be looked at when
+ * they are read: their number is what makes it large. */
+static enum status examine(const char *data,
+                           const struct environment_options *options,
+                           struct page_walk *walk,
+                           struct error *error)
+{
+    struct examination examination = {.path = data, .error = error};
+    struct stat info;
     enum status status;
 
-    CHECK(mdb_env_info(environment->env, &info) == MDB_SUCCESS);
+    *walk = (struct page_walk){.path = data,
+                               .integer_keys = (options->database_flags & MDB_INTEGERKEY) != 0,
+                               .depth = PAGE_WALK_LEAVES,
+                               .on_damage = note_damage,
+                               .context = &examination};
+    if (stat(data, &info) == 0 && (uint64_t)info.st_size > ENVIRONMENT_EXAMINED_BYTES_MAX) {
+        walk->depth = PAGE_WALK_BRANCHES;
+    }
+    status = page_walk(walk, error);
+    if (status == STATUS_OK && examination.is_damaged) {
+        return STATUS_CORRUPT;
+    }
+    return status == STATUS_OK ? check_length(walk, error) : status;
+}
+
+static enum status
+extend(const struct environment *environment, const struct page_walk *walk, struct error *error)
+{
+    mdb_filehandle_t file;
+
+    if (missing_pages(walk) == 0) {
+        return STATUS_OK;
+    }
     CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
-    if (fstat(file, &stat) != 0) {
-        return environment_error(environment, errno, "opening", error);
-    }
-    pages = (uint64_t)info.me_last_pgno + 1;
-    present = (uint64_t)stat.st_size / environment->page_bytes;
-    if (present >= pages) {
-        return STATUS_OK;
-    }
-    MARK(store_file_is_shorter_than_its_pages);
-    if (ftruncate(file, (off_t)(pages * environment->page_bytes)) != 0) {
-        return environment_error(environment, errno, "extending data.mdb", error);
-    }
-    status = count_free_pages(environment, present, &free, error);
-    if (status == STATUS_OK && free == pages - present) {
-        return STATUS_OK;
-    }
-    /* As it was found: for whoever looks at the damage. */
-    if (ftruncate(file, stat.st_size) != 0 || status == STATUS_IO || status == STATUS_NO_MEMORY) {
-        return environment_error(environment, EIO, "checking the length of data.mdb", error);
-    }
-    return error_set(
-        error, STATUS_CORRUPT,
-        "%s/data.mdb is cut off: %llu bytes are there, %llu are needed; " ENVIRONMENT_WAY_OUT,
-        environment->path, (unsigned long long)stat.st_size,
-        (unsigned long long)pages * environment->page_bytes);
+    return ftruncate(file, (off_t)(walk->page_count * walk->page_bytes)) == 0
+               ? STATUS_OK
+               : environment_error(environment, errno, "extending data.mdb", error);
 }
 
 /* What was found is what the page cache holds. An earlier process may have died in the middle of a
@@ -273,17 +281,22 @@ static enum status make_durable(struct environment *environment, struct error *e
 }
 
 static enum status open_existing(struct environment *environment,
+                                 const char *data,
                                  const struct environment_options *options,
                                  struct error *error)
 {
+    struct page_walk walk;
     MDB_txn *txn;
     int dead;
-    enum status status = open_env(environment, options, error);
+    enum status status = examine(data, options, &walk, error);
 
+    if (status == STATUS_OK) {
+        status = open_env(environment, options, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }
-    status = check_length(environment, error);
+    status = extend(environment, &walk, error);
     if (status == STATUS_OK) {
         status = make_durable(environment, error);
     }
@@ -329,7 +342,7 @@ enum status environment_open(struct environment *environment,
                          "%s is not a folder: move it away, or give another --data", path);
     }
     if (stat(data, &info) == 0) {
-        return open_existing(environment, options, error);
+        return open_existing(environment, data, options, error);
     }
     if (errno != ENOENT) {
         return error_set(error, STATUS_IO, "cannot look at %s: %s", data, strerror(errno));
@@ -338,7 +351,7 @@ enum status environment_open(struct environment *environment,
     if (rmdir(path) == 0) {
         return error_set(error, STATUS_NOT_FOUND, "the folder %s is empty", path);
     }
-    return error_set(error, STATUS_CORRUPT, "%s is missing: " ENVIRONMENT_WAY_OUT, data);
+    return error_set(error, STATUS_CORRUPT, "%s is missing: " DAMAGE_WAY_OUT, data);
 }
 
 static enum status
@@ -486,11 +499,45 @@ static bool takes_transactions(struct environment *environment)
     return true;
 }
 
+/* When LMDB cannot write a meta page it takes back only the number of the transaction, so that the
+ * page in the cache is neither the old one nor the new one. Put the old one back whole. */
+struct old_metas {
+    uint8_t pages[META_PAGES][META_USED_BYTES];
+    bool are_known;
+};
+
+static void save_metas(const struct environment *environment, struct old_metas *old)
+{
+    mdb_filehandle_t file;
+
+    CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
+    old->are_known = true;
+    for (size_t i = 0; i < META_PAGES; i++) {
+        old->are_known =
+            old->are_known && pread(file, old->pages[i], META_USED_BYTES,
+                                    (off_t)(i * environment->page_bytes)) == META_USED_BYTES;
+    }
+}
+
+static void restore_metas(const struct environment *environment, const struct old_metas *old)
+{
+    mdb_filehandle_t file;
+
+    CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
+    for (size_t i = 0; old->are_known && i < META_PAGES; i++) {
+        /* The disk fails already; the next start looks at what it finds. */
+        (void)!pwrite(file, old->pages[i], META_USED_BYTES, (off_t)(i * environment->page_bytes));
+    }
+}
+
 enum status environment_commit(struct environment *environment, MDB_txn *txn, struct error *error)
 {
     uint64_t used = used_bytes(txn, environment->database, environment->page_bytes);
-    int result = mdb_txn_commit(txn);
+    struct old_metas old;
+    int result;
 
+    save_metas(environment, &old);
+    result = mdb_txn_commit(txn);
     if (result == MDB_SUCCESS) {
         environment->used_bytes = used;
         return STATUS_OK;
@@ -500,6 +547,7 @@ enum status environment_commit(struct environment *environment, MDB_txn *txn, st
         MARK(commit_found_no_space_and_the_store_goes_on);
         return environment_error(environment, result, "writing to the disk", error);
     }
+    restore_metas(environment, &old);
     /* The pages may or may not be on the disk, and a second sync would not tell: the kernel reports
      * a failed write-back once. */
     return environment_fail(environment, result, "writing to the disk", error);

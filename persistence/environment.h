@@ -10,6 +10,7 @@
 #define PERSISTENCE_ENVIRONMENT_H
 
 #include "base/error.h"
+#include "persistence/damage.h"
 #include "persistence/files.h"
 
 #include <lmdb.h>
@@ -17,10 +18,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What to do about damage. */
-#define ENVIRONMENT_WAY_OUT                                                                        \
-    "take this server out of the cluster, move its data folder away and add it again (the other "  \
-    "members hold the data), or restore a backup"
+/* Of larger files only the upper levels are examined when they are opened: that is what a start may
+ * cost. */
+#define ENVIRONMENT_EXAMINED_BYTES_MAX (UINT64_C(512) << 20)
 
 struct environment_options {
     uint64_t map_bytes;      /* rounded up to whole pages; raised to what the file holds already */

@@ -34,7 +34,7 @@ enum status log_store_record_damaged(const struct log_store *store,
                                      bool missing,
                                      struct error *error)
 {
-    return error_set(error, STATUS_CORRUPT, "the %s in %s is %s: " ENVIRONMENT_WAY_OUT, what,
+    return error_set(error, STATUS_CORRUPT, "the %s in %s is %s: " DAMAGE_WAY_OUT, what,
                      store->environment.path, missing ? "missing" : "damaged");
 }
 
@@ -43,7 +43,7 @@ enum status log_store_entry_damaged(const struct log_store *store,
                                     const char *how,
                                     struct error *error)
 {
-    return error_set(error, STATUS_CORRUPT, "log entry %" PRIu64 " in %s %s: " ENVIRONMENT_WAY_OUT,
+    return error_set(error, STATUS_CORRUPT, "log entry %" PRIu64 " in %s %s: " DAMAGE_WAY_OUT,
                      index, store->environment.path, how);
 }
 

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/mark.h"
+#include "persistence/key_text.h"
 #include "persistence/tree_format.h"
 #include "persistence/tree_store_internal.h"
 
@@ -50,9 +51,8 @@ enum status tree_store_get_meta(const struct environment *environment,
     }
     return status == STATUS_OK
                ? STATUS_OK
-               : error_set(error, STATUS_CORRUPT,
-                           "the meta record in %s is %s: " ENVIRONMENT_WAY_OUT, environment->path,
-                           result == MDB_NOTFOUND ? "missing" : "damaged");
+               : error_set(error, STATUS_CORRUPT, "the meta record in %s is %s: " DAMAGE_WAY_OUT,
+                           environment->path, result == MDB_NOTFOUND ? "missing" : "damaged");
 }
 
 enum status tree_store_put_meta(const struct environment *environment,
@@ -171,29 +171,14 @@ enum status tree_store_renew(struct tree_store *store, struct error *error)
     return tree_store_get_meta(&store->environment, store->reader, &store->meta, error);
 }
 
-/* A key for a person: text as it is, other bytes as \xNN. */
-static void print_key(struct bytes key, char *text, size_t capacity)
-{
-    size_t used = 0;
-
-    for (size_t i = 0; i < key.size && used + 8 < capacity; i++) {
-        uint8_t byte = key.data[i];
-        bool is_plain = byte > ' ' && byte < 0x7f && byte != '\\';
-
-        used += (size_t)snprintf(text + used, capacity - used, is_plain ? "%c" : "\\x%02x", byte);
-    }
-    text[used] = '\0';
-}
-
 static enum status
 record_damaged(const struct environment *environment, struct bytes key, struct error *error)
 {
-    char text[128];
+    char text[KEY_TEXT_BYTES_MAX];
 
-    print_key(key, text, sizeof text);
-    return error_set(error, STATUS_CORRUPT,
-                     "the record '%s' in %s is damaged: " ENVIRONMENT_WAY_OUT, text,
-                     environment->path);
+    key_text(key, text);
+    return error_set(error, STATUS_CORRUPT, "the record '%s' in %s is damaged: " DAMAGE_WAY_OUT,
+                     text, environment->path);
 }
 
 static enum status not_readable(struct tree_store *store)

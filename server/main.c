@@ -1,3 +1,4 @@
+#include "persistence/map_fault.h"
 #include "server/config.h"
 #include "server/net/entrance.h"
 #include "server/server.h"
@@ -9,6 +10,7 @@
 enum {
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
+    EXIT_DAMAGED = 3, /* the data folder: another start will not help */
     /* Never given to clients: for disks, links to servers, and who has not said what he is. */
     OTHER_DESCRIPTORS = 256 + ENTRANCE_STRANGERS_MAX
 };
@@ -54,6 +56,7 @@ int main(int argc, char **argv)
         (void)printf("confer-server %s\n", CONFER_VERSION);
         return 0;
     }
+    map_fault_install("confer-server", EXIT_DAMAGED);
     (void)umask(077);
     log_set_level(config.log_level);
     (void)snprintf(context, sizeof context, "node=%llu", (unsigned long long)config.id);
@@ -61,7 +64,7 @@ int main(int argc, char **argv)
     raise_descriptor_limit(&config);
     if (server_run(&config, &error) != STATUS_OK) {
         (void)fprintf(stderr, "confer-server: %s\n", error.text);
-        return EXIT_FAILED;
+        return error.status == STATUS_CORRUPT ? EXIT_DAMAGED : EXIT_FAILED;
     }
     return 0;
 }

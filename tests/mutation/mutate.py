@@ -306,7 +306,7 @@ class Detectors:
 
     def run_power_cut(self):
         program = self.linked("tests/power_cut/power_cut")
-        for options in (["--images", 200], ["--faults", "--runs", 300], ["--images", 2000, "--seed", 1000]):
+        for options in (["--images", 200], ["--faults"], ["--images", 2000, "--seed", 1000]):
             seconds, failure = run_program([program, *options], CALL_CPU_SECONDS, CALL_CLOCK_SECONDS)
             yield seconds, failure and Finding(f"power cut {options[0][2:]}", failure)
 

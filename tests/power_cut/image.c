@@ -488,6 +488,10 @@ void image_write(const struct image *image, uint64_t seed, const char *folder)
     prng_init(&mood.prng, seed);
     mood.survival = (unsigned)prng_below(&mood.prng, SURVIVES + 1);
     mood.names_in_order = prng_below(&mood.prng, 2) == 0;
+    if (seed == IMAGE_WHOLE) {
+        mood.survival = SURVIVES;
+        mood.names_in_order = true;
+    }
     survive_names(image, &mood, &names);
     write_folder(image, &names, TAPE_ROOT, folder, &mood);
 }

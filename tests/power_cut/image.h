@@ -20,7 +20,8 @@ void image_advance(struct image *image, size_t count);
 /* The last step that was done by then, and the last that was begun. */
 uint64_t image_done(const struct image *image);
 uint64_t image_begun(const struct image *image);
-/* Write what `seed` lets survive into `folder`, which must not exist. */
+/* Write what `seed` lets survive into `folder`, which must not exist. IMAGE_WHOLE: everything. */
+#define IMAGE_WHOLE UINT64_MAX
 void image_write(const struct image *image, uint64_t seed, const char *folder);
 
 #endif

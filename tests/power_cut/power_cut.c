@@ -1,9 +1,10 @@
-/* Power cuts and failing calls under the real stores.
+/* Power cuts, failing calls and damaged files under the real stores.
  *
  *     power_cut [--images N] [--seconds S] [--seed N]     stories, and images of power cuts in them
  *     power_cut --faults [--runs N] [--seconds S] [--seed N]
  *                                                         stories in which one call fails
- *     power_cut --story SEED [--fault SPEC] [--cut N --image SEED]
+ *     power_cut --flips N [--seconds S] [--seed N]        stories, and flipped bits after them
+ *     power_cut --story SEED [--fault SPEC] [--cut N --image SEED | --flip SEED]
  *                                                         one of these again; its folders are kept
  *
  * Ends 0 when all was right, 1 when something was wrong, 2 on wrong usage. */
@@ -14,6 +15,7 @@
 #include "tests/power_cut/tape.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -33,6 +35,10 @@ enum {
     STEPS = 40,
     IMAGES_PER_STORY = 25,
     IMAGES_PER_FAULT = 2,
+    FLIPS_PER_STORY = 60,
+    FILES_MAX = 64,
+    PAGE_BYTES = 4096,
+    META_END = 152, /* of what LMDB reads in a meta page */
     STORY_SECONDS_MAX = 120,
     EXIT_WRONG = 1,
     EXIT_USAGE = 2
@@ -69,6 +75,9 @@ struct options {
     bool has_cut;
     uint64_t cut;
     uint64_t image_seed;
+    uint64_t flips;
+    bool has_flip;
+    uint64_t flip_seed;
 };
 
 /* One story, as it goes on in a process of its own; shared with the one that waits. */
@@ -77,7 +86,9 @@ struct run {
     const struct fault *fault; /* NULL = none */
     uint64_t call;
     uint64_t images_wanted;
+    uint64_t flips_wanted;
     bool has_cut;
+    bool has_flip;
     bool keep;
     /* Out. */
     uint64_t calls;
@@ -87,6 +98,11 @@ struct run {
     bool in_image;
     uint64_t cut;
     uint64_t image_seed;
+    bool in_flip;
+    uint64_t flips;
+    uint64_t flips_named;
+    uint64_t flip_seed;
+    char flipped[128]; /* where */
     bool is_right;
     char failed_call[32];
     char folder[PATH_MAX];
@@ -161,13 +177,13 @@ static void judge_images(struct run *run, const struct stores *stores)
         run->images_wanted = 1;
         cuts[0] = run->cut < tape_count() ? run->cut : tape_count();
     } else {
-        CHECK_OP(run->images_wanted, <=, IMAGES_PER_STORY);
+        CHECK_OP(run->images_wanted, <=, (uint64_t)IMAGES_PER_STORY);
         for (uint64_t i = 0; i < run->images_wanted; i++) {
             cuts[i] = prng_below(&prng, tape_count() + 1);
         }
         qsort(cuts, (size_t)run->images_wanted, sizeof cuts[0], compare_cuts);
     }
-    run->in_image = true;
+    run->in_image = run->images_wanted > 0;
     for (uint64_t i = 0; run->is_right && i < run->images_wanted; i++) {
         run->cut = cuts[i];
         if (!run->has_cut) {
@@ -175,6 +191,112 @@ static void judge_images(struct run *run, const struct stores *stores)
         }
         image_advance(image, (size_t)cuts[i]);
         judge_image(run, stores, image);
+    }
+    image_free(image);
+}
+
+/* --- Flipped bits --- */
+
+struct file {
+    char path[PATH_MAX];
+    uint64_t bytes;
+};
+
+static struct {
+    struct file items[FILES_MAX];
+    size_t count;
+} files;
+
+static int add_file(const char *path, const struct stat *info, int kind, struct FTW *walk)
+{
+    (void)walk;
+    if (kind == FTW_F && info->st_size > 0 && files.count < FILES_MAX) {
+        struct file *file = &files.items[files.count++];
+
+        (void)snprintf(file->path, sizeof file->path, "%s", path);
+        file->bytes = (uint64_t)info->st_size;
+    }
+    return 0;
+}
+
+/* Mostly one of LMDB's, which hold everything. */
+static const struct file *draw_file(struct prng *prng)
+{
+    bool wants_data = prng_below(prng, 8) != 0;
+    const struct file *file;
+
+    do {
+        file = &files.items[prng_below(prng, files.count)];
+    } while (wants_data && strstr(file->path, "data.mdb") == NULL);
+    return file;
+}
+
+/* Anywhere, or where a flip does the most harm: in a meta page, or in the head of a page. */
+static uint64_t draw_offset(struct prng *prng, const struct file *file)
+{
+    uint64_t offset = prng_below(prng, file->bytes);
+
+    switch (prng_below(prng, 4)) {
+    case 0:
+        offset = prng_below(prng, 2) * PAGE_BYTES + prng_below(prng, META_END);
+        break;
+    case 1:
+        offset = offset / PAGE_BYTES * PAGE_BYTES + prng_below(prng, 64);
+        break;
+    default:
+        break;
+    }
+    return offset < file->bytes ? offset : file->bytes - 1;
+}
+
+static void flip(struct run *run, const char *folder)
+{
+    struct prng prng;
+    const struct file *file;
+    uint64_t offset;
+    uint8_t byte;
+    uint8_t bit;
+    int descriptor;
+
+    prng_init(&prng, run->flip_seed);
+    files.count = 0;
+    CHECK(nftw(folder, add_file, 16, FTW_PHYS) == 0 && files.count > 0);
+    file = draw_file(&prng);
+    offset = draw_offset(&prng, file);
+    bit = (uint8_t)prng_below(&prng, 8);
+    descriptor = open(file->path, O_RDWR | O_CLOEXEC);
+    CHECK(descriptor >= 0 && pread(descriptor, &byte, 1, (off_t)offset) == 1);
+    byte ^= (uint8_t)(1U << bit);
+    CHECK(pwrite(descriptor, &byte, 1, (off_t)offset) == 1);
+    (void)close(descriptor);
+    (void)snprintf(run->flipped, sizeof run->flipped, "bit %d of byte %" PRIu64 " of %.80s", bit,
+                   offset, file->path + strlen(folder) + 1);
+}
+
+static void judge_flips(struct run *run, const struct stores *stores)
+{
+    struct image *image = image_new(run->seed);
+    char path[PATH_MAX + 16];
+    struct prng prng;
+
+    prng_init(&prng, run->seed);
+    below(run->folder, "damaged", path);
+    image_advance(image, tape_count());
+    run->in_flip = run->flips_wanted > 0;
+    for (uint64_t i = 0; run->is_right && i < run->flips_wanted; i++) {
+        bool is_named = false;
+
+        if (!run->has_flip) {
+            run->flip_seed = prng_next(&prng) % 1000000;
+        }
+        image_write(image, IMAGE_WHOLE, path);
+        flip(run, path);
+        run->is_right = stores_judge_damaged(stores, path, &is_named, run->text);
+        run->flips++;
+        run->flips_named += is_named;
+        if (!run->keep) {
+            remove_tree(path);
+        }
     }
     image_free(image);
 }
@@ -204,6 +326,9 @@ static void play(struct run *run)
     }
     if (run->is_right) {
         judge_images(run, stores);
+    }
+    if (run->is_right) {
+        judge_flips(run, stores);
     }
     stores_free(stores);
     tape_forget();
@@ -235,7 +360,9 @@ static void tell_wrong(const struct run *run)
     if (run->fault != NULL) {
         (void)printf(" --fault %s:%" PRIu64, run->fault->name, run->call);
     }
-    if (run->in_image) {
+    if (run->in_flip) {
+        (void)printf(" --flip %" PRIu64 " (%s)", run->flip_seed, run->flipped);
+    } else if (run->in_image) {
         (void)printf(" --cut %" PRIu64 " --image %" PRIu64, run->cut, run->image_seed);
     }
     (void)printf("\n");
@@ -318,7 +445,31 @@ static int perform_cuts(const struct options *options)
     return is_right ? 0 : EXIT_WRONG;
 }
 
-/* Each call of a story fails once in each way; with `runs`, that many of these at random. */
+static int perform_flips(const struct options *options)
+{
+    uint64_t end = options->seconds == 0 ? UINT64_MAX : clock_seconds() + options->seconds;
+    uint64_t stories = 0;
+    uint64_t flips = 0;
+    uint64_t named = 0;
+    bool is_right = true;
+
+    while (is_right && flips < options->flips && clock_seconds() < end) {
+        struct run *run = new_run(options->seed + stories);
+
+        run->flips_wanted = FLIPS_PER_STORY;
+        is_right = perform(run);
+        stories++;
+        flips += run->flips;
+        named += run->flips_named;
+        free_run(run);
+    }
+    (void)printf("%" PRIu64 " flipped bits after %" PRIu64 " stories: %" PRIu64
+                 " were named, the others harmless: %s\n",
+                 flips, stories, named, is_right ? "all right" : "one is wrong");
+    return is_right ? 0 : EXIT_WRONG;
+}
+
+/* Each call of a story fails once in each way; with `runs`, that many of these, evenly spread. */
 static int perform_faults(const struct options *options)
 {
     uint64_t end = options->seconds == 0 ? UINT64_MAX : clock_seconds() + options->seconds;
@@ -326,18 +477,19 @@ static int perform_faults(const struct options *options)
     uint64_t failed = 0;
     uint64_t images = 0;
     uint64_t calls = 0;
-    bool is_right = true;
     struct run *run = new_run(options->seed);
-    struct prng prng;
+    bool is_right = perform(run);
+    uint64_t runs = options->runs;
 
-    prng_init(&prng, options->seed);
-    is_right = perform(run);
     calls = run->calls;
+    if (runs == 0 || runs > calls * FAULT_COUNT) {
+        runs = calls * FAULT_COUNT;
+    }
     free_run(run);
     while (is_right && clock_seconds() < end) {
-        uint64_t choice = options->runs == 0 ? done : prng_below(&prng, calls * FAULT_COUNT);
+        uint64_t choice = done * (calls * FAULT_COUNT) / runs;
 
-        if (done == (options->runs == 0 ? calls * FAULT_COUNT : options->runs)) {
+        if (done == runs) {
             break;
         }
         run = new_run(options->seed);
@@ -367,6 +519,9 @@ static int perform_one(const struct options *options)
     run->has_cut = options->has_cut;
     run->cut = options->cut;
     run->image_seed = options->image_seed;
+    run->has_flip = options->has_flip;
+    run->flips_wanted = options->has_flip ? 1 : 0;
+    run->flip_seed = options->flip_seed;
     run->keep = true;
     is_right = perform(run);
     (void)printf("%s\n", is_right ? "all right" : "wrong");
@@ -407,7 +562,8 @@ static bool parse(int argc, char **argv, struct options *options)
         {"seed", required_argument, NULL, 'S'},   {"faults", no_argument, NULL, 'f'},
         {"runs", required_argument, NULL, 'r'},   {"story", required_argument, NULL, 'o'},
         {"fault", required_argument, NULL, 'F'},  {"cut", required_argument, NULL, 'c'},
-        {"image", required_argument, NULL, 'I'},  {NULL, 0, NULL, 0}};
+        {"image", required_argument, NULL, 'I'},  {"flips", required_argument, NULL, 'p'},
+        {"flip", required_argument, NULL, 'P'},   {NULL, 0, NULL, 0}};
     bool is_right = true;
     int option;
 
@@ -442,6 +598,13 @@ static bool parse(int argc, char **argv, struct options *options)
         case 'I':
             is_right = parse_number(optarg, &options->image_seed);
             break;
+        case 'p':
+            is_right = parse_number(optarg, &options->flips);
+            break;
+        case 'P':
+            options->has_flip = true;
+            is_right = parse_number(optarg, &options->flip_seed);
+            break;
         default:
             is_right = false;
         }
@@ -453,16 +616,20 @@ int main(int argc, char **argv)
 {
     struct options options = {.seed = 1, .images = UINT64_MAX};
 
-    if (!parse(argc, argv, &options) ||
-        (!options.one && !options.faults && options.seconds == 0 && options.images == UINT64_MAX)) {
+    if (!parse(argc, argv, &options) || (!options.one && !options.faults && options.flips == 0 &&
+                                         options.seconds == 0 && options.images == UINT64_MAX)) {
         (void)fprintf(stderr, "usage: power_cut --images N | --seconds S [--seed N]\n"
                               "       power_cut --faults [--runs N] [--seconds S] [--seed N]\n"
+                              "       power_cut --flips N [--seconds S] [--seed N]\n"
                               "       power_cut --story SEED [--fault NAME:CALL] [--cut N --image "
-                              "SEED]\n");
+                              "SEED | --flip SEED]\n");
         return EXIT_USAGE;
     }
     if (options.one) {
         return perform_one(&options);
+    }
+    if (options.flips > 0) {
+        return perform_flips(&options);
     }
     return options.faults ? perform_faults(&options) : perform_cuts(&options);
 }

@@ -175,6 +175,12 @@ static enum status open_stores(struct stores *stores, struct error *error)
 
 /* --- Comparing --- */
 
+enum finding {
+    FINDING_SAME,
+    FINDING_DIFFERENT,
+    FINDING_DAMAGED /* the store says so itself */
+};
+
 struct reading {
     const struct contents *expected;
     uint8_t *space;
@@ -182,6 +188,28 @@ struct reading {
     char *text;
     bool is_right;
 };
+
+static enum finding differs(char text[STORES_TEXT_BYTES_MAX], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static enum finding differs(char text[STORES_TEXT_BYTES_MAX], const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, STORES_TEXT_BYTES_MAX, format, arguments);
+    va_end(arguments);
+    return FINDING_DIFFERENT;
+}
+
+/* What a failed read or start says. */
+static enum finding failed(char text[STORES_TEXT_BYTES_MAX], const struct error *error)
+{
+    bool is_named = error->status == STATUS_CORRUPT || error->status == STATUS_FORMAT;
+
+    (void)say(text, "%s", error->text);
+    return is_named ? FINDING_DAMAGED : FINDING_DIFFERENT;
+}
 
 static enum status compare_entry(void *context, const struct log_entry *entry)
 {
@@ -198,11 +226,11 @@ static enum status compare_entry(void *context, const struct log_entry *entry)
     return STATUS_OK;
 }
 
-static bool compare_log(struct stores *stores,
-                        const struct contents *expected,
-                        uint64_t starts,
-                        uint8_t *space,
-                        char text[STORES_TEXT_BYTES_MAX])
+static enum finding compare_log(struct stores *stores,
+                                const struct contents *expected,
+                                uint64_t starts,
+                                uint8_t *space,
+                                char text[STORES_TEXT_BYTES_MAX])
 {
     const struct log_identity *identity = log_store_identity(stores->log);
     struct log_state state = log_store_state(stores->log);
@@ -212,27 +240,27 @@ static bool compare_log(struct stores *stores,
     if (identity->node_id != NODE_ID || identity->start_count < starts ||
         identity->has_cluster != expected->has_cluster ||
         identity->tree_generation != expected->generation) {
-        return say(text,
-                   "identity: %" PRIu64 " starts, cluster %d, generation %" PRIu64
-                   "; expected %" PRIu64 ", %d, %" PRIu64,
-                   identity->start_count, identity->has_cluster, identity->tree_generation, starts,
-                   expected->has_cluster, expected->generation);
+        return differs(text,
+                       "identity: %" PRIu64 " starts, cluster %d, generation %" PRIu64
+                       "; expected %" PRIu64 ", %d, %" PRIu64,
+                       identity->start_count, identity->has_cluster, identity->tree_generation,
+                       starts, expected->has_cluster, expected->generation);
     }
     if (state.term != expected->term || state.vote != expected->vote ||
         state.base != expected->base || state.base_term != expected->base_term ||
         state.last != expected->last) {
-        return say(text,
-                   "log: term %" PRIu64 " vote %" PRIu64 " base %" PRIu64 " last %" PRIu64
-                   "; expected %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
-                   state.term, state.vote, state.base, state.last, expected->term, expected->vote,
-                   expected->base, expected->last);
+        return differs(text,
+                       "log: term %" PRIu64 " vote %" PRIu64 " base %" PRIu64 " last %" PRIu64
+                       "; expected %" PRIu64 ", %" PRIu64 ", %" PRIu64 ", %" PRIu64,
+                       state.term, state.vote, state.base, state.last, expected->term,
+                       expected->vote, expected->base, expected->last);
     }
     if (log_store_read(stores->log, state.base + 1, state.last, compare_entry, &reading, &error) !=
             STATUS_OK &&
         reading.is_right) {
-        return say(text, "%s", error.text);
+        return failed(text, &error);
     }
-    return reading.is_right;
+    return reading.is_right ? FINDING_SAME : FINDING_DIFFERENT;
 }
 
 static bool compare_record(void *visitor, struct bytes key, struct bytes value)
@@ -254,41 +282,43 @@ static bool compare_record(void *visitor, struct bytes key, struct bytes value)
     return true;
 }
 
-static bool compare_tree(struct stores *stores,
-                         const struct contents *expected,
-                         uint8_t *space,
-                         char text[STORES_TEXT_BYTES_MAX])
+static enum finding compare_tree(struct stores *stores,
+                                 const struct contents *expected,
+                                 uint8_t *space,
+                                 char text[STORES_TEXT_BYTES_MAX])
 {
     struct tree_meta meta = tree_store_meta(stores->tree);
     struct reading reading = {.expected = expected, .space = space, .text = text, .is_right = true};
 
     if (meta.applied_index != expected->applied) {
-        return say(text, "tree: applied %" PRIu64 ", expected %" PRIu64, meta.applied_index,
-                   expected->applied);
+        return differs(text, "tree: applied %" PRIu64 ", expected %" PRIu64, meta.applied_index,
+                       expected->applied);
     }
     if (tree_store_range(stores->tree, BYTES_EMPTY, BYTES_EMPTY, compare_record, &reading) !=
         STATUS_OK) {
-        return say(text, "%s", tree_store_error(stores->tree)->text);
+        return failed(text, tree_store_error(stores->tree));
     }
     for (size_t i = reading.seen; reading.is_right && i < KEYS; i++) {
         if (expected->values[i].salt != 0) {
-            return say(text, "record %zu is missing", i);
+            return differs(text, "record %zu is missing", i);
         }
     }
-    return reading.is_right;
+    return reading.is_right ? FINDING_SAME : FINDING_DIFFERENT;
 }
 
-static bool compare(struct stores *stores,
-                    const struct contents *expected,
-                    uint64_t starts,
-                    char text[STORES_TEXT_BYTES_MAX])
+static enum finding compare(struct stores *stores,
+                            const struct contents *expected,
+                            uint64_t starts,
+                            char text[STORES_TEXT_BYTES_MAX])
 {
     uint8_t *space = xmalloc(VALUE_BYTES_MAX);
-    bool is_right = compare_log(stores, expected, starts, space, text) &&
-                    compare_tree(stores, expected, space, text);
+    enum finding finding = compare_log(stores, expected, starts, space, text);
 
+    if (finding == FINDING_SAME) {
+        finding = compare_tree(stores, expected, space, text);
+    }
     free(space);
-    return is_right;
+    return finding;
 }
 
 /* --- Steps: each plans what it will leave in `next`, then does it --- */
@@ -684,9 +714,9 @@ static bool restart(struct stores *stores, const char *why, char text[STORES_TEX
     if (open_stores(stores, &error) != STATUS_OK) {
         return say(text, "no restart after '%s': %s", why, error.text);
     }
-    if (compare(stores, before, before->starts, text)) {
+    if (compare(stores, before, before->starts, text) == FINDING_SAME) {
         *found = *before;
-    } else if (!compare(stores, planned, before->starts, text)) {
+    } else if (compare(stores, planned, before->starts, text) != FINDING_SAME) {
         return false;
     }
     found->starts = log_store_identity(stores->log)->start_count;
@@ -764,7 +794,7 @@ void stores_free(struct stores *stores)
 /* --- Judging --- */
 
 /* A dump has its name only when it is complete. */
-static bool judge_dump(const char *folder, char text[STORES_TEXT_BYTES_MAX])
+static enum finding judge_dump(const char *folder, char text[STORES_TEXT_BYTES_MAX])
 {
     char path[DATA_FOLDER_PATH_BYTES_MAX];
     struct dump_reader reader;
@@ -776,28 +806,28 @@ static bool judge_dump(const char *folder, char text[STORES_TEXT_BYTES_MAX])
     CHECK(snprintf(path, sizeof path, "%s/dumps/out", folder) < (int)sizeof path);
     status = dump_reader_open(&reader, path, &error);
     if (status == STATUS_NOT_FOUND) {
-        return true;
+        return FINDING_SAME;
+    }
+    if (status != STATUS_OK) {
+        return failed(text, &error);
     }
     while (status == STATUS_OK) {
         status = dump_reader_next(&reader, &key, &value, &error);
     }
-    if (status != STATUS_NOT_FOUND) {
-        return say(text, "%s", error.text);
-    }
     dump_reader_close(&reader);
-    return true;
+    return status == STATUS_NOT_FOUND ? FINDING_SAME : failed(text, &error);
 }
 
 /* One more entry, one more checkpoint, and another start. */
-static bool
+static enum finding
 go_on(struct stores *stores, const struct contents *found, char text[STORES_TEXT_BYTES_MAX])
 {
     struct contents *next = xmemdup(found, sizeof *found);
     struct log_entry entry = {
         .index = found->last + 1, .term = found->term, .type = RAFT_ENTRY_NOOP};
     const struct log_write write = {.entries = &entry, .entry_count = 1};
-    struct error error;
-    bool is_right;
+    struct error error = {.text = ""};
+    enum finding finding;
 
     next->entries[next->last - next->base] =
         (struct planned){.term = found->term, .type = RAFT_ENTRY_NOOP};
@@ -806,15 +836,23 @@ go_on(struct stores *stores, const struct contents *found, char text[STORES_TEXT
     next->values[0] = (struct value){.salt = next->values[0].salt ^ 1U << 20, .size = 100};
     if (log_store_write(stores->log, &write, &error) != STATUS_OK ||
         commit_values(stores->tree, found, next, &error) != STATUS_OK) {
-        is_right = say(text, "no write afterwards: %s", error.text);
+        finding = failed(text, &error);
     } else {
         close_stores(stores);
-        is_right = open_stores(stores, &error) == STATUS_OK
-                       ? compare(stores, next, next->starts, text)
-                       : say(text, "no second start: %s", error.text);
+        finding = open_stores(stores, &error) == STATUS_OK
+                      ? compare(stores, next, next->starts, text)
+                      : failed(text, &error);
     }
     free(next);
-    return is_right;
+    return finding;
+}
+
+static void init_judged(struct stores *judged, const char *folder)
+{
+    memset(judged, 0, sizeof *judged);
+    prng_init(&judged->prng, 1);
+    CHECK(snprintf(judged->folder_path, sizeof judged->folder_path, "%s", folder) <
+          (int)sizeof judged->folder_path);
 }
 
 bool stores_judge(const struct stores *stores,
@@ -823,15 +861,13 @@ bool stores_judge(const struct stores *stores,
                   uint64_t begun,
                   char text[STORES_TEXT_BYTES_MAX])
 {
-    struct stores judged = {.has_folder = false};
     uint64_t least = stores->after[done]->starts;
+    struct stores judged;
     struct error error;
     bool is_right = false;
 
-    prng_init(&judged.prng, done);
-    CHECK(snprintf(judged.folder_path, sizeof judged.folder_path, "%s", folder) <
-          (int)sizeof judged.folder_path);
-    if (!judge_dump(folder, text)) {
+    init_judged(&judged, folder);
+    if (judge_dump(folder, text) != FINDING_SAME) {
         return false;
     }
     if (open_stores(&judged, &error) != STATUS_OK) {
@@ -843,9 +879,9 @@ bool stores_judge(const struct stores *stores,
         char why[STORES_TEXT_BYTES_MAX];
         size_t used = strlen(text);
 
-        is_right = compare(&judged, stores->after[step], least + 1, why);
+        is_right = compare(&judged, stores->after[step], least + 1, why) == FINDING_SAME;
         if (is_right) {
-            is_right = go_on(&judged, stores->after[step], text);
+            is_right = go_on(&judged, stores->after[step], text) == FINDING_SAME;
             break;
         }
         (void)snprintf(text + used, STORES_TEXT_BYTES_MAX - used, " not %" PRIu64 ": %s;", step,
@@ -853,4 +889,28 @@ bool stores_judge(const struct stores *stores,
     }
     close_stores(&judged);
     return is_right;
+}
+
+bool stores_judge_damaged(const struct stores *stores,
+                          const char *folder,
+                          bool *ret_is_named,
+                          char text[STORES_TEXT_BYTES_MAX])
+{
+    const struct contents *expected = present(stores);
+    struct stores judged;
+    struct error error;
+    enum finding finding = judge_dump(folder, text);
+
+    init_judged(&judged, folder);
+    if (finding == FINDING_SAME) {
+        finding = open_stores(&judged, &error) == STATUS_OK
+                      ? compare(&judged, expected, expected->starts + 1, text)
+                      : failed(text, &error);
+    }
+    if (finding == FINDING_SAME) {
+        finding = go_on(&judged, expected, text);
+    }
+    close_stores(&judged);
+    *ret_is_named = finding == FINDING_DAMAGED;
+    return finding != FINDING_DIFFERENT;
 }

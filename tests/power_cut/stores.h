@@ -34,4 +34,11 @@ bool stores_judge(const struct stores *stores,
                   uint64_t begun,
                   char text[STORES_TEXT_BYTES_MAX]);
 
+/* The same of the folder as the story left it, but damaged: everything that is read is right, or
+ * named as damage (*ret_is_named). */
+bool stores_judge_damaged(const struct stores *stores,
+                          const char *folder,
+                          bool *ret_is_named,
+                          char text[STORES_TEXT_BYTES_MAX]);
+
 #endif
