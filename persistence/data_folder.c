@@ -10,8 +10,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -20,9 +22,17 @@ enum { PID_BYTES_MAX = 32 };
 _Static_assert((int)DATA_FOLDER_PATH_BYTES_MAX == (int)FILES_PATH_BYTES_MAX,
                "paths of this folder and of its parts have one size");
 
+static void
+join(const struct data_folder *folder, const char *name, char path[DATA_FOLDER_PATH_BYTES_MAX])
+{
+    int length = snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "%s/%s", folder->path, name);
+
+    CHECK(length > 0 && length < DATA_FOLDER_PATH_BYTES_MAX);
+}
+
 /* The holder wrote its pid right after it got the lock; a reader that comes between finds nothing.
  */
-static enum status locked(int lock, const char *path, struct error *error)
+static enum status locked(int lock, const char *path, const char *way_out, struct error *error)
 {
     char pid[PID_BYTES_MAX];
     ssize_t length = pread(lock, pid, sizeof pid - 1, 0);
@@ -32,9 +42,8 @@ static enum status locked(int lock, const char *path, struct error *error)
         digits++;
     }
     pid[digits] = '\0';
-    return error_set(error, STATUS_LOCKED,
-                     "data folder %s is in use by process %s: stop it, or give another --data",
-                     path, digits > 0 ? pid : "(starting)");
+    return error_set(error, STATUS_LOCKED, "data folder %s is in use by process %s: %s", path,
+                     digits > 0 ? pid : "(starting)", way_out);
 }
 
 static enum status write_pid(int lock, const char *path, struct error *error)
@@ -65,7 +74,7 @@ static enum status take_lock(const char *path, int *ret_lock, struct error *erro
                          lock_path, strerror(errno));
     }
     if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-        status = errno == EWOULDBLOCK ? locked(lock, path, error)
+        status = errno == EWOULDBLOCK ? locked(lock, path, "stop it, or give another --data", error)
                                       : error_set(error, STATUS_IO, "cannot lock %s: %s", lock_path,
                                                   strerror(errno));
     } else {
@@ -114,19 +123,58 @@ enum status data_folder_open(const char *path, struct data_folder *ret_folder, s
     return STATUS_OK;
 }
 
+static enum status take_lock_of_stopped(struct data_folder *folder, struct error *error)
+{
+    char lock_path[FILES_PATH_BYTES_MAX];
+    enum status status = STATUS_OK;
+
+    join(folder, "lock", lock_path);
+    folder->lock = open(lock_path, O_RDONLY | O_CLOEXEC);
+    if (folder->lock < 0) {
+        return errno == ENOENT
+                   ? STATUS_OK
+                   : error_set(error, STATUS_IO, "cannot open %s: %s", lock_path, strerror(errno));
+    }
+    if (flock(folder->lock, LOCK_EX | LOCK_NB) != 0) {
+        status = errno == EWOULDBLOCK ? locked(folder->lock, folder->path, "stop it first", error)
+                                      : error_set(error, STATUS_IO, "cannot lock %s: %s", lock_path,
+                                                  strerror(errno));
+        (void)close(folder->lock);
+    }
+    return status;
+}
+
+enum status
+data_folder_open_stopped(const char *path, struct data_folder *ret_folder, struct error *error)
+{
+    struct data_folder folder;
+    struct stat info;
+    enum status status = files_join(path, "", folder.path, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (stat(path, &info) != 0) {
+        return error_set(error, errno == ENOENT ? STATUS_NOT_FOUND : STATUS_IO,
+                         "cannot look at the folder %s: %s", path, strerror(errno));
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        return error_set(error, STATUS_NOT_FOUND, "%s is not a folder", path);
+    }
+    status = take_lock_of_stopped(&folder, error);
+    if (status == STATUS_OK) {
+        *ret_folder = folder;
+    }
+    return status;
+}
+
 void data_folder_close(struct data_folder *folder)
 {
     /* The file stays: deleting it would let two processes lock two files of one name. */
-    (void)close(folder->lock);
+    if (folder->lock >= 0) {
+        (void)close(folder->lock);
+    }
     folder->lock = -1;
-}
-
-static void
-join(const struct data_folder *folder, const char *name, char path[DATA_FOLDER_PATH_BYTES_MAX])
-{
-    int length = snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "%s/%s", folder->path, name);
-
-    CHECK(length > 0 && length < DATA_FOLDER_PATH_BYTES_MAX);
 }
 
 void data_folder_log_path(const struct data_folder *folder, char path[DATA_FOLDER_PATH_BYTES_MAX])
@@ -166,19 +214,37 @@ enum status data_folder_dump_path(const struct data_folder *folder,
     return STATUS_OK;
 }
 
-/* Whether `name` is tree-DIGITS or tree-DIGITS.part: nothing else in the folder is ours to delete.
- */
-static bool is_tree_name(const char *name)
+/* Where the digits of tree-DIGITS end; NULL: another name. */
+static const char *end_of_tree_name(const char *name)
 {
     const char *at = name + strlen("tree-");
 
     if (strncmp(name, "tree-", strlen("tree-")) != 0 || !isdigit((unsigned char)*at)) {
-        return false;
+        return NULL;
     }
     while (isdigit((unsigned char)*at)) {
         at++;
     }
-    return *at == '\0' || strcmp(at, FILES_PART_SUFFIX) == 0;
+    return at;
+}
+
+bool data_folder_is_tree(const char *name, uint64_t *ret_generation)
+{
+    const char *end = end_of_tree_name(name);
+
+    if (end == NULL || *end != '\0') {
+        return false;
+    }
+    *ret_generation = strtoull(name + strlen("tree-"), NULL, 10);
+    return true;
+}
+
+/* tree-DIGITS or tree-DIGITS.part: nothing else in the folder is ours to delete. */
+static bool is_tree_name(const char *name)
+{
+    const char *end = end_of_tree_name(name);
+
+    return end != NULL && (*end == '\0' || strcmp(end, FILES_PART_SUFFIX) == 0);
 }
 
 static enum status

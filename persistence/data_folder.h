@@ -11,13 +11,14 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum { DATA_FOLDER_PATH_BYTES_MAX = 4096 };
 
 struct data_folder {
     char path[DATA_FOLDER_PATH_BYTES_MAX];
-    int lock;
+    int lock; /* -1: of a stopped server that never had one */
 };
 
 /* Make the folder if it is missing (mode 0700, parents too) and lock it.
@@ -26,6 +27,12 @@ struct data_folder {
  * IO, NO_SPACE      cannot be made, opened or written; the text names path and reason. */
 MUST_CHECK enum status
 data_folder_open(const char *path, struct data_folder *ret_folder, struct error *error);
+/* Keep the folder of a stopped server from being started, and change nothing in it.
+ * NOT_FOUND  there is no such folder.
+ * LOCKED     a server has it.
+ * IO         it cannot be read. */
+MUST_CHECK enum status
+data_folder_open_stopped(const char *path, struct data_folder *ret_folder, struct error *error);
 void data_folder_close(struct data_folder *folder);
 
 /* DIR/log and DIR/tree-GENERATION. */
@@ -38,6 +45,9 @@ MUST_CHECK enum status data_folder_dump_path(const struct data_folder *folder,
                                              const char *name,
                                              char path[DATA_FOLDER_PATH_BYTES_MAX],
                                              struct error *error);
+
+/* The N of a name tree-N; false for any other name. */
+bool data_folder_is_tree(const char *name, uint64_t *ret_generation);
 
 /* Delete every tree-N except `generation`, every tree-N.part and everything in dumps/: left over
  * from an interrupted installation. Other names are not touched. IO names what could not be

@@ -102,6 +102,8 @@ static const struct option options[] = {
      "without a leader, let ZooKeeper clients read that ask for such servers"},
     {"four-letter-words", KIND_WORDS, FIELD(four_letter_words), "LIST|all", ZOOKEEPER_WORDS_DEFAULT,
      0, 0, "the ones answered to ZooKeeper's monitoring tools"},
+    {"check", KIND_PATH, FIELD(check), "DIR", NULL, 0, 0,
+     "examine the data folder of a stopped server, change nothing, and end"},
     {"version", KIND_FLAG, FIELD(version), NULL, NULL, 0, 0, "print the version and end"},
     {"help", KIND_FLAG, FIELD(help), NULL, NULL, 0, 0, "print this and end"}};
 
@@ -494,7 +496,7 @@ config_parse(int argc, char *const *argv, struct config *ret_config, struct erro
 
     set_defaults(&config);
     status = parse_all(argc, argv, &config, error);
-    if (status == STATUS_OK && !config.help && !config.version) {
+    if (status == STATUS_OK && !config.help && !config.version && config.check[0] == '\0') {
         status = check_together(&config, error);
     }
     if (status != STATUS_OK) {
@@ -513,7 +515,8 @@ config_parse(int argc, char *const *argv, struct config *ret_config, struct erro
 
 void config_print_help(FILE *to)
 {
-    (void)fprintf(to, "Usage: confer-server --id N --server HOST:PORT [OPTION ...]\n\n"
+    (void)fprintf(to, "Usage: confer-server --id N --server HOST:PORT [OPTION ...]\n"
+                      "       confer-server --check DIR\n\n"
                       "Run one server of a Confer cluster.\n\n");
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         char left[NAME_BYTES_MAX + 32];

@@ -22,6 +22,7 @@ enum {
 struct config {
     bool help;
     bool version;
+    char check[CONFIG_PATH_BYTES_MAX]; /* the folder to examine instead of serving; empty = none */
     uint64_t id;
     char server[ADDRESS_TEXT_BYTES_MAX]; /* HOST:PORT */
     char listen[CONFIG_LISTENERS_MAX][ADDRESS_TEXT_BYTES_MAX];
@@ -55,7 +56,7 @@ struct config {
 
 /* `--name VALUE` and `--name=VALUE`. INVALID: an unknown or incomplete option, a value out of its
  * range, or options that contradict each other; the text says which and what to write instead.
- * With `help` or `version` set nothing else is checked. */
+ * With `help`, `version` or `check` set nothing else is checked. */
 MUST_CHECK enum status
 config_parse(int argc, char *const *argv, struct config *ret_config, struct error *error);
 void config_print_help(FILE *to);

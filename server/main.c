@@ -1,4 +1,5 @@
 #include "persistence/map_fault.h"
+#include "server/check.h"
 #include "server/config.h"
 #include "server/net/entrance.h"
 #include "server/server.h"
@@ -55,6 +56,9 @@ int main(int argc, char **argv)
     if (config.version) {
         (void)printf("confer-server %s\n", CONFER_VERSION);
         return 0;
+    }
+    if (config.check[0] != '\0') {
+        return check_folder(config.check, stdout) ? 0 : EXIT_FAILED;
     }
     map_fault_install("confer-server", EXIT_DAMAGED);
     (void)umask(077);

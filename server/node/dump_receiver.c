@@ -325,7 +325,7 @@ prepare_part(struct dump_receiver *receiver, const Peer__DumpOffer *offer, struc
     MARK_IF(part->exists, part_of_another_dump_dropped);
     drop_part(receiver);
     receiver->part_number++;
-    (void)snprintf(name, sizeof name, "receive-%" PRIu64, receiver->part_number);
+    (void)snprintf(name, sizeof name, DUMP_RECEIVER_PREFIX "%" PRIu64, receiver->part_number);
     status = receiver->port->dump_path(receiver->port->context, name, part->path, error);
     if (status != STATUS_OK) {
         return status;

@@ -14,6 +14,9 @@
 
 #include "server/node/node.h"
 
+/* How the names of files begin that are being received; of one that is complete too. */
+#define DUMP_RECEIVER_PREFIX "receive-"
+
 struct dump_receiver_options {
     uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
     uint64_t dump_bytes_max;  /* larger ones are refused: the size of the tree's map */

@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/checksum.h"
 #include "proto/arena_allocator.h"
 #include "server/state/apply.h"
 #include "server/state/command.h"
@@ -11,16 +10,12 @@
 #include "server/state/generation.h"
 #include "server/state/listing.h"
 #include "server/state/record_key.h"
+#include "server/state/state_meta.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The meta record:
- *
- *     0  u32  format         4  u64  applied         12  u64  time ms
- *    20  u64  next node id  28  u64  record count    36  u64  digest sum
- *    44  u64  node count */
-enum { FORMAT = 1, META_BYTES = 52, STAMP_BYTES = 8 };
+enum { STAMP_BYTES = 8 };
 
 const char *op_error_text(enum op_error error)
 {
@@ -37,38 +32,28 @@ const char *op_error_text(enum op_error error)
 
 /* --- Life --- */
 
-static void meta_store(const struct state *state, uint8_t *data)
+static struct state_meta meta_of(const struct state *state)
 {
-    bytes_store_u32(data, FORMAT);
-    bytes_store_u64(data + 4, state->applied);
-    bytes_store_u64(data + 12, state->time_ms);
-    bytes_store_u64(data + 20, state->tree.next_node_id);
-    bytes_store_u64(data + 28, state->overlay.digest.record_count);
-    bytes_store_u64(data + 36, state->overlay.digest.sum);
-    bytes_store_u64(data + 44, state->overlay.node_count);
+    return (struct state_meta){.applied = state->applied,
+                               .time_ms = state->time_ms,
+                               .next_node_id = state->tree.next_node_id,
+                               .records = state->overlay.digest,
+                               .node_count = state->overlay.node_count};
 }
 
-static enum status meta_load(struct state *state, struct bytes meta, struct error *error)
+static enum status meta_load(struct state *state, struct bytes bytes, struct error *error)
 {
-    uint32_t format = meta.size < 4 ? 0 : bytes_load_u32(meta.data);
+    struct state_meta meta;
+    enum status status = state_meta_decode(bytes, &meta, error);
 
-    if (format > FORMAT) {
-        return error_set(error, STATUS_FORMAT,
-                         "the state has format %u, this program knows up to %u: it was written by "
-                         "a newer version, run that one",
-                         format, (unsigned)FORMAT);
+    if (status != STATUS_OK) {
+        return status;
     }
-    if (format == 0 || meta.size != META_BYTES) {
-        return error_set(error, STATUS_CORRUPT,
-                         "the meta record of the state is damaged (%zu bytes, format %u)",
-                         meta.size, format);
-    }
-    state->applied = bytes_load_u64(meta.data + 4);
-    state->time_ms = bytes_load_u64(meta.data + 12);
-    state->tree.next_node_id = bytes_load_u64(meta.data + 20);
-    state->overlay.digest.record_count = bytes_load_u64(meta.data + 28);
-    state->overlay.digest.sum = bytes_load_u64(meta.data + 36);
-    state->overlay.node_count = bytes_load_u64(meta.data + 44);
+    state->applied = meta.applied;
+    state->time_ms = meta.time_ms;
+    state->tree.next_node_id = meta.next_node_id;
+    state->overlay.digest = meta.records;
+    state->overlay.node_count = meta.node_count;
     return STATUS_OK;
 }
 
@@ -168,13 +153,9 @@ uint64_t state_time_ms(const struct state *state)
 
 struct state_digest state_digest(const struct state *state)
 {
-    struct state_digest digest = state->overlay.digest;
-    uint8_t counters[16];
+    struct state_meta meta = meta_of(state);
 
-    bytes_store_u64(counters, state->time_ms);
-    bytes_store_u64(counters + 8, state->tree.next_node_id);
-    digest.sum += checksum_pair(bytes_of_text("m"), bytes_of(counters, sizeof counters));
-    return digest;
+    return state_meta_digest(&meta);
 }
 
 /* --- Nodes --- */
@@ -446,10 +427,11 @@ struct state_dirty state_dirty(const struct state *state)
 
 struct state_generation *state_seal(struct state *state)
 {
-    uint8_t meta[META_BYTES];
+    struct state_meta meta = meta_of(state);
+    uint8_t encoded[STATE_META_BYTES];
 
-    meta_store(state, meta);
-    return overlay_seal(&state->overlay, state->applied, bytes_of(meta, sizeof meta));
+    state_meta_encode(&meta, encoded);
+    return overlay_seal(&state->overlay, state->applied, bytes_of(encoded, sizeof encoded));
 }
 
 void state_generation_end(struct state *state, struct state_generation *generation)

@@ -1,0 +1,296 @@
+#include "persistence/inspect.h"
+
+#include "persistence/files.h"
+#include "persistence/key_text.h"
+#include "persistence/log_format.h"
+#include "persistence/tree_format.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LINE_BYTES_MAX = 256 };
+
+static void tell(inspect_damage *on_damage, void *context, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void tell(inspect_damage *on_damage, void *context, const char *format, ...)
+{
+    char text[LINE_BYTES_MAX];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    on_damage(context, text);
+}
+
+/* --- The log --- */
+
+struct log_reading {
+    struct log_inspection *inspection;
+    /* The entry whose pieces come. */
+    struct log_entry entry;
+    size_t payload_bytes;
+    struct buffer payload;
+    bool is_open;
+    uint32_t next_piece;
+    raft_index next_index; /* 0 = none was seen yet */
+};
+
+static void entry_damaged(const struct log_reading *reading, raft_index index, const char *how)
+{
+    tell(reading->inspection->on_damage, reading->inspection->context, "entry %" PRIu64 " %s",
+         index, how);
+}
+
+static void take_record(struct log_reading *reading, uint64_t key, struct bytes stored)
+{
+    struct log_inspection *inspection = reading->inspection;
+    enum status status = STATUS_CORRUPT;
+    const char *name = "identity";
+
+    if (key == LOG_KEY_IDENTITY) {
+        status = log_format_get_identity(stored, &inspection->identity, &inspection->format);
+        inspection->has_identity = status == STATUS_OK;
+    } else if (key == LOG_KEY_HARD_STATE) {
+        name = "hard state";
+        status = log_format_get_hard_state(stored, &inspection->state);
+        inspection->has_hard_state = status == STATUS_OK;
+    } else if (key == LOG_KEY_BASE) {
+        name = "base";
+        status = log_format_get_base(stored, &inspection->state);
+        inspection->has_base = status == STATUS_OK;
+    } else if (key == LOG_KEY_WITNESSES) {
+        name = "list of witnesses";
+        status =
+            log_format_get_witnesses(stored, inspection->witnesses, &inspection->witness_count);
+        inspection->has_witnesses = status == STATUS_OK;
+    } else {
+        tell(inspection->on_damage, inspection->context, "a record has the unknown key %" PRIu64,
+             key);
+        return;
+    }
+    if (status == STATUS_FORMAT) {
+        tell(inspection->on_damage, inspection->context,
+             "its format is %" PRIu32 ", this program knows up to %d: check it with the version "
+             "that wrote it",
+             inspection->format, (int)LOG_STORE_FORMAT);
+    } else if (status != STATUS_OK) {
+        tell(inspection->on_damage, inspection->context, "the %s is damaged", name);
+    }
+}
+
+/* The entry that was read is complete, or never will be. */
+static void end_entry(struct log_reading *reading)
+{
+    struct log_inspection *inspection = reading->inspection;
+
+    if (!reading->is_open) {
+        return;
+    }
+    reading->is_open = false;
+    if (reading->payload.size != reading->payload_bytes) {
+        entry_damaged(reading, reading->entry.index, "lacks a piece");
+        return;
+    }
+    reading->entry.payload = buffer_lend(&reading->payload);
+    inspection->entry_count++;
+    inspection->payload_bytes += reading->payload.size;
+    if (inspection->on_entry != NULL) {
+        inspection->on_entry(inspection->context, &reading->entry);
+    }
+}
+
+static void begin_entry(struct log_reading *reading, raft_index index, struct bytes stored)
+{
+    const struct log_state *state = &reading->inspection->state;
+    raft_index expected = reading->next_index == 0 && reading->inspection->has_base
+                              ? state->base + 1
+                              : reading->next_index;
+
+    if (expected != 0 && index != expected) {
+        tell(reading->inspection->on_damage, reading->inspection->context,
+             "entry %" PRIu64 " is there where %" PRIu64 " should be", index, expected);
+    }
+    reading->next_index = index + 1;
+    reading->inspection->state.last = index;
+    buffer_clear(&reading->payload);
+    reading->next_piece = 1;
+    if (!log_format_get_first_piece(index, stored, &reading->entry, &reading->payload_bytes)) {
+        entry_damaged(reading, index, "is damaged");
+        return;
+    }
+    reading->is_open = true;
+    buffer_put(&reading->payload, reading->entry.payload);
+}
+
+static void
+take_piece(struct log_reading *reading, raft_index index, uint32_t piece, struct bytes stored)
+{
+    struct bytes part;
+
+    if (!reading->is_open) {
+        return; /* of an entry that was named already */
+    }
+    if (index != reading->entry.index || piece != reading->next_piece) {
+        end_entry(reading);
+        entry_damaged(reading, index, "has a piece where none should be");
+        return;
+    }
+    reading->next_piece++;
+    if (!log_format_check(log_key(index, piece), stored, &part) ||
+        part.size > reading->payload_bytes - reading->payload.size) {
+        reading->is_open = false;
+        entry_damaged(reading, index, "is damaged");
+        return;
+    }
+    buffer_put(&reading->payload, part);
+}
+
+static void on_log_value(void *context, struct bytes key, struct bytes value)
+{
+    struct log_reading *reading = context;
+    uint64_t number = 0;
+    raft_index index;
+    uint32_t piece;
+
+    if (key.size == sizeof number) {
+        memcpy(&number, key.data, sizeof number);
+    }
+    index = number >> LOG_KEY_PIECE_BITS;
+    piece = (uint32_t)(number & (LOG_PIECES_MAX - 1));
+    if (index == 0) {
+        take_record(reading, number, value);
+    } else if (piece == 0) {
+        end_entry(reading);
+        begin_entry(reading, index, value);
+    } else {
+        take_piece(reading, index, piece, value);
+    }
+}
+
+static bool on_log_damage(void *context, const char *text)
+{
+    struct log_reading *reading = context;
+
+    reading->inspection->on_damage(reading->inspection->context, text);
+    return true;
+}
+
+enum status log_inspect(struct log_inspection *inspection, struct error *error)
+{
+    struct log_reading reading = {.inspection = inspection, .payload = BUFFER_INIT};
+    char data[FILES_PATH_BYTES_MAX];
+    enum status status = files_join(inspection->path, "/data.mdb", data, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    inspection->pages = (struct page_walk){.path = data,
+                                           .integer_keys = true,
+                                           .depth = PAGE_WALK_VALUES,
+                                           .on_entry = on_log_value,
+                                           .on_damage = on_log_damage,
+                                           .context = &reading};
+    status = page_walk(&inspection->pages, error);
+    inspection->pages.path = NULL;
+    end_entry(&reading);
+    buffer_release(&reading.payload);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (!inspection->has_identity) {
+        tell(inspection->on_damage, inspection->context, "there is no sound identity");
+    }
+    if (!inspection->has_hard_state) {
+        tell(inspection->on_damage, inspection->context, "there is no sound hard state");
+    }
+    if (!inspection->has_base) {
+        tell(inspection->on_damage, inspection->context, "there is no sound base");
+    }
+    if (!inspection->has_witnesses && inspection->format >= LOG_STORE_FORMAT_OF_WITNESSES) {
+        tell(inspection->on_damage, inspection->context, "there is no sound list of witnesses");
+    }
+    if (reading.next_index == 0) {
+        inspection->state.last = inspection->state.base;
+    }
+    return STATUS_OK;
+}
+
+/* --- A tree --- */
+
+static void take_meta(struct tree_inspection *inspection, struct bytes stored)
+{
+    enum status status = tree_format_get_meta(stored, &inspection->meta, &inspection->format);
+
+    inspection->has_meta = status == STATUS_OK;
+    if (status == STATUS_OK) {
+        buffer_clear(&inspection->config_buffer);
+        buffer_put(&inspection->config_buffer, inspection->meta.config);
+        inspection->meta.config = buffer_lend(&inspection->config_buffer);
+    } else if (status == STATUS_FORMAT) {
+        tell(inspection->on_damage, inspection->context,
+             "its format is %" PRIu32 ", this program knows %d: check it with the version that "
+             "wrote it",
+             inspection->format, (int)TREE_STORE_FORMAT);
+    }
+}
+
+static void on_tree_value(void *context, struct bytes stored_key, struct bytes stored)
+{
+    struct tree_inspection *inspection = context;
+    struct bytes key;
+    struct bytes value;
+    char text[KEY_TEXT_BYTES_MAX];
+
+    if (bytes_equal(stored_key, tree_format_meta_key())) {
+        take_meta(inspection, stored);
+        return;
+    }
+    if (!tree_format_record_key(stored_key, &key)) {
+        key_text(stored_key, text);
+        tell(inspection->on_damage, inspection->context, "there is an unknown key '%s'", text);
+        return;
+    }
+    if (!seal_check(stored_key, stored, &value)) {
+        key_text(key, text);
+        tell(inspection->on_damage, inspection->context, "the record '%s' is damaged", text);
+        return;
+    }
+    inspection->record_count++;
+    if (inspection->on_record != NULL) {
+        inspection->on_record(inspection->context, key, value);
+    }
+}
+
+static bool on_tree_damage(void *context, const char *text)
+{
+    struct tree_inspection *inspection = context;
+
+    inspection->on_damage(inspection->context, text);
+    return true;
+}
+
+enum status tree_inspect(struct tree_inspection *inspection, struct error *error)
+{
+    char data[FILES_PATH_BYTES_MAX];
+    enum status status = files_join(inspection->path, "/data.mdb", data, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    inspection->config_buffer = (struct buffer)BUFFER_INIT;
+    inspection->pages = (struct page_walk){.path = data,
+                                           .depth = PAGE_WALK_VALUES,
+                                           .on_entry = on_tree_value,
+                                           .on_damage = on_tree_damage,
+                                           .context = inspection};
+    status = page_walk(&inspection->pages, error);
+    inspection->pages.path = NULL;
+    if (status == STATUS_OK && !inspection->has_meta) {
+        tell(inspection->on_damage, inspection->context, "there is no sound meta record");
+    }
+    return status;
+}
