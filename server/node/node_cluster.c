@@ -77,10 +77,11 @@ static void set_refusal(struct cluster_call *call, Client__Code code, const char
     free(message);
 }
 
-/* Whether a response means that the next leader should be asked. */
+/* Whether a response means that the next leader should be asked. Not if nobody waits here: who gave
+ * up may have asked elsewhere, and changed the members further since. */
 static bool may_retry(struct node *node, const struct cluster_call *call, Client__Code code)
 {
-    return call->peer == 0 && node_now(node) < call->deadline_us &&
+    return call->request != NULL && node_now(node) < call->deadline_us &&
            (code == CLIENT__CODE__NO_LEADER || code == CLIENT__CODE__UNKNOWN_OUTCOME);
 }
 
@@ -161,8 +162,13 @@ void node_cluster_submit(struct node *node, struct request *request, node_cluste
 void node_cluster_abandon(struct node *node, struct request *request)
 {
     LIST_FOR_EACH (link, &node->calls) {
-        if (call_of(link)->request == request) {
-            call_of(link)->request = NULL;
+        struct cluster_call *call = call_of(link);
+
+        if (call->request == request) {
+            call->request = NULL;
+            if (call->state == CALL_WAITING) {
+                call->state = CALL_DONE;
+            }
         }
     }
 }
@@ -412,7 +418,11 @@ void node_cluster_on_peer_down(struct node *node, raft_id peer)
         struct cluster_call *call = call_of(link);
 
         if (call->state == CALL_RELAYED && call->relayed_to == peer) {
-            wait_again(node, call);
+            if (call->request != NULL) {
+                wait_again(node, call);
+            } else {
+                call->state = CALL_DONE;
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 #include "tests/support/cluster.h"
 #include "tests/support/test.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -343,6 +344,39 @@ static void test_servers_that_are_no_members_turn_clients_away_at_once(void)
     cluster_release(&cluster);
 }
 
+/* Who gave up may have asked elsewhere, and changed the members further since. */
+static void test_a_command_that_was_given_up_is_not_carried_out_later(void)
+{
+    const struct outcome *status;
+    unsigned asked;
+
+    cluster_init(&cluster, 4);
+    cluster.server_count = 3;
+    cluster_form(&cluster);
+    cluster.server_count = 4;
+    asked = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) % 3 + 1;
+    for (unsigned id = 1; id <= 3; id++) {
+        if (id != asked) {
+            cluster_signal(&cluster, id, SIGSTOP);
+        }
+    }
+    EXPECT_EQ(cluster_cli(&cluster, asked, "remove-member", asked == 3 ? "2" : "3", "--timeout",
+                          "2s", NULL)
+                  ->exit_code,
+              5);
+    for (unsigned id = 1; id <= 3; id++) {
+        cluster_signal(&cluster, id, SIGCONT);
+    }
+    EXPECT(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) != 0);
+    /* Through the same server, so what waited there would come before. */
+    add_learner(asked, 4);
+    status = cluster_cli(&cluster, asked, "status", "--output", "json", NULL);
+    for (unsigned id = 1; id <= 4; id++) {
+        EXPECT_CONTAINS(status->out, cluster.servers[id].address);
+    }
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -351,6 +385,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_add_learner_refuses_servers_that_cannot_take_part),
         TEST_CASE(test_a_promotion_outlives_its_leader_under_load),
         TEST_CASE(test_a_promotion_to_a_server_that_never_gets_there_is_cancelled),
+        TEST_CASE(test_a_command_that_was_given_up_is_not_carried_out_later),
         TEST_CASE(test_servers_that_are_no_members_turn_clients_away_at_once),
         TEST_END};
     return test_main("membership", cases, argc, argv);
