@@ -486,7 +486,8 @@ static void move_position(struct client_watch *watch, uint64_t up_to_zxid)
     if (watch->page_count > 0 && watch->pages[watch->page_count - 1].zxid <= up_to_zxid) {
         drop_pages(watch);
     }
-    if ((watch->flags & CONFER_WATCH_PROGRESS) != 0) {
+    /* A message may end inside a transaction, of which a part is given then. */
+    if ((watch->flags & CONFER_WATCH_PROGRESS) != 0 && watch->partial_zxid == 0) {
         event = event_of(CONFER_EVENT_PROGRESS, up_to_zxid);
         (void)deliver(watch, &event);
     }

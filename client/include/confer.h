@@ -580,7 +580,7 @@ enum confer_event_kind {
     CONFER_EVENT_ACL_SET,
     CONFER_EVENT_RESYNC_BEGIN, /* the events up to the end are not history but a difference */
     CONFER_EVENT_RESYNC_END,
-    CONFER_EVENT_PROGRESS, /* all changes up to `zxid` have been given */
+    CONFER_EVENT_PROGRESS, /* all changes up to `zxid` have been given, and none after it */
     CONFER_EVENT_ENDED     /* the last event, with the reason in `status` and `message` */
 };
 
@@ -623,8 +623,9 @@ enum confer_watch_flag {
  * to connections and servers: the library resumes the stream where it ended. Only if the cluster
  * remembers the changes no longer, one RESYNC comes instead of them.
  *
- * `from_zxid` 0 = from now; else all changes after it (a zxid of an earlier event or result). It
- * cannot be combined with CONFER_WATCH_INITIAL. With TRACK and a from_zxid the first resync is
+ * `from_zxid` 0 = from now; else all changes after it (a zxid of an earlier PROGRESS or result;
+ * that of a change leaves out what else its transaction did). It cannot be combined with
+ * CONFER_WATCH_INITIAL. With TRACK and a from_zxid the first resync is
  * full, since the library did not see what the receiver knows.
  *
  * Returns at once; STARTED comes when the stream stands, ENDED exactly once at its end: after

@@ -80,15 +80,20 @@ static void feed(struct client_watches *watches, const char *text, uint64_t up_t
     client_watches_events(watches, &events);
 }
 
-static void start(struct client_watches *watches, uint64_t from)
+static void start_with(struct client_watches *watches, uint32_t flags, uint64_t from)
 {
     struct client_watch *watch =
-        client_watch_new("/", CONFER_WATCH_RECURSIVE, from, on_event, NULL);
+        client_watch_new("/", CONFER_WATCH_RECURSIVE | flags, from, on_event, NULL);
 
     trace[0] = '\0';
     *watches = (struct client_watches){.submit = submit, .is_open = is_open, .is_connected = true};
     watch->id = 1;
     client_watches_add(watches, watch);
+}
+
+static void start(struct client_watches *watches, uint64_t from)
+{
+    start_with(watches, 0, from);
 }
 
 static uint64_t reconnect(struct client_watches *watches)
@@ -129,6 +134,21 @@ static void test_a_stream_cut_inside_a_transaction_goes_on_inside_it(void)
     finish(&watches);
 }
 
+static void test_progress_waits_for_the_end_of_a_transaction(void)
+{
+    struct client_watches watches;
+
+    start_with(&watches, CONFER_WATCH_PROGRESS, 0);
+    EXPECT_EQ(answer(CONFER_OK, 4), 0);
+    feed(&watches, "5/a 6/b", 5);
+    EXPECT_TEXT(trace, "4 started;5/a;6/b;");
+    feed(&watches, "6/c", 6);
+    EXPECT_TEXT(trace, "4 started;5/a;6/b;6/c;6 progress;");
+    feed(&watches, "", 9);
+    EXPECT_TEXT(trace, "4 started;5/a;6/b;6/c;6 progress;9 progress;");
+    finish(&watches);
+}
+
 static void test_a_start_whose_answer_was_lost_is_from_now_again(void)
 {
     struct client_watches watches;
@@ -160,6 +180,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_stream_cut_inside_a_transaction_goes_on_inside_it),
+        TEST_CASE(test_progress_waits_for_the_end_of_a_transaction),
         TEST_CASE(test_a_start_whose_answer_was_lost_is_from_now_again),
         TEST_CASE(test_events_of_no_watch_are_ignored), TEST_END};
     return test_main("client_watches", cases, argc, argv);
