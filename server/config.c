@@ -100,6 +100,8 @@ static const struct option options[] = {
      "who authenticates so, by scheme digest, may do everything (default: nobody)"},
     {"read-only-mode", KIND_FLAG, FIELD(read_only_mode), NULL, NULL, 0, 0,
      "without a leader, let ZooKeeper clients read that ask for such servers"},
+    {"no-watch-replay", KIND_FLAG, FIELD(no_watch_replay), NULL, NULL, 0, 0,
+     "a ZooKeeper client's lasting watches miss what happens while it is away"},
     {"four-letter-words", KIND_WORDS, FIELD(four_letter_words), "LIST|all", ZOOKEEPER_WORDS_DEFAULT,
      0, 0, "the ones answered to ZooKeeper's monitoring tools"},
     {"check", KIND_PATH, FIELD(check), "DIR", NULL, 0, 0,

@@ -44,6 +44,7 @@ struct config {
     uint64_t container_check_interval_ms;
     bool enforce_quotas;
     bool read_only_mode;
+    bool no_watch_replay;
     uint64_t map_bytes;
     uint64_t log_map_bytes;
     uint64_t disk_reserve_bytes;

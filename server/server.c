@@ -585,6 +585,7 @@ static void open_network(struct server *server)
                                 ? NULL
                                 : server->config->zookeeper_super_digest,
             .read_only_mode = server->config->read_only_mode,
+            .forgets_missed = server->config->no_watch_replay,
             .session_timeout_ms_min = (uint32_t)server->config->zookeeper_session_timeout_ms[0],
             .session_timeout_ms_max = (uint32_t)server->config->zookeeper_session_timeout_ms[1]}};
 

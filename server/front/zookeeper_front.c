@@ -7,6 +7,7 @@
 #include "base/map.h"
 #include "server/front/gate.h"
 #include "server/front/zookeeper_encode.h"
+#include "server/front/zookeeper_replay.h"
 #include "server/front/zookeeper_watches.h"
 
 #include <stdlib.h>
@@ -92,7 +93,7 @@ static bool may_see(struct zookeeper_watcher *watcher, const struct state_node *
 {
     const struct zookeeper_client *client = CONTAINER_OF(watcher, struct zookeeper_client, watcher);
 
-    return client_may(client->client, node, STATE_PERMISSION_READ);
+    return node == NULL || client_may(client->client, node, STATE_PERMISSION_READ);
 }
 
 static void send_event(struct zookeeper_watcher *watcher, struct bytes frame)
@@ -307,45 +308,73 @@ static void set_one_shot(struct zookeeper_client *client,
     }
 }
 
+static void set_lasting(struct zookeeper_client *client,
+                        struct zookeeper_replay *replay,
+                        struct bytes path,
+                        enum zookeeper_watch kind)
+{
+    add_watch(client, path, kind);
+    /* The limit is that of the connection's own watches, which was met just now. */
+    (void)!zookeeper_replay_add(replay, path, kind);
+}
+
 static void set_watch(struct zookeeper_client *client,
+                      struct zookeeper_replay *replay,
                       enum watch_list list,
                       struct bytes path,
                       int64_t seen_zxid)
 {
     if (list == LIST_PERSISTENT) {
-        add_watch(client, path, ZOOKEEPER_WATCH_PERSISTENT);
+        set_lasting(client, replay, path, ZOOKEEPER_WATCH_PERSISTENT);
     } else if (list == LIST_RECURSIVE) {
-        add_watch(client, path, ZOOKEEPER_WATCH_RECURSIVE);
+        set_lasting(client, replay, path, ZOOKEEPER_WATCH_RECURSIVE);
     } else {
         set_one_shot(client, list, path, seen_zxid);
     }
 }
 
-/* All lists are looked through before the first has an effect. */
+/* Read all lists, and set the watches unless `replay` is NULL. */
+static enum jute_error walk_watches(struct zookeeper_client *client,
+                                    const struct zookeeper_details *details,
+                                    struct zookeeper_replay *replay,
+                                    int64_t *ret_seen_zxid)
+{
+    enum watch_list last = details->type == JUTE_TYPE_SET_WATCHES_2 ? LIST_RECURSIVE : LIST_CHILD;
+    struct reader reader = reader_of(details->body);
+
+    *ret_seen_zxid = jute_read_long(&reader);
+    for (int list = LIST_DATA; list <= (int)last; list++) {
+        uint32_t count = jute_read_count(&reader, sizeof(int32_t), NULL);
+
+        for (uint32_t i = 0; i < count && !reader.failed; i++) {
+            struct bytes path = jute_read_buffer(&reader, NULL);
+
+            if (replay != NULL) {
+                set_watch(client, replay, (enum watch_list)list, path, *ret_seen_zxid);
+            }
+        }
+    }
+    return reader.failed ? JUTE_ERROR_MARSHALLING : JUTE_ERROR_OK;
+}
+
+/* All lists are looked through before the first has an effect. A client that has seen nothing has
+ * missed nothing. */
 static enum jute_error set_watches(struct zookeeper_client *client,
                                    const struct zookeeper_details *details)
 {
-    enum watch_list last = details->type == JUTE_TYPE_SET_WATCHES_2 ? LIST_RECURSIVE : LIST_CHILD;
+    struct zookeeper_front *front = client->front;
+    struct zookeeper_replay replay;
+    int64_t seen_zxid = 0;
+    enum jute_error error = walk_watches(client, details, NULL, &seen_zxid);
 
-    for (int round = 0; round < 2; round++) {
-        struct reader reader = reader_of(details->body);
-        int64_t seen_zxid = jute_read_long(&reader);
-
-        for (int list = LIST_DATA; list <= (int)last; list++) {
-            uint32_t count = jute_read_count(&reader, sizeof(int32_t), NULL);
-
-            for (uint32_t i = 0; i < count && !reader.failed; i++) {
-                struct bytes path = jute_read_buffer(&reader, NULL);
-
-                if (round == 1) {
-                    set_watch(client, (enum watch_list)list, path, seen_zxid);
-                }
-            }
-        }
-        if (reader.failed) {
-            return JUTE_ERROR_MARSHALLING;
-        }
+    if (error != JUTE_ERROR_OK) {
+        return error;
     }
+    zookeeper_replay_begin(&replay, front->node, client->client, &front->output,
+                           front->options.hash_seed);
+    (void)walk_watches(client, details, &replay, &seen_zxid);
+    front->counts.sent += zookeeper_replay_finish(
+        &replay, front->options.forgets_missed || seen_zxid <= 0 ? UINT64_MAX : (zxid)seen_zxid);
     return JUTE_ERROR_OK;
 }
 

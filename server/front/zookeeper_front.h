@@ -15,6 +15,7 @@ struct zookeeper_options {
     uint32_t session_timeout_ms_max;
     const char *super_digest; /* USER:HASH, or NULL; outlives the front */
     uint64_t hash_seed;
+    bool forgets_missed; /* watches that are set again are not told what happened meanwhile */
     bool read_only_mode; /* without a leader, clients that can do with less may read */
 };
 

@@ -224,7 +224,7 @@ struct firing {
     enum jute_event type;
     struct bytes path; /* the node that the event is about */
     zxid zxid;
-    const struct state_node *judged; /* by whose list it is decided who may know; NULL = all may */
+    const struct state_node *judged; /* by whose list it is decided who may know; NULL = gone */
 };
 
 static struct bytes frame_of(struct zookeeper_watches *watches, const struct firing *firing)
@@ -263,7 +263,7 @@ static void tell(struct zookeeper_watches *watches,
         if ((registration->kinds & kinds) != 0) {
             if (watcher->fired != watches->firing) {
                 watcher->fired = watches->firing;
-                if (firing->judged == NULL || watches->may_see(watcher, firing->judged)) {
+                if (watches->may_see(watcher, firing->judged)) {
                     watches->send(watcher, frame_of(watches, firing));
                 }
             }

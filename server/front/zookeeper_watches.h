@@ -29,9 +29,9 @@ struct zookeeper_watcher {
     uint64_t fired; /* the last firing that it was told of */
 };
 
-/* `may_see` judges whether a connection is told of what happened at `node`; who is not loses a
- * one-shot watch all the same. `send` is given the whole frame of an event, the same bytes for all
- * who watch. Neither may add or remove watches. */
+/* `may_see` judges whether a connection is told of what happened at `node`, or (NULL) to a parent
+ * that is gone as well; who is not loses a one-shot watch all the same. `send` is given the whole
+ * frame of an event, the same bytes for all who watch. Neither may add or remove watches. */
 struct zookeeper_watches *zookeeper_watches_new(uint64_t hash_seed,
                                                 bool (*may_see)(struct zookeeper_watcher *watcher,
                                                                 const struct state_node *node),

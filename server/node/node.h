@@ -226,6 +226,13 @@ Client__Code client_list(const struct client *client,
                          struct bytes path,
                          struct arena *arena,
                          struct state_children *ret_children);
+/* The changes of nodes after `after`, in order. False, and none is visited: they are not all known
+ * here any more, or are more than `count_max`. `visit` lends the change and may read. */
+bool node_each_change_since(struct node *node,
+                            zxid after,
+                            uint64_t count_max,
+                            void (*visit)(void *visitor, const struct watch_event *change),
+                            void *visitor);
 /* No callback comes after this. Requests without a reply are dropped; what was proposed still
  * happens. The session goes on until its timeout. */
 void client_close(struct client *client);

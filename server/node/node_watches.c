@@ -128,3 +128,25 @@ uint64_t node_watches_tick(struct node *node)
     return watch_table_count(node->watches) > 0 ? node->progress_us + PROGRESS_INTERVAL_US
                                                 : UINT64_MAX;
 }
+
+bool node_each_change_since(struct node *node,
+                            zxid after,
+                            uint64_t count_max,
+                            void (*visit)(void *visitor, const struct watch_event *change),
+                            void *visitor)
+{
+    const struct history *history = node->history;
+    history_sequence first;
+
+    if (after < history_oldest(history)) {
+        return false;
+    }
+    first = history_seek(history, after);
+    if (history_end(history) - first > count_max) {
+        return false;
+    }
+    for (history_sequence at = first; at < history_end(history); at++) {
+        visit(visitor, history_at(history, at));
+    }
+    return true;
+}

@@ -16,6 +16,8 @@ from zookeeper_kazoo import DEADLINE_SECONDS, PROGRAMS, Cluster
 
 CREATE, DELETE, EXISTS, GET_DATA, SET_DATA = 1, 2, 3, 4, 5
 SYNC, PING, MULTI, CLOSE_SESSION = 9, 11, 14, -11
+SET_WATCHES_2, ADD_WATCH = 105, 106
+CREATED, DELETED, DATA_CHANGED, CHILDREN_CHANGED = 1, 2, 3, 4
 AUTH, GET_EPHEMERALS, GET_ALL_CHILDREN_NUMBER = 100, 103, 104
 OPEN_TO_ALL = [(31, "world", "anyone")]
 
@@ -127,6 +129,30 @@ class Raw:
         return answer.text() if error == 0 else error
 
 
+class ShortMemory(unittest.TestCase):
+    """What a server does not remember is lost, as in ZooKeeper."""
+
+    def missed(self, *options):
+        with tempfile.TemporaryDirectory() as folder:
+            cluster = Cluster(1, pathlib.Path(folder), *options)
+            try:
+                client = Raw(cluster.addresses[0])
+                self.assertEqual(client.create("/a"), 0)
+                seen = client.zxid
+                for value in ("1", "2", "3"):
+                    self.assertEqual(client.set_data("/a", value), 0)
+                self.assertEqual(set_watches(client, seen, ["/a"], []), 0)
+                return [event[:2] for event in client.events]
+            finally:
+                client.close()
+                cluster.close()
+
+    def test_the_history_must_reach_back(self):
+        self.assertEqual(self.missed(), 3 * [(DATA_CHANGED, "/a")])
+        self.assertEqual(self.missed("--history-changes", "2"), [])
+        self.assertEqual(self.missed("--no-watch-replay"), [])
+
+
 class OneServer(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -209,6 +235,12 @@ class OneServer(unittest.TestCase):
         self.assertEqual(struct.unpack(">i", self.client.receive()[:4])[0], 2)
 
 
+def set_watches(client, seen, persistent, recursive):
+    empty = struct.pack(">i", 0)
+    lists = [struct.pack(">i", len(paths)) + b"".join(map(text, paths)) for paths in (persistent, recursive)]
+    return client.call(SET_WATCHES_2, struct.pack(">q", seen) + 3 * empty + b"".join(lists), xid=-8)[0]
+
+
 class ThreeServers(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.TemporaryDirectory()
@@ -233,6 +265,37 @@ class ThreeServers(unittest.TestCase):
         with socket.create_connection((host, int(port)), DEADLINE_SECONDS) as one:
             one.sendall(word)
             return b"".join(iter(lambda: one.recv(65536), b""))
+
+    def test_lasting_watches_are_told_what_was_missed_on_another_server(self):
+        writer, watcher = self.connect(0), self.connect(1)
+        secret = [(31, "digest", "u:hash")]
+        self.assertEqual(writer.create("/t"), 0)
+        self.assertEqual(writer.create("/p"), 0)
+        watcher.call(SYNC, text("/"))
+        self.assertEqual(watcher.call(ADD_WATCH, text("/t") + struct.pack(">i", 1))[0], 0)
+        self.assertEqual(watcher.call(ADD_WATCH, text("/p") + struct.pack(">i", 0))[0], 0)
+        seen = watcher.zxid
+        watcher.close()
+        for step in (lambda: writer.create("/t/a"), lambda: writer.set_data("/t/a", "x"), lambda: writer.create("/other"),
+                     lambda: writer.create("/t/secret", entries=secret), lambda: writer.create("/p/c"),
+                     lambda: writer.set_data("/p/c", "x"), lambda: writer.delete("/t/a"), lambda: writer.delete("/t")):
+            step()
+        self.assertEqual(writer.delete("/t/secret"), 0)
+        self.assertEqual(writer.delete("/t"), 0)
+        again = self.connect(2, session=watcher.session, seen=seen)
+        again.call(SYNC, text("/"))
+        self.assertEqual(again.events, [])
+        self.assertEqual(set_watches(again, seen, ["/p"], ["/t"]), 0)
+        self.assertEqual([event[:2] for event in again.events],
+                         [(CREATED, "/t/a"), (DATA_CHANGED, "/t/a"), (CHILDREN_CHANGED, "/p"), (DELETED, "/t/a"),
+                          (DELETED, "/t")])
+        zxids = [event[2] for event in again.events]
+        self.assertEqual(zxids, sorted(zxids))
+        self.assertGreater(zxids[0], seen)
+        self.assertEqual(writer.create("/t"), 0)  # and on it goes, without one twice
+        self.assertEqual(again.wait_events(6)[5][:2], (CREATED, "/t"))
+        self.assertEqual(set_watches(again, 0, ["/p"], ["/t"]), 0)  # who has seen nothing has missed nothing
+        self.assertEqual(len(again.events), 6)
 
     def test_without_a_leader_clients_may_read_that_ask_for_no_more(self):
         client = self.connect(0, read_only=True)

@@ -34,7 +34,7 @@ static void send_event(struct zookeeper_watcher *watcher, struct bytes frame)
 /* The lists of permissions are judged elsewhere: here, a node is a number that says who may see. */
 static bool may_see(struct zookeeper_watcher *watcher, const struct state_node *node)
 {
-    return ((uintptr_t)node >> (watcher - watchers) & 1) != 0;
+    return node == NULL || ((uintptr_t)node >> (watcher - watchers) & 1) != 0;
 }
 
 static void begin(void)
