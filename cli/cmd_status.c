@@ -121,7 +121,9 @@ static void print_failures(const struct confer_cluster *cluster)
     if (cluster->leader == 0) {
         (void)puts(
             "There is no leader: nothing can be written until a majority of the voters is up "
-            "and sees each other.");
+            "and sees each other.\nIf a majority is lost for good: confer-server --recover show, "
+            "on "
+            "each survivor.");
     } else if (cluster->voter_failures_tolerated == 0) {
         (void)puts(
             "Tolerates 0 failures: with one voter down, nothing can be written. Three voters "

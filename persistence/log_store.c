@@ -82,7 +82,7 @@ static enum status load_identity(struct log_store *store,
                          ": give --id %" PRIu64 " or another --data",
                          path, store->identity.node_id, node_id, store->identity.node_id);
     }
-    if (store->identity.is_superseded) {
+    if (store->identity.is_superseded && !store->is_inspected) {
         return error_set(error, STATUS_MISMATCH,
                          "%s is an old copy of the data of server %" PRIu64
                          ", as another member found: it lacks votes and acknowledged writes; way "
@@ -193,11 +193,13 @@ enum status log_store_open(const char *path,
     CHECK(pthread_mutex_init(&store->write_lock, NULL) == 0);
     CHECK(pthread_mutex_init(&store->state_lock, NULL) == 0);
     store->prezero = options->prezero;
+    store->is_inspected = options->is_inspected;
     status = open_or_create(store, path, node_id, options->map_bytes, error);
     if (status == STATUS_OK) {
         status = load(store, node_id, error);
     }
-    if (status == STATUS_OK) {
+    store->shown = store->identity;
+    if (status == STATUS_OK && !store->is_inspected) {
         status = raise_start_count(store, error);
     }
     if (status != STATUS_OK) {
@@ -267,6 +269,29 @@ size_t log_store_witnesses(const struct log_store *store,
 {
     memcpy(witnesses, store->witnesses, store->witness_count * sizeof witnesses[0]);
     return store->witness_count;
+}
+
+enum status
+log_store_recover(struct log_store *store, const struct log_recovery *recovery, struct error *error)
+{
+    static const struct log_witness nobody;
+    const struct log_write write = {.hard_state = true,
+                                    .term = recovery->term,
+                                    .entries = recovery->entries,
+                                    .entry_count = recovery->entry_count,
+                                    .witnesses = &nobody};
+    struct log_work work;
+    enum status status = log_work_begin(store, &work, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    memcpy(work.identity.incarnation, recovery->incarnation, RAFT_INCARNATION_BYTES);
+    memcpy(work.identity.cluster_id, recovery->cluster_id, LOG_STORE_CLUSTER_ID_BYTES);
+    work.identity.has_cluster = true;
+    work.identity.is_superseded = false;
+    work.identity_changed = true;
+    return log_work_finish(&work, log_work_apply(&work, &write, error), error);
 }
 
 const struct log_identity *log_store_identity(const struct log_store *store)

@@ -60,6 +60,7 @@ struct log_witness {
 struct log_store_options {
     uint64_t map_bytes; /* fixed size of the map; 8 GiB */
     bool prezero;       /* write zeros ahead of use (storage.md 2: 8-23 % less latency) */
+    bool is_inspected;  /* count no start, write nothing, and open a superseded folder too */
 };
 
 /* Open, or make for `node_id` when the folder is new.
@@ -76,6 +77,19 @@ void log_store_close(struct log_store *store); /* NULL is fine */
 
 /* Every later open is refused. Waits as log_store_set_cluster does. */
 MUST_CHECK enum status log_store_set_superseded(struct log_store *store, struct error *error);
+
+/* Make it the folder of another server, of a cluster of its own; its entries stay, those given
+ * follow them. All in one durable transaction. `term` is above every term of the folder. */
+struct log_recovery {
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES];
+    raft_term term;
+    const struct log_entry *entries;
+    size_t entry_count;
+};
+MUST_CHECK enum status log_store_recover(struct log_store *store,
+                                         const struct log_recovery *recovery,
+                                         struct error *error);
 
 /* As of log_store_open. Returns their number. */
 size_t log_store_witnesses(const struct log_store *store,

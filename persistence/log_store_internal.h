@@ -20,6 +20,7 @@ struct log_store {
     struct log_witness witnesses[LOG_STORE_WITNESSES_MAX]; /* as on disk; under write_lock */
     size_t witness_count;
     bool prezero;
+    bool is_inspected;
     uint64_t prezero_rest; /* batches to let pass after a full disk */
 };
 
@@ -48,6 +49,9 @@ struct log_work {
 /* Take the write lock and begin a transaction. After OK log_work_finish must follow. */
 MUST_CHECK enum status
 log_work_begin(struct log_store *store, struct log_work *work, struct error *error);
+/* One write in the transaction. */
+MUST_CHECK enum status
+log_work_apply(struct log_work *work, const struct log_write *write, struct error *error);
 /* With `status` OK put the changed records and commit, else take everything back. Gives the lock
  * back. Returns what became of it. */
 MUST_CHECK enum status

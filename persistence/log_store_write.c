@@ -218,8 +218,8 @@ check(const struct log_work *work, const struct log_write *write, struct error *
     return STATUS_OK;
 }
 
-static enum status
-apply_write(struct log_work *work, const struct log_write *write, struct error *error)
+enum status
+log_work_apply(struct log_work *work, const struct log_write *write, struct error *error)
 {
     enum status status = check(work, write, error);
 
@@ -314,7 +314,7 @@ enum status log_store_write_batch(struct log_store *store,
         return status;
     }
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
-        status = apply_write(&work, writes[i], error);
+        status = log_work_apply(&work, writes[i], error);
     }
     return log_work_finish(&work, status, error);
 }

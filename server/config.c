@@ -22,7 +22,8 @@ enum kind {
     KIND_PATH,
     KIND_DIGEST, /* USER:HASH */
     KIND_LEVEL,
-    KIND_WORDS
+    KIND_WORDS,
+    KIND_RECOVER /* show, or TERM.INDEX */
 };
 
 struct option {
@@ -106,13 +107,17 @@ static const struct option options[] = {
      0, 0, "the ones answered to ZooKeeper's monitoring tools"},
     {"check", KIND_PATH, FIELD(check), "DIR", NULL, 0, 0,
      "examine the data folder of a stopped server, change nothing, and end"},
+    {"recover", KIND_RECOVER, FIELD(recover), "show|LAST", NULL, 0, 0,
+     "after the loss of a majority: make the stopped server the only voter of a new cluster; first "
+     "show what that does, then give LAST as shown"},
     {"version", KIND_FLAG, FIELD(version), NULL, NULL, 0, 0, "print the version and end"},
     {"help", KIND_FLAG, FIELD(help), NULL, NULL, 0, 0, "print this and end"}};
 
 enum {
     OPTION_COUNT = sizeof options / sizeof options[0],
     NAME_BYTES_MAX = 40,
-    DIGEST_HASH_BYTES = 28
+    DIGEST_HASH_BYTES = 28,
+    RECOVER_BYTES_MAX = 39 /* two numbers below 2^63 */
 };
 
 /* --- Names --- */
@@ -378,6 +383,29 @@ static enum status parse_digest(struct config *config,
     return STATUS_OK;
 }
 
+static enum status parse_recover(struct config *config,
+                                 const struct option *option,
+                                 const char *text,
+                                 struct error *error)
+{
+    char rest;
+
+    if (strcmp(text, "show") == 0) {
+        config->recover = CONFIG_RECOVER_SHOW;
+        return STATUS_OK;
+    }
+    if (strlen(text) > RECOVER_BYTES_MAX || strspn(text, "0123456789.") != strlen(text) ||
+        sscanf(text, "%" SCNu64 ".%" SCNu64 "%c", &config->recover_term, &config->recover_index,
+               &rest) != 2) {
+        return error_set(error, STATUS_INVALID,
+                         "--%s: '%.60s' is neither 'show' nor the last entry as that shows it, "
+                         "TERM.INDEX",
+                         option->name, text);
+    }
+    config->recover = CONFIG_RECOVER_DO;
+    return STATUS_OK;
+}
+
 static enum status parse_value(struct config *config,
                                const struct option *option,
                                const char *text,
@@ -398,6 +426,8 @@ static enum status parse_value(struct config *config,
         return parse_path(config, option, text, error);
     case KIND_DIGEST:
         return parse_digest(config, option, text, error);
+    case KIND_RECOVER:
+        return parse_recover(config, option, text, error);
     case KIND_LEVEL:
         if (log_parse_level(text, &config->log_level) != STATUS_OK) {
             return error_set(error, STATUS_INVALID,

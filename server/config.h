@@ -19,6 +19,8 @@ enum {
     CONFIG_DIGEST_BYTES_MAX = 512
 };
 
+enum config_recover { CONFIG_RECOVER_NOT, CONFIG_RECOVER_SHOW, CONFIG_RECOVER_DO };
+
 struct config {
     bool help;
     bool version;
@@ -53,6 +55,9 @@ struct config {
     uint64_t zookeeper_session_timeout_ms[2];             /* least and most */
     char zookeeper_super_digest[CONFIG_DIGEST_BYTES_MAX]; /* USER:HASH; empty = none */
     uint32_t four_letter_words;                           /* zookeeper_words.h */
+    enum config_recover recover;
+    uint64_t recover_term; /* of the last entry, as shown before */
+    uint64_t recover_index;
 };
 
 /* `--name VALUE` and `--name=VALUE`. INVALID: an unknown or incomplete option, a value out of its

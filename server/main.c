@@ -2,6 +2,7 @@
 #include "server/check.h"
 #include "server/config.h"
 #include "server/net/entrance.h"
+#include "server/recover.h"
 #include "server/server.h"
 
 #include <inttypes.h>
@@ -65,6 +66,13 @@ int main(int argc, char **argv)
     log_set_level(config.log_level);
     (void)snprintf(context, sizeof context, "node=%llu", (unsigned long long)config.id);
     log_set_context(context);
+    if (config.recover != CONFIG_RECOVER_NOT) {
+        if (recover_run(&config, stdout, &error) != STATUS_OK) {
+            (void)fprintf(stderr, "confer-server: %s\n", error.text);
+            return EXIT_FAILED;
+        }
+        return 0;
+    }
     raise_descriptor_limit(&config);
     if (server_run(&config, &error) != STATUS_OK) {
         (void)fprintf(stderr, "confer-server: %s\n", error.text);

@@ -186,6 +186,7 @@ static void test_two_wiped_of_three_elect_nobody_and_the_third_says_why(void)
     wait_for_status(1, "Server 2: not reachable: refused there: server 2 has another data folder");
     wait_for_status(1, "Server 3: not reachable: refused there: server 3 has another data folder");
     wait_for_status(1, "There is no leader");
+    wait_for_status(1, "--recover");
     wait_for_status(2, "belongs to no cluster yet");
     outcome = cluster_cli(&cluster, 1, "--timeout", "2s", "set", "/kept", "lost", NULL);
     EXPECT(outcome->exit_code != 0);

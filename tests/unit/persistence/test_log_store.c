@@ -879,6 +879,77 @@ static void test_witnesses_outlive_restarts_and_resets(void)
     log_store_close(store);
 }
 
+static void test_an_inspected_folder_is_left_as_it_is(void)
+{
+    const struct log_store_options options = {.map_bytes = MAP_BYTES, .is_inspected = true};
+    struct log_identity before;
+    struct log_store *store;
+
+    make_log_of_ten();
+    store = open_store();
+    before = *log_store_identity(store);
+    EXPECT_OK(log_store_set_superseded(store, &error));
+    log_store_close(store);
+    for (int again = 0; again < 2; again++) {
+        EXPECT_OK(log_store_open(path, NODE, &options, &store, &error));
+        EXPECT_EQ(log_store_identity(store)->start_count, before.start_count);
+        EXPECT(log_store_identity(store)->is_superseded);
+        EXPECT_EQ(log_store_state(store).last, 10);
+        log_store_close(store);
+    }
+}
+
+static void test_a_recovered_folder_is_another_one_with_the_same_entries(void)
+{
+    const struct log_store_options options = {.map_bytes = MAP_BYTES, .is_inspected = true};
+    const struct log_witness seen = {.id = 2, .start_count = 1};
+    struct log_entry entries[2] = {
+        {.index = 11, .term = 8, .type = RAFT_ENTRY_CONFIG, .payload = bytes_of_text("x")},
+        {.index = 12, .term = 8, .type = RAFT_ENTRY_NOOP}};
+    struct log_recovery recovery = {.incarnation = {1, 2},
+                                    .cluster_id = {3, 4},
+                                    .term = 8,
+                                    .entries = entries,
+                                    .entry_count = 2};
+    struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
+    struct log_state state;
+    struct log_store *store;
+
+    make_log_of_ten();
+    store = open_store();
+    EXPECT_OK(log_store_write(
+        store,
+        &(struct log_write){
+            .hard_state = true, .term = 7, .vote = 3, .witnesses = &seen, .witness_count = 1},
+        &error));
+    EXPECT_OK(log_store_set_superseded(store, &error));
+    log_store_close(store);
+
+    EXPECT_OK(log_store_open(path, NODE, &options, &store, &error));
+    /* All or nothing. */
+    entries[1].index = 13;
+    EXPECT_EQ(log_store_recover(store, &recovery, &error), STATUS_INVALID);
+    log_store_close(store);
+    EXPECT_OK(log_store_open(path, NODE, &options, &store, &error));
+    EXPECT(log_store_identity(store)->is_superseded);
+    EXPECT_EQ(log_store_state(store).last, 10);
+    entries[1].index = 12;
+    EXPECT_OK(log_store_recover(store, &recovery, &error));
+    log_store_close(store);
+
+    store = open_store();
+    state = log_store_state(store);
+    EXPECT_EQ(state.term, 8);
+    EXPECT_EQ(state.vote, 0);
+    EXPECT_EQ(state.last, 12);
+    EXPECT_EQ(log_store_identity(store)->incarnation[1], 2);
+    EXPECT(log_store_identity(store)->has_cluster);
+    EXPECT_EQ(log_store_identity(store)->cluster_id[1], 4);
+    EXPECT_EQ(log_store_witnesses(store, witnesses), 0);
+    EXPECT_OK(read_all(store, 1, 12));
+    log_store_close(store);
+}
+
 static void test_a_superseded_folder_starts_no_more(void)
 {
     struct log_store *store;
@@ -1240,6 +1311,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_older_formats_are_read_and_become_the_present_one),
         TEST_CASE(test_a_start_knows_the_numbers_of_those_before),
         TEST_CASE(test_witnesses_outlive_restarts_and_resets),
+        TEST_CASE(test_an_inspected_folder_is_left_as_it_is),
+        TEST_CASE(test_a_recovered_folder_is_another_one_with_the_same_entries),
         TEST_CASE(test_a_superseded_folder_starts_no_more),
         TEST_CASE(test_a_file_cut_off_is_refused),
         TEST_CASE(test_a_missing_data_file_is_no_fresh_start),

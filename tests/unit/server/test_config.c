@@ -223,6 +223,25 @@ static void test_options_that_contradict_each_other_are_refused(void)
     expect_refused("--log-map-size 100MiB", "more than half");
 }
 
+static void test_recover_takes_show_or_the_last_entry(void)
+{
+    static const char *const wrong[] = {"",     "yes",  "7",    "7.",   ".7",   "7.8.9",
+                                        "-1.2", "7 .8", "7.8x", "+7.8", "7..8", "7.-8"};
+    struct config config = parsed("--recover=7.1234");
+
+    EXPECT_EQ(parsed("").recover, CONFIG_RECOVER_NOT);
+    EXPECT_EQ(parsed("--recover show").recover, CONFIG_RECOVER_SHOW);
+    EXPECT_EQ(config.recover, CONFIG_RECOVER_DO);
+    EXPECT_EQ(config.recover_term, 7);
+    EXPECT_EQ(config.recover_index, 1234);
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char line[64];
+
+        (void)snprintf(line, sizeof line, "--recover=%s", wrong[i]);
+        expect_refused(line, "--recover");
+    }
+}
+
 static void test_help_names_every_option(void)
 {
     static const char *const names[] = {
@@ -318,6 +337,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_wrong_values_are_named_with_what_is_right),
         TEST_CASE(test_zookeepers_options_are_taken_and_judged),
         TEST_CASE(test_options_that_contradict_each_other_are_refused),
+        TEST_CASE(test_recover_takes_show_or_the_last_entry),
         TEST_CASE(test_help_names_every_option),
         TEST_CASE(test_a_secret_is_read_without_its_line_end),
         TEST_CASE(test_a_secret_that_others_may_read_is_refused),

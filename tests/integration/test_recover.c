@@ -1,0 +1,297 @@
+/* The way back from a lost majority: what the survivor held is there, nobody of the old cluster
+ * comes back, and the cluster grows again. */
+#include "tests/support/cluster.h"
+#include "tests/support/test.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { WRITES = 50 };
+
+static struct cluster cluster;
+
+static void expect_done(const struct outcome *outcome)
+{
+    EXPECT_TEXT(outcome->err, "");
+    EXPECT_EQ(outcome->exit_code, 0);
+}
+
+static const struct outcome *recover(unsigned id, const char *what)
+{
+    char number[16];
+    const char *const arguments[] = {cluster_program("server/confer-server"),
+                                     "--id",
+                                     number,
+                                     "--server",
+                                     cluster.servers[id].address,
+                                     "--data",
+                                     cluster.servers[id].data,
+                                     "--recover",
+                                     what,
+                                     NULL};
+
+    (void)snprintf(number, sizeof number, "%u", id);
+    return outcome_of(arguments, CLUSTER_DEADLINE_MS);
+}
+
+/* TERM.INDEX, as `show` tells it. */
+static const char *last_entry(unsigned id)
+{
+    static char last[64];
+    const struct outcome *outcome = recover(id, "show");
+    const char *at = strstr(outcome->out, "last entry  ");
+
+    expect_done(outcome);
+    EXPECT(at != NULL);
+    EXPECT(sscanf(at, "last entry  %63[0-9.]", last) == 1);
+    return last;
+}
+
+static uint64_t index_of(const char *last)
+{
+    return strtoull(strchr(last, '.') + 1, NULL, 10);
+}
+
+static void expect_refused(const struct outcome *outcome, const char *words)
+{
+    EXPECT_CONTAINS(outcome->err, words);
+    EXPECT_EQ(outcome->exit_code, 1);
+}
+
+static void wait_for_status(unsigned through, const char *words)
+{
+    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
+    const struct outcome *status = cluster_cli(&cluster, through, "status", NULL);
+
+    while (strstr(status->out, words) == NULL && process_now_ms() < deadline_ms) {
+        process_pause();
+        status = cluster_cli(&cluster, through, "status", NULL);
+    }
+    EXPECT_CONTAINS(status->out, words);
+}
+
+static void wait_for_log(unsigned id, const char *words)
+{
+    const char *const arguments[] = {"/bin/grep", "-qF", words, cluster.servers[id].log, NULL};
+    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
+
+    while (outcome_of(arguments, CLUSTER_DEADLINE_MS)->exit_code != 0 &&
+           process_now_ms() < deadline_ms) {
+        process_pause();
+    }
+    EXPECT_EQ(outcome_of(arguments, CLUSTER_DEADLINE_MS)->exit_code, 0);
+}
+
+static void add(unsigned through, unsigned id)
+{
+    char node[64];
+
+    cluster_start(&cluster, id);
+    (void)snprintf(node, sizeof node, "%u=%s", id, cluster.servers[id].address);
+    expect_done(cluster_cli(&cluster, through, "add-learner", "--node", node, "--promote", NULL));
+}
+
+static void write_all(unsigned through)
+{
+    for (unsigned i = 0; i < WRITES; i++) {
+        char path[32];
+        char value[32];
+
+        (void)snprintf(path, sizeof path, "/kept/%u", i);
+        (void)snprintf(value, sizeof value, "value-%u", i);
+        expect_done(cluster_cli(&cluster, through, "set", path, value, NULL));
+    }
+}
+
+static void expect_all(unsigned through)
+{
+    for (unsigned i = 0; i < WRITES; i += 7) {
+        const struct outcome *outcome;
+        char path[32];
+        char value[32];
+
+        (void)snprintf(path, sizeof path, "/kept/%u", i);
+        (void)snprintf(value, sizeof value, "value-%u", i);
+        outcome = cluster_cli(&cluster, through, "get", path, NULL);
+        expect_done(outcome);
+        EXPECT_CONTAINS(outcome->out, value);
+    }
+}
+
+static void test_a_survivor_goes_on_alone_and_grows_again(void)
+{
+    const struct outcome *outcome;
+    const char *last;
+    char old_last[64];
+
+    cluster_init(&cluster, 5);
+    for (unsigned id = 1; id <= 3; id++) {
+        cluster_start(&cluster, id);
+    }
+    {
+        char nodes[160];
+
+        (void)snprintf(nodes, sizeof nodes, "1=%s,2=%s,3=%s", cluster.servers[1].address,
+                       cluster.servers[2].address, cluster.servers[3].address);
+        expect_done(cluster_cli(&cluster, 1, "init", "--nodes", nodes, NULL));
+    }
+    write_all(2);
+    expect_all(1); /* linearizable: server 1 holds them */
+    cluster_kill(&cluster, 2);
+    cluster_kill(&cluster, 3);
+    wait_for_status(1, "--recover");
+
+    /* Not beside a running server. */
+    expect_refused(recover(1, "show"), "is in use by process");
+    cluster_kill(&cluster, 1);
+    outcome = recover(1, "show");
+    expect_done(outcome);
+    EXPECT_CONTAINS(outcome->out, cluster.servers[2].address);
+    EXPECT_CONTAINS(outcome->out, "given up");
+    EXPECT_CONTAINS(outcome->out, "Nothing was changed yet");
+    (void)snprintf(old_last, sizeof old_last, "%s", last_entry(1));
+    EXPECT_CONTAINS(outcome->out, old_last);
+
+    /* Only what was shown. */
+    expect_refused(recover(1, "1.1"), "look again with --recover show");
+    EXPECT_TEXT(last_entry(1), old_last);
+    EXPECT_EQ(recover(1, "yes")->exit_code, 2);
+
+    outcome = recover(1, old_last);
+    expect_done(outcome);
+    EXPECT_CONTAINS(outcome->out, "is the only voter of its new cluster now");
+    /* Again: it is done already, and stays as it is. */
+    outcome = recover(1, old_last);
+    expect_done(outcome);
+    EXPECT_CONTAINS(outcome->out, "only voter already");
+    last = last_entry(1);
+    EXPECT(index_of(last) > index_of(old_last) + 1000);
+
+    cluster_start(&cluster, 1);
+    expect_all(1);
+    expect_done(cluster_cli(&cluster, 1, "set", "/after", "alone", NULL));
+
+    /* The lost ones come back, and are a majority of what they know. */
+    cluster_start(&cluster, 2);
+    cluster_start(&cluster, 3);
+    wait_for_log(1, "different clusters");
+    wait_for_status(2, "Server 1: not reachable: refused there");
+
+    add(1, 4);
+    add(1, 5);
+    wait_for_status(1, "Tolerates 1 failure.");
+    expect_all(5);
+    cluster_kill(&cluster, 1);
+    EXPECT(cluster_wait_leader(&cluster, 1, CLUSTER_DEADLINE_MS) != 0);
+    outcome = cluster_cli(&cluster, 4, "get", "/after", NULL);
+    expect_done(outcome);
+    EXPECT_CONTAINS(outcome->out, "alone");
+    cluster_release(&cluster);
+}
+
+/* A change of voters that nobody is left to end. */
+static void test_a_joint_configuration_without_a_leader_is_resolved(void)
+{
+    struct process command;
+    char node[64];
+
+    cluster_init(&cluster, 3);
+    /* Long enough that the leader does not take the change back before it is killed. */
+    cluster.options[0] = "--election-timeout";
+    cluster.options[1] = "20s";
+    for (unsigned id = 1; id <= 3; id++) {
+        cluster_start(&cluster, id);
+    }
+    (void)snprintf(node, sizeof node, "1=%s", cluster.servers[1].address);
+    expect_done(cluster_cli(&cluster, 1, "init", "--nodes", node, NULL));
+    expect_done(cluster_cli(&cluster, 1, "set", "/kept/0", "value-0", NULL));
+    for (unsigned id = 2; id <= 3; id++) {
+        (void)snprintf(node, sizeof node, "%u=%s", id, cluster.servers[id].address);
+        expect_done(cluster_cli(&cluster, 1, "add-learner", "--node", node, NULL));
+    }
+    cluster_signal(&cluster, 2, SIGSTOP);
+    cluster_signal(&cluster, 3, SIGSTOP);
+    cluster_cli_start(&cluster, &command, 1, "change-membership", "--force", "--members", "1,2,3",
+                      NULL);
+    wait_for_status(1, "is under way for");
+    cluster_kill(&cluster, 1);
+    process_release(&command);
+    EXPECT_CONTAINS(recover(1, "show")->out, "A change of voters was under way");
+    expect_done(recover(1, last_entry(1)));
+    cluster_start(&cluster, 1);
+    expect_done(cluster_cli(&cluster, 1, "set", "/after", "alone", NULL));
+    wait_for_status(1, "Tolerates 0 failures");
+    cluster_release(&cluster);
+}
+
+static void copy_folder(const char *from, const char *to)
+{
+    const char *const removal[] = {"/bin/rm", "-rf", to, NULL};
+    const char *const arguments[] = {"/bin/cp", "-a", from, to, NULL};
+
+    expect_done(outcome_of(removal, CLUSTER_DEADLINE_MS));
+    expect_done(outcome_of(arguments, CLUSTER_DEADLINE_MS));
+}
+
+/* With one of two refused there is no majority that could remove it. */
+static void test_two_servers_of_which_one_is_an_old_copy(void)
+{
+    char copy[600];
+    const char *const wiping[] = {"/bin/rm", "-rf", cluster.servers[2].data, NULL};
+
+    cluster_init(&cluster, 2);
+    (void)snprintf(copy, sizeof copy, "%s.copy", cluster.servers[2].data);
+    cluster_form(&cluster);
+    cluster_kill(&cluster, 2);
+    copy_folder(cluster.servers[2].data, copy);
+    cluster_start(&cluster, 2);
+    EXPECT(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) != 0);
+    expect_done(cluster_cli(&cluster, 2, "set", "/kept/0", "value-0", NULL));
+    cluster_kill(&cluster, 2);
+    copy_folder(copy, cluster.servers[2].data);
+    cluster_launch(&cluster, 2);
+    EXPECT(process_wait(&cluster.servers[2].process, CLUSTER_DEADLINE_MS));
+    EXPECT_EQ(cluster.servers[2].process.exit_code, 1);
+    wait_for_status(1, "is an old copy");
+    cluster_kill(&cluster, 1);
+    EXPECT_CONTAINS(recover(2, "show")->out, "look for a newer one");
+    expect_done(recover(1, last_entry(1)));
+    cluster_start(&cluster, 1);
+    expect_done(outcome_of(wiping, CLUSTER_DEADLINE_MS));
+    add(1, 2);
+    wait_for_status(1, "Tolerates 0 failures");
+    EXPECT_CONTAINS(cluster_cli(&cluster, 2, "get", "/kept/0", NULL)->out, "value-0");
+    cluster_release(&cluster);
+}
+
+static void test_folders_that_cannot_be_recovered_are_refused(void)
+{
+    char node[64];
+
+    cluster_init(&cluster, 1);
+    expect_refused(recover(1, "show"), "there is no data of a server");
+    cluster_start(&cluster, 1);
+    cluster_kill(&cluster, 1);
+    expect_refused(recover(1, "show"), "belongs to no cluster yet");
+    cluster_start(&cluster, 1);
+    (void)snprintf(node, sizeof node, "1=%s", cluster.servers[1].address);
+    expect_done(cluster_cli(&cluster, 1, "init", "--nodes", node, NULL));
+    cluster_kill(&cluster, 1);
+    EXPECT_CONTAINS(recover(1, "show")->out, "only voter already");
+    cluster_release(&cluster);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_a_survivor_goes_on_alone_and_grows_again),
+        TEST_CASE(test_a_joint_configuration_without_a_leader_is_resolved),
+        TEST_CASE(test_two_servers_of_which_one_is_an_old_copy),
+        TEST_CASE(test_folders_that_cannot_be_recovered_are_refused),
+        TEST_END,
+    };
+
+    return test_main("recover", cases, argc, argv);
+}
