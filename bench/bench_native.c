@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { SESSION_TIMEOUT_MS = 30 * 1000 };
+
 static void begin(struct bench_connection *connection)
 {
     buffer_put(&connection->output, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
@@ -76,6 +78,39 @@ put(struct bench_connection *connection, enum bench_op op, const char *path, str
     }
 }
 
+static void put_session(struct bench_connection *connection)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__OpenSession open = CLIENT__OPEN_SESSION__INIT;
+
+    open.timeout_ms = SESSION_TIMEOUT_MS;
+    request.body_case = CLIENT__REQUEST__BODY_OPEN_SESSION;
+    request.open_session = &open;
+    put_request(connection, &request);
+}
+
+static void put_watch(struct bench_connection *connection, const char *path)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Watch watch = CLIENT__WATCH__INIT;
+
+    watch.watch = 1;
+    watch.path = field(path, strlen(path));
+    request.body_case = CLIENT__REQUEST__BODY_WATCH;
+    request.watch = &watch;
+    put_request(connection, &request);
+}
+
+static void put_ping(struct bench_connection *connection)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Ping ping = CLIENT__PING__INIT;
+
+    request.body_case = CLIENT__REQUEST__BODY_PING;
+    request.ping = &ping;
+    put_request(connection, &request);
+}
+
 static struct bench_answer read_answer(struct bench_connection *connection, struct bytes frame)
 {
     struct bench_answer answer = {.id = 0};
@@ -83,14 +118,21 @@ static struct bench_answer read_answer(struct bench_connection *connection, stru
 
     (void)connection;
     if (response != NULL) {
-        answer =
-            (struct bench_answer){.id = response->id,
-                                  .is_ok = response->code == CLIENT__CODE__OK,
-                                  .exists_already = response->code == CLIENT__CODE__NODE_EXISTS};
+        answer = (struct bench_answer){
+            .id = response->id,
+            .is_ok = response->code == CLIENT__CODE__OK,
+            .exists_already = response->code == CLIENT__CODE__NODE_EXISTS,
+            .is_event = response->body_case == CLIENT__RESPONSE__BODY_EVENTS &&
+                        response->events->n_events > 0};
         client__response__free_unpacked(response, NULL);
     }
     return answer;
 }
 
-const struct bench_protocol bench_native = {
-    .name = "native", .begin = begin, .put = put, .read = read_answer};
+const struct bench_protocol bench_native = {.name = "native",
+                                            .begin = begin,
+                                            .put = put,
+                                            .put_session = put_session,
+                                            .put_watch = put_watch,
+                                            .put_ping = put_ping,
+                                            .read = read_answer};

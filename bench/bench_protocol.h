@@ -15,6 +15,8 @@ struct bench_answer {
     uint64_t id; /* of the request; 0 = of none */
     bool is_ok;
     bool exists_already; /* not ok for that reason */
+    bool has_begun;      /* no answer to a request: the session stands */
+    bool is_event;       /* of a watch */
 };
 
 struct bench_protocol {
@@ -26,6 +28,11 @@ struct bench_protocol {
                 enum bench_op op,
                 const char *path,
                 struct bytes value);
+    /* Put what opens a session; has_begun, or the answer to it, tells when it stands. */
+    void (*put_session)(struct bench_connection *connection);
+    void (*put_watch)(struct bench_connection *connection, const char *path);
+    void (*put_ping)(struct bench_connection *connection);
+    bool watches_once; /* a watch ends with its first event */
     struct bench_answer (*read)(struct bench_connection *connection, struct bytes frame);
 };
 

@@ -73,6 +73,29 @@ put(struct bench_connection *connection, enum bench_op op, const char *path, str
     jute_end_frame(output, frame);
 }
 
+/* A connection is a session. */
+static void put_session(struct bench_connection *connection)
+{
+    (void)connection;
+}
+
+static void put_watch(struct bench_connection *connection, const char *path)
+{
+    size_t frame = put_head(connection, ++connection->last_id, JUTE_TYPE_GET_DATA, path);
+
+    jute_put_bool(&connection->output, true);
+    jute_end_frame(&connection->output, frame);
+}
+
+static void put_ping(struct bench_connection *connection)
+{
+    size_t frame = jute_begin_frame(&connection->output);
+
+    jute_put_int(&connection->output, JUTE_XID_PING);
+    jute_put_int(&connection->output, JUTE_TYPE_PING);
+    jute_end_frame(&connection->output, frame);
+}
+
 static struct bench_answer read_answer(struct bench_connection *connection, struct bytes frame)
 {
     struct bench_answer answer = {.id = 0};
@@ -82,11 +105,13 @@ static struct bench_answer read_answer(struct bench_connection *connection, stru
 
     if (!connection->is_begun) {
         connection->is_begun = true;
+        answer.has_begun = true;
         return answer;
     }
     xid = jute_read_int(&reader);
     (void)jute_read_long(&reader);
     error = jute_read_int(&reader);
+    answer.is_event = !reader.failed && xid == JUTE_XID_NOTIFICATION;
     if (!reader.failed && xid > 0 && (xid & SYNC_MARK) == 0) {
         answer = (struct bench_answer){.id = (uint64_t)xid,
                                        .is_ok = error == JUTE_ERROR_OK,
@@ -95,5 +120,11 @@ static struct bench_answer read_answer(struct bench_connection *connection, stru
     return answer;
 }
 
-const struct bench_protocol bench_zookeeper = {
-    .name = "zookeeper", .begin = begin, .put = put, .read = read_answer};
+const struct bench_protocol bench_zookeeper = {.name = "zookeeper",
+                                               .begin = begin,
+                                               .put = put,
+                                               .put_session = put_session,
+                                               .put_watch = put_watch,
+                                               .put_ping = put_ping,
+                                               .watches_once = true,
+                                               .read = read_answer};

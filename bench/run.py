@@ -3,7 +3,8 @@
 
     bench/run.py --server build/release/server/confer-server --bench build/release/bench/confer-bench \\
         [--dir FOLDER-ON-A-REAL-DISK] [--seconds 5] [--rounds 1] [--servers 1,3] [--points 1x1,16x1,64x16] \\
-        [--ops set,get,lget] [--systems native,zookeeper,peer] [--failover 5] [--nodes 1000000]
+        [--ops set,get,lget] [--systems native,zookeeper,peer] [--watchers 1000,10000] [--sessions 10000] [--failover 5]
+        [--nodes 1000000]
 
 native and zookeeper are Confer's two protocols on one cluster; peer is Debian's ZooKeeper, driven by the same generator. With several systems they
 take turns within each round, the medians of all rounds are printed, and each row tells how it compares with the peer in the same run.
@@ -90,7 +91,7 @@ class Cluster:
 class Confer(Cluster):
     def command(self, number):
         return [self.options.server, "--id", str(number), "--server", self.addresses[number], "--data",
-                str(self.folder / str(number)), "--log-level", "info", "--max-connections-per-address", "10000"]
+                str(self.folder / str(number)), "--log-level", "info", "--max-connections", "30000", "--max-connections-per-address", "30000"]
 
     def begin(self):
         for number in self.addresses:
@@ -217,6 +218,24 @@ def measure(options, clusters):
                 show(f"{op} {point}", system, got, medians.get("peer"))
 
 
+def crowds(options, clusters):
+    """One write to many watchers, and sessions that do nothing: medians of the rounds are the program's own."""
+    for watchers in options.watchers:
+        for system, (cluster, protocol) in clusters.items():
+            got = cluster.bench("watch", "--protocol", protocol, "--connections", str(watchers))
+            print(f"{watchers} watchers of a node, {system}: the last is told after {got['last_ms']} ms, "
+                  f"{got['server_cpu_us_per_event']} us of CPU an event", flush=True)
+    for sessions in options.sessions:
+        for system, (cluster, protocol) in clusters.items():
+            got = cluster.bench("sessions", "--protocol", protocol, "--connections", str(sessions), "--seconds", "20")
+            print(f"{sessions} sessions, {system}: {got['opened_s']} opened a second for {got['open_cpu_us']} us of CPU each, "
+                  f"{got['kib_per_session']} KiB each, idle {got['idle_cpu_s_per_s']} CPU s a second", flush=True)
+
+
+def numbers(text):
+    return [int(part) for part in text.split(",") if part]
+
+
 def make_clusters(options, folder, count):
     """By system: its cluster, and the protocol to speak with it."""
     systems = options.systems.split(",")
@@ -243,6 +262,7 @@ def run(options, folder, count):
                                           check=True, capture_output=True, text=True).stdout)
         print(f"\n{count} server(s); 4 KiB write + fdatasync here: p50 {floor['p50_us']} us, p99 {floor['p99_us']} us")
         measure(options, clusters)
+        crowds(options, clusters)
         for cluster in different:
             print(f"resident memory of all servers ({type(cluster).__name__}): {cluster.resident_mb():.1f} MB")
         first = next(iter(clusters.values()))[0]
@@ -270,6 +290,8 @@ def main():
     parser.add_argument("--points", default="1x1,16x1,64x16")
     parser.add_argument("--ops", default="set,get,lget")
     parser.add_argument("--systems", default="native")
+    parser.add_argument("--watchers", type=numbers, default=[])
+    parser.add_argument("--sessions", type=numbers, default=[])
     parser.add_argument("--failover", type=float, default=0)
     parser.add_argument("--nodes", type=int, default=0)
     options = parser.parse_args()
