@@ -776,7 +776,7 @@ bool node_recognize(struct node *node,
         return true;
     }
     report = find_report(node, from->id, true);
-    if (report != NULL) {
+    if (report != NULL && !report->is_linked) {
         (void)snprintf(report->unreachable, sizeof report->unreachable, "%s", refusal);
         report->is_old_copy = true;
     }

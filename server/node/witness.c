@@ -42,6 +42,14 @@ static bool refuse(char refusal[ERROR_TEXT_BYTES_MAX], const Peer__Identity *fro
     return false;
 }
 
+/* The very process seen last. A copy is another one, whatever it holds, for it had to be started.
+ * What it says of its term and log may have been said before what it has reported since. */
+static bool is_same_process(const struct log_witness *seen, const Peer__Identity *from)
+{
+    return from->start_count == seen->start_count && from->n_starts > 0 &&
+           from->starts[0] == seen->start;
+}
+
 /* The folder's own number of the start that was seen is another one. */
 static bool is_other_start(const struct log_witness *seen, const Peer__Identity *from)
 {
@@ -57,7 +65,8 @@ bool witness_recognize(const struct witness_table *table,
     const struct log_witness *seen = &table->witnesses[find(table, from->id)];
     char how[128];
 
-    if (seen == table->witnesses + table->count || !is_same_folder(seen, from)) {
+    if (seen == table->witnesses + table->count || !is_same_folder(seen, from) ||
+        is_same_process(seen, from)) {
         return true;
     }
     if (from->start_count < seen->start_count) {

@@ -9,7 +9,8 @@
  * else happens. A folder that grew out of the one seen last still knows the number of the start
  * that was seen; a copy made before that start does not, however often it was started since.
  *   - A copy made during the start seen last does know it. But a folder's term never falls, and
- *     committed entries stay in it: a copy that has less than what the member reported is old.
+ *     committed entries stay in it: who was started since, and has less than what the member
+ *     reported, has an old one.
  *
  * A sound folder passes all of this whatever happened to it or to us: what is seen of a member was
  * durable there before it was told. When nothing can be told (an old memory, or more starts than a

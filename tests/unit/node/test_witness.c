@@ -117,6 +117,24 @@ static void test_a_sound_folder_passes_after_its_uncommitted_end_was_cut(void)
     EXPECT(comes(&folder));
 }
 
+/* Both ends dial: one handshake carries what the member held when it began, and ends after the
+ * other link brought a report of more. */
+static void test_a_handshake_that_began_before_a_report_passes(void)
+{
+    struct folder folder = make_folder(3);
+    struct folder then;
+
+    begin();
+    start(&folder);
+    then = folder;
+    EXPECT(comes(&folder));
+    folder.last = 200;
+    folder.term = 9;
+    report(&folder, 200);
+    EXPECT(comes(&then));
+    EXPECT_EQ(table.witnesses[0].index, 200);
+}
+
 static void test_an_old_copy_is_known_however_often_it_was_started(void)
 {
     struct folder folder = make_folder(3);
@@ -254,6 +272,7 @@ static void test_only_news_are_to_be_kept(void)
     kept = table.witnesses[0];
     witness_table_init(&table, &kept, 1);
     folder.last = 4;
+    start(&folder);
     EXPECT(!comes(&folder));
 }
 
@@ -290,6 +309,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_sound_folder_passes_however_often_it_starts),
         TEST_CASE(test_a_sound_folder_passes_after_its_uncommitted_end_was_cut),
+        TEST_CASE(test_a_handshake_that_began_before_a_report_passes),
         TEST_CASE(test_an_old_copy_is_known_however_often_it_was_started),
         TEST_CASE(test_a_copy_made_while_it_ran_is_known_by_its_term_and_its_log),
         TEST_CASE(test_two_copies_that_run_cannot_both_pass),
