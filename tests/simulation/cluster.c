@@ -11,7 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TURN_DELAY_US = 100, IDLE_TURNS_MAX = 1000, PPM = 1000000, WALL_START_MS = 1700000 };
+enum {
+    TURN_DELAY_US = 100,
+    IDLE_TURNS_MAX = 1000,
+    PPM = 1000000,
+    WALL_START_MS = 1700000,
+    FRESH_CLAIM_PERMILLE = 300
+};
 
 /* A disk job or an arrival that waits for a paused server. */
 struct inbox_item {
@@ -262,8 +268,11 @@ struct introduction {
 static void introduce(struct cluster_server *server, struct introduction *introduction)
 {
     Peer__Identity *message = &introduction->message;
-    struct log_state log = disk_log(server->disk);
 
+    /* A handshake takes its time: most were begun a while ago. */
+    if (timeline_chance(&server->prng, FRESH_CLAIM_PERMILLE)) {
+        server->claimed = disk_log(server->disk);
+    }
     introduction->own = node_identity(server->node);
     introduction->folder = *disk_identity(server->disk);
     peer__identity__init(message);
@@ -278,8 +287,8 @@ static void introduce(struct cluster_server *server, struct introduction *introd
     message->start_count = introduction->folder.start_count;
     message->starts = introduction->folder.starts;
     message->n_starts = introduction->folder.start_known;
-    message->term = log.term;
-    message->last = log.last;
+    message->term = server->claimed.term;
+    message->last = server->claimed.last;
 }
 
 /* `teller` finds the folder of `told` to be an old copy. */
@@ -788,6 +797,7 @@ bool cluster_start(struct cluster_server *server)
         return refuse_start(server, status, status_text(status));
     }
     disk_open(server->disk);
+    server->claimed = log;
     options = options_of(server);
     status = node_new(&options, &port, &log, &server->node, &error);
     if (status != STATUS_OK && disk_is_unsound(server->disk)) {

@@ -18,8 +18,9 @@ struct cluster_server {
     size_t place;
     raft_id id; /* place + 1 */
     uint8_t incarnation[RAFT_INCARNATION_BYTES];
-    uint64_t lives; /* disks it had */
-    uint64_t runs;  /* processes it had */
+    uint64_t lives;           /* disks it had */
+    uint64_t runs;            /* processes it had */
+    struct log_state claimed; /* what its handshakes under way say of its log */
     char address[48];
     struct disk *disk;
     struct disk *former_disk; /* that was wiped last; NULL */
