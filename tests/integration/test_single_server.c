@@ -147,10 +147,13 @@ static void test_damaged_storage_is_refused_and_named(void)
     cluster_release(&cluster);
 }
 
-/* Raise the format of the log's identity record, as a later version would write it. */
-static void write_newer_format(const char *data)
+/* Make the log's identity record one of another version; older ones end sooner, and kept nothing of
+ * other servers. */
+static void write_format(const char *data, uint32_t format)
 {
     uint64_t key_number = LOG_KEY_IDENTITY;
+    uint64_t witnesses_number = LOG_KEY_WITNESSES;
+    MDB_val witnesses = {.mv_data = &witnesses_number, .mv_size = sizeof witnesses_number};
     uint8_t value[LOG_RECORD_BYTES_MAX];
     MDB_val key = {.mv_data = &key_number, .mv_size = sizeof key_number};
     MDB_val stored;
@@ -168,7 +171,11 @@ static void write_newer_format(const char *data)
     EXPECT_EQ(mdb_get(txn, database, &key, &stored), 0);
     EXPECT(stored.mv_size > SEAL_BYTES && stored.mv_size <= sizeof value);
     memcpy(value, stored.mv_data, stored.mv_size);
-    bytes_store_u32(value + FORMAT_AT, LOG_STORE_FORMAT + 1);
+    bytes_store_u32(value + FORMAT_AT, format);
+    if (format < LOG_STORE_FORMAT_OF_WITNESSES) {
+        stored.mv_size = LOG_IDENTITY_BYTES_MIN + SEAL_BYTES;
+        EXPECT_EQ(mdb_del(txn, database, &witnesses, NULL), 0);
+    }
     log_format_seal(key_number, value, stored.mv_size - SEAL_BYTES);
     stored.mv_data = value;
     EXPECT_EQ(mdb_put(txn, database, &key, &stored, 0), 0);
@@ -181,9 +188,24 @@ static void test_a_folder_of_a_newer_version_is_refused_and_left_alone(void)
     cluster_init(&cluster, 1);
     cluster_form(&cluster);
     cluster_kill(&cluster, 1);
-    write_newer_format(cluster.servers[1].data);
+    write_format(cluster.servers[1].data, LOG_STORE_FORMAT + 1);
     expect_refused(1, "newer");
     expect_refused(1, cluster.servers[1].data);
+    cluster_release(&cluster);
+}
+
+static void test_folders_of_older_versions_are_taken_and_rewritten(void)
+{
+    cluster_init(&cluster, 1);
+    cluster_form(&cluster);
+    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/kept", "here", NULL)->exit_code, 0);
+    for (uint32_t format = LOG_STORE_FORMAT_OLDEST; format < LOG_STORE_FORMAT_OF_WITNESSES;
+         format++) {
+        cluster_kill(&cluster, 1);
+        write_format(cluster.servers[1].data, format);
+        cluster_start(&cluster, 1);
+        EXPECT_CONTAINS(cluster_cli(&cluster, 1, "get", "/kept", NULL)->out, "here");
+    }
     cluster_release(&cluster);
 }
 
@@ -198,6 +220,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_file_as_folder_is_refused),
         TEST_CASE(test_damaged_storage_is_refused_and_named),
         TEST_CASE(test_a_folder_of_a_newer_version_is_refused_and_left_alone),
+        TEST_CASE(test_folders_of_older_versions_are_taken_and_rewritten),
         TEST_END};
     return test_main("single_server", cases, argc, argv);
 }
