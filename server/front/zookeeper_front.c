@@ -35,9 +35,9 @@ struct zookeeper_client {
     struct client *client;
     struct zookeeper_watcher watcher;
     struct identities identities;
-    size_t pending;       /* requests submitted and not answered */
-    size_t pending_reads; /* those with answers of any size */
-    bool is_connecting;   /* the connect request is with the node */
+    struct zookeeper_connection shown; /* with `pending`: requests submitted and not answered */
+    size_t pending_reads;              /* those with answers of any size */
+    bool is_connecting;                /* the connect request is with the node */
     bool is_connected;
     bool has_read_only; /* the client knows the field */
     bool is_ending;     /* nothing more is read */
@@ -80,13 +80,19 @@ static bool is_full(const struct gate_pass *pass)
 
 /* --- Output --- */
 
+static void count_sent(struct zookeeper_client *client, size_t frames)
+{
+    client->shown.traffic.sent += frames;
+    client->front->counts.traffic.sent += frames;
+}
+
 static void send_output(struct zookeeper_client *client)
 {
     struct zookeeper_front *front = client->front;
 
     connection_send(client->connection, buffer_lend(&front->output));
     buffer_clear(&front->output);
-    front->counts.sent++;
+    count_sent(client, 1);
 }
 
 static bool may_see(struct zookeeper_watcher *watcher, const struct state_node *node)
@@ -101,7 +107,7 @@ static void send_event(struct zookeeper_watcher *watcher, struct bytes frame)
     struct zookeeper_client *client = CONTAINER_OF(watcher, struct zookeeper_client, watcher);
 
     connection_send(client->connection, frame);
-    client->front->counts.sent++;
+    count_sent(client, 1);
 }
 
 /* Send what waits, then close. */
@@ -113,7 +119,7 @@ static void end(struct zookeeper_client *client, const char *reason)
 
 static void submit(struct zookeeper_client *client, struct request *request)
 {
-    client->pending++;
+    client->shown.pending++;
     client->front->counts.outstanding++;
     client_submit(client->client, request);
 }
@@ -137,6 +143,13 @@ static void send_connect_response(struct zookeeper_client *client,
     jute_put_connect_response(&client->front->output, response);
     jute_end_frame(&client->front->output, begin);
     send_output(client);
+}
+
+static void show_session(struct zookeeper_client *client,
+                         const struct jute_connect_response *response)
+{
+    client->shown.session = (session_id)response->session;
+    client->shown.timeout_ms = (uint32_t)response->timeout_ms;
 }
 
 bool zookeeper_front_is_read_only(const struct zookeeper_front *front)
@@ -185,6 +198,7 @@ static void connect_read_only(struct zookeeper_client *client,
     }
     client->is_read_only = true;
     client->is_connected = true;
+    show_session(client, &response);
     send_connect_response(client, &response);
     connection_set_state(client->connection, CONNECTION_OPEN);
 }
@@ -228,6 +242,7 @@ static void on_connect_reply(struct zookeeper_client *client, const struct reply
         response.session = (int64_t)reply->session.session;
         memcpy(response.password, reply->session.password, sizeof response.password);
         client->is_connected = true;
+        show_session(client, &response);
         send_connect_response(client, &response);
         connection_set_state(client->connection, CONNECTION_OPEN);
     } else if (reply->code == CLIENT__CODE__SESSION_EXPIRED) {
@@ -248,8 +263,9 @@ static void add_watch(struct zookeeper_client *client, struct bytes path, enum z
 }
 
 static void
-put_immediate_event(struct zookeeper_front *front, struct bytes path, enum jute_event type)
+put_immediate_event(struct zookeeper_client *client, struct bytes path, enum jute_event type)
 {
+    struct zookeeper_front *front = client->front;
     size_t begin = jute_begin_frame(&front->output);
 
     jute_put_reply_header(&front->output, JUTE_XID_NOTIFICATION, -1, JUTE_ERROR_OK);
@@ -257,7 +273,7 @@ put_immediate_event(struct zookeeper_front *front, struct bytes path, enum jute_
     jute_put_int(&front->output, JUTE_STATE_SYNC_CONNECTED);
     jute_put_buffer(&front->output, path, false);
     jute_end_frame(&front->output, begin);
-    front->counts.sent++;
+    count_sent(client, 1);
 }
 
 enum watch_list { LIST_DATA, LIST_EXIST, LIST_CHILD, LIST_PERSISTENT, LIST_RECURSIVE };
@@ -287,9 +303,8 @@ static void set_one_shot(struct zookeeper_client *client,
                          struct bytes path,
                          int64_t seen_zxid)
 {
-    struct zookeeper_front *front = client->front;
     struct state_node *node = NULL;
-    Client__Code code = node_read(front->node, path, &node);
+    Client__Code code = node_read(client->front->node, path, &node);
     struct state_stat stat = {.mzxid = 0};
     bool may_know = true;
     enum jute_event event;
@@ -304,7 +319,7 @@ static void set_one_shot(struct zookeeper_client *client,
     } else if (!has_missed(list, code == CLIENT__CODE__OK ? &stat : NULL, seen_zxid, &event)) {
         add_watch(client, path, list == LIST_CHILD ? ZOOKEEPER_WATCH_CHILD : ZOOKEEPER_WATCH_DATA);
     } else if (may_know) {
-        put_immediate_event(front, path, event);
+        put_immediate_event(client, path, event);
     }
 }
 
@@ -373,8 +388,10 @@ static enum jute_error set_watches(struct zookeeper_client *client,
     zookeeper_replay_begin(&replay, front->node, client->client, &front->output,
                            front->options.hash_seed);
     (void)walk_watches(client, details, &replay, &seen_zxid);
-    front->counts.sent += zookeeper_replay_finish(
-        &replay, front->options.forgets_missed || seen_zxid <= 0 ? UINT64_MAX : (zxid)seen_zxid);
+    if (front->options.forgets_missed || seen_zxid <= 0) {
+        seen_zxid = INT64_MAX;
+    }
+    count_sent(client, zookeeper_replay_finish(&replay, (zxid)seen_zxid));
     return JUTE_ERROR_OK;
 }
 
@@ -576,7 +593,8 @@ static void on_frame(void *context, struct connection *connection, struct bytes 
     struct zookeeper_client *client = context;
     struct request *request = NULL;
 
-    client->front->counts.received++;
+    client->shown.traffic.received++;
+    client->front->counts.traffic.received++;
     if (!client->is_connected) {
         on_connect_frame(client, frame);
         return;
@@ -621,7 +639,7 @@ static void on_closed(void *context, struct connection *connection, const char *
     list_remove(&client->link);
     gate_leave(&client->pass);
     client->front->counts.connections--;
-    client->front->counts.outstanding -= client->pending;
+    client->front->counts.outstanding -= client->shown.pending;
     free(client);
 }
 
@@ -630,19 +648,31 @@ static const struct connection_handler handler = {
 
 /* --- From the node --- */
 
-static void note_latency(struct zookeeper_front *front, const struct zookeeper_details *details)
+static void note_latency(struct zookeeper_traffic *traffic, uint64_t latency_us)
 {
-    uint64_t latency_us = clock_monotonic_us() - details->begun_us;
-    struct zookeeper_counts *counts = &front->counts;
+    if (traffic->answered == 0 || latency_us < traffic->latency_us_min) {
+        traffic->latency_us_min = latency_us;
+    }
+    if (latency_us > traffic->latency_us_max) {
+        traffic->latency_us_max = latency_us;
+    }
+    traffic->latency_us_sum += latency_us;
+    traffic->answered++;
+}
 
-    if (counts->answered == 0 || latency_us < counts->latency_us_min) {
-        counts->latency_us_min = latency_us;
-    }
-    if (latency_us > counts->latency_us_max) {
-        counts->latency_us_max = latency_us;
-    }
-    counts->latency_us_sum += latency_us;
-    counts->answered++;
+static void
+note_answer(struct zookeeper_client *client, const struct zookeeper_details *details, zxid at)
+{
+    uint64_t now_us = clock_monotonic_us();
+    struct zookeeper_connection *shown = &client->shown;
+
+    shown->last_latency_us = now_us - details->begun_us;
+    shown->last_answer_ms = now_us / 1000;
+    shown->last_type = details->type;
+    shown->last_xid = details->xid;
+    shown->last_zxid = at;
+    note_latency(&shown->traffic, shown->last_latency_us);
+    note_latency(&client->front->counts.traffic, shown->last_latency_us);
 }
 
 /* A read leaves its watch when it succeeded; exists does so on a missing node too. */
@@ -670,7 +700,7 @@ answer(struct zookeeper_client *client, const struct request *request, const str
         connection_close(client->connection, "the cluster cannot answer now, or the session ended");
         return;
     }
-    note_latency(client->front, details);
+    note_answer(client, details, reply->zxid);
     if (request->kind == REQUEST_PING) {
         answer_own(client, request, reply->zxid);
     } else {
@@ -687,8 +717,8 @@ static void on_reply(void *context, const struct request *request, const struct 
 {
     struct zookeeper_client *client = context;
 
-    CHECK_OP(client->pending, >, 0);
-    client->pending--;
+    CHECK_OP(client->shown.pending, >, 0);
+    client->shown.pending--;
     client->front->counts.outstanding--;
     if (client->is_connecting) {
         on_connect_reply(client, reply);
@@ -803,6 +833,8 @@ void zookeeper_front_take(struct zookeeper_front *front, struct connection *conn
 
     client->front = front;
     client->connection = connection;
+    client->shown.connection = connection;
+    client->shown.established_ms = clock_wall_ms();
     gate_enter(&front->gate, &client->pass, connection);
     list_append(&front->clients, &client->link);
     front->counts.connections++;
@@ -844,15 +876,63 @@ struct zookeeper_counts zookeeper_front_counts(const struct zookeeper_front *fro
     return counts;
 }
 
+void zookeeper_front_reset_counts(struct zookeeper_front *front)
+{
+    front->counts.traffic = (struct zookeeper_traffic){.received = 0};
+}
+
 void zookeeper_front_each(const struct zookeeper_front *front,
-                          void (*visit)(void *visitor,
-                                        const struct connection *connection,
-                                        size_t pending),
+                          bool (*visit)(void *visitor, const struct zookeeper_connection *shown),
                           void *visitor)
 {
     LIST_FOR_EACH (link, &front->clients) {
         const struct zookeeper_client *client = CONTAINER_OF(link, struct zookeeper_client, link);
 
-        visit(visitor, client->connection, client->pending);
+        if (!visit(visitor, &client->shown)) {
+            return;
+        }
+    }
+}
+
+void zookeeper_front_reset_connections(struct zookeeper_front *front)
+{
+    LIST_FOR_EACH (link, &front->clients) {
+        struct zookeeper_client *client = CONTAINER_OF(link, struct zookeeper_client, link);
+
+        client->shown.traffic = (struct zookeeper_traffic){.received = 0};
+        client->shown.last_type = 0;
+    }
+}
+
+struct watch_visit {
+    bool (*visit)(void *visitor, session_id session, struct bytes path);
+    void *visitor;
+};
+
+static bool show_watch(void *context, const struct zookeeper_watcher *watcher, struct bytes path)
+{
+    const struct watch_visit *visit = context;
+    const struct zookeeper_client *client =
+        CONTAINER_OF(watcher, const struct zookeeper_client, watcher);
+
+    return visit->visit(visit->visitor, client->shown.session, path);
+}
+
+void zookeeper_front_each_watch(const struct zookeeper_front *front,
+                                bool by_path,
+                                bool (*visit)(void *visitor, session_id session, struct bytes path),
+                                void *visitor)
+{
+    struct watch_visit visiting = {.visit = visit, .visitor = visitor};
+
+    if (by_path) {
+        zookeeper_watches_each(front->watches, show_watch, &visiting);
+        return;
+    }
+    LIST_FOR_EACH (link, &front->clients) {
+        if (!zookeeper_watcher_each(&CONTAINER_OF(link, struct zookeeper_client, link)->watcher,
+                                    show_watch, &visiting)) {
+            return;
+        }
     }
 }

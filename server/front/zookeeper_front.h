@@ -37,26 +37,53 @@ void zookeeper_front_finish(struct zookeeper_front *front, const char *reason);
  * while after the leader was lost. */
 bool zookeeper_front_is_read_only(const struct zookeeper_front *front);
 
-/* For reports. */
+/* --- For reports --- */
+
+/* Since the start, or since it was reset. */
+struct zookeeper_traffic {
+    uint64_t received; /* frames */
+    uint64_t sent;
+    uint64_t answered; /* requests; their latencies: */
+    uint64_t latency_us_min;
+    uint64_t latency_us_max;
+    uint64_t latency_us_sum;
+};
+
 struct zookeeper_counts {
     size_t connections;
     size_t watches;
     size_t watched_paths;
-    size_t watching;   /* connections that have watches */
-    uint64_t received; /* frames, since the start */
-    uint64_t sent;
+    size_t watching;    /* connections that have watches */
     size_t outstanding; /* requests not answered */
-    uint64_t latency_us_min;
-    uint64_t latency_us_max;
-    uint64_t latency_us_sum; /* of `answered` requests */
-    uint64_t answered;
+    struct zookeeper_traffic traffic;
 };
 struct zookeeper_counts zookeeper_front_counts(const struct zookeeper_front *front);
-/* Every connection, with its requests that are not answered. `visit` changes nothing. */
+void zookeeper_front_reset_counts(struct zookeeper_front *front);
+
+struct zookeeper_connection {
+    const struct connection *connection;
+    size_t pending; /* requests not answered */
+    session_id session;
+    uint32_t timeout_ms;
+    uint64_t established_ms; /* since 1970 */
+    struct zookeeper_traffic traffic;
+    int32_t last_type; /* of the request answered last; 0 = none yet */
+    int32_t last_xid;
+    zxid last_zxid;
+    uint64_t last_answer_ms; /* monotonic */
+    uint64_t last_latency_us;
+};
+/* Every connection, until `visit` returns false, which changes nothing. */
 void zookeeper_front_each(const struct zookeeper_front *front,
-                          void (*visit)(void *visitor,
-                                        const struct connection *connection,
-                                        size_t pending),
+                          bool (*visit)(void *visitor, const struct zookeeper_connection *shown),
                           void *visitor);
+void zookeeper_front_reset_connections(struct zookeeper_front *front);
+
+/* Every path with the session that watches its data, one session or one path after the other, until
+ * `visit` returns false, which changes nothing. */
+void zookeeper_front_each_watch(const struct zookeeper_front *front,
+                                bool by_path,
+                                bool (*visit)(void *visitor, session_id session, struct bytes path),
+                                void *visitor);
 
 #endif

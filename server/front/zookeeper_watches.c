@@ -15,6 +15,7 @@ enum {
 
 struct watched_path {
     struct map_node by_path;
+    struct list in_order;
     struct list registrations;
     size_t size;
     uint8_t path[];
@@ -34,6 +35,7 @@ struct zookeeper_watches {
     bool (*may_see)(struct zookeeper_watcher *watcher, const struct state_node *node);
     void (*send)(struct zookeeper_watcher *watcher, struct bytes frame);
     struct map paths;
+    struct list paths_in_order; /* of their first watch */
     struct map registrations;
     uint64_t hash_seed;
     uint64_t last_id;
@@ -95,6 +97,7 @@ struct zookeeper_watches *zookeeper_watches_new(uint64_t hash_seed,
     watches->send = send;
     watches->hash_seed = hash_seed;
     map_init(&watches->paths);
+    list_init(&watches->paths_in_order);
     map_init(&watches->registrations);
     return watches;
 }
@@ -131,6 +134,7 @@ keep_kinds(struct zookeeper_watches *watches, struct registration *registration,
     free(registration);
     if (list_is_empty(&path->registrations)) {
         map_remove(&watches->paths, &path->by_path);
+        list_remove(&path->in_order);
         free(path);
     }
 }
@@ -160,6 +164,7 @@ take_path(struct zookeeper_watches *watches, struct bytes path, uint64_t hash)
         memcpy(watched->path, path.data, path.size);
         list_init(&watched->registrations);
         map_insert(&watches->paths, &watched->by_path, hash);
+        list_append(&watches->paths_in_order, &watched->in_order);
     }
     return watched;
 }
@@ -361,4 +366,46 @@ struct zookeeper_watch_counts zookeeper_watches_count(const struct zookeeper_wat
 {
     return (struct zookeeper_watch_counts){.watches = watches->watch_count,
                                            .paths = watches->paths.count};
+}
+
+static bool
+show(const struct registration *registration, zookeeper_watches_visitor *visit, void *visitor)
+{
+    return (registration->kinds & ON_DATA) == 0 ||
+           visit(visitor, registration->watcher,
+                 bytes_of(registration->path->path, registration->path->size));
+}
+
+static bool
+show_path(const struct watched_path *path, zookeeper_watches_visitor *visit, void *visitor)
+{
+    LIST_FOR_EACH (link, &path->registrations) {
+        if (!show(CONTAINER_OF(link, struct registration, path_link), visit, visitor)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void zookeeper_watches_each(const struct zookeeper_watches *watches,
+                            zookeeper_watches_visitor *visit,
+                            void *visitor)
+{
+    LIST_FOR_EACH (link, &watches->paths_in_order) {
+        if (!show_path(CONTAINER_OF(link, struct watched_path, in_order), visit, visitor)) {
+            return;
+        }
+    }
+}
+
+bool zookeeper_watcher_each(const struct zookeeper_watcher *watcher,
+                            zookeeper_watches_visitor *visit,
+                            void *visitor)
+{
+    LIST_FOR_EACH (link, &watcher->registrations) {
+        if (!show(CONTAINER_OF(link, struct registration, watcher_link), visit, visitor)) {
+            return false;
+        }
+    }
+    return true;
 }

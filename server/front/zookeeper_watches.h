@@ -67,6 +67,18 @@ void zookeeper_watches_fire(struct zookeeper_watches *watches,
 /* The path above one that is not the root. */
 struct bytes zookeeper_watches_parent(struct bytes path);
 
+/* For reports: who watches the data of which path, all of a path together or all of a watcher,
+ * until `visit` returns false. */
+typedef bool zookeeper_watches_visitor(void *visitor,
+                                       const struct zookeeper_watcher *watcher,
+                                       struct bytes path);
+void zookeeper_watches_each(const struct zookeeper_watches *watches,
+                            zookeeper_watches_visitor *visit,
+                            void *visitor);
+bool zookeeper_watcher_each(const struct zookeeper_watcher *watcher,
+                            zookeeper_watches_visitor *visit,
+                            void *visitor);
+
 /* For reports: watches, and the paths and connections that have some. */
 struct zookeeper_watch_counts {
     size_t watches;

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "proto/jute.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -9,15 +10,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The version whose protocol is spoken: clients and tools compare it. */
 #define SPOKEN_VERSION "3.9.5-confer-" CONFER_VERSION ", built on unknown"
 
+enum {
+    /* Reports on connections, watches and sessions end here. They are made in one step. */
+    REPORT_BYTES_MAX = 1024 * 1024,
+    SESSIONS_MAX = 16384,  /* in a dump */
+    EPHEMERALS_MAX = 16384 /* looked at for a dump */
+};
+
 struct zookeeper_words {
     struct node *node;
-    const struct zookeeper_front *front;
+    struct zookeeper_front *front;
     struct zookeeper_words_options options;
     uint64_t started_us;
 };
@@ -71,9 +81,10 @@ static void put_average(const struct report *report)
 {
     char text[48];
     const struct zookeeper_counts *counts = &report->counts;
-    double average_ms = counts->answered == 0
-                            ? 0
-                            : (double)counts->latency_us_sum / 1000.0 / (double)counts->answered;
+    double average_ms =
+        counts->traffic.answered == 0
+            ? 0
+            : (double)counts->traffic.latency_us_sum / 1000.0 / (double)counts->traffic.answered;
     size_t size = (size_t)snprintf(text, sizeof text, "%.4f", average_ms);
 
     while (text[size - 1] == '0' && text[size - 2] != '.') {
@@ -86,15 +97,24 @@ static void put_totals(const struct report *report)
 {
     const struct zookeeper_counts *counts = &report->counts;
 
-    (void)fprintf(report->to, "Latency min/avg/max: %" PRIu64 "/", counts->latency_us_min / 1000);
+    (void)fprintf(report->to, "Latency min/avg/max: %" PRIu64 "/",
+                  counts->traffic.latency_us_min / 1000);
     put_average(report);
     (void)fprintf(report->to,
                   "/%" PRIu64 "\nReceived: %" PRIu64 "\nSent: %" PRIu64
                   "\nConnections: %zu\nOutstanding: %zu\nZxid: 0x%" PRIx64
                   "\nMode: %s\nNode count: %" PRIu64 "\n",
-                  counts->latency_us_max / 1000, counts->received, counts->sent,
-                  counts->connections, counts->outstanding, node_applied(report->words->node),
-                  mode(report), state_node_count(node_state(report->words->node)));
+                  counts->traffic.latency_us_max / 1000, counts->traffic.received,
+                  counts->traffic.sent, counts->connections, counts->outstanding,
+                  node_applied(report->words->node), mode(report),
+                  state_node_count(node_state(report->words->node)));
+    if (report->raft.role == RAFT_LEADER && member_count(report) > 1) {
+        struct node_proposal_sizes sizes = node_proposal_sizes(report->words->node);
+
+        (void)fprintf(report->to,
+                      "Proposal sizes last/min/max: %" PRIu32 "/%" PRIu32 "/%" PRIu32 "\n",
+                      sizes.last, sizes.least, sizes.most);
+    }
 }
 
 static size_t open_descriptors(void)
@@ -150,31 +170,130 @@ static void put_srvr(const struct report *report)
     put_totals(report);
 }
 
-static void put_client(void *context, const struct connection *connection, size_t pending)
+/* False: enough was put, and it is said so. */
+static bool has_room(const struct report *report)
 {
-    const struct report *report = context;
+    bool has_room = ftell(report->to) < REPORT_BYTES_MAX;
+
+    if (!has_room) {
+        (void)fputs("(and more)\n", report->to);
+    }
+    return has_room;
+}
+
+static void put_connection(const struct report *report, const struct zookeeper_connection *shown)
+{
     char remote[ADDRESS_TEXT_BYTES_MAX];
 
-    socket_address_text(connection_remote(connection), remote);
-    (void)fprintf(report->to, " /%s[1](queued=%zu)\n", remote, pending);
+    socket_address_text(connection_remote(shown->connection), remote);
+    (void)fprintf(report->to, " /%s[1](queued=%zu,recved=%" PRIu64 ",sent=%" PRIu64, remote,
+                  shown->pending, shown->traffic.received, shown->traffic.sent);
+}
+
+static void put_asker(const struct report *report)
+{
+    char remote[ADDRESS_TEXT_BYTES_MAX];
+
+    socket_address_text(connection_remote(report->connection), remote);
+    (void)fprintf(report->to, " /%s[0](queued=0,recved=1,sent=0)\n\n", remote);
+}
+
+static bool put_client(void *context, const struct zookeeper_connection *shown)
+{
+    const struct report *report = context;
+
+    put_connection(report, shown);
+    (void)fputs(")\n", report->to);
+    return has_room(report);
 }
 
 static void put_stat(const struct report *report)
 {
-    char remote[ADDRESS_TEXT_BYTES_MAX];
-
     put_version(report);
     (void)fputs("Clients:\n", report->to);
     zookeeper_front_each(report->words->front, put_client, (void *)(uintptr_t)report);
-    socket_address_text(connection_remote(report->connection), remote);
-    (void)fprintf(report->to, " /%s[0](queued=0)\n\n", remote);
+    put_asker(report);
     put_totals(report);
+}
+
+/* ZooKeeper's names for the last operation. */
+static const char *operation_name(int32_t type)
+{
+    static const struct {
+        int32_t type;
+        const char *name;
+    } names[] = {{JUTE_TYPE_PING, "PING"},           {JUTE_TYPE_MULTI, "MULT"},
+                 {JUTE_TYPE_MULTI_READ, "MLTR"},     {JUTE_TYPE_CREATE, "CREA"},
+                 {JUTE_TYPE_CREATE_2, "CREA"},       {JUTE_TYPE_CREATE_CONTAINER, "CREA"},
+                 {JUTE_TYPE_CREATE_TTL, "CREA"},     {JUTE_TYPE_DELETE, "DELE"},
+                 {JUTE_TYPE_SET_DATA, "SETD"},       {JUTE_TYPE_RECONFIG, "RECO"},
+                 {JUTE_TYPE_SET_ACL, "SETA"},        {JUTE_TYPE_CLOSE_SESSION, "CLOS"},
+                 {JUTE_TYPE_SYNC, "SYNC"},           {JUTE_TYPE_EXISTS, "EXIS"},
+                 {JUTE_TYPE_GET_DATA, "GETD"},       {JUTE_TYPE_SET_WATCHES, "SETW"},
+                 {JUTE_TYPE_SET_WATCHES_2, "STW2"},  {JUTE_TYPE_ADD_WATCH, "ADDW"},
+                 {JUTE_TYPE_GET_ACL, "GETA"},        {JUTE_TYPE_GET_CHILDREN, "GETC"},
+                 {JUTE_TYPE_GET_CHILDREN_2, "GETC"}, {JUTE_TYPE_GET_ALL_CHILDREN_NUMBER, "GETACN"},
+                 {JUTE_TYPE_CHECK_WATCHES, "CHKW"},  {JUTE_TYPE_REMOVE_WATCHES, "REMW"},
+                 {JUTE_TYPE_WHO_AM_I, "HOMI"},       {JUTE_TYPE_GET_EPHEMERALS, "GETE"}};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (names[i].type == type) {
+            return names[i].name;
+        }
+    }
+    return "NA";
+}
+
+static bool put_client_in_full(void *context, const struct zookeeper_connection *shown)
+{
+    const struct report *report = context;
+    const struct zookeeper_traffic *traffic = &shown->traffic;
+
+    put_connection(report, shown);
+    if (shown->session != 0) {
+        (void)fprintf(report->to, ",sid=0x%" PRIx64 ",lop=%s,est=%" PRIu64 ",to=%" PRIu32,
+                      shown->session,
+                      shown->last_type == 0 ? "SESS" : operation_name(shown->last_type),
+                      shown->established_ms, shown->timeout_ms);
+        if (shown->last_type != 0 && shown->last_xid >= 0) {
+            (void)fprintf(report->to, ",lcxid=0x%" PRIx32, (uint32_t)shown->last_xid);
+        }
+        (void)fprintf(report->to,
+                      ",lzxid=0x%" PRIx64 ",lresp=%" PRIu64 ",llat=%" PRIu64 ",minlat=%" PRIu64
+                      ",avglat=%" PRIu64 ",maxlat=%" PRIu64,
+                      shown->last_zxid, shown->last_answer_ms, shown->last_latency_us / 1000,
+                      traffic->latency_us_min / 1000,
+                      traffic->answered == 0 ? 0
+                                             : traffic->latency_us_sum / traffic->answered / 1000,
+                      traffic->latency_us_max / 1000);
+    }
+    (void)fputs(")\n", report->to);
+    return has_room(report);
+}
+
+static void put_cons(const struct report *report)
+{
+    zookeeper_front_each(report->words->front, put_client_in_full, (void *)(uintptr_t)report);
+    put_asker(report);
+}
+
+static void put_crst(const struct report *report)
+{
+    zookeeper_front_reset_connections(report->words->front);
+    (void)fputs("Connection stats reset.\n", report->to);
+}
+
+static void put_srst(const struct report *report)
+{
+    zookeeper_front_reset_counts(report->words->front);
+    (void)fputs("Server stats reset.\n", report->to);
 }
 
 static void put_mntr_of_leader(const struct report *report)
 {
     const struct raft *raft = node_raft(report->words->node);
     const struct raft_config *config = raft_config_effective(raft);
+    struct node_proposal_sizes sizes = node_proposal_sizes(report->words->node);
     uint64_t learners = 0;
     uint64_t synced = 0;
 
@@ -189,6 +308,9 @@ static void put_mntr_of_leader(const struct report *report)
     }
     put_number(report, "learners", learners);
     put_number(report, "synced_followers", synced);
+    put_number(report, "last_proposal_size", sizes.last);
+    put_number(report, "max_proposal_size", sizes.most);
+    put_number(report, "min_proposal_size", sizes.least);
 }
 
 static void put_mntr(const struct report *report)
@@ -206,14 +328,15 @@ static void put_mntr(const struct report *report)
     (void)fputs("zk_avg_latency\t", report->to);
     put_average(report);
     (void)fputc('\n', report->to);
-    put_number(report, "max_latency", counts->latency_us_max / 1000);
-    put_number(report, "min_latency", counts->latency_us_min / 1000);
-    put_number(report, "packets_received", counts->received);
-    put_number(report, "packets_sent", counts->sent);
+    put_number(report, "max_latency", counts->traffic.latency_us_max / 1000);
+    put_number(report, "min_latency", counts->traffic.latency_us_min / 1000);
+    put_number(report, "packets_received", counts->traffic.received);
+    put_number(report, "packets_sent", counts->traffic.sent);
     put_number(report, "num_alive_connections", counts->connections);
     put_number(report, "outstanding_requests", counts->outstanding);
     put_number(report, "znode_count", state_node_count(node_state(words->node)));
     put_number(report, "watch_count", counts->watches);
+    put_number(report, "ephemerals_count", state_ephemeral_count(node_state(words->node)));
     put_number(report, "global_sessions", state_session_count(node_state(words->node)));
     put_number(report, "local_sessions", 0);
     put_number(report, "open_file_descriptor_count", open_descriptors());
@@ -261,16 +384,244 @@ static void put_wchs(const struct report *report)
                   report->counts.watching, report->counts.watched_paths, report->counts.watches);
 }
 
+/* --- Watches, one by one --- */
+
+struct watch_report {
+    const struct report *report;
+    bool by_path;
+    session_id session; /* of the line before */
+    struct bytes path;
+    bool has_line;
+};
+
+static bool put_watch(void *context, session_id session, struct bytes path)
+{
+    struct watch_report *watches = context;
+    FILE *to = watches->report->to;
+    bool is_same = watches->has_line && (watches->by_path ? bytes_equal(path, watches->path)
+                                                          : session == watches->session);
+
+    if (!is_same && watches->by_path) {
+        (void)fprintf(to, "%.*s\n", (int)path.size, (const char *)path.data);
+    } else if (!is_same) {
+        (void)fprintf(to, "0x%" PRIx64 "\n", session);
+    }
+    if (watches->by_path) {
+        (void)fprintf(to, "\t0x%" PRIx64 "\n", session);
+    } else {
+        (void)fprintf(to, "\t%.*s\n", (int)path.size, (const char *)path.data);
+    }
+    watches->session = session;
+    watches->path = path;
+    watches->has_line = true;
+    return has_room(watches->report);
+}
+
+static void put_watches(const struct report *report, bool by_path)
+{
+    struct watch_report watches = {.report = report, .by_path = by_path};
+
+    zookeeper_front_each_watch(report->words->front, by_path, put_watch, &watches);
+    (void)fputc('\n', report->to);
+}
+
+static void put_wchc(const struct report *report)
+{
+    put_watches(report, false);
+}
+
+static void put_wchp(const struct report *report)
+{
+    put_watches(report, true);
+}
+
+/* --- Sessions and what is theirs --- */
+
+struct session_list {
+    struct listed_session {
+        session_id id;
+        uint64_t due_ms; /* since 1970, at the end of the slot */
+    } * items;
+    size_t count;
+    size_t capacity;
+    uint64_t now_ms;
+};
+
+static void list_session(void *visitor, session_id session, uint64_t in_ms)
+{
+    enum { SLOT_MS = 2000 };
+    struct session_list *list = visitor;
+
+    if (list->count < list->capacity) {
+        list->items[list->count++] = (struct listed_session){
+            .id = session, .due_ms = (list->now_ms + in_ms) / SLOT_MS * SLOT_MS + SLOT_MS};
+    }
+}
+
+static int by_due(const void *left, const void *right)
+{
+    const struct listed_session *one = left;
+    const struct listed_session *other = right;
+
+    return one->due_ms != other->due_ms
+               ? (one->due_ms > other->due_ms) - (one->due_ms < other->due_ms)
+               : (one->id > other->id) - (one->id < other->id);
+}
+
+static void put_date(FILE *to, uint64_t at_ms)
+{
+    time_t seconds = (time_t)(at_ms / 1000);
+    struct tm parts;
+    char text[64] = "";
+
+    if (gmtime_r(&seconds, &parts) != NULL) {
+        (void)strftime(text, sizeof text, "%a %b %d %H:%M:%S UTC %Y", &parts);
+    }
+    (void)fputs(text, to);
+}
+
+static void put_sessions(const struct report *report)
+{
+    struct session_list list = {.capacity = SESSIONS_MAX, .now_ms = clock_wall_ms()};
+    size_t sets = 0;
+
+    list.items = xcalloc(list.capacity, sizeof *list.items);
+    node_each_expiry(report->words->node, list_session, &list);
+    qsort(list.items, list.count, sizeof *list.items, by_due);
+    for (size_t i = 0; i < list.count; i++) {
+        sets += i == 0 || list.items[i].due_ms != list.items[i - 1].due_ms;
+    }
+    (void)fprintf(report->to, "SessionTracker dump:\nSession Sets (%zu)/(%zu):\n", sets,
+                  list.count);
+    for (size_t i = 0; i < list.count;) {
+        size_t end = i;
+
+        while (end < list.count && list.items[end].due_ms == list.items[i].due_ms) {
+            end++;
+        }
+        (void)fprintf(report->to, "%zu expire at ", end - i);
+        put_date(report->to, list.items[i].due_ms);
+        (void)fputs(":\n", report->to);
+        for (; i < end; i++) {
+            (void)fprintf(report->to, "\t0x%" PRIx64 "\n", list.items[i].id);
+        }
+    }
+    free(list.items);
+}
+
+struct ephemeral_report {
+    struct state *state;
+    FILE *to;
+    size_t nodes_left;
+    size_t sessions;
+    session_id session;
+    bool has_line; /* of this session */
+    bool is_over;
+};
+
+static void put_ephemeral(void *visitor, struct bytes path)
+{
+    struct ephemeral_report *report = visitor;
+
+    if (!report->has_line) {
+        (void)fprintf(report->to, "0x%" PRIx64 ":\n", report->session);
+        report->has_line = true;
+        report->sessions++;
+    }
+    (void)fprintf(report->to, "\t%.*s\n", (int)path.size, (const char *)path.data);
+}
+
+static void put_ephemerals_of(void *visitor, const struct state_session *session)
+{
+    struct ephemeral_report *report = visitor;
+    uint64_t cursor = 0;
+    bool is_done = true;
+
+    report->session = session->id;
+    report->has_line = false;
+    /* What cannot be read now is met again, and reported, by others. */
+    if (!report->is_over && report->nodes_left > 0 && ftell(report->to) < REPORT_BYTES_MAX &&
+        state_each_ephemeral(report->state, session->id, &cursor, &report->nodes_left,
+                             put_ephemeral, report, &is_done) != STATUS_OK) {
+        report->is_over = true;
+    }
+}
+
+static void put_ephemerals(const struct report *report)
+{
+    char *text = NULL;
+    size_t size = 0;
+    struct ephemeral_report ephemerals = {.state = node_state(report->words->node),
+                                          .to = open_memstream(&text, &size),
+                                          .nodes_left = EPHEMERALS_MAX};
+
+    if (ephemerals.to == NULL) {
+        return;
+    }
+    state_session_each(ephemerals.state, put_ephemerals_of, &ephemerals);
+    if (fclose(ephemerals.to) == 0) {
+        (void)fprintf(report->to, "ephemeral nodes dump:\nSessions with Ephemerals (%zu):\n",
+                      ephemerals.sessions);
+        (void)fwrite(text, 1, size, report->to);
+    }
+    free(text);
+}
+
+/* Connections have no times of their own here. */
+static void put_dump(const struct report *report)
+{
+    put_sessions(report);
+    put_ephemerals(report);
+    (void)fputs("Connections dump:\nConnections Sets (0)/(0):\n", report->to);
+}
+
+/* --- Disks --- */
+
+/* On the disk, of the files in this folder and in folders of it whose names begin so. */
+static uint64_t folder_bytes(const char *path, const char *prefix)
+{
+    DIR *folder = opendir(path);
+    uint64_t bytes = 0;
+    struct dirent *entry;
+
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        char inner[4096];
+        struct stat status;
+
+        if (entry->d_name[0] == '.' || strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
+            snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name) >= (int)sizeof inner ||
+            lstat(inner, &status) != 0) {
+            continue;
+        }
+        bytes +=
+            S_ISDIR(status.st_mode) ? folder_bytes(inner, "") : (uint64_t)status.st_blocks * 512;
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    return bytes;
+}
+
+static void put_dirs(const struct report *report)
+{
+    const char *data = report->words->options.data;
+
+    (void)fprintf(report->to, "datadir_size: %" PRIu64 "\nlogdir_size: %" PRIu64 "\n",
+                  folder_bytes(data, "tree-"), folder_bytes(data, "log"));
+}
+
 struct word {
     const char *name;
     void (*put)(const struct report *report);
     bool without_leader; /* answered by a server that serves nobody, too */
 };
 
-static const struct word all_words[] = {{"ruok", put_ruok, true},  {"isro", put_isro, true},
-                                        {"envi", put_envi, true},  {"srvr", put_srvr, false},
-                                        {"stat", put_stat, false}, {"mntr", put_mntr, false},
-                                        {"conf", put_conf, false}, {"wchs", put_wchs, false}};
+static const struct word all_words[] = {
+    {"ruok", put_ruok, true},  {"isro", put_isro, true},  {"envi", put_envi, true},
+    {"srvr", put_srvr, false}, {"stat", put_stat, false}, {"mntr", put_mntr, false},
+    {"conf", put_conf, false}, {"wchs", put_wchs, false}, {"wchc", put_wchc, false},
+    {"wchp", put_wchp, false}, {"cons", put_cons, false}, {"crst", put_crst, false},
+    {"srst", put_srst, false}, {"dump", put_dump, false}, {"dirs", put_dirs, false}};
 
 enum { WORD_COUNT = sizeof all_words / sizeof *all_words };
 
@@ -300,7 +651,8 @@ enum status zookeeper_words_parse(const char *list, uint32_t *ret_words, struct 
         if (size > 0 && at == WORD_COUNT) {
             return error_set(error, STATUS_INVALID,
                              "'%.*s' is no four-letter word: there are ruok, isro, envi, srvr, "
-                             "stat, mntr, conf, wchs, and all",
+                             "stat, mntr, conf, wchs, wchc, wchp, cons, crst, srst, dump, dirs, "
+                             "and all",
                              (int)(size < 40 ? size : 40), list);
         }
         words |= size > 0 ? 1U << at : 0;
@@ -363,7 +715,7 @@ static void on_closed(void *context, struct connection *connection, const char *
 static const struct connection_handler handler = {.on_frame = on_frame, .on_closed = on_closed};
 
 struct zookeeper_words *zookeeper_words_new(struct node *node,
-                                            const struct zookeeper_front *front,
+                                            struct zookeeper_front *front,
                                             const struct zookeeper_words_options *options)
 {
     struct zookeeper_words *words = xcalloc(1, sizeof *words);

@@ -26,7 +26,7 @@ struct zookeeper_words_options {
 
 /* `node` and `front` outlive it. */
 struct zookeeper_words *zookeeper_words_new(struct node *node,
-                                            const struct zookeeper_front *front,
+                                            struct zookeeper_front *front,
                                             const struct zookeeper_words_options *options);
 /* All connections must be closed and reported. NULL is fine. */
 void zookeeper_words_free(struct zookeeper_words *words);

@@ -613,6 +613,18 @@ zxid node_applied(const struct node *node)
     return state_applied(node->state);
 }
 
+struct node_proposal_sizes node_proposal_sizes(const struct node *node)
+{
+    return node->proposal_sizes;
+}
+
+void node_each_expiry(const struct node *node,
+                      void (*visit)(void *visitor, session_id session, uint64_t in_ms),
+                      void *visitor)
+{
+    session_expiry_each(node->expiry, node->port.now_us(node->port.context), visit, visitor);
+}
+
 uint64_t node_leaderless_us(const struct node *node)
 {
     bool is_member = raft_config_effective(node->raft)->member_count > 0 && !node->is_outside;

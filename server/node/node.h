@@ -264,6 +264,18 @@ struct node_identity node_identity(const struct node *node);
 const struct raft *node_raft(const struct node *node);
 struct state *node_state(struct node *node);
 zxid node_applied(const struct node *node);
+/* Commands that this server placed as leader, as bytes in the log; none yet: all 0. */
+struct node_proposal_sizes {
+    uint32_t last;
+    uint32_t least;
+    uint32_t most;
+};
+struct node_proposal_sizes node_proposal_sizes(const struct node *node);
+/* When sessions expire unless they are heard from, in milliseconds from now; nothing on a server
+ * that does not lead. */
+void node_each_expiry(const struct node *node,
+                      void (*visit)(void *visitor, session_id session, uint64_t in_ms),
+                      void *visitor);
 /* For how long this member has known no leader; 0 = it knows one, or is no member. */
 uint64_t node_leaderless_us(const struct node *node);
 

@@ -132,6 +132,7 @@ struct node {
     raft_id forwarded_to;
     uint64_t retry_us;
     uint64_t last_stamp_ms;
+    struct node_proposal_sizes proposal_sizes;
 
     /* node_clients */
     struct list clients;

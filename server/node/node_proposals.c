@@ -177,6 +177,13 @@ static bool needs_space(struct bytes command)
     return needs;
 }
 
+static void note_size(struct node_proposal_sizes *sizes, uint32_t size)
+{
+    sizes->least = sizes->last == 0 || size < sizes->least ? size : sizes->least;
+    sizes->most = size > sizes->most ? size : sizes->most;
+    sizes->last = size;
+}
+
 /* Put `count` stamped payloads at the end of the leader's log. The references stay the caller's. */
 static enum status place(struct node *node,
                          struct payload *const *payloads,
@@ -200,6 +207,7 @@ static enum status place(struct node *node,
     }
     for (size_t i = 0; status == STATUS_OK && i < count; i++) {
         entry_cache_put(&node->cache, *ret_first + i, payload_ref(payloads[i]));
+        note_size(&node->proposal_sizes, sizes[i]);
     }
     return status;
 }

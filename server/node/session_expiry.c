@@ -431,6 +431,22 @@ void session_expiry_tick(struct session_expiry *expiry,
     output->next_us = next_us(expiry, now_us, awake_us);
 }
 
+void session_expiry_each(const struct session_expiry *expiry,
+                         uint64_t now_us,
+                         void (*visit)(void *visitor, session_id session, uint64_t in_ms),
+                         void *visitor)
+{
+    struct awake_clock clock = expiry->clock;
+    uint64_t awake_us = awake_clock_advance(&clock, now_us);
+
+    LIST_FOR_EACH (link, &expiry->all) {
+        const struct session *session = CONTAINER_OF(link, struct session, link);
+
+        visit(visitor, session->id,
+              session->deadline_us > awake_us ? (session->deadline_us - awake_us) / 1000 : 0);
+    }
+}
+
 void session_expiry_check(const struct session_expiry *expiry)
 {
     size_t counts[3] = {0, 0, 0};

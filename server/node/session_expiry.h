@@ -96,6 +96,12 @@ void session_expiry_tick(struct session_expiry *expiry,
                          void *context,
                          struct session_expiry_output *output);
 
+/* For reports: all sessions, and in how many milliseconds each is due unless it is heard from. */
+void session_expiry_each(const struct session_expiry *expiry,
+                         uint64_t now_us,
+                         void (*visit)(void *visitor, session_id session, uint64_t in_ms),
+                         void *visitor);
+
 /* Every invariant; aborts when one is violated. For tests. */
 void session_expiry_check(const struct session_expiry *expiry);
 

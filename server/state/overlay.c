@@ -193,6 +193,7 @@ static uint64_t digest_of(const struct record *record)
 static void digest_add(struct overlay *overlay, const struct record *record)
 {
     overlay->node_count += record->data[0] == 'n';
+    overlay->ephemeral_count += record->data[0] == 'e';
     overlay->digest.record_count++;
     overlay->digest.sum += digest_of(record);
 }
@@ -200,6 +201,7 @@ static void digest_add(struct overlay *overlay, const struct record *record)
 static void digest_subtract(struct overlay *overlay, const struct record *record)
 {
     overlay->node_count -= record->data[0] == 'n';
+    overlay->ephemeral_count -= record->data[0] == 'e';
     overlay->digest.record_count--;
     overlay->digest.sum -= digest_of(record);
 }
@@ -275,6 +277,7 @@ struct overlay_savepoint overlay_savepoint(const struct overlay *overlay)
         .journal_count = overlay->journal_count,
         .digest = overlay->digest,
         .node_count = overlay->node_count,
+        .ephemeral_count = overlay->ephemeral_count,
     };
 }
 
@@ -307,6 +310,7 @@ void overlay_rollback(struct overlay *overlay, struct overlay_savepoint savepoin
     }
     overlay->digest = savepoint.digest;
     overlay->node_count = savepoint.node_count;
+    overlay->ephemeral_count = savepoint.ephemeral_count;
 }
 
 /* --- Scans --- */

@@ -53,6 +53,7 @@ struct overlay {
     size_t journal_count;
     size_t journal_capacity;
     uint64_t node_count;        /* of all live ones, the root included */
+    uint64_t ephemeral_count;   /* of them */
     struct state_digest digest; /* of all live records; the meta record is not among them */
 };
 
@@ -60,6 +61,7 @@ struct overlay_savepoint {
     size_t journal_count;
     struct state_digest digest;
     uint64_t node_count;
+    uint64_t ephemeral_count;
 };
 
 void overlay_init(struct overlay *overlay,

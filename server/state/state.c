@@ -84,6 +84,27 @@ static enum status format_empty(struct state *state, struct error *error)
     return STATUS_OK;
 }
 
+static bool count_ephemeral(void *visitor, struct bytes key, struct bytes value)
+{
+    uint64_t *count = visitor;
+
+    (void)key;
+    (void)value;
+    (*count)++;
+    return true;
+}
+
+/* They are as few as the sessions that are read as well. */
+static enum status count_ephemerals(struct state *state)
+{
+    const struct state_source *source = &state->overlay.source;
+    struct bytes table = bytes_of_text("e");
+    enum status status = source->range(source->context, table, table, count_ephemeral,
+                                       &state->overlay.ephemeral_count);
+
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
 static enum status load(struct state *state, struct error *error)
 {
     const struct state_source *source = &state->overlay.source;
@@ -102,6 +123,9 @@ static enum status load(struct state *state, struct error *error)
     status = meta_load(state, meta, error);
     if (status == STATUS_OK) {
         status = session_table_load(&state->sessions);
+        if (status == STATUS_OK) {
+            status = count_ephemerals(state);
+        }
         if (status != STATUS_OK) {
             (void)error_set(error, status, "the sessions of the state cannot be read: %s",
                             status_text(status));
@@ -261,6 +285,11 @@ bool state_session_find(const struct state *state, session_id id, struct state_s
         *ret = show_session(session);
     }
     return session != NULL;
+}
+
+uint64_t state_ephemeral_count(const struct state *state)
+{
+    return state->overlay.ephemeral_count;
 }
 
 uint64_t state_node_count(const struct state *state)

@@ -119,6 +119,7 @@ struct state_digest {
 struct state_digest state_digest(const struct state *state);
 /* Nodes in the tree, the root and the system nodes included. */
 uint64_t state_node_count(const struct state *state);
+uint64_t state_ephemeral_count(const struct state *state); /* among them */
 
 /* --- Nodes as seen by readers --- */
 

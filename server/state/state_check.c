@@ -218,6 +218,7 @@ static void check_all(struct state *state)
     CHECK(overlay_scan(&state->overlay, BYTES_EMPTY, BYTES_EMPTY, see, &walk) == STATUS_OK);
     CHECK_OP(walk.digest.record_count, ==, state->overlay.digest.record_count);
     CHECK_OP(walk.all_nodes, ==, state->overlay.node_count);
+    CHECK_OP(walk.ephemeral_count, ==, state->overlay.ephemeral_count);
     CHECK_OP(walk.digest.sum, ==, state->overlay.digest.sum);
     check_links(&walk);
     check_paths(&walk);

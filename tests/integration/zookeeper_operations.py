@@ -18,6 +18,7 @@ CREATE, DELETE, EXISTS, GET_DATA, SET_DATA = 1, 2, 3, 4, 5
 SYNC, PING, MULTI, CLOSE_SESSION = 9, 11, 14, -11
 SET_WATCHES_2, ADD_WATCH = 105, 106
 CREATED, DELETED, DATA_CHANGED, CHILDREN_CHANGED = 1, 2, 3, 4
+GET_CHILDREN = 8
 AUTH, GET_EPHEMERALS, GET_ALL_CHILDREN_NUMBER = 100, 103, 104
 OPEN_TO_ALL = [(31, "world", "anyone")]
 
@@ -157,7 +158,7 @@ class OneServer(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory()
-        cls.cluster = Cluster(1, pathlib.Path(cls.folder.name), "--enforce-quotas")
+        cls.cluster = Cluster(1, pathlib.Path(cls.folder.name), "--enforce-quotas", "--four-letter-words", "all")
 
     @classmethod
     def tearDownClass(cls):
@@ -205,6 +206,62 @@ class OneServer(unittest.TestCase):
         with self.assertRaises(subprocess.CalledProcessError) as refused:
             self.cluster.cli("set", f"{self.base}/c/d", "x")
         self.assertIn("quota", refused.exception.stderr)
+
+    def word(self, word):
+        host, port = self.cluster.addresses[0].split(":")
+        with socket.create_connection((host, int(port)), DEADLINE_SECONDS) as one:
+            one.sendall(word.encode())
+            return b"".join(iter(lambda: one.recv(65536), b"")).decode()
+
+    def values(self):
+        return dict(line.split("\t") for line in self.word("mntr").splitlines())
+
+    def test_words_tell_of_connections_and_their_reset(self):
+        client = self.client
+        self.assertEqual(client.get_data(self.base), "")
+        sid = f"sid={hex(client.session[0])},"
+        line, = [line for line in self.word("cons").splitlines() if sid in line]
+        host, port = client.socket.getsockname()
+        self.assertRegex(line, rf"^ /{host}:{port}\[1\]\(queued=0,recved=3,sent=3,{sid}lop=GETD,est=\d+,to=10000,"
+                               rf"lcxid=0x2,lzxid={hex(client.zxid)},lresp=\d+,llat=\d+,minlat=\d+,avglat=\d+,"
+                               r"maxlat=\d+\)$")
+        self.assertIn(f" /{host}:{port}[1](queued=0,recved=3,sent=3)\n", self.word("stat"))
+        self.assertRegex(self.word("cons"), r" /127\.0\.0\.1:\d+\[0\]\(queued=0,recved=1,sent=0\)\n\n$")
+        self.assertEqual(self.word("crst"), "Connection stats reset.\n")
+        self.assertIn(f" /{host}:{port}[1](queued=0,recved=0,sent=0)\n", self.word("stat"))
+        self.assertGreater(int(self.values()["zk_packets_received"]), 0)
+        self.assertEqual(self.word("srst"), "Server stats reset.\n")
+        self.assertEqual(self.values()["zk_packets_received"], "0")
+        self.assertEqual(client.get_data(self.base), "")
+        self.assertEqual(self.values()["zk_packets_received"], "1")
+
+    def test_words_tell_of_watches(self):
+        client, sid = self.client, hex(self.client.session[0])
+        other = self.connect()
+        for one, path in ((client, "a"), (client, "b"), (other, "a")):
+            self.assertEqual(one.call(EXISTS, text(f"{self.base}/{path}") + b"\1")[0], -101)
+        self.assertEqual(client.call(GET_CHILDREN, text(self.base) + b"\1")[0], 0)  # not told: not one of data
+        a, b, other_sid = f"{self.base}/a", f"{self.base}/b", hex(other.session[0])
+        self.assertIn(f"{sid}\n\t{a}\n\t{b}\n", self.word("wchc"))
+        self.assertIn(f"{a}\n\t{sid}\n\t{other_sid}\n{b}\n\t{sid}\n", self.word("wchp"))
+        self.assertTrue(self.word("wchp").endswith("\n\n"))
+
+    def test_words_tell_of_sessions_ephemerals_and_disks(self):
+        client, sid = self.client, hex(self.client.session[0])
+        before = int(self.values()["zk_ephemerals_count"])
+        self.assertEqual(client.create(f"{self.base}/e", flags=1), 0)
+        self.assertEqual(int(self.values()["zk_ephemerals_count"]), before + 1)
+        dump = self.word("dump")
+        self.assertRegex(dump, r"^SessionTracker dump:\nSession Sets \(\d+\)/\(\d+\):\n\d+ expire at .* UTC \d{4}:\n\t0x")
+        self.assertIn(f"\t{sid}\n", dump)
+        owners = sum(line.startswith("0x") and line.endswith(":") for line in dump.splitlines())
+        self.assertIn(f"\nephemeral nodes dump:\nSessions with Ephemerals ({owners}):\n", dump)
+        self.assertIn(f"\n{sid}:\n\t{self.base}/e\n", dump)
+        self.assertEqual(client.delete(f"{self.base}/e"), 0)
+        self.assertEqual(int(self.values()["zk_ephemerals_count"]), before)
+        sizes = dict(line.split(": ") for line in self.word("dirs").splitlines())
+        self.assertEqual(sorted(sizes), ["datadir_size", "logdir_size"])
+        self.assertGreater(int(sizes["logdir_size"]), 4096)
 
     def count(self, client, path):
         error, answer = client.call(GET_ALL_CHILDREN_NUMBER, text(path))
