@@ -190,6 +190,55 @@ static void test_a_path_never_stands_for_its_prefix(void)
     finish();
 }
 
+static size_t shown_max;
+
+static bool show(void *visitor, const struct zookeeper_watcher *watcher, struct bytes path)
+{
+    size_t *shown = visitor;
+    size_t used = strlen(heard);
+
+    (void)snprintf(heard + used, sizeof heard - used, "%d %.*s\n", (int)(watcher - watchers),
+                   (int)path.size, (const char *)path.data);
+    return ++*shown < shown_max;
+}
+
+static const char *shown_by_path(void)
+{
+    size_t shown = 0;
+
+    heard[0] = '\0';
+    zookeeper_watches_each(watches, show, &shown);
+    return heard;
+}
+
+static void test_watches_of_data_are_shown_by_path_and_by_watcher(void)
+{
+    size_t shown = 0;
+
+    begin();
+    leave(1, "/b", ZOOKEEPER_WATCH_DATA);
+    leave(0, "/a", ZOOKEEPER_WATCH_RECURSIVE);
+    leave(0, "/b", ZOOKEEPER_WATCH_PERSISTENT);
+    leave(0, "/c", ZOOKEEPER_WATCH_CHILD);
+    shown_max = 100;
+    EXPECT_TEXT(shown_by_path(), "1 /b\n0 /b\n0 /a\n");
+    heard[0] = '\0';
+    EXPECT(zookeeper_watcher_each(&watchers[0], show, &shown));
+    EXPECT_TEXT(heard, "0 /a\n0 /b\n");
+    shown_max = 1;
+    EXPECT_TEXT(shown_by_path(), "1 /b\n");
+    shown = 0;
+    EXPECT(!zookeeper_watcher_each(&watchers[0], show, &shown));
+    /* A path goes with its last watch. */
+    shown_max = 100;
+    EXPECT_EQ(
+        zookeeper_watches_remove(watches, &watchers[1], bytes_of_text("/b"), ZOOKEEPER_WATCH_DATA),
+        ZOOKEEPER_WATCH_DATA);
+    (void)fire(STATE_VALUE_SET, "/b");
+    EXPECT_TEXT(shown_by_path(), "0 /b\n0 /a\n");
+    finish();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -201,6 +250,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_several_kinds_on_one_path_are_one_event),
         TEST_CASE(test_what_is_taken_back_fires_no_more),
         TEST_CASE(test_a_path_never_stands_for_its_prefix),
+        TEST_CASE(test_watches_of_data_are_shown_by_path_and_by_watcher),
         TEST_END};
     return test_main("zookeeper_watches", cases, argc, argv);
 }
