@@ -59,7 +59,7 @@ static const struct {
     [FAULT_DUPLICATE] = {"duplicate", TRACK_NETWORK, 0, 1, 10, 60},
     [FAULT_RESET] = {"reset", TRACK_NETWORK, SIDE, 2, 200, 900},
     [FAULT_SLOW] = {"slow", TRACK_NETWORK, VICTIM, 1, 100, 400},
-    [FAULT_PAUSE] = {"pause", TRACK_PROCESS, VICTIM, 3, 0, 0},
+    [FAULT_PAUSE] = {"pause", TRACK_PROCESS, VICTIM, 6, 0, 0},
     [FAULT_PAUSE_SIDE] = {"pause-side", TRACK_PROCESS, SIDE, 1, 0, 0},
     [FAULT_KILL] = {"kill", TRACK_PROCESS, VICTIM, 2, 0, 0},
     [FAULT_KILL_SIDE] = {"kill-side", TRACK_PROCESS, SIDE, 2, 0, 0},
@@ -147,7 +147,10 @@ draw_track(struct schedule *schedule, struct prng *prng, enum track track, unsig
 
         *step = (struct step){.at_ms = at_ms};
         draw_step(prng, track, server_count, step);
-        if (track == TRACK_MEMBERSHIP) {
+        if (step->fault == FAULT_PAUSE) {
+            /* Past an election, but not past a client's patience: it finds its old leader again. */
+            length_ms = 700 + length_ms % 1500;
+        } else if (track == TRACK_MEMBERSHIP) {
             length_ms = SCHEDULE_ROUND_MS; /* one in a round: it takes what time it needs */
         }
         step->end_ms =

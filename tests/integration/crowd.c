@@ -74,7 +74,7 @@ static enum confer_status do_something(struct crowd_worker *worker)
     uint64_t choice = prng_below(&worker->prng, 100);
     char path[CROWD_PATH_BYTES];
 
-    if (choice < 25) {
+    if (choice < 25 || (worker->mostly_reads && choice < 85)) {
         return read_something(worker, true);
     }
     if (choice < 38) {
@@ -196,8 +196,8 @@ void crowd_start(struct crowd *crowd,
     for (size_t i = 0; i < CROWD_WORKERS; i++) {
         struct crowd_worker *worker = &crowd->workers[i];
 
-        *worker =
-            (struct crowd_worker){.crowd = crowd, .session_timeout_ms = session_timeouts_ms[i]};
+        *worker = (struct crowd_worker){
+            .crowd = crowd, .session_timeout_ms = session_timeouts_ms[i], .mostly_reads = i == 0};
         prng_init(&worker->prng, seed * CROWD_WORKERS + i);
         open_worker(worker);
         EXPECT_EQ(pthread_create(&worker->thread, NULL, work, worker), 0);

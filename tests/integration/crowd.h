@@ -22,6 +22,7 @@ struct crowd_worker {
     struct crowd *crowd;
     struct recorded *recorded;
     uint32_t session_timeout_ms; /* 0 = without a session */
+    bool mostly_reads;           /* so that a read waits wherever a server falls behind */
     struct prng prng;
     pthread_t thread;
     int32_t versions[CROWD_KEYS]; /* as last seen */
