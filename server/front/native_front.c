@@ -174,6 +174,14 @@ static size_t output_bytes(void *context)
     return connection_output_bytes(client->connection);
 }
 
+static void on_excess(void *context)
+{
+    struct native_client *client = context;
+
+    connection_refuse(client->connection,
+                      "the requests of all clients together are at their limit");
+}
+
 /* --- Life --- */
 
 struct native_front *native_front_new(struct node *node, const char *super_digest)
@@ -203,7 +211,8 @@ void native_front_take(struct native_front *front, struct connection *connection
     static const struct client_callbacks callbacks = {.on_reply = on_reply,
                                                       .on_events = on_events,
                                                       .on_notice = on_notice,
-                                                      .output_bytes = output_bytes};
+                                                      .output_bytes = output_bytes,
+                                                      .on_excess = on_excess};
     struct native_client *client = xcalloc(1, sizeof *client);
     char host[SOCKET_HOST_TEXT_BYTES_MAX];
 

@@ -752,6 +752,14 @@ static size_t output_bytes(void *context)
     return connection_output_bytes(client->connection);
 }
 
+static void on_excess(void *context)
+{
+    struct zookeeper_client *client = context;
+
+    connection_refuse(client->connection,
+                      "the requests of all clients together are at their limit");
+}
+
 /* Who hears of a child is who may read the parent, as it is when all is done. */
 static void fire(struct zookeeper_front *front, const struct state_change *change)
 {
@@ -826,8 +834,10 @@ void zookeeper_front_free(struct zookeeper_front *front)
 
 void zookeeper_front_take(struct zookeeper_front *front, struct connection *connection)
 {
-    static const struct client_callbacks callbacks = {
-        .on_reply = on_reply, .on_notice = on_notice, .output_bytes = output_bytes};
+    static const struct client_callbacks callbacks = {.on_reply = on_reply,
+                                                      .on_notice = on_notice,
+                                                      .output_bytes = output_bytes,
+                                                      .on_excess = on_excess};
     struct zookeeper_client *client = xcalloc(1, sizeof *client);
     char host[SOCKET_HOST_TEXT_BYTES_MAX];
 

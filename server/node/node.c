@@ -367,7 +367,7 @@ uint64_t node_turn(struct node *node)
     check_space(node);
     node_walks_begin(node);
     raft_tick(node->raft, node_now(node));
-    node_clients_run(node);
+    (void)node_clients_run(node);
     node_proposals_flush(node);
     node_clients_ask_read_index(node);
     next_us = tick_cluster(node);
@@ -382,7 +382,9 @@ uint64_t node_turn(struct node *node)
     if (node->failed) {
         return UINT64_MAX;
     }
-    node_clients_run(node);
+    if (node_clients_run(node)) {
+        next_us = node_now(node);
+    }
     next_us = earlier(next_us, node_watches_tick(node));
     next_us = earlier(next_us, node_checkpoint_tick(node));
     next_us = earlier(next_us, node_sweep_tick(node));

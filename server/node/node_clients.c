@@ -14,7 +14,19 @@
 #include <string.h>
 
 enum {
-    REQUESTS_MAX = 1000, /* of one client; beyond it its front stops reading */
+    /* Of one client, under way; beyond it its front stops reading. */
+    REQUESTS_MAX = 1000,
+    REQUEST_BYTES_MAX = 16 * 1024 * 1024,
+    /* Of all; beyond it the client with most must go. */
+    REQUEST_BYTES_ALL_MAX = 256 * 1024 * 1024,
+    /* Answers that one client has not read: its reads wait. */
+    OUTPUT_BYTES_MAX = 4 * 1024 * 1024,
+    /* In one round each client gets so many requests or, if they take longer, so much time, and
+     * rounds go on for so long in one turn; who needed more time last waits behind the others. */
+    ROUND_REQUESTS_MAX = 32,
+    ROUND_US_MAX = 1000,
+    TURN_US_MAX = 5000,
+    SESSIONS_MAX = 1000 * 1000, /* of the cluster; each costs every server some 300 bytes */
     PREFIX_BYTES_MAX = 32
 };
 
@@ -42,6 +54,8 @@ void node_clients_init(struct node *node)
 {
     list_init(&node->clients);
     list_init(&node->blocked);
+    list_init(&node->blocked_slow);
+    holdings_init(&node->request_memory, REQUEST_BYTES_ALL_MAX);
     list_init(&node->barriers);
     map_init(&node->clients_by_session);
 }
@@ -173,7 +187,29 @@ void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Cod
 static void block(struct client *client)
 {
     if (list_is_empty(&client->blocked_link)) {
-        list_append(&client->node->blocked, &client->blocked_link);
+        list_append(client->is_slow ? &client->node->blocked_slow : &client->node->blocked,
+                    &client->blocked_link);
+    }
+}
+
+static void hold_memory(struct client *client, size_t bytes)
+{
+    client->request_bytes = bytes;
+    if (!client->must_go) {
+        holding_set(&client->held, bytes);
+    }
+}
+
+/* The requests of all are too much: whoever has most of them must go. */
+static void relieve_memory(struct node *node)
+{
+    while (holdings_are_too_much(&node->request_memory)) {
+        struct client *largest =
+            CONTAINER_OF(holdings_largest(&node->request_memory), struct client, held);
+
+        holding_set(&largest->held, 0);
+        largest->must_go = true;
+        largest->callbacks.on_excess(largest->context);
     }
 }
 
@@ -192,6 +228,7 @@ static void answer(struct request *request, struct reply *reply)
     }
     list_remove(&request->link);
     client->request_count--;
+    hold_memory(client, client->request_bytes - request->held_bytes);
     barrier_unref(request->barrier);
     request_free(request);
 }
@@ -386,6 +423,9 @@ static Client__Code obstacle(const struct request *request)
     if (request->kind == REQUEST_WRITE && request->client->session_end != CLIENT__CODE__OK) {
         return request->client->session_end;
     }
+    if (request->kind == REQUEST_OPEN_SESSION && state_session_count(node->state) >= SESSIONS_MAX) {
+        return CLIENT__CODE__BUSY;
+    }
     if (request->kind == REQUEST_WRITE || request->kind == REQUEST_OPEN_SESSION ||
         request->kind == REQUEST_ATTACH_SESSION) {
         return node->draining ? CLIENT__CODE__STOPPING : CLIENT__CODE__OK;
@@ -405,6 +445,12 @@ static bool is_ready(const struct request *request)
 
     return state_applied(node->state) >= request->seen_zxid &&
            (request->barrier == NULL || is_reached(node, request->barrier));
+}
+
+/* Whoever does not read gets nothing more: his connection has a deadline for that. */
+static bool has_full_output(const struct client *client)
+{
+    return client->callbacks.output_bytes(client->context) > OUTPUT_BYTES_MAX;
 }
 
 /* Start a write at the end of the started ones, or whatever stands first. False: it must wait. */
@@ -438,7 +484,7 @@ static bool start(struct request *request)
     } else {
         struct reply reply = {.code = CLIENT__CODE__OK};
 
-        if (!is_ready(request)) {
+        if (!is_ready(request) || has_full_output(client)) {
             return false;
         }
         if (request->kind == REQUEST_STATUS) {
@@ -475,17 +521,36 @@ static bool lets_pass(const struct client *client)
            CONTAINER_OF(last, const struct request, link)->kind == REQUEST_WRITE;
 }
 
+/* Not node_now, which stands still within a turn. */
+static uint64_t clock_us(const struct node *node)
+{
+    return node->port.now_us(node->port.context);
+}
+
+/* As many requests as one round allows. */
 static void run(struct client *client)
 {
+    struct node *node = client->node;
+    uint64_t begun_us = clock_us(node);
+    size_t count = 0;
+
     if (client->running) {
         return;
     }
     client->running = true;
     while (client->first_unstarted != &client->requests && lets_pass(client)) {
-        if (!start(request_of(client->first_unstarted))) {
-            block(client);
+        if (count == ROUND_REQUESTS_MAX || clock_us(node) - begun_us > ROUND_US_MAX) {
+            node->clients_left = true;
             break;
         }
+        if (!start(request_of(client->first_unstarted))) {
+            break;
+        }
+        count++;
+    }
+    client->is_slow = clock_us(node) - begun_us > ROUND_US_MAX;
+    if (client->first_unstarted != &client->requests && lets_pass(client)) {
+        block(client);
     }
     client->running = false;
 }
@@ -499,22 +564,42 @@ static void tell_of_leader(struct node *node)
     }
 }
 
-void node_clients_run(struct node *node)
+/* Run those of a list until `end_us`, at least one; those that block again go behind those that had
+ * no turn. */
+static void run_list(struct node *node, struct list *list, uint64_t end_us)
 {
     struct list round;
 
-    tell_of_leader(node);
-    /* Those that block again go to the end of node->blocked, behind this round. */
     list_init(&round);
-    while (!list_is_empty(&node->blocked)) {
-        list_append(&round, list_take_first(&node->blocked));
+    while (!list_is_empty(list)) {
+        list_append(&round, list_take_first(list));
     }
     while (!list_is_empty(&round) && !node->failed) {
         run(client_of_blocked(list_take_first(&round)));
+        if (clock_us(node) > end_us) {
+            node->clients_left = node->clients_left || !list_is_empty(&round);
+            break;
+        }
     }
     while (!list_is_empty(&round)) {
-        list_append(&node->blocked, list_take_first(&round));
+        struct list *last = round.previous;
+
+        list_remove(last);
+        list_prepend(list, last);
     }
+}
+
+bool node_clients_run(struct node *node)
+{
+    uint64_t end_us = clock_us(node) + TURN_US_MAX;
+
+    tell_of_leader(node);
+    do {
+        node->clients_left = false;
+        run_list(node, &node->blocked, end_us);
+        run_list(node, &node->blocked_slow, end_us);
+    } while (node->clients_left && !node->failed && clock_us(node) < end_us);
+    return node->clients_left;
 }
 
 /* --- Read indexes --- */
@@ -588,17 +673,17 @@ static Client__Code late_code(const struct request *request)
     return CLIENT__CODE__BEHIND;
 }
 
-uint64_t node_clients_expire(struct node *node)
+static uint64_t expire_list(struct node *node, const struct list *list)
 {
     uint64_t next_us = UINT64_MAX;
 
-    LIST_FOR_EACH (link, &node->blocked) {
+    LIST_FOR_EACH (link, list) {
         struct client *client = client_of_blocked(link);
 
         while (!list_is_empty(&client->requests)) {
             struct request *first = request_of(client->requests.next);
 
-            if (first->started) {
+            if (first->started || has_full_output(client)) {
                 break;
             }
             if (first->deadline_us > node_now(node)) {
@@ -609,6 +694,14 @@ uint64_t node_clients_expire(struct node *node)
         }
     }
     return next_us;
+}
+
+uint64_t node_clients_expire(struct node *node)
+{
+    uint64_t next_us = expire_list(node, &node->blocked);
+    uint64_t next_slow_us = expire_list(node, &node->blocked_slow);
+
+    return next_us < next_slow_us ? next_us : next_slow_us;
 }
 
 /* --- Who a connection is --- */
@@ -659,6 +752,7 @@ client_open(struct node *node, const struct client_callbacks *callbacks, void *c
     client->context = context;
     list_init(&client->requests);
     list_init(&client->blocked_link);
+    holding_init(&client->held, &node->request_memory);
     arena_init(&client->identity_arena);
     client->first_unstarted = &client->requests;
     list_append(&node->clients, &client->link);
@@ -682,6 +776,7 @@ void client_close(struct client *client)
         barrier_unref(request->barrier);
         request_free(request);
     }
+    holding_set(&client->held, 0);
     list_remove(&client->link);
     list_remove(&client->blocked_link);
     arena_release(&client->identity_arena);
@@ -701,6 +796,9 @@ void client_submit(struct client *client, struct request *request)
     }
     list_append(&client->requests, &request->link);
     client->request_count++;
+    request->held_bytes = sizeof *request + request->arena.bytes;
+    hold_memory(client, client->request_bytes + request->held_bytes);
+    relieve_memory(node);
     if (client->session != 0) {
         session_contact_heard(node->contact, client->session, node_now(node));
     }
@@ -709,5 +807,5 @@ void client_submit(struct client *client, struct request *request)
 
 bool client_is_full(const struct client *client)
 {
-    return client->request_count >= REQUESTS_MAX;
+    return client->request_count >= REQUESTS_MAX || client->request_bytes > REQUEST_BYTES_MAX;
 }

@@ -8,8 +8,9 @@
 void node_clients_init(struct node *node);
 void node_clients_release(struct node *node); /* all are closed */
 
-/* Start and answer what can be: at the beginning of a turn and after applying. */
-void node_clients_run(struct node *node);
+/* Start and answer what can be, each client in its turn and all for a few milliseconds at most: at
+ * the beginning of a turn and after applying. True: something is left, come back at once. */
+bool node_clients_run(struct node *node);
 /* Ask the core for read indexes that are wanted. Before the core is flushed. */
 void node_clients_ask_read_index(struct node *node);
 void node_clients_on_read_index(struct node *node, uint64_t token, bool ok, raft_index index);

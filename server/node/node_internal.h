@@ -4,6 +4,7 @@
 #define NODE_NODE_INTERNAL_H
 
 #include "base/arena.h"
+#include "base/holdings.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "server/node/disk_lag.h"
@@ -39,13 +40,17 @@ struct member_report {
 /* A connection: its requests in order, its session, its watches. */
 struct client {
     struct list link;         /* in node->clients */
-    struct list blocked_link; /* in node->blocked: to be run */
+    struct list blocked_link; /* in node->blocked or blocked_slow: to be run */
+    bool is_slow;             /* its requests took long when it was run last */
+    bool must_go;             /* its front was told */
     struct map_node by_session;
     struct node *node;
     struct client_callbacks callbacks;
     void *context;
     struct list requests; /* in the order of submission; started writes are a prefix */
     size_t request_count;
+    size_t request_bytes;
+    struct holding held;          /* the same, while it counts */
     struct list *first_unstarted; /* in `requests`, or its head */
     session_id session;           /* 0 = none */
     uint64_t generation;
@@ -137,7 +142,10 @@ struct node {
     /* node_clients */
     struct list clients;
     struct map clients_by_session;
-    struct list blocked; /* clients to be run */
+    struct list blocked;      /* clients to be run */
+    struct list blocked_slow; /* and those that take long, behind them */
+    bool clients_left;        /* some had more than their share of a turn */
+    struct holdings request_memory;
     struct list barriers;
     struct read_barrier *leader_barrier; /* NULL = the clients know all about the leader */
 

@@ -87,6 +87,7 @@ struct request {
     struct client *client;
     struct read_barrier *barrier; /* linearizable: the read index it waits for */
     uint64_t deadline_us;
+    size_t held_bytes;         /* of memory */
     struct proposal *proposal; /* of a started write, until its fate is known */
     Client__Code held;         /* a refusal that waits for the answers before it; OK = none */
     bool started;              /* proposed or handed on; its answer comes by itself */
@@ -163,9 +164,11 @@ struct client_callbacks {
                       zxid up_to,
                       bool lost);
     void (*on_notice)(void *context, Client__NoticeKind kind, Client__Code code);
-    /* Bytes waiting in the connection's output: the node gives no events beyond a limit, so a
-     * reader that never reads costs a bounded amount. */
+    /* Bytes waiting in the connection's output: the node gives no events and answers no reads
+     * beyond a limit, so a reader that never reads costs a bounded amount. */
     size_t (*output_bytes)(void *context);
+    /* The requests of all clients take too much memory, and this one's most: close it. */
+    void (*on_excess)(void *context);
 };
 
 #endif

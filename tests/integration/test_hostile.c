@@ -198,6 +198,73 @@ static void test_a_client_that_never_reads_is_held_back_and_others_are_served(vo
     cluster_release(&cluster);
 }
 
+/* Without a majority no write ends: requests wait, and those of all together take bounded memory.
+ */
+static void test_requests_that_cannot_be_served_take_bounded_memory(void)
+{
+    enum { CONNECTIONS = 30, WRITES = 40, VALUE_BYTES = 1000 * 1000, ROUNDS = 60 };
+    static struct wire wires[CONNECTIONS];
+    Record__Set set = RECORD__SET__INIT;
+    Record__Operation operation = RECORD__OPERATION__INIT;
+    Record__Operation *operations[] = {&operation};
+    Client__Write write = CLIENT__WRITE__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+    struct buffer frames = BUFFER_INIT;
+    char *value = xmalloc(VALUE_BYTES);
+    uint64_t before;
+
+    cluster_init(&cluster, 3);
+    cluster_form(&cluster);
+    cluster_kill(&cluster, 2);
+    cluster_kill(&cluster, 3);
+    memset(value, 'v', VALUE_BYTES);
+    set.path = (ProtobufCBinaryData){.len = 2, .data = (uint8_t *)(uintptr_t) "/w"};
+    set.value = (ProtobufCBinaryData){.len = VALUE_BYTES, .data = (uint8_t *)value};
+    set.version = -1;
+    set.create = true;
+    operation.kind_case = RECORD__OPERATION__KIND_SET;
+    operation.set = &set;
+    write.n_operations = 1;
+    write.operations = operations;
+    request.body_case = CLIENT__REQUEST__BODY_WRITE;
+    request.write = &write;
+    for (request.id = 1; request.id <= WRITES; request.id++) {
+        size_t size = client__request__get_packed_size(&request);
+
+        frame_client_put_head(buffer_extend(&frames, FRAME_CLIENT_HEAD_BYTES), (uint32_t)size);
+        (void)client__request__pack(&request, buffer_extend(&frames, size));
+    }
+    before = cluster_memory_bytes(&cluster, 1);
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        EXPECT(wire_connect(&wires[i], cluster.servers[1].address) && wire_greet(&wires[i]));
+    }
+    /* 1.2 GB in all. A part of a frame is followed by another one's beginning, which closes: fine,
+     * for what was whole before is under way. */
+    for (size_t round = 0; round < ROUNDS; round++) {
+        for (size_t i = 0; i < CONNECTIONS; i++) {
+            wire_send_some(&wires[i], buffer_lend(&frames));
+        }
+        process_pause();
+    }
+    EXPECT(!process_wait(&cluster.servers[1].process, 0));
+    EXPECT(cluster_memory_bytes(&cluster, 1) < before + (UINT64_C(700) << 20));
+    for (size_t i = 0; i < CONNECTIONS; i++) {
+        wire_close(&wires[i]);
+    }
+    buffer_release(&frames);
+    free(value);
+    cluster_start(&cluster, 2);
+    EXPECT(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) != 0);
+    /* The disks have much to write first. */
+    for (uint64_t end = process_now_ms() + 2 * CLUSTER_DEADLINE_MS;
+         wire_set_text(cluster.servers[1].address, "/x", "1") != (int)CLIENT__CODE__OK &&
+         process_now_ms() < end;) {
+        process_pause();
+    }
+    expect_unharmed();
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -208,6 +275,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_peer_of_a_wrong_cluster_is_refused),
         TEST_CASE(test_slow_and_silent_connections_cost_others_nothing),
         TEST_CASE(test_a_client_that_never_reads_is_held_back_and_others_are_served),
+        TEST_CASE(test_requests_that_cannot_be_served_take_bounded_memory),
         TEST_END};
     return test_main("hostile", cases, argc, argv);
 }
