@@ -90,9 +90,16 @@ class Confer(Servers):
                               capture_output=True, text=True, timeout=DEADLINE_SECONDS).stdout
 
     def leader(self):
-        for line in self.cli("status").splitlines():
-            if " leader " in line:
-                return int(line.split()[0]) - 1
+        """Its place; waits while an election is under way."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                lines = [line for line in self.cli("status").splitlines() if " leader " in line]
+            except subprocess.CalledProcessError:
+                lines = []
+            if lines:
+                return int(lines[0].split()[0]) - 1
+            time.sleep(0.05)
         raise AssertionError("nobody leads")
 
 

@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
-from servers import DEADLINE_SECONDS, Confer, confer_programs
+from servers import Confer, confer_programs
 
 PROGRAM_SECONDS = 200
 
@@ -29,23 +28,13 @@ class Operator:
         if len(self.cluster.addresses) == 1:
             self.start_killed()
         else:
-            self.wait_for_leader()
-
-    def wait_for_leader(self):
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        while True:
-            try:
-                return self.cluster.leader()
-            except (AssertionError, subprocess.CalledProcessError):
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
+            self.cluster.leader()
 
     def start_killed(self):
         for place in self.killed:
             self.cluster.start(place)
         self.killed.clear()
-        self.wait_for_leader()
+        self.cluster.leader()
 
 
 def converse(program, operator):
