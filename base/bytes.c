@@ -4,6 +4,7 @@
 #include "base/check.h"
 
 #include <endian.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,6 +33,20 @@ int bytes_compare(struct bytes left, struct bytes right)
         return order;
     }
     return (left.size > right.size) - (left.size < right.size);
+}
+
+void bytes_print(struct bytes bytes, char *text, size_t capacity)
+{
+    enum { ESCAPED_BYTES = 4 };
+    size_t used = 0;
+
+    for (size_t i = 0; i < bytes.size && used + ESCAPED_BYTES < capacity; i++) {
+        uint8_t byte = bytes.data[i];
+        bool is_plain = byte > ' ' && byte < 0x7f && byte != '\\';
+
+        used += (size_t)snprintf(text + used, capacity - used, is_plain ? "%c" : "\\x%02x", byte);
+    }
+    text[used] = '\0';
 }
 
 uint8_t *bytes_copy(struct bytes bytes)

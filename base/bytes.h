@@ -22,6 +22,8 @@ struct bytes bytes_of_text(const char *text);
 bool bytes_equal(struct bytes left, struct bytes right);
 /* <0, 0, >0 in the order of memcmp, a prefix first: the order of LMDB's keys. */
 int bytes_compare(struct bytes left, struct bytes right);
+/* For a person: text as it is, other bytes as \xNN, cut to fit with a NUL behind. */
+void bytes_print(struct bytes bytes, char *text, size_t capacity);
 /* An owned copy, released with free(). */
 uint8_t *bytes_copy(struct bytes bytes);
 

@@ -146,6 +146,23 @@ static void visit_all(struct map_node **buckets,
     }
 }
 
+/* While the map grows, an element is in the new bucket or in the old one of the same number, or of
+ * that less the old count: never in one of a lower number than it was before. */
+size_t map_visit_some(const struct map *map,
+                      size_t position,
+                      size_t bucket_count,
+                      void (*visit)(struct map_node *node, void *context),
+                      void *context)
+{
+    for (; bucket_count > 0 && position < map->bucket_count; bucket_count--, position++) {
+        visit_all(&map->buckets[position], 1, visit, context);
+        if (position < map->old_bucket_count) {
+            visit_all(&map->old_buckets[position], 1, visit, context);
+        }
+    }
+    return position < map->bucket_count ? position : 0;
+}
+
 void map_each(struct map *map, void (*visit)(struct map_node *node, void *context), void *context)
 {
     visit_all(map->old_buckets, map->old_bucket_count, visit, context);

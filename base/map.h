@@ -48,6 +48,14 @@ struct map_node *map_following(const struct map_node *node);
 /* Visit all, in no order that means anything; `visit` may remove the node it is given and must
  * change nothing else in the map. */
 void map_each(struct map *map, void (*visit)(struct map_node *node, void *context), void *context);
+/* Visit a part: the elements of the buckets at `position` and the `bucket_count` - 1 after it.
+ * Begin at position 0, go on at the one returned, until that is 0 again; meanwhile the map may
+ * change. Whatever is in it all the time is visited; when it grows, some are visited twice. */
+size_t map_visit_some(const struct map *map,
+                      size_t position,
+                      size_t bucket_count,
+                      void (*visit)(struct map_node *node, void *context),
+                      void *context);
 
 #define MAP_FOR_HASH(node, map, hash)                                                              \
     for (struct map_node *node = map_first(map, hash); node != NULL; node = map_following(node))

@@ -20,8 +20,8 @@ struct checkpoint_thread {
 
 static enum status dump(struct checkpoint_job *job)
 {
-    enum status status = tree_store_dump(job->store, job->dump_path, job->cluster_id, &job->config,
-                                         &job->meta, &job->dump_bytes, &job->error);
+    enum status status = tree_store_dump(job->store, job->dump_path, job->cluster_id, job->weigh,
+                                         &job->config, &job->meta, &job->dump_bytes, &job->error);
 
     MARK(dump_written_and_nobody_knows);
     return status;
@@ -49,6 +49,9 @@ static enum status do_job(struct checkpoint_job *job)
     case CHECKPOINT_JOB_TOUCH:
         tree_store_touch(job->store, job->keys, job->key_count);
         return STATUS_OK;
+    case CHECKPOINT_JOB_SCRUB:
+        return tree_store_scrub(job->store, job->weigh, job->scrub_bytes_max, &job->scrubbed,
+                                &job->error);
     }
     CHECK(false);
 }

@@ -1,6 +1,6 @@
 /* The checkpoint thread: the only writer of a tree_store. It commits generations, writes and
- * installs dumps, and touches pages that coming commands will need. One job at a time, in the order
- * of submission.
+ * installs dumps, touches pages that coming commands will need, and verifies what lies there. One
+ * job at a time, in the order of submission.
  *
  * Jobs belong to the thread from submission until they come back from checkpoint_thread_take_done.
  * Except for `notify` everything here is called by the main thread. */
@@ -17,13 +17,14 @@ enum checkpoint_job_kind {
     CHECKPOINT_JOB_COMMIT,
     CHECKPOINT_JOB_DUMP,
     CHECKPOINT_JOB_INSTALL,
-    CHECKPOINT_JOB_TOUCH
+    CHECKPOINT_JOB_TOUCH,
+    CHECKPOINT_JOB_SCRUB
 };
 
 struct checkpoint_job {
     struct list link; /* the thread's */
     enum checkpoint_job_kind kind;
-    struct tree_store *store; /* COMMIT, DUMP, TOUCH */
+    struct tree_store *store; /* all but INSTALL */
     /* COMMIT: untouched until done. */
     const struct tree_record *records;
     size_t record_count;
@@ -40,6 +41,10 @@ struct checkpoint_job {
     /* TOUCH */
     struct bytes *keys;
     size_t key_count;
+    tree_store_weigh *weigh; /* SCRUB, and DUMP if not NULL */
+    /* SCRUB */
+    uint64_t scrub_bytes_max;
+    struct tree_scrub_slice scrubbed; /* out */
     /* Out; status STATUS_OK on success. COMMIT other than OK and NO_SPACE: end the process. */
     struct error error;
     void *context; /* the owner's */

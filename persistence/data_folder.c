@@ -214,6 +214,41 @@ enum status data_folder_dump_path(const struct data_folder *folder,
     return STATUS_OK;
 }
 
+static void condemned_path(const struct data_folder *folder,
+                           uint64_t generation,
+                           char path[DATA_FOLDER_PATH_BYTES_MAX])
+{
+    char name[64];
+
+    (void)snprintf(name, sizeof name, "tree-%" PRIu64 "/condemned", generation);
+    join(folder, name, path);
+}
+
+enum status
+data_folder_condemn_tree(const struct data_folder *folder, uint64_t generation, struct error *error)
+{
+    char path[DATA_FOLDER_PATH_BYTES_MAX];
+    int file;
+
+    condemned_path(folder, generation, path);
+    file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (file < 0) {
+        return error_set(error, errno == ENOSPC ? STATUS_NO_SPACE : STATUS_IO, "cannot make %s: %s",
+                         path, strerror(errno));
+    }
+    (void)close(file);
+    data_folder_tree_path(folder, generation, path);
+    return files_sync_folder(path, error);
+}
+
+bool data_folder_tree_is_condemned(const struct data_folder *folder, uint64_t generation)
+{
+    char path[DATA_FOLDER_PATH_BYTES_MAX];
+
+    condemned_path(folder, generation, path);
+    return access(path, F_OK) == 0;
+}
+
 /* Where the digits of tree-DIGITS end; NULL: another name. */
 static const char *end_of_tree_name(const char *name)
 {

@@ -2,7 +2,7 @@
  *
  *     DIR/lock         held with flock for the life of the process
  *     DIR/log/         the Raft log (log_store)
- *     DIR/tree-N/      generation N of the checkpoint (tree_store)
+ *     DIR/tree-N/      generation N of the checkpoint (tree_store), `condemned` if it is damaged
  *     DIR/dumps/       dump files being sent or received (dump)
  *
  * One thread at start. */
@@ -48,6 +48,13 @@ MUST_CHECK enum status data_folder_dump_path(const struct data_folder *folder,
 
 /* The N of a name tree-N; false for any other name. */
 bool data_folder_is_tree(const char *name, uint64_t *ret_generation);
+
+/* Make it durable that this generation is not to be served, by a file `condemned` in its folder; it
+ * goes with the folder. IO, NO_SPACE. */
+MUST_CHECK enum status data_folder_condemn_tree(const struct data_folder *folder,
+                                                uint64_t generation,
+                                                struct error *error);
+bool data_folder_tree_is_condemned(const struct data_folder *folder, uint64_t generation);
 
 /* Delete every tree-N except `generation`, every tree-N.part and everything in dumps/: left over
  * from an interrupted installation. Other names are not touched. IO names what could not be

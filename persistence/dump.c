@@ -22,8 +22,12 @@ enum { READ_AHEAD_BYTES_MAX = 1024 * 1024 * 1024 };
 static enum status write_records(struct tree_store *store,
                                  MDB_txn *txn,
                                  struct dump_writer *writer,
+                                 tree_store_weigh *weigh,
+                                 const struct tree_meta *meta,
                                  struct error *error)
 {
+    uint64_t count = 0;
+    uint64_t sum = 0;
     MDB_cursor *cursor;
     MDB_val key_value;
     MDB_val stored;
@@ -44,6 +48,9 @@ static enum status write_records(struct tree_store *store,
         }
         if (seal_check(stored_key, bytes_of(stored.mv_data, stored.mv_size), &value)) {
             status = dump_writer_put(writer, key, value, error);
+            if (weigh != NULL) {
+                weigh(key, value, &count, &sum);
+            }
         } else {
             status =
                 error_set(error, STATUS_CORRUPT, "no dump of %s: its record %" PRIu64 " is damaged",
@@ -54,7 +61,9 @@ static enum status write_records(struct tree_store *store,
     if (status == STATUS_OK && result != MDB_NOTFOUND) {
         status = environment_error(&store->environment, result, "writing a dump", error);
     }
-    return status;
+    return status == STATUS_OK && weigh != NULL
+               ? tree_store_check_sum(&store->environment, meta, count, sum, error)
+               : status;
 }
 
 static void read_ahead(const struct tree_store *store)
@@ -68,6 +77,7 @@ static void read_ahead(const struct tree_store *store)
 static enum status write_dump(struct tree_store *store,
                               MDB_txn *txn,
                               const char *path,
+                              tree_store_weigh *weigh,
                               struct dump_header *header,
                               uint64_t *ret_bytes,
                               struct error *error)
@@ -78,13 +88,14 @@ static enum status write_dump(struct tree_store *store,
     if (status != STATUS_OK) {
         return status;
     }
-    status = write_records(store, txn, &writer, error);
+    status = write_records(store, txn, &writer, weigh, &header->meta, error);
     return dump_writer_close(&writer, path, status, ret_bytes, error);
 }
 
 enum status tree_store_dump(struct tree_store *store,
                             const char *path,
                             const uint8_t cluster_id[16],
+                            tree_store_weigh *weigh,
                             struct buffer *config_buffer,
                             struct tree_meta *ret_meta,
                             uint64_t *ret_bytes,
@@ -102,7 +113,7 @@ enum status tree_store_dump(struct tree_store *store,
     memcpy(header.cluster_id, cluster_id, sizeof header.cluster_id);
     status = tree_store_get_meta(&store->environment, txn, &header.meta, error);
     if (status == STATUS_OK) {
-        status = write_dump(store, txn, path, &header, ret_bytes, error);
+        status = write_dump(store, txn, path, weigh, &header, ret_bytes, error);
     }
     if (status == STATUS_OK) {
         buffer_clear(config_buffer);

@@ -146,6 +146,9 @@ struct log_write {
     raft_index reset_index;
     raft_term reset_term;
     uint64_t tree_generation;
+    /* Make tree_generation the current one and let all entries up to `trim` go at once, keeping the
+     * rest: another checkpoint holds what they did, and they may be why. */
+    bool switch_tree;
     /* Entries to append, in order, consecutive, the first between base + 1 and last + 1. Existing
      * entries at and after the first vanish. */
     const struct log_entry *entries;

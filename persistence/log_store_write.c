@@ -231,6 +231,11 @@ log_work_apply(struct log_work *work, const struct log_write *write, struct erro
     if (status == STATUS_OK && write->reset) {
         status = reset(work, write, error);
     }
+    if (status == STATUS_OK && write->switch_tree) {
+        work->identity.tree_generation = write->tree_generation;
+        work->identity_changed = true;
+        return trim_front(work, write->trim, SIZE_MAX, error);
+    }
     if (status == STATUS_OK && write->entry_count > 0) {
         status = append(work, write, error);
     }

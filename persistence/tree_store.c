@@ -171,14 +171,29 @@ enum status tree_store_renew(struct tree_store *store, struct error *error)
     return tree_store_get_meta(&store->environment, store->reader, &store->meta, error);
 }
 
-static enum status
-record_damaged(const struct environment *environment, struct bytes key, struct error *error)
+enum status
+tree_store_damaged(const struct environment *environment, struct bytes key, struct error *error)
 {
     char text[KEY_TEXT_BYTES_MAX];
 
     key_text(key, text);
     return error_set(error, STATUS_CORRUPT, "the record '%s' in %s is damaged: " DAMAGE_WAY_OUT,
                      text, environment->path);
+}
+
+enum status tree_store_check_sum(const struct environment *environment,
+                                 const struct tree_meta *meta,
+                                 uint64_t count,
+                                 uint64_t sum,
+                                 struct error *error)
+{
+    if (count == meta->record_count && sum == meta->record_sum) {
+        return STATUS_OK;
+    }
+    return error_set(error, STATUS_CORRUPT,
+                     "the %" PRIu64 " records in %s, each sound by itself, are not the %" PRIu64
+                     " that were written: " DAMAGE_WAY_OUT,
+                     count, environment->path, meta->record_count);
 }
 
 static enum status not_readable(struct tree_store *store)
@@ -207,7 +222,7 @@ enum status tree_store_lookup(struct tree_store *store, struct bytes key, struct
         return environment_error(&store->environment, result, "looking up a record", &store->error);
     }
     if (!seal_check(bytes_of(stored_key.data, stored_key.size), bytes_of_value(value), ret_value)) {
-        return record_damaged(&store->environment, key, &store->error);
+        return tree_store_damaged(&store->environment, key, &store->error);
     }
     return STATUS_OK;
 }
@@ -249,7 +264,7 @@ static enum status visit_range(struct tree_store *store,
             continue;
         }
         if (!seal_check(stored_key, bytes_of_value(value), &record)) {
-            return record_damaged(&store->environment, key, &store->error);
+            return tree_store_damaged(&store->environment, key, &store->error);
         }
         if (!visit(visitor, key, record)) {
             return STATUS_OK;
@@ -398,6 +413,7 @@ enum status tree_store_commit(struct tree_store *store,
                               const struct tree_meta *meta,
                               struct error *error)
 {
+    struct tree_scrub scrub;
     MDB_txn *txn;
     int dead;
     enum status status;
@@ -408,6 +424,7 @@ enum status tree_store_commit(struct tree_store *store,
     if (status != STATUS_OK) {
         return status;
     }
+    scrub = tree_scrub_follow(store, txn, records, count);
     status = commit_records(store, txn, records, count, meta, error);
     if (status != STATUS_OK) {
         mdb_txn_abort(txn);
@@ -415,6 +432,9 @@ enum status tree_store_commit(struct tree_store *store,
     }
     MARK(checkpoint_before_its_commit);
     status = environment_commit(&store->environment, txn, error);
+    if (status == STATUS_OK) {
+        store->scrub = scrub;
+    }
     MARK(checkpoint_committed_and_nobody_knows);
     return status;
 }

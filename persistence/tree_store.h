@@ -56,6 +56,9 @@ tree_store_range(struct tree_store *store,
 MUST_CHECK enum status tree_store_renew(struct tree_store *store, struct error *error);
 const struct error *tree_store_error(const struct tree_store *store);
 
+/* Adds the share of a record to the digest that is in the meta record; its owner knows it. */
+typedef void tree_store_weigh(struct bytes key, struct bytes value, uint64_t *count, uint64_t *sum);
+
 struct tree_record {
     struct bytes key;
     struct bytes value;
@@ -79,6 +82,23 @@ MUST_CHECK enum status tree_store_commit(struct tree_store *store,
  * Checkpoint thread. */
 void tree_store_touch(struct tree_store *store, const struct bytes *keys, size_t count);
 
+struct tree_scrub_slice {
+    uint64_t records;
+    uint64_t bytes;
+    bool finished; /* with this slice everything has been verified once */
+};
+
+/* Verify a slice of about `bytes_max` of the last commit: the seal of each record, and after the
+ * last one that their shares add up to the digest of the meta record. Slices go on where the one
+ * before ended, over commits that come between, and begin anew after the last one; each is one
+ * short read transaction. CORRUPT: the text names what does not fit; the next slice begins anew.
+ * IO. Checkpoint thread. */
+MUST_CHECK enum status tree_store_scrub(struct tree_store *store,
+                                        tree_store_weigh *weigh,
+                                        uint64_t bytes_max,
+                                        struct tree_scrub_slice *ret_slice,
+                                        struct error *error);
+
 uint64_t tree_store_used_bytes(const struct tree_store *store); /* any thread */
 uint64_t tree_store_map_bytes(const struct tree_store *store);
 
@@ -86,11 +106,13 @@ uint64_t tree_store_map_bytes(const struct tree_store *store);
 
 /* Write the last commit to a new file at `path`, in one read transaction; synced, complete or
  * absent (written under a temporary name). `cluster_id` is stored in it. `config` of the meta is
- * written to `config_buffer`. NO_SPACE, IO; CORRUPT: a record is damaged, so there is no dump of
- * it. Checkpoint thread. */
+ * written to `config_buffer`. NO_SPACE, IO; CORRUPT: a record is damaged, or they do not add up to
+ * the digest of the meta record by `weigh` (NULL: not asked), so there is no dump. Checkpoint
+ * thread. */
 MUST_CHECK enum status tree_store_dump(struct tree_store *store,
                                        const char *path,
                                        const uint8_t cluster_id[16],
+                                       tree_store_weigh *weigh,
                                        struct buffer *config_buffer,
                                        struct tree_meta *ret_meta,
                                        uint64_t *ret_bytes,

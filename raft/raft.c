@@ -610,6 +610,11 @@ void raft_set_installing(struct raft *raft, bool installing)
     raft->installing = installing;
 }
 
+void raft_set_barred(struct raft *raft, bool barred)
+{
+    raft->barred = barred;
+}
+
 enum status raft_install(struct raft *raft,
                          raft_time now,
                          raft_index index,

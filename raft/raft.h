@@ -359,6 +359,10 @@ void raft_dump_failed(struct raft *raft, raft_time now, raft_id peer);
 
 /* While a dump is being received the node does not campaign. */
 void raft_set_installing(struct raft *raft, bool installing);
+/* A member whose state or log is not to be trusted does not campaign and takes no leadership that
+ * is handed to it. It votes and acknowledges as ever. If it leads, it is for the driver to move
+ * that. */
+void raft_set_barred(struct raft *raft, bool barred);
 
 /* Replace log and configuration by a complete, durable dump of the state at (index, term); the
  * flushed write then carries `reset`, and commit_index stays where it was until that is durable.

@@ -14,7 +14,9 @@ bool raft_election_may_campaign(const struct raft *raft)
     MARK_IF(raft->installing, campaign_barred_by_an_install);
     MARK_IF(raft_log_room(raft) == 0, campaign_barred_by_a_full_log);
     /* A leader must be able to append its NOOP. */
-    return !raft->installing && raft_log_room(raft) > 0 && raft_config_list_self_may_lead(raft);
+    MARK_IF(raft->barred, campaign_barred_by_the_driver);
+    return !raft->installing && !raft->barred && raft_log_room(raft) > 0 &&
+           raft_config_list_self_may_lead(raft);
 }
 
 static uint32_t member_bit(const struct raft *raft, raft_id id)

@@ -167,6 +167,7 @@ struct raft {
     raft_time now; /* of the last input */
     bool started;
     bool installing;
+    bool barred; /* from leading, by the driver */
     enum raft_role role;
     raft_term term;
     raft_id vote;

@@ -220,6 +220,17 @@ struct state_source disks_tree_source(struct tree_store *tree)
     return (struct state_source){.context = tree, .lookup = look_up, .range = range};
 }
 
+enum status disks_tree_condemn(struct disks *disks, uint64_t generation, struct error *error)
+{
+    return data_folder_condemn_tree(&disks->folder, generation, error);
+}
+
+bool disks_tree_is_condemned(const struct disks *disks)
+{
+    return data_folder_tree_is_condemned(&disks->folder,
+                                         log_store_identity(disks->log)->tree_generation);
+}
+
 void disks_tree_path(struct disks *disks, uint64_t generation, char *path)
 {
     data_folder_tree_path(&disks->folder, generation, path);

@@ -50,6 +50,10 @@ MUST_CHECK enum status disks_tree_open(struct disks *disks,
                                        struct error *error);
 void disks_tree_close(struct disks *disks, struct tree_store *store, bool remove_files);
 struct state_source disks_tree_source(struct tree_store *tree);
+MUST_CHECK enum status
+disks_tree_condemn(struct disks *disks, uint64_t generation, struct error *error);
+/* Whether an earlier run condemned the generation in use. */
+bool disks_tree_is_condemned(const struct disks *disks);
 void disks_tree_path(struct disks *disks, uint64_t generation, char *path);
 MUST_CHECK enum status
 disks_dump_path(struct disks *disks, const char *name, char *path, struct error *error);

@@ -175,6 +175,17 @@ port_tree_path(void *context, uint64_t generation, char path[DATA_FOLDER_PATH_BY
     disks_tree_path(((struct server *)context)->disks, generation, path);
 }
 
+static enum status port_tree_condemn(void *context, uint64_t generation, struct error *error)
+{
+    return disks_tree_condemn(((struct server *)context)->disks, generation, error);
+}
+
+static uint64_t port_tree_bytes(void *context, const struct tree_store *tree)
+{
+    (void)context;
+    return tree_store_used_bytes(tree);
+}
+
 static enum status port_dump_path(void *context,
                                   const char *name,
                                   char path[DATA_FOLDER_PATH_BYTES_MAX],
@@ -242,6 +253,8 @@ static struct node_port make_port(struct server *server)
                               .tree_renew = port_tree_renew,
                               .tree_meta = port_tree_meta,
                               .tree_path = port_tree_path,
+                              .tree_condemn = port_tree_condemn,
+                              .tree_bytes = port_tree_bytes,
                               .dump_path = port_dump_path,
                               .dump_read = port_dump_read,
                               .dump_write = port_dump_write,
@@ -443,6 +456,7 @@ static struct node_options make_node_options(const struct server *server)
     options.has_cluster = identity->has_cluster;
     memcpy(options.cluster_id, identity->cluster_id, sizeof options.cluster_id);
     options.tree_generation = identity->tree_generation;
+    options.tree_is_condemned = disks_tree_is_condemned(server->disks);
     options.address = config->server;
     options.raft.heartbeat_us = config->heartbeat_ms * 1000;
     options.raft.election_timeout_us = config->election_timeout_ms * 1000;

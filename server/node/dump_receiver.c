@@ -48,6 +48,8 @@ struct dump_receiver {
     bool is_linked;  /* the link it sends on is up */
     raft_id ignored; /* we ended its transfer; what it sent before it knew is passed over */
     raft_term sender_term;
+    bool is_vouched;
+    raft_index repair_from; /* 0 = the state here is sound */
     struct part part;
     uint64_t part_number;
     uint64_t generation; /* the last one used */
@@ -99,6 +101,17 @@ void dump_receiver_set_cluster(struct dump_receiver *receiver,
                                const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES])
 {
     memcpy(receiver->options.cluster_id, cluster_id, NODE_CLUSTER_ID_BYTES);
+}
+
+void dump_receiver_set_repair(struct dump_receiver *receiver, raft_index from)
+{
+    receiver->repair_from = from;
+}
+
+/* The log has what the dump would bring. */
+static bool is_overtaken(const struct dump_receiver *receiver, raft_index index)
+{
+    return receiver->repair_from == 0 && index <= raft_status(receiver->raft).commit_index;
 }
 
 /* --- Answers --- */
@@ -216,7 +229,8 @@ static void open_built(struct dump_receiver *receiver)
     struct error error;
 
     *built = (struct dump_installed){.generation = receiver->generation,
-                                     .sender_term = receiver->sender_term};
+                                     .sender_term = receiver->sender_term,
+                                     .is_vouched = receiver->is_vouched};
     if (receiver->port->tree_open(receiver->port->context, built->generation, &built->tree,
                                   &error) != STATUS_OK) {
         give_up(receiver, error.text, false);
@@ -292,8 +306,12 @@ find_refusal(const struct dump_receiver *receiver, const Peer__DumpOffer *offer,
     if (status.role == RAFT_LEADER) {
         return "this server leads";
     }
-    if (offer->index <= status.commit_index) {
+    if (is_overtaken(receiver, offer->index)) {
         return "this server has everything up to there already";
+    }
+    if (receiver->repair_from != 0 && (!offer->vouched || offer->index < receiver->repair_from)) {
+        MARK(dump_that_nobody_vouches_for_refused);
+        return "this server is damaged and waits for a dump that a majority vouches for";
     }
     if (offer->bytes > receiver->options.dump_bytes_max) {
         *ret_passing = false;
@@ -348,6 +366,7 @@ begin(struct dump_receiver *receiver, uint64_t now_us, raft_id peer, const Peer_
         receiver->ignored = 0;
     }
     receiver->sender_term = offer->leader_term;
+    receiver->is_vouched = offer->vouched;
     receiver->progress_us = now_us;
     raft_set_installing(receiver->raft, true);
     log_event(LOG_LEVEL_INFO, "dump_receive",
@@ -470,7 +489,7 @@ static void check_receiving(struct dump_receiver *receiver, uint64_t now_us)
 {
     struct raft_status status = raft_status(receiver->raft);
 
-    if (status.role == RAFT_LEADER || status.commit_index >= receiver->part.index) {
+    if (status.role == RAFT_LEADER || is_overtaken(receiver, receiver->part.index)) {
         MARK(dump_overtaken_by_entries);
         give_up(receiver, "the dump is no longer needed here", true);
     } else if (now_us - receiver->progress_us >= DUMP_PROGRESS_TIMEOUT_US) {
@@ -487,9 +506,8 @@ static void check_receiving(struct dump_receiver *receiver, uint64_t now_us)
 
 static void check_part(struct dump_receiver *receiver, uint64_t now_us)
 {
-    if (receiver->part.exists &&
-        (raft_status(receiver->raft).commit_index >= receiver->part.index ||
-         now_us - receiver->progress_us >= PART_IDLE_US)) {
+    if (receiver->part.exists && (is_overtaken(receiver, receiver->part.index) ||
+                                  now_us - receiver->progress_us >= PART_IDLE_US)) {
         drop_part(receiver);
     }
 }

@@ -37,6 +37,10 @@ void dump_receiver_free(struct dump_receiver *receiver);
 void dump_receiver_set_cluster(struct dump_receiver *receiver,
                                const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES]);
 
+/* This server's state is damaged: take vouched dumps of `from` or later and no others, whatever the
+ * log holds; 0: it is sound (again). */
+void dump_receiver_set_repair(struct dump_receiver *receiver, raft_index from);
+
 /* Give up what is late or no longer needed. Returns when to call again at the latest. */
 uint64_t dump_receiver_tick(struct dump_receiver *receiver, uint64_t now_us);
 void dump_receiver_on_bulk_down(struct dump_receiver *receiver, uint64_t now_us, raft_id peer);
@@ -61,6 +65,7 @@ struct dump_installed {
     struct tree_meta meta;   /* lent by the tree */
     struct raft_config config;
     raft_term sender_term;
+    bool is_vouched; /* a majority has that state */
 };
 
 /* True once for a dump in BUILT. The node then calls raft_install and, on OK, once its write is

@@ -22,6 +22,7 @@ struct file {
     struct list link;
     char path[DATA_FOLDER_PATH_BYTES_MAX];
     bool is_being_made;
+    raft_index vouched; /* it is made for repairs, of the checkpoint at this index; 0 = not */
     raft_index index;
     raft_term term;
     uint64_t bytes;
@@ -50,6 +51,12 @@ struct transfer {
     uint64_t progress_us; /* the last sign of the other side */
 };
 
+/* A damaged member, and when it was last asked for. */
+struct repair {
+    raft_id peer; /* 0 = free */
+    uint64_t asked_us;
+};
+
 /* A member that will not take dumps, and when it is asked again. */
 struct refusal {
     raft_id peer; /* 0 = free */
@@ -70,6 +77,7 @@ struct dump_sender {
     size_t transfer_count; /* of them are not NONE */
     struct refusal refusals[RAFT_MEMBERS_MAX];
     size_t refusal_count; /* of them have a peer */
+    struct repair repairs[RAFT_MEMBERS_MAX];
     struct buffer message;
     uint8_t *chunk; /* made when the first is sent */
 };
@@ -252,6 +260,7 @@ static bool offer(struct dump_sender *sender, const struct transfer *transfer)
     body.term = transfer->file->term;
     body.leader_term = raft_status(sender->raft).term;
     body.bytes = transfer->file->bytes;
+    body.vouched = transfer->file->vouched != 0;
     message.body_case = PEER__PEER_MESSAGE__BODY_DUMP_OFFER;
     message.dump_offer = &body;
     return send(sender, transfer, &message);
@@ -333,6 +342,7 @@ static struct file *make_file(struct dump_sender *sender, struct tree_store *tre
     list_init(&job->link);
     job->kind = CHECKPOINT_JOB_DUMP;
     job->store = tree;
+    job->weigh = sender->options.weigh;
     job->context = sender->job_context;
     memcpy(job->dump_path, file->path, sizeof job->dump_path);
     memcpy(job->cluster_id, sender->options.cluster_id, sizeof job->cluster_id);
@@ -350,7 +360,7 @@ static struct file *
 find_or_make_file(struct dump_sender *sender, struct tree_store *tree, uint64_t now_us)
 {
     LIST_FOR_EACH (link, &sender->files) {
-        if (is_useful(sender, file_of(link))) {
+        if (is_useful(sender, file_of(link)) && (tree != NULL || file_of(link)->vouched != 0)) {
             MARK_IF(file_of(link)->users > 0, dump_file_shared_by_two_members);
             return file_of(link);
         }
@@ -419,7 +429,9 @@ void dump_sender_on_job(struct dump_sender *sender, uint64_t now_us, struct chec
     file->term = job->meta.applied_term;
     file->bytes = job->dump_bytes;
     file->idle_since_us = now_us;
-    if (job->error.status != STATUS_OK) {
+    if (job->error.status == STATUS_OK && file->vouched != 0 && file->vouched != file->index) {
+        on_not_made(sender, file, now_us, "the checkpoint is another by now");
+    } else if (job->error.status != STATUS_OK) {
         MARK(dump_could_not_be_made);
         on_not_made(sender, file, now_us, job->error.text);
     } else if (file->index == 0) {
@@ -554,18 +566,42 @@ static void close_links(struct dump_sender *sender)
     }
 }
 
-/* Whether the core still waits for the dump of this member. */
-static bool is_needed(const struct dump_sender *sender, const struct transfer *transfer)
+static struct repair *find_repair(struct dump_sender *sender, raft_id peer)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        if (sender->repairs[i].peer == peer) {
+            return &sender->repairs[i];
+        }
+    }
+    return NULL;
+}
+
+static bool is_repaired(struct dump_sender *sender, raft_id peer, uint64_t now_us)
+{
+    struct repair *repair = find_repair(sender, peer);
+
+    if (repair != NULL && now_us - repair->asked_us >= DUMP_REPAIR_US) {
+        repair->peer = 0;
+        return false;
+    }
+    return repair != NULL;
+}
+
+/* Whether the core still waits for the dump of this member, or a damaged member does. */
+static bool is_needed(struct dump_sender *sender, const struct transfer *transfer, uint64_t now_us)
 {
     struct raft_peer_status status;
 
+    if (is_repaired(sender, transfer->peer, now_us)) {
+        return transfer->file->vouched != 0 && raft_status(sender->raft).role == RAFT_LEADER;
+    }
     return raft_peer_status(sender->raft, transfer->peer, &status) == STATUS_OK &&
            status.state == RAFT_PROGRESS_SNAPSHOT;
 }
 
 static void go_on(struct dump_sender *sender, struct transfer *transfer, uint64_t now_us)
 {
-    if (!is_needed(sender, transfer)) {
+    if (!is_needed(sender, transfer, now_us)) {
         MARK_IF(transfer->acknowledged > 0, dump_needed_no_more_halfway);
         end(sender, transfer, now_us, false);
     } else if (transfer->state != TRANSFER_WAITING &&
@@ -577,10 +613,8 @@ static void go_on(struct dump_sender *sender, struct transfer *transfer, uint64_
     }
 }
 
-static void
-start(struct dump_sender *sender, raft_id peer, struct tree_store *tree, uint64_t now_us)
+static void start(struct dump_sender *sender, raft_id peer, struct file *file, uint64_t now_us)
 {
-    struct file *file = find_or_make_file(sender, tree, now_us);
     size_t i = 0;
 
     if (file == NULL) {
@@ -637,10 +671,60 @@ static void start_wanted(struct dump_sender *sender, struct tree_store *tree, ui
         struct raft_peer_status status;
 
         if (peer != sender->options.self && find_transfer(sender, peer) == NULL &&
-            may_ask(sender, peer, now_us) &&
+            may_ask(sender, peer, now_us) && !is_repaired(sender, peer, now_us) &&
             raft_peer_status(sender->raft, peer, &status) == STATUS_OK && status.dump_wanted) {
-            start(sender, peer, tree, now_us);
+            start(sender, peer, find_or_make_file(sender, tree, now_us), now_us);
         }
+    }
+}
+
+static struct file *find_vouched(struct dump_sender *sender, raft_index index)
+{
+    if (index == 0) {
+        return NULL;
+    }
+    LIST_FOR_EACH (link, &sender->files) {
+        if (file_of(link)->vouched == index) {
+            return file_of(link);
+        }
+    }
+    return NULL;
+}
+
+bool dump_sender_has_vouched(const struct dump_sender *sender, raft_index index)
+{
+    for (struct list *link = sender->files.next; link != &sender->files; link = link->next) {
+        if (file_of(link)->vouched == index && is_useful(sender, file_of(link))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void dump_sender_make_vouched(struct dump_sender *sender,
+                              uint64_t now_us,
+                              struct tree_store *tree,
+                              raft_index index)
+{
+    struct file *file =
+        now_us < sender->make_not_before_us ? NULL : make_file(sender, tree, now_us);
+
+    if (file != NULL) {
+        file->vouched = index;
+    }
+}
+
+void dump_sender_repair(struct dump_sender *sender, uint64_t now_us, raft_id peer, raft_index index)
+{
+    struct repair *repair = find_repair(sender, peer);
+
+    repair = repair != NULL ? repair : find_repair(sender, 0);
+    if (repair == NULL) {
+        return; /* removed members were repaired a moment ago */
+    }
+    *repair = (struct repair){.peer = peer, .asked_us = now_us};
+    if (find_transfer(sender, peer) == NULL && may_ask(sender, peer, now_us)) {
+        start(sender, peer, find_vouched(sender, index), now_us);
     }
 }
 

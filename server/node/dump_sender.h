@@ -23,13 +23,15 @@ enum {
     DUMP_PROGRESS_TIMEOUT_US = 10 * 1000 * 1000, /* without a sign of the other side: failed */
     DUMP_REFUSED_US_MIN = 1000 * 1000,           /* the first pause after a refusal */
     DUMP_REFUSED_US_MAX = 30 * 1000 * 1000,
-    DUMP_FILE_IDLE_US = 60 * 1000 * 1000 /* a file that nobody used for so long is removed */
+    DUMP_FILE_IDLE_US = 60 * 1000 * 1000, /* a file that nobody used for so long is removed */
+    DUMP_REPAIR_US = 2 * 1000 * 1000      /* a repair that nobody asks for any more is given up */
 };
 
 struct dump_sender_options {
     raft_id self;
     uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
-    uint32_t chunk_bytes; /* at most DUMP_CHUNK_BYTES_MAX; 0 = DUMP_CHUNK_BYTES */
+    tree_store_weigh *weigh; /* a dump must add up; NULL: not asked */
+    uint32_t chunk_bytes;    /* at most DUMP_CHUNK_BYTES_MAX; 0 = DUMP_CHUNK_BYTES */
 };
 
 struct dump_sender;
@@ -44,7 +46,8 @@ void dump_sender_free(struct dump_sender *sender);
 void dump_sender_set_cluster(struct dump_sender *sender,
                              const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES]);
 
-/* Start, go on, give up. Returns when to call again at the latest. */
+/* Start, go on, give up. Returns when to call again at the latest. Vouched files go to all who want
+ * one; with `tree`, also others, made of the checkpoint there. */
 uint64_t dump_sender_tick(struct dump_sender *sender, uint64_t now_us, struct tree_store *tree);
 void dump_sender_on_bulk_up(struct dump_sender *sender, uint64_t now_us, raft_id peer);
 void dump_sender_on_bulk_down(struct dump_sender *sender, uint64_t now_us, raft_id peer);
@@ -62,6 +65,21 @@ void dump_sender_on_job(struct dump_sender *sender, uint64_t now_us, struct chec
 
 /* The member has connected anew: what it refused before it may take now. */
 void dump_sender_forgive(struct dump_sender *sender, raft_id peer);
+
+/* A damaged member wants the vouched dump of `index` (0 = not known yet): asked again once a turn
+ * for as long as it does, and meanwhile no other dump goes there. */
+void dump_sender_repair(struct dump_sender *sender,
+                        uint64_t now_us,
+                        raft_id peer,
+                        raft_index index);
+/* Whether there is the vouched dump of `index`, or it is being made, and the log goes on from it.
+ */
+bool dump_sender_has_vouched(const struct dump_sender *sender, raft_index index);
+/* Make it; the checkpoint in `tree` is the one. */
+void dump_sender_make_vouched(struct dump_sender *sender,
+                              uint64_t now_us,
+                              struct tree_store *tree,
+                              raft_index index);
 
 struct dump_sender_progress {
     bool is_sending;

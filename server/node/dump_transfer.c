@@ -108,6 +108,32 @@ void dump_transfer_finish(struct dump_transfer *transfer, uint64_t now_us, bool 
     dump_receiver_finish(transfer->receiver, now_us, installed);
 }
 
+void dump_transfer_set_repair(struct dump_transfer *transfer, raft_index from)
+{
+    dump_receiver_set_repair(transfer->receiver, from);
+}
+
+void dump_transfer_repair(struct dump_transfer *transfer,
+                          uint64_t now_us,
+                          raft_id peer,
+                          raft_index index)
+{
+    dump_sender_repair(transfer->sender, now_us, peer, index);
+}
+
+bool dump_transfer_has_vouched(const struct dump_transfer *transfer, raft_index index)
+{
+    return dump_sender_has_vouched(transfer->sender, index);
+}
+
+void dump_transfer_make_vouched(struct dump_transfer *transfer,
+                                uint64_t now_us,
+                                struct tree_store *tree,
+                                raft_index index)
+{
+    dump_sender_make_vouched(transfer->sender, now_us, tree, index);
+}
+
 void dump_transfer_forgive(struct dump_transfer *transfer, raft_id peer)
 {
     dump_sender_forgive(transfer->sender, peer);

@@ -48,6 +48,18 @@ void dump_transfer_on_job(struct dump_transfer *transfer,
 bool dump_transfer_take(struct dump_transfer *transfer, struct dump_installed *ret_installed);
 void dump_transfer_finish(struct dump_transfer *transfer, uint64_t now_us, bool installed);
 
+/* See dump_receiver_set_repair, dump_sender_repair and what follows that. */
+void dump_transfer_set_repair(struct dump_transfer *transfer, raft_index from);
+void dump_transfer_repair(struct dump_transfer *transfer,
+                          uint64_t now_us,
+                          raft_id peer,
+                          raft_index index);
+bool dump_transfer_has_vouched(const struct dump_transfer *transfer, raft_index index);
+void dump_transfer_make_vouched(struct dump_transfer *transfer,
+                                uint64_t now_us,
+                                struct tree_store *tree,
+                                raft_index index);
+
 /* See dump_sender_forgive and dump_sender_progress. */
 void dump_transfer_forgive(struct dump_transfer *transfer, raft_id peer);
 struct dump_sender_progress dump_transfer_progress(const struct dump_transfer *transfer,

@@ -6,6 +6,7 @@
 #include "base/mark.h"
 #include "proto/arena_allocator.h"
 #include "server/node/config_codec.h"
+#include "server/node/node_agreement.h"
 #include "server/node/node_apply.h"
 #include "server/node/node_checkpoint.h"
 #include "server/node/node_clients.h"
@@ -13,6 +14,8 @@
 #include "server/node/node_internal.h"
 #include "server/node/node_log.h"
 #include "server/node/node_proposals.h"
+#include "server/node/node_repair.h"
+#include "server/node/node_scrub.h"
 #include "server/node/node_sessions.h"
 #include "server/node/node_sweep.h"
 #include "server/node/node_walks.h"
@@ -68,6 +71,31 @@ void node_fail(struct node *node, const struct error *error)
     }
 }
 
+void node_damaged(struct node *node, const struct error *error)
+{
+    node_repair_on_damage(node, error);
+}
+
+void node_damage_found(struct node *node, const struct error *error)
+{
+    node_repair_on_discovery(node, error);
+}
+
+void node_differs(struct node *node, const struct error *error)
+{
+    node_repair_on_difference(node, error);
+}
+
+const struct member_report *node_linked_report(const struct node *node, raft_id id)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        if (node->reports[i].id == id && node->reports[i].is_linked) {
+            return &node->reports[i];
+        }
+    }
+    return NULL;
+}
+
 bool node_send(struct node *node, raft_id peer, const Peer__PeerMessage *message)
 {
     struct buffer packed = BUFFER_INIT;
@@ -84,6 +112,7 @@ bool node_send(struct node *node, raft_id peer, const Peer__PeerMessage *message
 static void make_dumps(struct node *node)
 {
     struct dump_sender_options sender = {.self = node->options.id,
+                                         .weigh = node_scrub_weigh,
                                          .chunk_bytes = node->options.dump_chunk_bytes};
     struct dump_receiver_options receiver = {
         .dump_bytes_max = node->options.dump_bytes_max,
@@ -171,6 +200,10 @@ enum status node_new(const struct node_options *options,
     node_sessions_reload(node);
     node_cluster_init(node);
     make_dumps(node);
+    node_agreement_init(node);
+    if (state_applied(node->state) > 0) {
+        node_agreement_note(node);
+    }
     *ret_node = node;
     return STATUS_OK;
 }
@@ -215,7 +248,8 @@ enum status node_start(struct node *node, struct error *error)
     node->status = raft_status(node->raft);
     node->commit_index = state_applied(node->state);
     node->leader_lost_us = node_now(node);
-    return STATUS_OK;
+    node_repair_start(node);
+    return node->failed ? STATUS_IO : STATUS_OK;
 }
 
 void node_free(struct node *node)
@@ -228,6 +262,7 @@ void node_free(struct node *node)
     node_watches_release(node);
     node_sessions_release(node);
     node_checkpoint_release(node);
+    node_agreement_release(node);
     if (node->installing) {
         node->port.tree_close(node->port.context, node->installed.tree, false);
     }
@@ -372,7 +407,10 @@ uint64_t node_turn(struct node *node)
     node_clients_ask_read_index(node);
     next_us = tick_cluster(node);
     next_us = earlier(next_us, node_sessions_tick(node));
-    next_us = earlier(next_us, dump_transfer_tick(node->dumps, node_now(node), node->tree));
+    node_agreement_tick(node);
+    next_us = earlier(next_us, node_repair_tick(node));
+    next_us = earlier(next_us,
+                      dump_transfer_tick(node->dumps, node_now(node), node_repair_unvouched(node)));
     next_us = earlier(next_us, succession_tick(node));
     next_us = earlier(next_us, flush(node));
     node_apply_install(node);
@@ -387,6 +425,7 @@ uint64_t node_turn(struct node *node)
     }
     next_us = earlier(next_us, node_watches_tick(node));
     next_us = earlier(next_us, node_checkpoint_tick(node));
+    next_us = earlier(next_us, node_scrub_tick(node));
     next_us = earlier(next_us, node_sweep_tick(node));
     next_us = earlier(next_us, node_proposals_expire(node));
     next_us = earlier(next_us, node_clients_expire(node));
@@ -428,14 +467,19 @@ size_t node_jobs(const struct node *node)
 {
     bool commits = node->commit_job != NULL && !node->commit_waits;
 
-    return (size_t)node->log_jobs + commits + dump_transfer_jobs(node->dumps);
+    return (size_t)node->log_jobs + commits + (node->scrub_job != NULL) +
+           (node->log_scrub_job != NULL) + dump_transfer_jobs(node->dumps);
 }
 
 /* --- Inputs --- */
 
 void node_on_log_done(struct node *node, struct log_job *job)
 {
-    node_log_on_done(node, job);
+    if (job == node->log_scrub_job) {
+        node_scrub_on_log_done(node, job);
+    } else {
+        node_log_on_done(node, job);
+    }
 }
 
 void node_on_checkpoint_done(struct node *node, struct checkpoint_job *job)
@@ -445,7 +489,9 @@ void node_on_checkpoint_done(struct node *node, struct checkpoint_job *job)
         const struct error error = job->error;
 
         dump_transfer_on_job(node->dumps, node_now(node), job);
-        node_fail(node, &error);
+        node_damaged(node, &error);
+    } else if (job->kind == CHECKPOINT_JOB_SCRUB) {
+        node_scrub_on_checkpoint_done(node, job);
     } else if (job == node->commit_job) {
         node_checkpoint_on_done(node, job);
     } else {
@@ -634,4 +680,9 @@ uint64_t node_leaderless_us(const struct node *node)
     return node->status.leader != 0 || !is_member
                ? 0
                : node->port.now_us(node->port.context) - node->leader_lost_us + 1;
+}
+
+bool node_is_condemned(const struct node *node)
+{
+    return node->is_condemned;
 }

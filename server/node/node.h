@@ -74,6 +74,11 @@ struct node_port {
                              const char *name,
                              char path[DATA_FOLDER_PATH_BYTES_MAX],
                              struct error *error);
+    /* Make it durable that this generation is not to be served, before returning; its removal ends
+     * that. See node_options.tree_is_condemned. */
+    enum status (*tree_condemn)(void *context, uint64_t generation, struct error *error);
+    /* Used part of its map, in bytes. */
+    uint64_t (*tree_bytes)(void *context, const struct tree_store *tree);
     /* Pieces of dump files; small, out of or into the page cache. `dump_write` at offset 0 makes
      * the file anew. */
     enum status (*dump_read)(void *context,
@@ -105,7 +110,8 @@ struct node_options {
     uint64_t start;                      /* the number drawn by this start of the data folder */
     const struct log_witness *witnesses; /* kept by log_store; lent for node_new */
     size_t witness_count;
-    const char *address; /* --server; lives as long as the node */
+    bool tree_is_condemned; /* by an earlier run: see port.tree_condemn */
+    const char *address;    /* --server; lives as long as the node */
     const char *version;
     struct raft_options raft; /* id, incarnation and seed are filled in by the node */
     uint64_t seed;
@@ -278,5 +284,7 @@ void node_each_expiry(const struct node *node,
                       void *visitor);
 /* For how long this member has known no leader; 0 = it knows one, or is no member. */
 uint64_t node_leaderless_us(const struct node *node);
+/* The state is known to be wrong, and another is fetched. */
+bool node_is_condemned(const struct node *node);
 
 #endif

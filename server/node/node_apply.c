@@ -3,9 +3,13 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mark.h"
+#include "server/node/config_codec.h"
+#include "server/node/node_agreement.h"
 #include "server/node/node_checkpoint.h"
 #include "server/node/node_clients.h"
 #include "server/node/node_proposals.h"
+#include "server/node/node_repair.h"
+#include "server/node/node_scrub.h"
 #include "server/node/node_sessions.h"
 
 #include <string.h>
@@ -15,12 +19,77 @@ enum {
     TURN_BYTES_MAX = 8 * 1024 * 1024
 };
 
-enum status node_apply_open(struct node *node, struct error *error)
+/* --- In the place of a damaged state --- */
+
+static enum status empty_lookup(void *context, struct bytes key, struct bytes *ret_value)
+{
+    (void)context;
+    (void)key;
+    (void)ret_value;
+    return STATUS_NOT_FOUND;
+}
+
+static enum status empty_range(void *context,
+                               struct bytes from,
+                               struct bytes prefix,
+                               bool (*visit)(void *visitor, struct bytes key, struct bytes value),
+                               void *visitor)
+{
+    (void)context;
+    (void)from;
+    (void)prefix;
+    (void)visit;
+    (void)visitor;
+    return STATUS_OK;
+}
+
+static enum status open_stand_in(struct node *node, zxid applied, struct error *error)
+{
+    const struct state_options options = {.applied = applied};
+    const struct state_source empty = {.lookup = empty_lookup, .range = empty_range};
+
+    return state_new(&options, &empty, &node->state, error);
+}
+
+static bool names_other_voter(struct bytes packed, raft_id self)
+{
+    struct raft_config config;
+    bool found = false;
+
+    if (packed.size == 0 || config_codec_unpack(packed, &config) != STATUS_OK) {
+        return false;
+    }
+    for (uint32_t i = 0; i < config.member_count; i++) {
+        found = found || (config.members[i].id != self &&
+                          raft_config_is_voter(&config, config.members[i].id));
+    }
+    return found;
+}
+
+/* --- Opening --- */
+
+static enum status
+open_state(struct node *node, const struct tree_meta *meta, bool at_start, struct error *error)
 {
     const struct state_options options = {.cache_bytes_max = node->options.cache_bytes_max,
                                           .hash_seed = node->options.seed};
+    const struct state_source source = node->port.tree_source(node->port.context, node->tree);
+    enum status status;
+
+    if (at_start && node->options.tree_is_condemned) {
+        return open_stand_in(node, meta->applied_index, error);
+    }
+    status = state_new(&options, &source, &node->state, error);
+    if (at_start && status == STATUS_CORRUPT && names_other_voter(meta->config, node->options.id)) {
+        (void)error_set(&node->boot_damage, status, "%s", error->text);
+        return open_stand_in(node, meta->applied_index, error);
+    }
+    return status;
+}
+
+static enum status open_tree(struct node *node, bool at_start, struct error *error)
+{
     struct tree_meta meta;
-    struct state_source source;
     enum status status;
 
     if (node->tree == NULL) {
@@ -30,12 +99,11 @@ enum status node_apply_open(struct node *node, struct error *error)
             return status;
         }
     }
-    source = node->port.tree_source(node->port.context, node->tree);
-    status = state_new(&options, &source, &node->state, error);
+    meta = node->port.tree_meta(node->port.context, node->tree);
+    status = open_state(node, &meta, at_start, error);
     if (status != STATUS_OK) {
         return status;
     }
-    meta = node->port.tree_meta(node->port.context, node->tree);
     if (meta.applied_index != 0 && meta.applied_index != state_applied(node->state)) {
         return error_set(error, STATUS_CORRUPT,
                          "the checkpoint says it ends at index %" PRIu64 ", its state at %" PRIu64
@@ -50,6 +118,11 @@ enum status node_apply_open(struct node *node, struct error *error)
     node->bytes_since_checkpoint = 0;
     node->entries_since_checkpoint = 0;
     return STATUS_OK;
+}
+
+enum status node_apply_open(struct node *node, struct error *error)
+{
+    return open_tree(node, true, error);
 }
 
 void node_apply_close(struct node *node)
@@ -100,7 +173,7 @@ static void fail_to_apply(struct node *node, raft_index index, enum status statu
                     ": %s while reading the checkpoint; if its disk is sound, remove this "
                     "member, wipe its data folder and add it again",
                     index, status_text(status));
-    node_fail(node, &error);
+    node_damaged(node, &error);
 }
 
 static void apply_command(
@@ -153,11 +226,12 @@ bool node_apply_run(struct node *node)
     size_t count = 0;
     bool more = false;
 
-    if (node->installing) {
+    if (node->installing || node->is_condemned) {
         return false;
     }
     arena_init(&arena);
-    while (state_applied(node->state) < node->commit_index && !node->failed) {
+    while (state_applied(node->state) < node->commit_index && !node->failed &&
+           !node->is_condemned) {
         raft_index index = state_applied(node->state) + 1;
         struct raft_entry entry = raft_entry_at(node->raft, index);
         struct payload *payload = entry_cache_find(&node->cache, index);
@@ -178,6 +252,9 @@ bool node_apply_run(struct node *node)
             apply_config(node, index, entry.term, payload_lend(payload), &arena);
         } else {
             skip(node, index, entry.term);
+        }
+        if (!node->is_condemned) {
+            node_agreement_note(node);
         }
         bytes += payload->size;
         node->bytes_since_checkpoint += payload->size;
@@ -211,7 +288,9 @@ static void switch_to_installed(struct node *node)
     node->tree = node->installed.tree;
     node->tree_generation = node->installed.generation;
     node->installing = false;
-    if (node_apply_open(node, &error) != STATUS_OK) {
+    node->options.tree_is_condemned = false;
+    node->boot_damage.status = STATUS_OK;
+    if (open_tree(node, false, &error) != STATUS_OK) {
         node->port.tree_close(node->port.context, old, false);
         node_fail(node, &error);
         return;
@@ -219,6 +298,9 @@ static void switch_to_installed(struct node *node)
     node->port.tree_close(node->port.context, old, true);
     MARK(switched_to_the_generation_of_a_dump);
     node->log_trim = applied;
+    raft_trim(node->raft, applied);
+    node_scrub_restart(node);
+    node_agreement_reset(node);
     history_reset(node->history, applied);
     if (node->observer.on_replaced != NULL) {
         node->observer.on_replaced(node->observer.context);
@@ -227,25 +309,48 @@ static void switch_to_installed(struct node *node)
     node_sessions_reload(node);
     node_clients_on_new_state(node);
     dump_transfer_finish(node->dumps, node_now(node), true);
+    node_repair_done(node);
     log_event(LOG_LEVEL_INFO, "dump_installed", "zxid=%" PRIu64, applied);
+}
+
+static bool is_switched(struct node *node)
+{
+    if (node->installs_beside_log) {
+        return node_repair_switch(node);
+    }
+    return node->installed_seq != 0 && node->durable_seq >= node->installed_seq;
 }
 
 void node_apply_install(struct node *node)
 {
+    enum status status;
+
     if (node->installing) {
-        if (node->installed_seq != 0 && node->durable_seq >= node->installed_seq) {
+        if (is_switched(node)) {
             switch_to_installed(node);
         }
         return;
     }
-    /* A commit of the old generation must have come back before its tree is closed. */
-    if (node->commit_job != NULL || !dump_transfer_take(node->dumps, &node->installed)) {
+    /* Jobs on the old generation must have come back before its tree is closed. */
+    if (node->commit_job != NULL || node->scrub_job != NULL ||
+        !dump_transfer_take(node->dumps, &node->installed)) {
         MARK_IF(node->commit_job != NULL, install_may_wait_for_a_checkpoint);
         return;
     }
-    if (raft_install(node->raft, node_now(node), node->installed.meta.applied_index,
-                     node->installed.meta.applied_term, node->installed.sender_term,
-                     node->installed.meta.config_index, &node->installed.config) != STATUS_OK) {
+    node->installs_beside_log = node_repair_fits(node);
+    node->switch_is_written = false;
+    node->switch_is_durable = false;
+    /* If the log has the entry of the dump, the core takes no more from this than that it is
+     * committed. */
+    status = raft_install(node->raft, node_now(node), node->installed.meta.applied_index,
+                          node->installed.meta.applied_term, node->installed.sender_term,
+                          node->installed.meta.config_index, &node->installed.config);
+    if (node->installs_beside_log) {
+        CHECK_OP(status, !=, STATUS_OK);
+        node->installing = true;
+        return;
+    }
+    if (status != STATUS_OK) {
         refuse_installation(node);
         return;
     }

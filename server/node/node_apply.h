@@ -5,7 +5,9 @@
 
 #include "server/node/node_internal.h"
 
-/* Open the generation of the checkpoint that node->tree_generation names, and the state on it. */
+/* At the start: open the generation of the checkpoint that node->tree_generation names, and the
+ * state on it. In the place of a state that is condemned, or damaged while there are other voters
+ * (node->boot_damage), stands an empty one that has applied as much. */
 MUST_CHECK enum status node_apply_open(struct node *node, struct error *error);
 void node_apply_close(struct node *node);
 

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "base/mark.h"
+#include "server/node/node_agreement.h"
 #include "server/node/node_log.h"
 
 #include <inttypes.h>
@@ -97,12 +98,17 @@ uint64_t node_checkpoint_tick(struct node *node)
         return node->retry_commit_us;
     }
     /* An incoming dump replaces this generation: nothing more is put into it. */
-    if (node->installing || dumps.receiving) {
+    if (node->installing || node->is_condemned || dumps.receiving) {
         MARK_IF(is_due(node), checkpoint_put_off_for_a_dump);
         return UINT64_MAX;
     }
-    if (is_due(node)) {
+    if (is_due(node) ||
+        (node->wants_checkpoint && state_applied(node->state) > node->checkpointed_index)) {
         seal(node);
+        if (node->wants_checkpoint) {
+            node->wants_checkpoint = false;
+            node_agreement_name(node);
+        }
         return UINT64_MAX;
     }
     /* A fresh state has records that no entry made: nothing is due for them. */

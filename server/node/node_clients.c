@@ -419,6 +419,9 @@ static Client__Code obstacle(const struct request *request)
     if (node->is_outside) {
         return CLIENT__CODE__NOT_MEMBER;
     }
+    if (node->is_condemned) {
+        return CLIENT__CODE__STOPPING;
+    }
     /* A write meant for a session never runs without it. */
     if (request->kind == REQUEST_WRITE && request->client->session_end != CLIENT__CODE__OK) {
         return request->client->session_end;
@@ -483,6 +486,7 @@ static bool start(struct request *request)
         return true;
     } else {
         struct reply reply = {.code = CLIENT__CODE__OK};
+        bool was_condemned = client->node->is_condemned;
 
         if (!is_ready(request) || has_full_output(client)) {
             return false;
@@ -501,6 +505,12 @@ static bool start(struct request *request)
         if (client->node->failed) {
             node_reads_release(request, &reply); /* what was read before it failed */
             return false;
+        }
+        if (client->node->is_condemned != was_condemned) {
+            MARK(read_finds_the_state_damaged);
+            node_reads_release(request, &reply);
+            refuse(request, CLIENT__CODE__STOPPING);
+            return true;
         }
         answer(request, &reply);
         return true;

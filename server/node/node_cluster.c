@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "server/node/node_agreement.h"
 #include "server/node/node_status.h"
 #include "server/node/node_witness.h"
 #include "server/node/peer_codec.h"
@@ -328,7 +329,6 @@ static void introduce(struct node *node, raft_id to)
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
     Peer__NodeReport report;
     struct progress_message progress;
-    struct state_digest digest = state_digest(node->state);
     char role[16];
     char version[32];
     char trouble[NODE_TROUBLE_BYTES];
@@ -341,11 +341,12 @@ static void introduce(struct node *node, raft_id to)
     report.term = node->status.term;
     report.role = role;
     report.version = version;
-    report.digest_zxid = report.applied;
-    report.digest_count = digest.record_count;
-    report.digest_sum = digest.sum;
+    node_agreement_fill(node, &report);
+    if (node->is_condemned) {
+        report.repair_from = report.applied > 0 ? report.applied : 1;
+    }
     report.short_of_space = !node->has_space;
-    report.unfit_to_lead = node->disk_lag.is_slow;
+    report.unfit_to_lead = node->is_condemned || node->disk_lag.is_slow;
     node_status_trouble(node, trouble);
     report.trouble = trouble;
     report.start = node->options.start;
@@ -439,6 +440,7 @@ void node_cluster_on_report(struct node *node, raft_id peer, const Peer__NodeRep
     kept->term = report->term;
     kept->short_of_space = report->short_of_space;
     kept->is_unfit = report->unfit_to_lead;
+    node_agreement_take(node, kept, report);
     (void)snprintf(kept->trouble, sizeof kept->trouble, "%s", report->trouble);
     if (peer == node->status.leader && report->term == node->status.term) {
         progress_board_take(&node->board, node_now(node), peer, report);

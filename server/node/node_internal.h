@@ -7,6 +7,7 @@
 #include "base/holdings.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "server/node/agreement.h"
 #include "server/node/disk_lag.h"
 #include "server/node/dump_transfer.h"
 #include "server/node/entry_cache.h"
@@ -14,12 +15,20 @@
 #include "server/node/membership.h"
 #include "server/node/node.h"
 #include "server/node/progress_board.h"
+#include "server/node/scrub_pass.h"
 #include "server/node/session_contact.h"
 #include "server/node/session_expiry.h"
 #include "server/node/watch_table.h"
 #include "server/node/witness.h"
 
 enum { NODE_TROUBLE_BYTES = 360 };
+
+/* What a member said that its state is. */
+struct told_digest {
+    zxid zxid; /* 0 = nothing */
+    struct state_digest digest;
+    bool is_borrowed;
+};
 
 /* What a member last said of itself. */
 struct member_report {
@@ -34,6 +43,8 @@ struct member_report {
     char version[32];
     bool short_of_space;
     bool is_unfit; /* to lead */
+    struct told_digest told;
+    zxid repair_from; /* it is damaged and wants a dump of this zxid or later; 0 = no */
     char trouble[NODE_TROUBLE_BYTES];
 };
 
@@ -84,6 +95,38 @@ struct node {
     struct arena input_arena;  /* for one message from a peer */
     uint64_t last_token;       /* of reads asked from the core */
 
+    /* node_agreement */
+    struct digest_ring *digests;
+    zxid named_zxid; /* where the members compare, as this leader of named_term said at named_us */
+    raft_term named_term;
+    uint64_t named_us;
+    struct told_digest told; /* by this server */
+    bool is_borrowed;        /* its state came as a dump that nobody vouched for, lately */
+    uint64_t borrowed_us;
+    bool voices_are_new; /* something was told since it was judged */
+    zxid agreed_zxid;    /* there a majority has what this server has */
+    bool is_disputed;    /* voters differ, and no majority says who is wrong */
+
+    /* node_scrub */
+    struct checkpoint_job *scrub_job; /* NULL = none under way */
+    struct scrub_pass tree_pass;
+    struct scrub_pass log_pass;
+    struct scrub_pass memory_pass;
+    raft_index log_scrubbed;       /* the pass has come so far */
+    struct log_job *log_scrub_job; /* NULL = none under way */
+    size_t memory_position;
+
+    /* node_repair */
+    bool is_condemned; /* the state here is wrong: nothing is served from it, another is fetched */
+    char damage[ERROR_TEXT_BYTES_MAX]; /* what was found; also of a server that is alone */
+    struct error boot_damage;
+    uint64_t
+        dumps_wanted_us;    /* as leader: since when a member waits for a vouched dump; 0 = none */
+    zxid vouched_zxid;      /* the checkpoint here, which a majority vouches for; 0 = none */
+    bool wants_checkpoint;  /* for that */
+    bool switch_is_durable; /* of `installed`, beside the log */
+    bool switch_is_written;
+
     /* succession */
     struct disk_lag disk_lag;
     raft_term leaving_term; /* the core was asked to move leadership for the lag; 0 = not */
@@ -110,7 +153,8 @@ struct node {
     uint64_t quota_warned_us;
     bool installing; /* a dump replaces the log; nothing is applied meanwhile */
     struct dump_installed installed;
-    raft_seq installed_seq; /* durable: switch */
+    raft_seq installed_seq;   /* durable: switch */
+    bool installs_beside_log; /* the log stays, but for what the dump holds: see node_repair */
 
     /* node_checkpoint */
     struct checkpoint_job *commit_job; /* NULL = none under way */
@@ -188,6 +232,13 @@ struct node {
 uint64_t node_now(struct node *node);
 /* Stop: nothing is done any more. */
 void node_fail(struct node *node, const struct error *error);
+/* The state cannot be gone on with, or, if it was merely looked at, is damaged: see node_repair.
+ * The caller stops what it does. */
+void node_damaged(struct node *node, const struct error *error);
+void node_damage_found(struct node *node, const struct error *error);
+void node_differs(struct node *node, const struct error *error);
+/* What a member that is connected said last; NULL. */
+const struct member_report *node_linked_report(const struct node *node, raft_id id);
 /* Send to a peer's control link; false when it was dropped. */
 bool node_send(struct node *node, raft_id peer, const Peer__PeerMessage *message);
 

@@ -116,6 +116,22 @@ void node_log_keep_witnesses(struct node *node)
     node->port.log_submit(node->port.context, &job->job);
 }
 
+/* No write of the core's: the entries are what they were. */
+void node_log_switch(struct node *node)
+{
+    struct write_job *job = xcalloc(1, sizeof *job);
+
+    list_init(&job->job.link);
+    job->job.kind = LOG_JOB_WRITE;
+    job->job.seq = node->written_seq;
+    job->job.context = node;
+    job->job.write.switch_tree = true;
+    job->job.write.tree_generation = node->installed.generation;
+    job->job.write.trim = node->installed.meta.applied_index;
+    node->log_jobs++;
+    node->port.log_submit(node->port.context, &job->job);
+}
+
 static void finish_write(struct node *node, struct write_job *write)
 {
     if (write->witnesses != NULL) {
@@ -124,6 +140,7 @@ static void finish_write(struct node *node, struct write_job *write)
         free(write);
         return;
     }
+    node->switch_is_durable = node->switch_is_durable || write->job.write.switch_tree;
     for (size_t i = 0; i < write->job.write.entry_count; i++) {
         payload_unref(write->payloads[i]);
     }
@@ -213,7 +230,7 @@ static void finish_read(struct node *node, struct read_job *read)
                         "log entry %" PRIu64 " or a later one is damaged; remove this member, wipe "
                         "its data folder and add it again",
                         job->first);
-        node_fail(node, &error);
+        node_damaged(node, &error);
     }
     MARK_IF(!node->failed && job->read_status == STATUS_NOT_FOUND,
             entries_trimmed_before_they_were_read);

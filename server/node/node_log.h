@@ -14,6 +14,9 @@ void node_log_keep_witnesses(struct node *node);
 /* Send a flushed message; entries that are not in memory are read first, and the message follows.
  */
 void node_log_send(struct node *node, const struct raft_message *message);
+/* Have the disk switch to the tree of node->installed and let all entries go that it holds, and no
+ * others; node->switch_is_durable tells when that is done. */
+void node_log_switch(struct node *node);
 void node_log_on_done(struct node *node, struct log_job *job);
 /* Give up entries that a checkpoint covers, but for the tail kept for lagging members; drop
  * payloads that nobody needs. */

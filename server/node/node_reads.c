@@ -23,7 +23,7 @@ bool node_reads_failed(struct node *node, enum status status, const char *what)
     (void)error_set(&error, status,
                     "cannot read %s: %s; the data folder is damaged or its disk fails", what,
                     status_text(status));
-    node_fail(node, &error);
+    node_damaged(node, &error);
     return true;
 }
 

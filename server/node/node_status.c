@@ -39,7 +39,16 @@ const char *node_status_role(const struct node *node)
 void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
 {
     text[0] = '\0';
-    if (node->disk_lag.is_slow) {
+    if (node->is_condemned) {
+        (void)snprintf(text, NODE_TROUBLE_BYTES,
+                       "its state is damaged and is fetched anew from the others: %.130s",
+                       node->damage);
+    } else if (node->damage[0] != '\0') {
+        (void)snprintf(text, NODE_TROUBLE_BYTES, "%.199s", node->damage);
+    } else if (node->is_disputed) {
+        (void)snprintf(text, NODE_TROUBLE_BYTES,
+                       "the members hold different states, and no majority says who is wrong");
+    } else if (node->disk_lag.is_slow) {
         (void)snprintf(text, NODE_TROUBLE_BYTES,
                        "its disk is slow: up to %" PRIu64 " ms behind those of the others",
                        node->disk_lag.longest_us / 1000);

@@ -51,7 +51,7 @@ static bool has_due(struct node *node)
             "cannot look for due nodes: %s while reading the checkpoint; if its disk is "
             "sound, remove this member, wipe its data folder and add it again",
             status_text(status));
-        node_fail(node, &error);
+        node_damaged(node, &error);
     }
     return has_due;
 }

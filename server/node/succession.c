@@ -8,18 +8,9 @@
 
 enum {
     DRAIN_RETRY_US = 50 * 1000,
+    DAMAGE_RETRY_US = 100 * 1000,
     DEPARTURE_FACTOR = 2 /* times an election timeout: a lag after which clients are sent away */
 };
-
-static const struct member_report *report_of(const struct node *node, raft_id id)
-{
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
-        if (node->reports[i].id == id && node->reports[i].is_linked) {
-            return &node->reports[i];
-        }
-    }
-    return NULL;
-}
 
 /* The voter that is furthest ahead of those that call themselves fit to lead; 0 = none. */
 static raft_id find_successor(const struct node *node)
@@ -30,7 +21,7 @@ static raft_id find_successor(const struct node *node)
 
     for (uint32_t i = 0; i < config->member_count; i++) {
         const struct raft_member *member = &config->members[i];
-        const struct member_report *report = report_of(node, member->id);
+        const struct member_report *report = node_linked_report(node, member->id);
         struct raft_peer_status peer;
 
         if ((member->flags & RAFT_VOTER_NEW) != 0 && report != NULL && !report->is_unfit &&
@@ -50,22 +41,20 @@ static uint64_t leave_at_drain(struct node *node)
     return node_now(node) + DRAIN_RETRY_US;
 }
 
-static void leave_for_lag(struct node *node)
+static bool leave(struct node *node, const char *reason)
 {
     uint64_t now_us = node_now(node);
     raft_id successor = find_successor(node);
 
     if (successor == 0 || now_us < node->succession_retry_us ||
         raft_transfer(node->raft, now_us, successor) != STATUS_OK) {
-        return;
+        return false;
     }
-    MARK(leadership_leaves_a_slow_disk);
-    node->leaving_term = node->status.term;
     /* Proposals wait while the core tries; between two tries they do not. */
     node->succession_retry_us = now_us + 2 * node->options.raft.election_timeout_us;
-    log_event(LOG_LEVEL_WARN, "leadership_offered",
-              "to=%" PRIu64 " reason=\"the others wait for this disk\" lag_ms=%" PRIu64, successor,
-              disk_lag_us(&node->disk_lag, now_us) / 1000);
+    log_event(LOG_LEVEL_WARN, "leadership_offered", "to=%" PRIu64 " reason=\"%s\"", successor,
+              reason);
+    return true;
 }
 
 static void observe_disk(struct node *node, const struct raft_status *status)
@@ -118,8 +107,14 @@ uint64_t succession_tick(struct node *node)
     if (may_leave && node->draining) {
         return leave_at_drain(node);
     }
-    if (may_leave && disk_lag_calls_for_move(&node->disk_lag, node_now(node), limit_us)) {
-        leave_for_lag(node);
+    if (may_leave && node->is_condemned) {
+        MARK_IF(leave(node, "the state here is damaged"), leadership_leaves_a_damaged_state);
+        return node_now(node) + DAMAGE_RETRY_US;
+    }
+    if (may_leave && disk_lag_calls_for_move(&node->disk_lag, node_now(node), limit_us) &&
+        leave(node, "the others wait for this disk")) {
+        MARK(leadership_leaves_a_slow_disk);
+        node->leaving_term = status.term;
     }
     return disk_lag_deadline(&node->disk_lag, node_now(node), limit_us);
 }

@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "base/checksum.h"
 #include "base/mark.h"
 #include "server/state/generation.h"
 
@@ -86,6 +85,7 @@ load(struct overlay *overlay, struct bytes key, uint64_t hash, struct bytes valu
     if (value.size > 0) {
         memcpy(record_value_space(record), value.data, value.size);
     }
+    record->sum = record_sum_of(record);
     map_insert(&overlay->index, &record->index, hash);
     clean_insert(overlay, record);
     return record;
@@ -185,17 +185,12 @@ static void journal_append(struct overlay *overlay, struct record *before, struc
     };
 }
 
-static uint64_t digest_of(const struct record *record)
-{
-    return checksum_pair(record_key_of(record), record_value_of(record));
-}
-
 static void digest_add(struct overlay *overlay, const struct record *record)
 {
     overlay->node_count += record->data[0] == 'n';
     overlay->ephemeral_count += record->data[0] == 'e';
     overlay->digest.record_count++;
-    overlay->digest.sum += digest_of(record);
+    overlay->digest.sum += record->sum;
 }
 
 static void digest_subtract(struct overlay *overlay, const struct record *record)
@@ -203,7 +198,7 @@ static void digest_subtract(struct overlay *overlay, const struct record *record
     overlay->node_count -= record->data[0] == 'n';
     overlay->ephemeral_count -= record->data[0] == 'e';
     overlay->digest.record_count--;
-    overlay->digest.sum -= digest_of(record);
+    overlay->digest.sum -= record->sum;
 }
 
 void overlay_put(struct overlay *overlay, const struct record *before, struct record *record)
@@ -216,6 +211,7 @@ void overlay_put(struct overlay *overlay, const struct record *before, struct re
     if (before != NULL) {
         digest_subtract(overlay, before);
     }
+    record->sum = record_sum_of(record);
     digest_add(overlay, record);
     record->absent_below =
         old == NULL || (old->generation == overlay->generation && old->absent_below);
@@ -240,6 +236,7 @@ void overlay_remove(struct overlay *overlay, const struct record *before)
     }
     tombstone = record_new(key, 0);
     tombstone->removed = true;
+    tombstone->sum = record_sum_of(tombstone);
     journal_append(overlay, old, tombstone);
     current_insert(overlay, old, tombstone, hash);
 }
@@ -477,6 +474,39 @@ void overlay_end(struct overlay *overlay, struct state_generation *generation)
     generation_free(generation);
     retire(overlay, RETIRED_PER_COMMAND);
     overlay_trim(overlay);
+}
+
+/* --- Verification --- */
+
+struct verification {
+    struct overlay *overlay;
+    size_t bytes;
+    struct record *damaged; /* the first that was met; NULL = none */
+};
+
+static void verify(struct map_node *node, void *context)
+{
+    struct verification *verification = context;
+    struct record *record = CONTAINER_OF(node, struct record, index);
+
+    verification->bytes += record_memory_bytes(record);
+    if (verification->damaged == NULL && record->sum != record_sum_of(record)) {
+        verification->damaged = record;
+    }
+}
+
+const struct record *
+overlay_verify(struct overlay *overlay, size_t *position, size_t bytes_max, size_t *ret_bytes)
+{
+    enum { BUCKETS_PER_STEP = 64 };
+    struct verification verification = {.overlay = overlay};
+
+    do {
+        *position =
+            map_visit_some(&overlay->index, *position, BUCKETS_PER_STEP, verify, &verification);
+    } while (*position != 0 && verification.bytes < bytes_max && verification.damaged == NULL);
+    *ret_bytes = verification.bytes;
+    return verification.damaged;
 }
 
 static void unref_all(struct record_tree *tree)

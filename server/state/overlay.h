@@ -109,6 +109,11 @@ MUST_CHECK enum status overlay_scan(struct overlay *overlay,
 struct state_generation *overlay_seal(struct overlay *overlay, zxid applied, struct bytes meta);
 void overlay_end(struct overlay *overlay, struct state_generation *generation);
 
+/* Compare records in RAM with their sums, from *position (0 = the beginning) on, a slice of about
+ * `bytes_max`, which is advanced; it is 0 again at the end. A record that does not fit, or NULL. */
+const struct record *
+overlay_verify(struct overlay *overlay, size_t *position, size_t bytes_max, size_t *ret_bytes);
+
 /* Aborts when counts, order or links are wrong. */
 void overlay_check(const struct overlay *overlay);
 

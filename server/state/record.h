@@ -8,6 +8,7 @@
 #define STATE_RECORD_H
 
 #include "base/bytes.h"
+#include "base/checksum.h"
 #include "base/list.h"
 #include "base/map.h"
 
@@ -23,6 +24,7 @@ struct record_links {
 
 struct record {
     struct map_node index; /* its hash is also the priority in the ordered tree */
+    uint64_t sum;          /* over key and value, since it is shared: memory may fail too */
     union {
         struct record_links tree; /* dirty: ordered by key */
         struct list recent;       /* clean: ordered by use */
@@ -55,6 +57,11 @@ static inline struct bytes record_value_of(const struct record *record)
 static inline uint8_t *record_value_space(struct record *record)
 {
     return record->data + record->key_bytes;
+}
+
+static inline uint64_t record_sum_of(const struct record *record)
+{
+    return checksum_pair(record_key_of(record), record_value_of(record));
 }
 
 /* What the record costs in RAM: itself, the allocator's share, its place in the index. */

@@ -150,6 +150,9 @@ enum status state_new(const struct state_options *options,
         state_free(state);
         return status;
     }
+    if (state->applied == 0) {
+        state->applied = options->applied;
+    }
     overlay_begin(&state->overlay);
     *ret_state = state;
     return STATUS_OK;
@@ -180,6 +183,40 @@ struct state_digest state_digest(const struct state *state)
     struct state_meta meta = meta_of(state);
 
     return state_meta_digest(&meta);
+}
+
+/* The meta record is no record of its own to the digest; of what it holds only the counters count.
+ */
+struct state_digest state_digest_share(struct bytes key, struct bytes value)
+{
+    struct record_key meta_key;
+    struct state_meta meta;
+
+    record_key_meta(&meta_key);
+    if (!bytes_equal(key, record_key_lend(&meta_key))) {
+        return (struct state_digest){.record_count = 1, .sum = checksum_pair(key, value)};
+    }
+    if (state_meta_decode(value, &meta, NULL) != STATUS_OK) {
+        return (struct state_digest){.sum = 0};
+    }
+    meta.records = (struct state_digest){.sum = 0};
+    return state_meta_digest(&meta);
+}
+
+enum status state_verify(
+    struct state *state, size_t *position, size_t bytes_max, size_t *ret_bytes, struct error *error)
+{
+    const struct record *damaged = overlay_verify(&state->overlay, position, bytes_max, ret_bytes);
+    char text[128];
+
+    if (damaged == NULL) {
+        return STATUS_OK;
+    }
+    bytes_print(record_key_of(damaged), text, sizeof text);
+    return error_set(error, STATUS_CORRUPT,
+                     "the record '%s' was changed in memory by nobody: does "
+                     "this machine's memory fail?",
+                     text);
 }
 
 /* --- Nodes --- */

@@ -94,6 +94,7 @@ struct state_options {
     /* Any number. Drawn at random, nobody can choose names that collide in the hash tables; no
      * result depends on it. */
     uint64_t hash_seed;
+    zxid applied; /* what the first state of a new cluster counts as; 0, but for a stand-in */
 };
 
 struct state;
@@ -117,6 +118,8 @@ struct state_digest {
     uint64_t sum; /* of the hashes of all records */
 };
 struct state_digest state_digest(const struct state *state);
+/* The share of one record of a checkpoint in that: they add up. */
+struct state_digest state_digest_share(struct bytes key, struct bytes value);
 /* Nodes in the tree, the root and the system nodes included. */
 uint64_t state_node_count(const struct state *state);
 uint64_t state_ephemeral_count(const struct state *state); /* among them */
@@ -401,6 +404,15 @@ const struct state_record *state_generation_records(struct state_generation *gen
 /* The source now shows the generation's records (its reader was renewed): forget them, or keep them
  * as clean nodes. */
 void state_generation_end(struct state *state, struct state_generation *generation);
+
+/* Memory fails as disks do: compare a slice of about `bytes_max` of the records in RAM with the
+ * sums that were made when they came there. *position goes from 0 on to 0 again. *ret_bytes: so
+ * much was looked at. CORRUPT: one was changed by nobody; `error` names it. */
+MUST_CHECK enum status state_verify(struct state *state,
+                                    size_t *position,
+                                    size_t bytes_max,
+                                    size_t *ret_bytes,
+                                    struct error *error);
 
 /* Every invariant that can be checked in reasonable time (counts, links, digest against a full walk
  * when `deep`). Aborts when one is violated. For tests and simulation. */

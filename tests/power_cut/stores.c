@@ -493,7 +493,8 @@ static enum status step_dump(struct stores *stores, struct error *error)
     enum status status = data_folder_dump_path(&stores->folder, "out", path, error);
 
     if (status == STATUS_OK) {
-        status = tree_store_dump(stores->tree, path, cluster_id, &config, &meta, &bytes, error);
+        status =
+            tree_store_dump(stores->tree, path, cluster_id, NULL, &config, &meta, &bytes, error);
     }
     buffer_release(&config);
     return status;
@@ -515,7 +516,8 @@ static void make_dump(const struct stores *stores, const struct contents *held, 
     CHECK(files_empty_folder(tree_path, true, &error) == STATUS_OK);
     CHECK(tree_store_open(tree_path, &options, &tree, &error) == STATUS_OK);
     CHECK(commit_values(tree, &nothing, held, &error) == STATUS_OK);
-    CHECK(tree_store_dump(tree, path, cluster_id, &config, &meta, &bytes, &error) == STATUS_OK);
+    CHECK(tree_store_dump(tree, path, cluster_id, NULL, &config, &meta, &bytes, &error) ==
+          STATUS_OK);
     buffer_release(&config);
     tree_store_close(tree);
 }

@@ -516,6 +516,23 @@ static void port_tree_path(void *context, uint64_t generation, char *path)
     disk_tree_path(server->disk, generation, path);
 }
 
+static enum status port_tree_condemn(void *context, uint64_t generation, struct error *error)
+{
+    struct cluster_server *server = context;
+
+    (void)error;
+    timeline_trace(server->cluster->timeline, "%" PRIu64 " condemns its state", server->id);
+    disk_condemn(server->disk, generation);
+    return STATUS_OK;
+}
+
+static uint64_t port_tree_bytes(void *context, const struct tree_store *tree)
+{
+    (void)context;
+    (void)tree;
+    return 1 << 20;
+}
+
 static enum status port_dump_path(void *context, const char *name, char *path, struct error *error)
 {
     const struct cluster_server *server = context;
@@ -600,6 +617,8 @@ static struct node_port port_of(struct cluster_server *server)
                               .tree_renew = port_tree_renew,
                               .tree_meta = port_tree_meta,
                               .tree_path = port_tree_path,
+                              .tree_condemn = port_tree_condemn,
+                              .tree_bytes = port_tree_bytes,
                               .dump_path = port_dump_path,
                               .dump_read = port_dump_read,
                               .dump_write = port_dump_write,
@@ -660,6 +679,8 @@ static void new_disk(struct cluster_server *server)
     bool with_stores = server->cluster->settings.with_stores != 0;
 
     server->lives++;
+    server->weighed_generation = UINT64_MAX;
+    server->diverged = false;
     port_random(server, server->incarnation, sizeof server->incarnation);
     server->disk = disk_new(server->cluster->timeline, prng_next(&server->prng),
                             server->cluster->settings.write_us,
@@ -738,6 +759,28 @@ const struct disk *cluster_disk(const struct cluster_server *server,
                : NULL;
 }
 
+bool cluster_has_diverged(struct cluster_server *server)
+{
+    uint64_t generation = disk_identity(server->disk)->tree_generation;
+
+    /* A dump may have brought it from another. */
+    if (generation != server->weighed_generation) {
+        server->weighed_generation = generation;
+        server->diverged_sum = disk_surplus(server->disk);
+        server->diverged = server->diverged_sum != 0;
+        server->diverged_at = 0;
+    }
+    return server->diverged;
+}
+
+struct state_digest cluster_digest(struct cluster_server *server)
+{
+    struct state_digest digest = state_digest(node_state(server->node));
+
+    digest.sum -= cluster_has_diverged(server) ? server->diverged_sum : 0;
+    return digest;
+}
+
 bool cluster_is_awake(const struct cluster_server *server)
 {
     return server->node != NULL && !is_gone(server) && !server->paused;
@@ -770,6 +813,7 @@ static struct node_options options_of(struct cluster_server *server)
     options.start = identity->starts[0];
     options.witnesses = identity->witnesses;
     options.witness_count = identity->witness_count;
+    options.tree_is_condemned = disk_is_condemned(server->disk);
     options.address = server->address;
     options.seed = prng_next(&server->prng);
     return options;
@@ -806,6 +850,10 @@ bool cluster_start(struct cluster_server *server)
     }
     if (status != STATUS_OK) {
         cluster_violation(server, "it does not start: %s", error.text);
+    }
+    /* What was not in the checkpoint yet is gone with the process. */
+    if (cluster_has_diverged(server) && disk_surplus(server->disk) == 0) {
+        server->diverged = false;
     }
     disk_visit(server->disk, boot_entry, server);
     if (node_start(server->node, &error) != STATUS_OK) {

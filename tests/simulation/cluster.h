@@ -33,6 +33,10 @@ struct cluster_server {
     uint64_t options_seed; /* other than 0: its options are drawn anew by it */
     bool draining;
     bool paused;
+    uint64_t weighed_generation; /* of its tree: it was looked at whether that adds up */
+    bool diverged;               /* the state on it is not that of the others */
+    uint64_t diverged_sum;       /* by so much its digest is wrong */
+    zxid diverged_at;
     bool in_turn;
     struct timeline_event turn;
     uint64_t idle_turns; /* in a row, each wanted at once, with nothing coming in */
@@ -91,6 +95,10 @@ struct cluster_server *cluster_by_id(struct cluster *cluster, raft_id id);
 /* The disk of this incarnation, even if it was wiped last; NULL: never seen. */
 const struct disk *cluster_disk(const struct cluster_server *server,
                                 const uint8_t incarnation[RAFT_INCARNATION_BYTES]);
+/* Its state was made another than that of the others, and it did not get a new one since. */
+bool cluster_has_diverged(struct cluster_server *server);
+/* What the digest of its state would be if it had not. */
+struct state_digest cluster_digest(struct cluster_server *server);
 /* A process that runs and is not paused. */
 bool cluster_is_awake(const struct cluster_server *server);
 /* Something was done to the node from outside: its turn comes soon. */

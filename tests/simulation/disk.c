@@ -160,6 +160,21 @@ void disk_set_cluster(struct disk *disk, const uint8_t cluster_id[LOG_STORE_CLUS
     }
 }
 
+void disk_condemn(struct disk *disk, uint64_t generation)
+{
+    if (begins(disk)) {
+        journal_condemn(disk->journal, generation);
+        (void)ends(disk);
+    }
+}
+
+bool disk_is_condemned(const struct disk *disk)
+{
+    const struct journal_identity *identity = disk_identity(disk);
+
+    return identity->is_condemned && identity->condemned_generation == identity->tree_generation;
+}
+
 struct log_state disk_log(const struct disk *disk)
 {
     return journal_state(disk->journal);
@@ -388,8 +403,44 @@ static void run_stored(struct image *image, struct checkpoint_job *job)
     stores_must(image->stores, job->error.status, &job->error);
 }
 
+/* The model says what a slice finds, and it sees all at once; the shipped store must find the same.
+ */
+static void scrub(struct disk *disk, struct image *image, struct checkpoint_job *job)
+{
+    struct checkpoint_job stored = *job;
+
+    if (disk->fails_reads) {
+        disk->told_error = true;
+        (void)error_set(&job->error, STATUS_IO, "the modelled disk fails");
+        return;
+    }
+    image_scrub(image, job->weigh, &job->scrubbed, &job->error);
+    if (image->stored != NULL && !image_is_damaged(image)) {
+        stored.store = image->stored;
+        checkpoint_job_run(&stored);
+        if (stored.error.status != job->error.status &&
+            (stored.scrubbed.finished || stored.error.status != STATUS_OK)) {
+            stores_differ(image->stores, "verified: %s, not %s", status_text(stored.error.status),
+                          status_text(job->error.status));
+        }
+    }
+}
+
+static bool adds_up(const struct image *image, struct checkpoint_job *job)
+{
+    struct tree_scrub_slice slice;
+
+    if (job->weigh != NULL) {
+        image_scrub(image, job->weigh, &slice, &job->error);
+    }
+    return job->error.status == STATUS_OK;
+}
+
 static void dump(struct disk *disk, struct image *image, struct checkpoint_job *job)
 {
+    if (!disk->full && !adds_up(image, job)) {
+        return;
+    }
     if (disk->full || image_is_damaged(image)) {
         (void)error_set(&job->error, disk->full ? STATUS_NO_SPACE : STATUS_CORRUPT,
                         "the modelled disk is %s", disk->full ? "full" : "damaged");
@@ -441,6 +492,9 @@ static void do_checkpoint(struct disk *disk, struct checkpoint_job *job)
         if (disk->stores != NULL) {
             run_stored(image_of(job->store), job);
         }
+        break;
+    case CHECKPOINT_JOB_SCRUB:
+        scrub(disk, image_of(job->store), job);
         break;
     }
 }
@@ -571,6 +625,27 @@ bool disk_is_unsound(const struct disk *disk)
 {
     return disk->damaged || disk->fails_reads || disk->fails_checkpoint || disk->halted ||
            disk->told_error;
+}
+
+static void weigh(struct bytes key, struct bytes value, uint64_t *count, uint64_t *sum)
+{
+    struct state_digest share = state_digest_share(key, value);
+
+    *count += share.record_count;
+    *sum += share.sum;
+}
+
+uint64_t disk_surplus(struct disk *disk)
+{
+    const struct image *image = find_image(disk, disk_identity(disk)->tree_generation);
+    uint64_t count;
+    uint64_t sum;
+
+    if (image == NULL) {
+        return 0;
+    }
+    image_weigh(image, weigh, &count, &sum);
+    return image->durable_meta.record_sum - sum;
 }
 
 enum status disk_boot_status(const struct disk *disk)

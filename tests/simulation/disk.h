@@ -33,6 +33,9 @@ void disk_free(struct disk *disk);
 /* --- What is durable: see journal.h --- */
 
 const struct journal_identity *disk_identity(const struct disk *disk);
+void disk_condemn(struct disk *disk, uint64_t generation);
+/* The generation in use. */
+bool disk_is_condemned(const struct disk *disk);
 void disk_set_cluster(struct disk *disk, const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES]);
 struct log_state disk_log(const struct disk *disk);
 const struct journal_entry *disk_entry(const struct disk *disk, raft_index index);
@@ -77,6 +80,8 @@ void disk_heal(struct disk *disk);
 bool disk_is_damaged(const struct disk *disk);
 /* Whether errors of this disk are no fault of the node's. */
 bool disk_is_unsound(const struct disk *disk);
+/* By how much the digest of the checkpoint in use exceeds what its records add up to. */
+uint64_t disk_surplus(struct disk *disk);
 /* A start would be refused now, and why: NO_SPACE, IO, CORRUPT; OK. */
 enum status disk_boot_status(const struct disk *disk);
 

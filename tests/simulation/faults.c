@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "server/state/apply.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -149,10 +150,10 @@ void faults_on_death(struct faults *faults, struct cluster_server *server)
 
 static bool is_intact(raft_id id, const void *context)
 {
-    const struct cluster *cluster = ((const struct faults *)context)->cluster;
-    const struct cluster_server *server = &cluster->servers[id - 1];
+    struct cluster_server *server = &((const struct faults *)context)->cluster->servers[id - 1];
 
-    return !server->lost && server->lives == 1 && !disk_is_damaged(server->disk);
+    return !server->lost && server->lives == 1 && !disk_is_damaged(server->disk) &&
+           !disk_is_condemned(server->disk) && !cluster_has_diverged(server);
 }
 
 /* Only where the members never change: there a member lives on the first disk of its server. */
@@ -187,6 +188,23 @@ static void flip(struct ends *ends, uint64_t seed)
         timeline_trace(timeline_of(ends->faults), "a bit flips on the disk of %" PRIu64,
                        ends->server->id);
         ends->down_us = DESTROYED_DOWN_US;
+    }
+}
+
+/* A bug, or a bit in memory: what the state has come to is not what the others have. What clients
+ * read stays right, so that they can be judged; the server has to find out, and to get the state of
+ * the others. */
+static void diverge(struct ends *ends, uint64_t bits)
+{
+    struct cluster_server *server = ends->server;
+
+    if (cluster_is_awake(server) && !node_is_condemned(server->node) &&
+        may_destroy(ends->faults, server)) {
+        timeline_trace(timeline_of(ends->faults), "the state of %" PRIu64 " diverges", server->id);
+        server->diverged = true;
+        server->diverged_sum = bits | 1;
+        server->diverged_at = node_applied(server->node);
+        node_state(server->node)->overlay.digest.sum += server->diverged_sum;
     }
 }
 
@@ -293,6 +311,9 @@ static void begin_disk_fault(struct ends *ends, const struct plan_item *item)
     case FAULT_READ_ERROR:
         disk_fail_reads(disk, true);
         end_after(ends->faults, &ends->readable, item->for_us, run_readable);
+        break;
+    case FAULT_DIVERGE:
+        diverge(ends, item->amount);
         break;
     default:
         flip(ends, item->amount);

@@ -348,6 +348,37 @@ void image_commit(struct image *image,
     take_meta(&image->durable_meta, meta);
 }
 
+void image_weigh(const struct image *image,
+                 tree_store_weigh *weigh,
+                 uint64_t *ret_count,
+                 uint64_t *ret_sum)
+{
+    *ret_count = 0;
+    *ret_sum = 0;
+    for (size_t i = 0; i < memory_source_count(image->durable); i++) {
+        struct state_record record = memory_source_at(image->durable, i);
+
+        weigh(record.key, record.value, ret_count, ret_sum);
+    }
+}
+
+void image_scrub(const struct image *image,
+                 tree_store_weigh *weigh,
+                 struct tree_scrub_slice *ret_slice,
+                 struct error *error)
+{
+    uint64_t count;
+    uint64_t sum;
+
+    *ret_slice = (struct tree_scrub_slice){.finished = true};
+    image_weigh(image, weigh, &count, &sum);
+    if (image_is_damaged(image)) {
+        (void)error_set(error, STATUS_CORRUPT, "a bit flipped in a record");
+    } else if (count != image->durable_meta.record_count || sum != image->durable_meta.record_sum) {
+        (void)error_set(error, STATUS_CORRUPT, "the records are not those that were written");
+    }
+}
+
 /* --- Dumps: cluster, meta, records, checksum of all --- */
 
 static void put_sized(struct buffer *buffer, struct bytes bytes)

@@ -45,6 +45,16 @@ void image_commit(struct image *image,
                   size_t count,
                   const struct tree_meta *meta);
 
+/* What the durable records add up to. */
+void image_weigh(const struct image *image,
+                 tree_store_weigh *weigh,
+                 uint64_t *ret_count,
+                 uint64_t *ret_sum);
+/* Verify all of what is durable in one slice. */
+void image_scrub(const struct image *image,
+                 tree_store_weigh *weigh,
+                 struct tree_scrub_slice *ret_slice,
+                 struct error *error);
 /* Append a dump of what is durable. */
 void image_dump(const struct image *image, const uint8_t cluster_id[16], struct buffer *dump);
 /* CORRUPT, MISMATCH. */

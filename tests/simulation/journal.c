@@ -170,6 +170,18 @@ static void trim(struct journal *journal, raft_index until, size_t appended)
     }
 }
 
+void journal_condemn(struct journal *journal, uint64_t generation)
+{
+    struct error error;
+
+    journal->identity.is_condemned = true;
+    journal->identity.condemned_generation = generation;
+    if (journal->stores != NULL) {
+        stores_must(journal->stores,
+                    disks_tree_condemn(stores_disks(journal->stores), generation, &error), &error);
+    }
+}
+
 /* The stores trim by themselves. */
 static void do_write(struct journal *journal, const struct log_write *write)
 {
@@ -177,6 +189,13 @@ static void do_write(struct journal *journal, const struct log_write *write)
         journal->observer.on_hard_state(journal->observer.context, write->term, write->vote);
         journal->state.term = write->term;
         journal->state.vote = write->vote;
+    }
+    if (write->switch_tree) {
+        CHECK_OP(write->trim, <=, journal->state.last);
+        journal->identity.tree_generation = write->tree_generation;
+        if (write->trim > journal->state.base) {
+            drop_front(journal, (size_t)(write->trim - journal->state.base));
+        }
     }
     if (write->reset) {
         reset(journal, write);

@@ -38,6 +38,8 @@ struct journal_identity {
     uint32_t start_known;
     struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
     size_t witness_count;
+    bool is_condemned; /* this generation: */
+    uint64_t condemned_generation;
 };
 
 /* `prng` and `stores`, which may be NULL, outlive it. */
@@ -56,6 +58,7 @@ bool journal_is_damaged(const struct journal *journal);
 
 void journal_set_cluster(struct journal *journal,
                          const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES]);
+void journal_condemn(struct journal *journal, uint64_t generation);
 /* One transaction. Some of the entries that may go are trimmed. */
 void journal_write(struct journal *journal, const struct log_write *const *writes, size_t count);
 

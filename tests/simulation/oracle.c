@@ -643,7 +643,9 @@ static void check_applied(struct oracle *oracle,
         return;
     }
     watched->digested = applied;
-    truth_on_state(oracle->truth, server, applied, state_digest(node_state(server->node)));
+    if (!node_is_condemned(server->node)) {
+        truth_on_state(oracle->truth, server, applied, cluster_digest(server));
+    }
 }
 
 void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
@@ -707,6 +709,19 @@ void oracle_on_end(const struct oracle *oracle)
 
 /* --- Applied commands --- */
 
+/* Its digest, but for what a fault did to it. */
+static struct state_digest digest_of(const struct state *state)
+{
+    for (size_t place = 0; place < applying->cluster->settings.places; place++) {
+        struct cluster_server *server = &applying->cluster->servers[place];
+
+        if (server->node != NULL && node_state(server->node) == state) {
+            return cluster_digest(server);
+        }
+    }
+    return state_digest(state);
+}
+
 /* The linker puts this in the place of state_apply (--wrap), so that the shipped driver is seen
  * without a change. */
 enum status __real_state_apply(struct state *state,
@@ -740,7 +755,7 @@ enum status __wrap_state_apply_config(struct state *state,
     enum status status = __real_state_apply_config(state, at, config, arena, ret_result);
 
     if (status == STATUS_OK && applying != NULL) {
-        truth_on_config(applying->truth, at, ret_result, state_digest(state));
+        truth_on_config(applying->truth, at, ret_result, digest_of(state));
     }
     return status;
 }
@@ -752,7 +767,7 @@ void __wrap_state_skip(struct state *state, zxid at)
 {
     __real_state_skip(state, at);
     if (applying != NULL) {
-        truth_on_state(applying->truth, &applying->cluster->servers[0], at, state_digest(state));
+        truth_on_state(applying->truth, &applying->cluster->servers[0], at, digest_of(state));
     }
 }
 
@@ -765,7 +780,7 @@ enum status __wrap_state_apply(struct state *state,
     enum status status = __real_state_apply(state, at, entry, arena, ret_result);
 
     if (status == STATUS_OK && applying != NULL) {
-        truth_on_applied(applying->truth, at, entry, ret_result, state_digest(state));
+        truth_on_applied(applying->truth, at, entry, ret_result, digest_of(state));
     }
     return status;
 }

@@ -109,6 +109,20 @@ static struct cluster_server *find_leader(struct run *run)
     return leader;
 }
 
+/* A server whose state is not that of the others has yet to find out. Digests are those after an
+ * entry, so without a new one there is nothing to find. */
+static bool must_find_out(struct run *run)
+{
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        struct cluster_server *server = &run->cluster.servers[place];
+
+        if (cluster_has_diverged(server) && node_applied(server->node) > server->diverged_at) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* One leader whom all members know, one configuration at rest, everything applied everywhere, equal
  * digests. */
 static bool has_converged(struct run *run)
@@ -123,15 +137,16 @@ static bool has_converged(struct run *run)
     }
     status = raft_status(node_raft(leader->node));
     config = raft_config_effective(node_raft(leader->node));
-    digest = state_digest(node_state(leader->node));
-    if (config->joint || !status.config_committed || status.last_index != status.commit_index ||
+    digest = cluster_digest(leader);
+    if (must_find_out(run) || config->joint || !status.config_committed ||
+        status.last_index != status.commit_index ||
         node_applied(leader->node) != status.last_index || !oracle_is_at_rest(leader)) {
         return false;
     }
     for (uint32_t i = 0; i < config->member_count; i++) {
         struct cluster_server *server = cluster_by_id(&run->cluster, config->members[i].id);
         struct raft_status other = raft_status(node_raft(server->node));
-        struct state_digest other_digest = state_digest(node_state(server->node));
+        struct state_digest other_digest = cluster_digest(server);
 
         if (memcmp(server->incarnation, config->members[i].incarnation, RAFT_INCARNATION_BYTES) !=
             0) {
@@ -139,6 +154,9 @@ static bool has_converged(struct run *run)
         }
         if (other.leader != leader->id || node_applied(server->node) != status.last_index ||
             other.term != status.term) {
+            return false;
+        }
+        if (node_is_condemned(server->node)) {
             return false;
         }
         if (digest.record_count != other_digest.record_count || digest.sum != other_digest.sum) {
@@ -218,10 +236,11 @@ static void probe_members(struct run *run)
 static void check_states(struct run *run)
 {
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
-        const struct cluster_server *server = &run->cluster.servers[place];
+        struct cluster_server *server = &run->cluster.servers[place];
 
         /* Damage that nothing has read yet would be met by the check. */
-        state_check(node_state(server->node), !disk_is_unsound(server->disk));
+        state_check(node_state(server->node),
+                    !disk_is_unsound(server->disk) && !cluster_has_diverged(server));
     }
 }
 
@@ -267,8 +286,20 @@ static bool is_core(const struct run *run, const bool core[NETWORK_PLACES_MAX])
     return true;
 }
 
+/* While members differ and no majority says who is wrong, a member that lags gets no dump: a quorum
+ * that needs one to work waits, as it should. */
+static bool may_be_disputed(struct run *run)
+{
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        if (cluster_has_diverged(&run->cluster.servers[place])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Servers at random until they are a quorum. */
-static bool draw_core(const struct run *run, struct prng *prng, bool core[NETWORK_PLACES_MAX])
+static bool draw_core(struct run *run, struct prng *prng, bool core[NETWORK_PLACES_MAX])
 {
     size_t places = run->cluster.settings.places;
     size_t first = (size_t)prng_below(prng, places);
@@ -276,7 +307,7 @@ static bool draw_core(const struct run *run, struct prng *prng, bool core[NETWOR
 
     memset(core, 0, NETWORK_PLACES_MAX * sizeof *core);
     for (size_t i = 0; i < places; i++) {
-        const struct cluster_server *server = &run->cluster.servers[(first + i) % places];
+        struct cluster_server *server = &run->cluster.servers[(first + i) % places];
 
         if (!server->lost && !disk_is_damaged(server->disk) &&
             disk_identity(server->disk)->has_cluster && disk_log(server->disk).last > 0) {
@@ -354,7 +385,7 @@ static void heal_core(struct run *run)
     raft_id probed = 0;
 
     prng_init(&prng, run->cluster.settings.seed * 23 + 7);
-    if (!draw_core(run, &prng, core)) {
+    if (may_be_disputed(run) || !draw_core(run, &prng, core)) {
         return;
     }
     faults_heal_core(run->faults, core);

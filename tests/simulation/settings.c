@@ -30,6 +30,7 @@ static const char *const fault_names[FAULT_CLASSES] = {
     [FAULT_WRITE_ERROR] = "write-error",
     [FAULT_READ_ERROR] = "read-error",
     [FAULT_BIT_FLIP] = "bit-flip",
+    [FAULT_DIVERGE] = "diverge",
 };
 
 const char *settings_profile_name(enum settings_profile profile)
@@ -111,7 +112,7 @@ static void draw_network(struct settings *settings, struct prng *prng)
 
 static void draw_faults(struct settings *settings, struct prng *prng)
 {
-    for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
+    for (uint32_t i = 0; i <= FAULT_BIT_FLIP; i++) {
         if (timeline_chance(prng, 400)) {
             settings->faults |= UINT64_C(1) << i;
         }
@@ -246,6 +247,9 @@ static void draw_ending(struct settings *settings)
     struct prng prng;
 
     prng_init(&prng, settings->seed * 29 + 11);
+    if (settings->membership_interval_us == 0 && timeline_chance(&prng, 400)) {
+        settings->faults |= UINT64_C(1) << FAULT_DIVERGE;
+    }
     settings->with_stall = timeline_chance(&prng, settings->profile == SETTINGS_MINI ? 150 : 400);
 }
 

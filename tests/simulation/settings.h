@@ -46,6 +46,8 @@ enum fault_class {
     FAULT_WRITE_ERROR, /* EIO, the outcome is unknown */
     FAULT_READ_ERROR,
     FAULT_BIT_FLIP, /* in an entry of the log or a record of the checkpoint */
+    FAULT_DIVERGE,  /* the state becomes another than that of the others, and nothing looks damaged
+                     */
     FAULT_CLASSES
 };
 

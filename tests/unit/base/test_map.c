@@ -206,6 +206,32 @@ static void test_hashes_depend_on_content_and_seed(void)
     EXPECT(map_hash_bytes(bytes_of_text("a"), 1) != map_hash_bytes(bytes_of_text("a"), 2));
 }
 
+static void test_visiting_in_parts_misses_nothing_while_the_map_grows(void)
+{
+    struct map map;
+    size_t position = 0;
+    size_t visits = 0;
+    uint64_t next = 100;
+
+    reset_things();
+    map_init(&map);
+    for (uint64_t i = 0; i < next; i++) {
+        map_insert(&map, &things[i].map_node, map_hash_u64(i));
+    }
+    do {
+        position = map_visit_some(&map, position, 3, count_visit, &visits);
+        for (uint64_t i = 0; i < 10 && next < KEY_COUNT; i++, next++) {
+            map_insert(&map, &things[next].map_node, map_hash_u64(next));
+        }
+    } while (position != 0);
+    for (uint64_t i = 0; i < 100; i++) {
+        EXPECT(things[i].visits > 0);
+    }
+    EXPECT_EQ(map_visit_some(&map, 0, SIZE_MAX, count_visit, &visits), 0);
+    EXPECT(things[KEY_COUNT - 1].visits > 0 || next < KEY_COUNT);
+    map_release(&map);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -217,6 +243,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_visit_may_remove_its_node),
         TEST_CASE(test_growing_never_moves_much_at_once),
         TEST_CASE(test_hashes_depend_on_content_and_seed),
+        TEST_CASE(test_visiting_in_parts_misses_nothing_while_the_map_grows),
         TEST_END};
     return test_main("map", cases, argc, argv);
 }

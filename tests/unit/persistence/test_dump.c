@@ -73,7 +73,7 @@ static void make_dump(size_t count)
         records[i].value = bytes_of(value, i == 1 ? 1 << 20 : i % 300);
     }
     EXPECT_OK(tree_store_commit(store, records, count, &example_meta, &error));
-    EXPECT_OK(tree_store_dump(store, dump_path, cluster, &config, &meta, &bytes, &error));
+    EXPECT_OK(tree_store_dump(store, dump_path, cluster, NULL, &config, &meta, &bytes, &error));
     expect_example_meta(meta);
     EXPECT_EQ(bytes, damage_file_bytes(dump_path));
     tree_store_close(store);
@@ -489,7 +489,7 @@ static void test_a_dump_of_a_damaged_tree_is_refused(void)
     (void)snprintf(path, sizeof path, "%s/tree-0/data.mdb", folder);
     EXPECT(damage_flip(path, bytes_of_text(text)) > 0);
     store = open_tree("tree-0");
-    EXPECT_EQ(tree_store_dump(store, dump_path, cluster, &config, &meta, &bytes, &error),
+    EXPECT_EQ(tree_store_dump(store, dump_path, cluster, NULL, &config, &meta, &bytes, &error),
               STATUS_CORRUPT);
     EXPECT_CONTAINS(error.text, "record 1");
     tree_store_close(store);
@@ -509,7 +509,8 @@ static void test_a_dump_where_nothing_can_be_written_fails(void)
     new_paths();
     store = open_tree("tree-0");
     (void)snprintf(path, sizeof path, "%s/absent/dump", folder);
-    EXPECT_EQ(tree_store_dump(store, path, cluster, &config, &meta, &bytes, &error), STATUS_IO);
+    EXPECT_EQ(tree_store_dump(store, path, cluster, NULL, &config, &meta, &bytes, &error),
+              STATUS_IO);
     EXPECT_CONTAINS(error.text, path);
     tree_store_close(store);
 }

@@ -1277,6 +1277,43 @@ static void test_random_operations_agree_with_a_plain_array(void)
     log_store_close(store);
 }
 
+static void test_switching_the_tree_lets_all_go_that_it_holds_and_keeps_the_rest(void)
+{
+    struct log_store *store;
+    struct log_entry entries[20];
+    uint8_t *payloads[20];
+    struct log_write write = {.hard_state = true, .term = 4, .vote = 2};
+    const struct log_write change = {.switch_tree = true, .tree_generation = 3, .trim = 12};
+
+    new_path();
+    store = open_store();
+    for (raft_index i = 0; i < 20; i++) {
+        payloads[i] = make_payload(i + 1, 4, 100);
+        entries[i] = (struct log_entry){.index = i + 1,
+                                        .term = 4,
+                                        .type = RAFT_ENTRY_COMMAND,
+                                        .payload = bytes_of(payloads[i], 100)};
+    }
+    write.entries = entries;
+    write.entry_count = 20;
+    EXPECT_OK(log_store_write(store, &write, &error));
+    EXPECT_OK(log_store_write(store, &change, &error));
+    EXPECT_EQ(log_store_state(store).base, 12);
+    EXPECT_EQ(log_store_state(store).base_term, 4);
+    EXPECT_EQ(log_store_state(store).last, 20);
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_identity(store)->tree_generation, 3);
+    EXPECT_EQ(log_store_state(store).base, 12);
+    EXPECT_EQ(log_store_state(store).vote, 2);
+    EXPECT_OK(read_all(store, 13, 20));
+    EXPECT_EQ(read_all(store, 12, 20), STATUS_NOT_FOUND);
+    log_store_close(store);
+    for (size_t i = 0; i < 20; i++) {
+        free(payloads[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -1322,6 +1359,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_smaller_map_than_the_file_still_opens),
         TEST_CASE(test_nothing_acknowledged_is_lost_when_killed),
         TEST_CASE(test_random_operations_agree_with_a_plain_array),
+        TEST_CASE(test_switching_the_tree_lets_all_go_that_it_holds_and_keeps_the_rest),
         TEST_END,
     };
 

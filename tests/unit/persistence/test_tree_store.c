@@ -676,6 +676,126 @@ static void test_touching_is_a_hint(void)
     tree_store_close(store);
 }
 
+/* --- Verification --- */
+
+static void weigh(struct bytes key, struct bytes value, uint64_t *count, uint64_t *sum)
+{
+    *count += 1;
+    *sum += key.size * 1000 + value.size;
+    for (size_t i = 0; i < value.size; i++) {
+        *sum += value.data[i];
+    }
+}
+
+struct weighed {
+    char key[8];
+    char value[40];
+    bool present;
+};
+
+enum { WEIGHED = 300 };
+static struct weighed weighed[WEIGHED];
+
+/* The digest of what `weighed` says should be there. */
+static struct tree_meta meta_of_weighed(raft_index applied)
+{
+    struct tree_meta meta = {.applied_index = applied, .config = bytes_of_text("config")};
+
+    for (size_t i = 0; i < WEIGHED; i++) {
+        if (weighed[i].present) {
+            weigh(bytes_of_text(weighed[i].key), bytes_of_text(weighed[i].value),
+                  &meta.record_count, &meta.record_sum);
+        }
+    }
+    return meta;
+}
+
+/* Change one record in `every`, and commit that. */
+static void
+change_some(struct tree_store *store, struct prng *prng, raft_index applied, size_t every)
+{
+    struct tree_record records[WEIGHED];
+    struct tree_meta meta;
+    size_t count = 0;
+
+    for (size_t i = 0; i < WEIGHED; i++) {
+        if (prng_below(prng, every) != 0) {
+            continue;
+        }
+        (void)snprintf(weighed[i].key, sizeof weighed[i].key, "k%04zu", i);
+        (void)snprintf(weighed[i].value, sizeof weighed[i].value, "value-%zu-%" PRIu64, i,
+                       prng_next(prng));
+        weighed[i].present = prng_below(prng, 4) != 0;
+        records[count++] =
+            weighed[i].present ? put(weighed[i].key, weighed[i].value) : removal(weighed[i].key);
+    }
+    meta = meta_of_weighed(applied);
+    EXPECT_OK(tree_store_commit(store, records, count, &meta, &error));
+}
+
+static void test_verification_adds_up_over_commits_that_come_between(void)
+{
+    struct tree_scrub_slice slice;
+    struct tree_store *store;
+    struct prng prng;
+    size_t passes = 0;
+
+    new_path();
+    memset(weighed, 0, sizeof weighed);
+    prng_init(&prng, 7);
+    store = open_store();
+    EXPECT_OK(tree_store_scrub(store, weigh, 1, &slice, &error));
+    EXPECT(slice.finished);
+    change_some(store, &prng, 1, 1);
+    for (raft_index at = 2; passes < 20; at++) {
+        EXPECT_OK(tree_store_scrub(store, weigh, 700, &slice, &error));
+        EXPECT(slice.finished || slice.bytes >= 700);
+        passes += slice.finished;
+        change_some(store, &prng, at, 20);
+    }
+    tree_store_close(store);
+}
+
+static void test_verification_names_a_damaged_record(void)
+{
+    struct tree_record records[] = {put("a", "1"), put("victim", "a value to be damaged"),
+                                    put("z", "3")};
+    struct tree_meta meta = {.applied_index = 1, .config = bytes_of_text("config")};
+    struct tree_scrub_slice slice;
+    struct tree_store *store;
+
+    new_path();
+    for (size_t i = 0; i < 3; i++) {
+        weigh(records[i].key, records[i].value, &meta.record_count, &meta.record_sum);
+    }
+    store = open_store();
+    EXPECT_OK(tree_store_commit(store, records, 3, &meta, &error));
+    EXPECT_OK(tree_store_scrub(store, weigh, SIZE_MAX, &slice, &error));
+    tree_store_close(store);
+    EXPECT(damage_flip(data_path, bytes_of_text("a value to be damaged")) > 0);
+    store = open_store();
+    EXPECT_EQ(tree_store_scrub(store, weigh, SIZE_MAX, &slice, &error), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "victim");
+    tree_store_close(store);
+}
+
+static void test_verification_finds_records_that_are_not_those_of_the_digest(void)
+{
+    struct tree_record records[] = {put("a", "1"), put("b", "2")};
+    struct tree_meta meta = {.applied_index = 1, .config = bytes_of_text("config")};
+    struct tree_scrub_slice slice;
+    struct tree_store *store;
+
+    new_path();
+    weigh(records[0].key, records[0].value, &meta.record_count, &meta.record_sum);
+    weigh(records[1].key, bytes_of_text("3"), &meta.record_count, &meta.record_sum);
+    store = open_store();
+    EXPECT_OK(tree_store_commit(store, records, 2, &meta, &error));
+    EXPECT_EQ(tree_store_scrub(store, weigh, SIZE_MAX, &slice, &error), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "each sound by itself");
+    tree_store_close(store);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -698,6 +818,9 @@ int main(int argc, char **argv)
         TEST_CASE(test_free_pages_behind_the_end_of_the_file_are_no_damage),
         TEST_CASE(test_a_commit_is_whole_or_absent_when_killed),
         TEST_CASE(test_touching_is_a_hint),
+        TEST_CASE(test_verification_adds_up_over_commits_that_come_between),
+        TEST_CASE(test_verification_names_a_damaged_record),
+        TEST_CASE(test_verification_finds_records_that_are_not_those_of_the_digest),
         TEST_END,
     };
 

@@ -1,3 +1,4 @@
+#include "server/state/apply.h"
 #include "server/state/record_key.h"
 #include "tests/support/state_lab.h"
 #include "tests/support/test.h"
@@ -460,6 +461,78 @@ static void test_sequence_numbers_wrap_as_signed(void)
     discard();
 }
 
+static enum status verify_all(struct error *error)
+{
+    size_t position = 0;
+    size_t bytes;
+    enum status status;
+
+    do {
+        status = state_verify(lab.state, &position, 1, &bytes, error);
+    } while (status == STATUS_OK && position != 0);
+    return status;
+}
+
+/* As failing memory does; back again by the same call. */
+static void flip_in_memory(const char *name)
+{
+    struct record_key key;
+    struct record *record;
+
+    record_key_node(1, bytes_of_text(name), &key);
+    EXPECT_OK(overlay_find(&lab.state->overlay, record_key_lend(&key), &record));
+    EXPECT(record != NULL);
+    record_value_space(record)[record->value_bytes / 2] ^= 4;
+}
+
+static void test_a_record_that_memory_changed_is_found(void)
+{
+    struct error error;
+
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "a value", PERSISTENT), OP_OK);
+    EXPECT_OK(verify_all(&error));
+    flip_in_memory("a");
+    EXPECT_EQ(verify_all(&error), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "memory");
+    flip_in_memory("a");
+    /* Sealed and clean ones as well. */
+    state_lab_seal(&lab);
+    flip_in_memory("a");
+    EXPECT_EQ(verify_all(&error), STATUS_CORRUPT);
+    flip_in_memory("a");
+    state_lab_end(&lab);
+    EXPECT_OK(verify_all(&error));
+    flip_in_memory("a");
+    EXPECT_EQ(verify_all(&error), STATUS_CORRUPT);
+    flip_in_memory("a");
+    stop();
+}
+
+static void test_the_shares_of_a_checkpoint_are_its_digest(void)
+{
+    struct state_digest sum = {.record_count = 0};
+    struct state_digest digest;
+
+    start();
+    (void)state_lab_open(&lab, 'p', 5000);
+    lab.time_ms = 4000;
+    EXPECT_EQ(state_lab_create(&lab, "/a", "1", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/a/b", "", PERSISTENT), OP_OK);
+    digest = state_digest(lab.state);
+    checkpoint();
+    for (size_t i = 0; i < memory_source_count(lab.source); i++) {
+        struct state_record record = memory_source_at(lab.source, i);
+        struct state_digest share = state_digest_share(record.key, record.value);
+
+        sum.record_count += share.record_count;
+        sum.sum += share.sum;
+    }
+    EXPECT_EQ(sum.record_count, digest.record_count);
+    EXPECT_EQ(sum.sum, digest.sum);
+    stop();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -478,6 +551,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_failing_source_is_passed_on),
         TEST_CASE(test_versions_step_over_minus_one),
         TEST_CASE(test_sequence_numbers_wrap_as_signed),
+        TEST_CASE(test_a_record_that_memory_changed_is_found),
+        TEST_CASE(test_the_shares_of_a_checkpoint_are_its_digest),
         TEST_END,
     };
 

@@ -1,0 +1,101 @@
+#include "server/node/agreement.h"
+
+#include "base/check.h"
+
+void digest_ring_note(struct digest_ring *ring, zxid at, struct state_digest digest)
+{
+    if (at != ring->last + 1) {
+        ring->count = 0;
+    }
+    ring->last = at;
+    ring->count += ring->count < AGREEMENT_DIGESTS_KEPT ? 1 : 0;
+    ring->digests[at % AGREEMENT_DIGESTS_KEPT] = digest;
+}
+
+void digest_ring_clear(struct digest_ring *ring)
+{
+    ring->last = 0;
+    ring->count = 0;
+}
+
+bool digest_ring_find(const struct digest_ring *ring, zxid at, struct state_digest *ret_digest)
+{
+    if (at == 0 || at > ring->last || ring->last - at >= ring->count) {
+        return false;
+    }
+    *ret_digest = ring->digests[at % AGREEMENT_DIGESTS_KEPT];
+    return true;
+}
+
+static bool is_equal(struct state_digest left, struct state_digest right)
+{
+    return left.record_count == right.record_count && left.sum == right.sum;
+}
+
+static const struct agreement_voice *
+find_voice(const struct agreement_voice *voices, size_t count, raft_id id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (voices[i].id == id) {
+            return &voices[i];
+        }
+    }
+    return NULL;
+}
+
+/* Those who told the same as one of them, by states of their own. */
+struct camp {
+    const struct agreement_voice *voices;
+    size_t count;
+    struct state_digest digest;
+};
+
+static bool is_in_camp(raft_id id, const void *context)
+{
+    const struct camp *camp = context;
+    const struct agreement_voice *voice = find_voice(camp->voices, camp->count, id);
+
+    return voice != NULL && !voice->is_damaged && !voice->is_borrowed &&
+           is_equal(voice->digest, camp->digest);
+}
+
+static bool is_unopposed(const struct raft_config *config, const struct camp *camp)
+{
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        raft_id id = config->members[i].id;
+        const struct agreement_voice *voice = find_voice(camp->voices, camp->count, id);
+
+        if (raft_config_is_voter(config, id) &&
+            (voice == NULL || (!voice->is_damaged && !is_equal(voice->digest, camp->digest)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+enum agreement agreement_judge(const struct raft_config *config,
+                               raft_id own,
+                               const struct agreement_voice *voices,
+                               size_t count)
+{
+    struct camp camp = {.voices = voices, .count = count};
+    const struct agreement_voice *self = find_voice(voices, count, own);
+    const struct agreement_voice *voter = NULL;
+    bool differ = false;
+
+    CHECK(self != NULL);
+    for (size_t i = 0; i < count; i++) {
+        if (voices[i].is_damaged) {
+            continue;
+        }
+        camp.digest = voices[i].digest;
+        if (raft_config_is_quorum(config, is_in_camp, &camp) || is_unopposed(config, &camp)) {
+            return is_equal(self->digest, camp.digest) ? AGREEMENT_MINE : AGREEMENT_OTHER;
+        }
+        if (raft_config_is_voter(config, voices[i].id)) {
+            differ = differ || (voter != NULL && !is_equal(voter->digest, voices[i].digest));
+            voter = &voices[i];
+        }
+    }
+    return differ ? AGREEMENT_SPLIT : AGREEMENT_OPEN;
+}

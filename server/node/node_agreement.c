@@ -1,0 +1,232 @@
+#include "server/node/node_agreement.h"
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "base/mark.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum {
+    ROUND_US = 1000 * 1000,         /* between the zxids that a leader names, */
+    PATIENCE_US = 10 * 1000 * 1000, /* unless somebody has not told yet */
+    BORROWED_US = 20 * 1000 * 1000  /* a state that nobody spoke against for so long is one's own */
+};
+
+void node_agreement_init(struct node *node)
+{
+    node->digests = xcalloc(1, sizeof *node->digests);
+}
+
+void node_agreement_release(struct node *node)
+{
+    free(node->digests);
+}
+
+void node_agreement_note(struct node *node)
+{
+    digest_ring_note(node->digests, state_applied(node->state), state_digest(node->state));
+}
+
+void node_agreement_reset(struct node *node)
+{
+    digest_ring_clear(node->digests);
+    node->told.zxid = 0;
+    node->is_borrowed = !node->installed.is_vouched;
+    node->borrowed_us = node_now(node);
+    if (state_applied(node->state) > 0) {
+        node_agreement_note(node);
+    }
+}
+
+static bool leads(const struct node *node)
+{
+    return node->status.role == RAFT_LEADER;
+}
+
+/* Where the members compare now; 0 = nowhere. */
+static zxid named_zxid(const struct node *node)
+{
+    const struct member_report *report;
+
+    if (leads(node)) {
+        return node->named_term == node->status.term ? node->named_zxid : 0;
+    }
+    report = node_linked_report(node, node->status.leader);
+    return report != NULL && report->term == node->status.term ? report->told.zxid : 0;
+}
+
+void node_agreement_name(struct node *node)
+{
+    node->named_zxid = state_applied(node->state);
+    node->named_term = node->status.term;
+    node->named_us = node_now(node);
+    node->introduced_us = 0; /* the others hear of it at once */
+}
+
+/* Whether every member that is there has told. */
+static bool all_told(const struct node *node, zxid at)
+{
+    const struct raft_config *config = raft_config_effective(node->raft);
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        const struct member_report *report = node_linked_report(node, config->members[i].id);
+
+        if (report != NULL && report->told.zxid != at && report->repair_from == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void name_next(struct node *node)
+{
+    uint64_t age_us = node_now(node) - node->named_us;
+    bool is_new = node->named_term != node->status.term;
+    zxid applied = state_applied(node->state);
+
+    if (applied > 0 && (is_new || (applied != node->named_zxid && age_us >= ROUND_US &&
+                                   (all_told(node, node->named_zxid) || age_us >= PATIENCE_US)))) {
+        node_agreement_name(node);
+    }
+}
+
+static size_t gather(const struct node *node, zxid at, struct agreement_voice *voices)
+{
+    const struct raft_config *config = raft_config_effective(node->raft);
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        raft_id id = config->members[i].id;
+        const struct member_report *report = node_linked_report(node, id);
+
+        if (id == node->options.id) {
+            voices[count++] = (struct agreement_voice){
+                .id = id, .digest = node->told.digest, .is_borrowed = node->is_borrowed};
+        } else if (report != NULL && report->repair_from != 0) {
+            voices[count++] = (struct agreement_voice){.id = id, .is_damaged = true};
+        } else if (report != NULL && report->told.zxid == at) {
+            voices[count++] = (struct agreement_voice){
+                .id = id, .digest = report->told.digest, .is_borrowed = report->told.is_borrowed};
+        }
+    }
+    return count;
+}
+
+static void differ(struct node *node, zxid at)
+{
+    struct error error;
+
+    MARK(state_differs_from_that_of_a_majority);
+    (void)error_set(&error, STATUS_CORRUPT,
+                    "at zxid %" PRIu64 " the state here is another than that of a majority", at);
+    node_differs(node, &error);
+}
+
+static void dispute(struct node *node, zxid at, bool is_disputed)
+{
+    if (is_disputed == node->is_disputed) {
+        return;
+    }
+    node->is_disputed = is_disputed;
+    if (is_disputed) {
+        MARK(state_is_disputed);
+        log_event(LOG_LEVEL_ERROR, "state_disputed",
+                  "zxid=%" PRIu64 " reason=\"members differ and no majority says who is wrong; no "
+                  "dumps are made until one does\"",
+                  at);
+    } else {
+        log_event(LOG_LEVEL_INFO, "state_agreed", "zxid=%" PRIu64, at);
+    }
+}
+
+/* Who differed may be who knows itself to be damaged by now. Who is merely gone may come back. */
+static bool has_confession(const struct agreement_voice *voices, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (voices[i].is_damaged) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void judge(struct node *node, zxid at)
+{
+    struct agreement_voice voices[RAFT_MEMBERS_MAX];
+    size_t count = gather(node, at, voices);
+
+    if (raft_config_find(raft_config_effective(node->raft), node->options.id) == NULL) {
+        return;
+    }
+    switch (agreement_judge(raft_config_effective(node->raft), node->options.id, voices, count)) {
+    case AGREEMENT_OPEN:
+        if (has_confession(voices, count)) {
+            dispute(node, at, false);
+        }
+        break;
+    case AGREEMENT_MINE:
+        node->agreed_zxid = at;
+        MARK_IF(node->is_borrowed, state_of_a_dump_confirmed);
+        node->is_borrowed = false;
+        dispute(node, at, false);
+        break;
+    case AGREEMENT_OTHER:
+        dispute(node, at, false);
+        differ(node, at);
+        break;
+    case AGREEMENT_SPLIT:
+        if (all_told(node, at)) {
+            dispute(node, at, true);
+        }
+        break;
+    }
+}
+
+void node_agreement_tick(struct node *node)
+{
+    zxid at;
+
+    if (node->is_condemned || node->installing) {
+        return;
+    }
+    if (node->is_disputed) {
+        node->borrowed_us = node_now(node);
+    } else if (node->is_borrowed && node_now(node) - node->borrowed_us >= BORROWED_US) {
+        node->is_borrowed = false;
+    }
+    if (leads(node) && node->dumps_wanted_us == 0) {
+        name_next(node);
+    }
+    at = named_zxid(node);
+    if (at != node->told.zxid && digest_ring_find(node->digests, at, &node->told.digest)) {
+        node->told.zxid = at;
+        node->voices_are_new = true;
+    }
+    if (at != 0 && at == node->told.zxid && node->voices_are_new) {
+        node->voices_are_new = false;
+        judge(node, at);
+    }
+}
+
+void node_agreement_fill(const struct node *node, Peer__NodeReport *report)
+{
+    if (!node->is_condemned && node->told.zxid == named_zxid(node)) {
+        report->digest_zxid = node->told.zxid;
+        report->digest_count = node->told.digest.record_count;
+        report->digest_sum = node->told.digest.sum;
+        report->digest_borrowed = node->is_borrowed;
+    }
+}
+
+void node_agreement_take(struct node *node,
+                         struct member_report *kept,
+                         const Peer__NodeReport *report)
+{
+    node->voices_are_new = true;
+    kept->told.zxid = report->digest_zxid;
+    kept->told.digest =
+        (struct state_digest){.record_count = report->digest_count, .sum = report->digest_sum};
+    kept->told.is_borrowed = report->digest_borrowed;
+    kept->repair_from = report->repair_from;
+}

@@ -1,0 +1,24 @@
+/* Comparing the state with that of the other members, at zxids that the leader names: in the
+ * reports that members send each other anyway, about once a second. See agreement.h. */
+#ifndef NODE_NODE_AGREEMENT_H
+#define NODE_NODE_AGREEMENT_H
+
+#include "server/node/node_internal.h"
+
+void node_agreement_init(struct node *node);
+void node_agreement_release(struct node *node);
+/* An entry was applied or skipped. */
+void node_agreement_note(struct node *node);
+/* The state was replaced by that of a dump. */
+void node_agreement_reset(struct node *node);
+/* As leader: compare at what is applied now, at once. */
+void node_agreement_name(struct node *node);
+/* Once a turn: name, look, judge. */
+void node_agreement_tick(struct node *node);
+/* What this server tells in its report, and what another told. */
+void node_agreement_fill(const struct node *node, Peer__NodeReport *report);
+void node_agreement_take(struct node *node,
+                         struct member_report *kept,
+                         const Peer__NodeReport *report);
+
+#endif

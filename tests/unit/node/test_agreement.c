@@ -1,0 +1,169 @@
+#include "server/node/agreement.h"
+
+#include "base/alloc.h"
+#include "tests/support/test.h"
+
+#include <stdlib.h>
+
+static struct raft_config config;
+static struct agreement_voice voices[8];
+static size_t count;
+
+static const struct state_digest right = {.record_count = 7, .sum = 70};
+static const struct state_digest wrong = {.record_count = 7, .sum = 71};
+
+/* Voters 1 to `voters`, then one learner. */
+static void begin(uint32_t voters)
+{
+    config = (struct raft_config){.member_count = voters + 1};
+    for (uint32_t i = 0; i <= voters; i++) {
+        config.members[i].id = i + 1;
+        config.members[i].flags = i < voters ? RAFT_VOTER_NEW : RAFT_LEARNER;
+    }
+    count = 0;
+}
+
+static struct agreement_voice *tell(raft_id id, struct state_digest digest)
+{
+    voices[count] = (struct agreement_voice){.id = id, .digest = digest};
+    return &voices[count++];
+}
+
+static enum agreement judge(raft_id own)
+{
+    return agreement_judge(&config, own, voices, count);
+}
+
+static void test_a_majority_is_right_and_the_odd_one_learns_it(void)
+{
+    begin(3);
+    (void)tell(1, right);
+    EXPECT_EQ(judge(1), AGREEMENT_OPEN);
+    (void)tell(2, wrong);
+    EXPECT_EQ(judge(1), AGREEMENT_SPLIT);
+    EXPECT_EQ(judge(2), AGREEMENT_SPLIT);
+    (void)tell(3, right);
+    EXPECT_EQ(judge(1), AGREEMENT_MINE);
+    EXPECT_EQ(judge(2), AGREEMENT_OTHER);
+    EXPECT_EQ(judge(3), AGREEMENT_MINE);
+}
+
+static void test_both_numbers_of_a_digest_count(void)
+{
+    begin(3);
+    (void)tell(1, right);
+    (void)tell(2, (struct state_digest){.record_count = 8, .sum = right.sum});
+    (void)tell(3, right);
+    EXPECT_EQ(judge(2), AGREEMENT_OTHER);
+}
+
+static void test_two_voters_that_differ_never_decide(void)
+{
+    begin(2);
+    (void)tell(1, right);
+    (void)tell(2, wrong);
+    EXPECT_EQ(judge(1), AGREEMENT_SPLIT);
+    EXPECT_EQ(judge(2), AGREEMENT_SPLIT);
+}
+
+static void test_a_learner_is_judged_and_has_no_vote(void)
+{
+    begin(3);
+    (void)tell(1, right);
+    (void)tell(4, wrong);
+    EXPECT_EQ(judge(4), AGREEMENT_OPEN);
+    (void)tell(2, right);
+    EXPECT_EQ(judge(4), AGREEMENT_OTHER);
+    EXPECT_EQ(judge(1), AGREEMENT_MINE);
+}
+
+static void test_both_halves_of_a_joint_configuration_must_agree(void)
+{
+    begin(5);
+    config.joint = true;
+    for (uint32_t i = 0; i < 5; i++) {
+        config.members[i].flags =
+            (uint8_t)((i < 3 ? RAFT_VOTER_OLD : 0) | (i >= 2 ? RAFT_VOTER_NEW : 0));
+    }
+    (void)tell(1, right);
+    (void)tell(2, right);
+    EXPECT_EQ(judge(1), AGREEMENT_OPEN);
+    (void)tell(3, wrong);
+    EXPECT_EQ(judge(3), AGREEMENT_SPLIT);
+    (void)tell(4, right);
+    EXPECT_EQ(judge(3), AGREEMENT_SPLIT);
+    (void)tell(5, right);
+    EXPECT_EQ(judge(3), AGREEMENT_OTHER);
+}
+
+static void test_who_has_its_state_from_another_says_nothing_new(void)
+{
+    begin(3);
+    /* 1 is wrong, and 2 has its state by a dump from it: no majority against 3. */
+    (void)tell(1, wrong);
+    tell(2, wrong)->is_borrowed = true;
+    EXPECT_EQ(judge(1), AGREEMENT_OPEN);
+    (void)tell(3, right);
+    EXPECT_EQ(judge(3), AGREEMENT_SPLIT);
+    EXPECT_EQ(judge(1), AGREEMENT_SPLIT);
+    /* It is judged like all. */
+    voices[0].digest = right;
+    EXPECT_EQ(judge(2), AGREEMENT_OTHER);
+}
+
+static void test_when_all_others_know_themselves_damaged_the_rest_is_right(void)
+{
+    begin(3);
+    (void)tell(1, right);
+    tell(2, wrong)->is_damaged = true;
+    EXPECT_EQ(judge(1), AGREEMENT_OPEN);
+    tell(3, wrong)->is_damaged = true;
+    EXPECT_EQ(judge(1), AGREEMENT_MINE);
+    /* Not while one is left who could say otherwise, or does. */
+    voices[2] = (struct agreement_voice){.id = 3, .digest = wrong};
+    EXPECT_EQ(judge(1), AGREEMENT_SPLIT);
+    voices[2].digest = right;
+    voices[2].is_borrowed = true;
+    EXPECT_EQ(judge(1), AGREEMENT_MINE);
+}
+
+static void test_the_ring_keeps_the_last_digests_in_a_row(void)
+{
+    struct digest_ring *ring = xcalloc(1, sizeof *ring);
+    struct state_digest digest;
+
+    EXPECT(!digest_ring_find(ring, 0, &digest));
+    for (zxid at = 5; at < 5 + 2 * AGREEMENT_DIGESTS_KEPT; at++) {
+        digest_ring_note(ring, at, (struct state_digest){.record_count = at, .sum = 3 * at});
+        EXPECT(digest_ring_find(ring, at, &digest));
+        EXPECT_EQ(digest.sum, 3 * at);
+        EXPECT(!digest_ring_find(ring, at + 1, &digest));
+    }
+    EXPECT(!digest_ring_find(ring, ring->last - AGREEMENT_DIGESTS_KEPT, &digest));
+    EXPECT(digest_ring_find(ring, ring->last - AGREEMENT_DIGESTS_KEPT + 1, &digest));
+    EXPECT_EQ(digest.record_count, ring->last - AGREEMENT_DIGESTS_KEPT + 1);
+    /* After a gap nothing older is known. */
+    digest_ring_note(ring, ring->last + 2, right);
+    EXPECT(!digest_ring_find(ring, ring->last - 1, &digest));
+    EXPECT(!digest_ring_find(ring, ring->last - 2, &digest));
+    EXPECT(digest_ring_find(ring, ring->last, &digest));
+    digest_ring_clear(ring);
+    EXPECT(!digest_ring_find(ring, 1, &digest));
+    free(ring);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_a_majority_is_right_and_the_odd_one_learns_it),
+        TEST_CASE(test_both_numbers_of_a_digest_count),
+        TEST_CASE(test_two_voters_that_differ_never_decide),
+        TEST_CASE(test_a_learner_is_judged_and_has_no_vote),
+        TEST_CASE(test_both_halves_of_a_joint_configuration_must_agree),
+        TEST_CASE(test_who_has_its_state_from_another_says_nothing_new),
+        TEST_CASE(test_when_all_others_know_themselves_damaged_the_rest_is_right),
+        TEST_CASE(test_the_ring_keeps_the_last_digests_in_a_row),
+        TEST_END};
+
+    return test_main("agreement", cases, argc, argv);
+}
