@@ -186,31 +186,6 @@ static bool note_damage(void *context, const char *text)
     return false;
 }
 
-static uint64_t missing_pages(const struct page_walk *walk)
-{
-    uint64_t present = walk->file_bytes / walk->page_bytes;
-
-    return present < walk->page_count ? walk->page_count - present : 0;
-}
-
-/* A page of the map beyond the file's end kills the reader with SIGBUS. LMDB itself may leave the
- * file shorter than its last page number says (pages taken and given back in one transaction are
- * never written), so missing pages are in order if all of them are free; then the file is extended,
- * with a hole. */
-static enum status check_length(const struct page_walk *walk, struct error *error)
-{
-    uint64_t missing = missing_pages(walk);
-
-    MARK_IF(missing > 0, store_file_is_shorter_than_its_pages);
-    return walk->free_pages_behind_end == missing
-               ? STATUS_OK
-               : error_set(error, STATUS_CORRUPT,
-                           "%s is cut off: %llu bytes are there, %llu are "
-                           "needed; " DAMAGE_WAY_OUT,
-                           walk->path, (unsigned long long)walk->file_bytes,
-                           (unsigned long long)(walk->page_count * walk->page_bytes));
-}
-
 /* Look at the pages before LMDB follows them. A large tree's leaves are left to be looked at when
  * they are read: their number is what makes it large. */
 static enum status examine(const char *data,
@@ -231,20 +206,20 @@ static enum status examine(const char *data,
         walk->depth = PAGE_WALK_BRANCHES;
     }
     status = page_walk(walk, error);
-    if (status == STATUS_OK && examination.is_damaged) {
-        return STATUS_CORRUPT;
-    }
-    return status == STATUS_OK ? check_length(walk, error) : status;
+    return status == STATUS_OK && examination.is_damaged ? STATUS_CORRUPT : status;
 }
 
+/* A page of the map beyond the file's end kills the reader with SIGBUS; where pages are missing,
+ * all of them free, the file is extended with a hole. */
 static enum status
 extend(const struct environment *environment, const struct page_walk *walk, struct error *error)
 {
     mdb_filehandle_t file;
 
-    if (missing_pages(walk) == 0) {
+    if (walk->free_pages_behind_end == 0) {
         return STATUS_OK;
     }
+    MARK(store_file_is_shorter_than_its_pages);
     CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
     return ftruncate(file, (off_t)(walk->page_count * walk->page_bytes)) == 0
                ? STATUS_OK

@@ -707,6 +707,21 @@ static enum status check_number(struct walker *walker, const struct meta *meta, 
     return status;
 }
 
+/* LMDB may leave the file shorter than the number of its last page says: pages taken and given back
+ * in one transaction are never written. So pages may be missing if all of them are free. */
+static void check_length(struct walker *walker)
+{
+    const struct page_walk *walk = walker->walk;
+    uint64_t missing =
+        walk->page_count > walker->pages_there ? walk->page_count - walker->pages_there : 0;
+
+    if (walk->free_pages_behind_end != missing) {
+        (void)damaged(walker,
+                      "the file is cut off: %" PRIu64 " bytes are there, %" PRIu64 " are needed",
+                      walk->file_bytes, walk->page_count * walk->page_bytes);
+    }
+}
+
 static enum status walk_trees(struct walker *walker, struct error *error)
 {
     struct page_walk *walk = walker->walk;
@@ -716,6 +731,9 @@ static enum status walk_trees(struct walker *walker, struct error *error)
 
     if (status == STATUS_OK && !walker->stopped) {
         status = walk_tree(walker, &free_list, &walker->meta.free, error);
+    }
+    if (status == STATUS_OK && !walker->stopped) {
+        check_length(walker);
     }
     if (status == STATUS_OK && !walker->stopped) {
         status = check_number(walker, &walker->meta, error);

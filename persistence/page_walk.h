@@ -44,10 +44,11 @@ struct page_walk {
     uint64_t branch_pages; /* of the records */
     uint64_t leaf_pages;   /* with BRANCHES: those referred to */
     uint64_t overflow_pages;
-    uint64_t entries;               /* not with BRANCHES */
-    uint64_t list_pages;            /* of the list of free pages itself */
-    uint64_t free_pages;            /* in that list */
-    uint64_t free_pages_behind_end; /* of these, beyond the end of the file */
+    uint64_t entries;    /* not with BRANCHES */
+    uint64_t list_pages; /* of the list of free pages itself */
+    uint64_t free_pages; /* in that list */
+    uint64_t
+        free_pages_behind_end; /* of these, beyond the end of the file: no others are missing */
 };
 
 /* OK: walked, also when damage was told. CORRUPT: the file cannot be made sense of at all; what was

@@ -1,5 +1,5 @@
-/* Starting a disk thread: named, and with all signals blocked, so that they reach the main thread.
- */
+/* Starting a disk thread: named, and with all signals but SIGBUS blocked, so that they reach the
+ * main thread. */
 #ifndef PERSISTENCE_WORKER_H
 #define PERSISTENCE_WORKER_H
 

@@ -284,6 +284,31 @@ static void test_damaged_dumps_and_left_overs_are_told(void)
     cluster_release(&cluster);
 }
 
+/* Pages that are gone from under a running server: no status can tell of that, the process ends. */
+static void test_a_file_cut_under_a_running_server_ends_it_with_a_reason(void)
+{
+    struct process *process = &cluster.servers[1].process;
+    char path[600];
+    size_t bytes;
+    char *text;
+
+    cluster_init(&cluster, 1);
+    cluster_form(&cluster);
+    (void)snprintf(path, sizeof path, "%s/log/data.mdb", cluster.servers[1].data);
+    damage_truncate(path, 2 * PAGE);
+    (void)cluster_cli(&cluster, 1, "--timeout", "1s", "set", "/a", "b", NULL);
+    EXPECT(process_wait(process, DEADLINE_MS));
+    EXPECT_EQ(process->exit_code, EXIT_DAMAGED);
+    text = (char *)damage_read(cluster.servers[1].log, &bytes);
+    text[bytes - 1] = '\0';
+    /* By the kernel's fault, or by what LMDB read where zeros were put ahead meanwhile. */
+    EXPECT_CONTAINS(text, "confer-server: ");
+    EXPECT_CONTAINS(text, "/log");
+    EXPECT_CONTAINS(text, "take this server out of the cluster");
+    free(text);
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -296,6 +321,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_missing_record_is_told_by_the_digest),
         TEST_CASE(test_a_checkpoint_of_another_time_is_told),
         TEST_CASE(test_damaged_dumps_and_left_overs_are_told),
+        TEST_CASE(test_a_file_cut_under_a_running_server_ends_it_with_a_reason),
         TEST_END,
     };
 

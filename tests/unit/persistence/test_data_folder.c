@@ -238,6 +238,46 @@ static void test_free_bytes_are_told(void)
     data_folder_close(&folder);
 }
 
+static void test_a_stopped_folder_is_locked_and_not_changed(void)
+{
+    const char *path = test_folder();
+    struct data_folder folder;
+    struct data_folder second;
+    char lock[4200];
+    char none[4200];
+
+    (void)snprintf(lock, sizeof lock, "%s/lock", path);
+    (void)snprintf(none, sizeof none, "%s/none", path);
+    EXPECT_EQ(data_folder_open_stopped(none, &folder, &error), STATUS_NOT_FOUND);
+    EXPECT_CONTAINS(error.text, none);
+    /* It never had a lock, and gets none. */
+    EXPECT_OK(data_folder_open_stopped(path, &folder, &error));
+    data_folder_close(&folder);
+    EXPECT(access(lock, F_OK) != 0);
+    EXPECT_OK(data_folder_open(path, &folder, &error));
+    EXPECT_EQ(data_folder_open_stopped(path, &second, &error), STATUS_LOCKED);
+    EXPECT_CONTAINS(error.text, "stop it first");
+    EXPECT_EQ(data_folder_open_stopped(lock, &second, &error), STATUS_NOT_FOUND);
+    data_folder_close(&folder);
+    EXPECT_OK(data_folder_open_stopped(path, &folder, &error));
+    EXPECT_EQ(data_folder_open(path, &second, &error), STATUS_LOCKED);
+    data_folder_close(&folder);
+}
+
+static void test_the_names_of_trees_are_told_from_others(void)
+{
+    uint64_t generation = 0;
+
+    EXPECT(data_folder_is_tree("tree-0", &generation));
+    EXPECT_EQ(generation, 0);
+    EXPECT(data_folder_is_tree("tree-17", &generation));
+    EXPECT_EQ(generation, 17);
+    EXPECT(!data_folder_is_tree("tree-17.part", &generation));
+    EXPECT(!data_folder_is_tree("tree-", &generation));
+    EXPECT(!data_folder_is_tree("tree-x", &generation));
+    EXPECT(!data_folder_is_tree("log", &generation));
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -251,6 +291,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_sweeping_leaves_one_generation_and_what_is_not_ours),
         TEST_CASE(test_what_cannot_be_swept_is_named),
         TEST_CASE(test_free_bytes_are_told),
+        TEST_CASE(test_a_stopped_folder_is_locked_and_not_changed),
+        TEST_CASE(test_the_names_of_trees_are_told_from_others),
         TEST_END,
     };
 

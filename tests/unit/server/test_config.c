@@ -242,6 +242,15 @@ static void test_recover_takes_show_or_the_last_entry(void)
     }
 }
 
+static void test_check_needs_a_folder_and_nothing_else(void)
+{
+    struct config config;
+
+    EXPECT_OK(parse("--check /data/1", &config));
+    EXPECT_TEXT(config.check, "/data/1");
+    expect_refused("--check", "--check DIR");
+}
+
 static void test_help_names_every_option(void)
 {
     static const char *const names[] = {
@@ -338,6 +347,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_zookeepers_options_are_taken_and_judged),
         TEST_CASE(test_options_that_contradict_each_other_are_refused),
         TEST_CASE(test_recover_takes_show_or_the_last_entry),
+        TEST_CASE(test_check_needs_a_folder_and_nothing_else),
         TEST_CASE(test_help_names_every_option),
         TEST_CASE(test_a_secret_is_read_without_its_line_end),
         TEST_CASE(test_a_secret_that_others_may_read_is_refused),
