@@ -1,0 +1,171 @@
+#include "tests/hostile/quiet.h"
+
+#include "base/alloc.h"
+#include "base/check.h"
+#include "base/clock.h"
+#include "tests/support/wire.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { PAUSE_US = 5 * 1000, ANSWER_DEADLINE_MS = 30000 };
+
+struct quiet {
+    const char *address;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of all below */
+    bool stopping;
+    uint64_t begun_us; /* of the call under way; 0 = none */
+    struct quiet_report report;
+};
+
+static ProtobufCBinaryData data_of(const char *text)
+{
+    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)(uintptr_t)text};
+}
+
+static bool call(struct wire *wire, Client__Request *request, const char *expected)
+{
+    Client__Response *response = wire_call(wire, request, ANSWER_DEADLINE_MS);
+    bool right = response != NULL && response->code == CLIENT__CODE__OK;
+
+    if (right && expected != NULL) {
+        right = response->body_case == CLIENT__RESPONSE__BODY_GET &&
+                response->get->value.len == strlen(expected) &&
+                memcmp(response->get->value.data, expected, strlen(expected)) == 0;
+    }
+    if (response != NULL) {
+        client__response__free_unpacked(response, NULL);
+    }
+    return right;
+}
+
+static bool write_value(struct wire *wire, const char *value)
+{
+    Record__Set set = RECORD__SET__INIT;
+    Record__Operation operation = RECORD__OPERATION__INIT;
+    Record__Operation *operations[] = {&operation};
+    Client__Write write = CLIENT__WRITE__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+
+    set.path = data_of("/quiet");
+    set.value = data_of(value);
+    set.version = -1;
+    set.create = true;
+    operation.kind_case = RECORD__OPERATION__KIND_SET;
+    operation.set = &set;
+    write.n_operations = 1;
+    write.operations = operations;
+    request.body_case = CLIENT__REQUEST__BODY_WRITE;
+    request.write = &write;
+    return call(wire, &request, NULL);
+}
+
+static bool read_value(struct wire *wire, const char *expected)
+{
+    Client__Get get = CLIENT__GET__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+
+    get.path = data_of("/quiet");
+    get.level = CLIENT__READ_LEVEL__LINEARIZABLE;
+    request.body_case = CLIENT__REQUEST__BODY_GET;
+    request.get = &get;
+    return call(wire, &request, expected);
+}
+
+static bool begin_call(struct quiet *quiet)
+{
+    bool goes_on;
+
+    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    quiet->begun_us = clock_monotonic_us();
+    goes_on = !quiet->stopping;
+    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
+    return goes_on;
+}
+
+static void end_call(struct quiet *quiet, bool succeeded)
+{
+    uint64_t took_us;
+
+    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    took_us = clock_monotonic_us() - quiet->begun_us;
+    quiet->begun_us = 0;
+    quiet->report.calls++;
+    quiet->report.failures += succeeded ? 0 : 1;
+    if (took_us > quiet->report.longest_us) {
+        quiet->report.longest_us = took_us;
+    }
+    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
+}
+
+static void *run(void *context)
+{
+    const struct timespec pause = {.tv_nsec = PAUSE_US * 1000L};
+    struct quiet *quiet = context;
+    struct wire wire = {.socket = -1};
+    char value[32] = "";
+
+    for (uint64_t round = 0; begin_call(quiet); round++) {
+        bool connected = wire.socket >= 0;
+
+        if (!connected) {
+            connected = wire_connect(&wire, quiet->address) && wire_greet(&wire);
+        }
+        if (round % 2 == 0) {
+            (void)snprintf(value, sizeof value, "%llu", (unsigned long long)round);
+            end_call(quiet, connected && write_value(&wire, value));
+        } else {
+            end_call(quiet, connected && read_value(&wire, value));
+        }
+        (void)nanosleep(&pause, NULL);
+    }
+    wire_close(&wire);
+    return NULL;
+}
+
+struct quiet *quiet_start(const char *address)
+{
+    struct quiet *quiet = xcalloc(1, sizeof *quiet);
+
+    quiet->address = address;
+    CHECK(pthread_mutex_init(&quiet->lock, NULL) == 0);
+    CHECK(pthread_create(&quiet->thread, NULL, run, quiet) == 0);
+    return quiet;
+}
+
+void quiet_reset(struct quiet *quiet)
+{
+    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    quiet->report = (struct quiet_report){.calls = 0};
+    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
+}
+
+struct quiet_report quiet_report(struct quiet *quiet)
+{
+    struct quiet_report report;
+
+    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    report = quiet->report;
+    if (quiet->begun_us != 0) {
+        uint64_t so_far_us = clock_monotonic_us() - quiet->begun_us;
+
+        report.longest_us = so_far_us > report.longest_us ? so_far_us : report.longest_us;
+    }
+    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
+    return report;
+}
+
+void quiet_stop(struct quiet *quiet)
+{
+    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    quiet->stopping = true;
+    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
+    CHECK(pthread_join(quiet->thread, NULL) == 0);
+    CHECK(pthread_mutex_destroy(&quiet->lock) == 0);
+    free(quiet);
+}
