@@ -11,6 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of protobuf's encoding. */
+enum { VARINT_MORE = 128, TAGS_PER_FIELD = 8 };
+
 enum {
     TURN_DELAY_US = 100,
     IDLE_TURNS_MAX = 1000,
@@ -364,23 +367,35 @@ static void port_set_peers(void *context, const struct node_peer *peers, size_t 
     }
 }
 
+/* Of its one field: the tag comes first. */
+static uint32_t body_of(struct bytes message)
+{
+    uint32_t tag;
+
+    CHECK(message.size >= 2);
+    tag = message.data[0];
+    if (tag >= VARINT_MORE) {
+        CHECK(message.data[1] < VARINT_MORE);
+        tag = tag - VARINT_MORE + VARINT_MORE * message.data[1];
+    }
+    return tag / TAGS_PER_FIELD;
+}
+
 static bool observe_message(struct cluster_server *server, raft_id to, struct bytes message)
 {
     ProtobufCAllocator allocator = arena_allocator(&server->cluster->arena);
-    Peer__PeerMessage *wire = peer__peer_message__unpack(&allocator, message.size, message.data);
-    bool is_raft;
+    Peer__PeerMessage *wire;
 
-    CHECK(wire != NULL);
-    is_raft = wire->body_case == PEER__PEER_MESSAGE__BODY_RAFT;
-    if (is_raft) {
-        server->cluster->observer.on_send(server->cluster->observer.context, server, to,
-                                          wire->raft);
-    } else {
-        timeline_trace(server->cluster->timeline, "%" PRIu64 " > %" PRIu64 " kind %d", server->id,
-                       to, (int)wire->body_case);
+    if (body_of(message) != PEER__PEER_MESSAGE__BODY_RAFT) {
+        timeline_trace(server->cluster->timeline, "%" PRIu64 " > %" PRIu64 " kind %" PRIu32,
+                       server->id, to, body_of(message));
+        return false;
     }
+    wire = peer__peer_message__unpack(&allocator, message.size, message.data);
+    CHECK(wire != NULL && wire->body_case == PEER__PEER_MESSAGE__BODY_RAFT);
+    server->cluster->observer.on_send(server->cluster->observer.context, server, to, wire->raft);
     arena_reset(&server->cluster->arena);
-    return is_raft;
+    return true;
 }
 
 static bool port_send(void *context, raft_id peer, struct bytes message)

@@ -6,34 +6,42 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Never changed, so that copies of a source share it. */
 struct entry {
+    size_t references;
     size_t key_bytes;
     size_t value_bytes;
-    uint8_t *data; /* key, value */
+    uint8_t data[]; /* key, value */
 };
 
 struct memory_source {
-    struct entry *entries; /* ordered by key */
+    struct entry **entries; /* ordered by key */
     size_t count;
     uint64_t reads;
     enum status failure;
 };
 
-static struct entry entry_make(struct bytes key, struct bytes value)
+static struct entry *entry_new(struct bytes key, struct bytes value)
 {
-    struct entry entry = {
-        .key_bytes = key.size,
-        .value_bytes = value.size,
-        .data = xmalloc(key.size + value.size),
-    };
+    struct entry *entry = xmalloc(sizeof *entry + key.size + value.size);
 
+    entry->references = 1;
+    entry->key_bytes = key.size;
+    entry->value_bytes = value.size;
     if (key.size > 0) {
-        memcpy(entry.data, key.data, key.size);
+        memcpy(entry->data, key.data, key.size);
     }
     if (value.size > 0) {
-        memcpy(entry.data + key.size, value.data, value.size);
+        memcpy(entry->data + key.size, value.data, value.size);
     }
     return entry;
+}
+
+static void entry_unref(struct entry *entry)
+{
+    if (--entry->references == 0) {
+        free(entry);
+    }
 }
 
 static struct bytes key_of(const struct entry *entry)
@@ -57,7 +65,7 @@ void memory_source_free(struct memory_source *source)
         return;
     }
     for (size_t i = 0; i < source->count; i++) {
-        free(source->entries[i].data);
+        entry_unref(source->entries[i]);
     }
     free(source->entries);
     free(source);
@@ -67,10 +75,11 @@ struct memory_source *memory_source_clone(const struct memory_source *source)
 {
     struct memory_source *clone = memory_source_new();
 
-    clone->entries = xcalloc(source->count, sizeof *clone->entries);
+    clone->entries = xcalloc(source->count, sizeof(struct entry *));
     clone->count = source->count;
     for (size_t i = 0; i < source->count; i++) {
-        clone->entries[i] = entry_make(key_of(&source->entries[i]), value_of(&source->entries[i]));
+        clone->entries[i] = source->entries[i];
+        clone->entries[i]->references++;
     }
     return clone;
 }
@@ -79,25 +88,25 @@ void memory_source_apply(struct memory_source *source,
                          const struct state_record *records,
                          size_t record_count)
 {
-    struct entry *merged = xcalloc(source->count + record_count, sizeof *merged);
+    struct entry **merged = xcalloc(source->count + record_count, sizeof(struct entry *));
     size_t count = 0;
     size_t old = 0;
 
     for (size_t i = 0; i < record_count; i++) {
         CHECK(i == 0 || bytes_compare(records[i - 1].key, records[i].key) < 0);
         while (old < source->count &&
-               bytes_compare(key_of(&source->entries[old]), records[i].key) < 0) {
+               bytes_compare(key_of(source->entries[old]), records[i].key) < 0) {
             merged[count++] = source->entries[old++];
         }
         /* The new entry first: the record may be lent from the one that it replaces. */
         bool replaces =
-            old < source->count && bytes_equal(key_of(&source->entries[old]), records[i].key);
+            old < source->count && bytes_equal(key_of(source->entries[old]), records[i].key);
 
         if (!records[i].removed) {
-            merged[count++] = entry_make(records[i].key, records[i].value);
+            merged[count++] = entry_new(records[i].key, records[i].value);
         }
         if (replaces) {
-            free(source->entries[old++].data);
+            entry_unref(source->entries[old++]);
         }
     }
     while (old < source->count) {
@@ -126,7 +135,7 @@ size_t memory_source_find(const struct memory_source *source, struct bytes key)
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (bytes_compare(key_of(&source->entries[middle]), key) < 0) {
+        if (bytes_compare(key_of(source->entries[middle]), key) < 0) {
             low = middle + 1;
         } else {
             high = middle;
@@ -143,11 +152,11 @@ static enum status lookup(void *context, struct bytes key, struct bytes *ret_val
     if (source->failure != STATUS_OK) {
         return source->failure;
     }
-    if (position == source->count || !bytes_equal(key_of(&source->entries[position]), key)) {
+    if (position == source->count || !bytes_equal(key_of(source->entries[position]), key)) {
         return STATUS_NOT_FOUND;
     }
     source->reads++;
-    *ret_value = value_of(&source->entries[position]);
+    *ret_value = value_of(source->entries[position]);
     return STATUS_OK;
 }
 
@@ -163,14 +172,14 @@ static enum status range(void *context,
         return source->failure;
     }
     for (size_t i = memory_source_find(source, from); i < source->count; i++) {
-        struct bytes key = key_of(&source->entries[i]);
+        struct bytes key = key_of(source->entries[i]);
 
         if (key.size < prefix.size ||
             (prefix.size > 0 && memcmp(key.data, prefix.data, prefix.size) != 0)) {
             break;
         }
         source->reads++;
-        if (!visit(visitor, key, value_of(&source->entries[i]))) {
+        if (!visit(visitor, key, value_of(source->entries[i]))) {
             break;
         }
     }
@@ -191,8 +200,8 @@ struct state_record memory_source_at(const struct memory_source *source, size_t 
 {
     CHECK_OP(position, <, source->count);
     return (struct state_record){
-        .key = key_of(&source->entries[position]),
-        .value = value_of(&source->entries[position]),
+        .key = key_of(source->entries[position]),
+        .value = value_of(source->entries[position]),
     };
 }
 

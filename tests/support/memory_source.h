@@ -9,7 +9,8 @@ struct memory_source;
 
 struct memory_source *memory_source_new(void);
 void memory_source_free(struct memory_source *source); /* NULL is fine */
-/* A copy with memory of its own: what a disk holds after a crash, or a dump. */
+/* What the source shows now, whatever becomes of it: what a disk holds after a crash, or a dump.
+ * They share the records' memory. */
 struct memory_source *memory_source_clone(const struct memory_source *source);
 
 /* Show the records of a generation from now on, all of them at once. */
