@@ -226,7 +226,8 @@ bool bounds_set(struct bounds *bounds, const char *name, uint8_t value)
         }
         if (fields[i].number != NULL) {
             *fields[i].number = value;
-        } else {
+        }
+        if (fields[i].flag != NULL) {
             *fields[i].flag = value != 0;
         }
         return true;

@@ -10,8 +10,8 @@
 struct renaming renaming_inverse(const struct renaming *renaming)
 {
     struct renaming inverse = {.to = {0}};
-    for (uint8_t id = 1; id <= BOUNDS_NODES_MAX; id++) {
-        inverse.to[renaming->to[id]] = id;
+    for (unsigned id = 1; id <= BOUNDS_NODES_MAX; id++) {
+        inverse.to[renaming->to[id]] = (uint8_t)id;
     }
     return inverse;
 }
@@ -19,7 +19,7 @@ struct renaming renaming_inverse(const struct renaming *renaming)
 struct renaming renaming_chain(const struct renaming *first, const struct renaming *second)
 {
     struct renaming chain = {.to = {0}};
-    for (uint8_t id = 1; id <= BOUNDS_NODES_MAX; id++) {
+    for (unsigned id = 1; id <= BOUNDS_NODES_MAX; id++) {
         chain.to[id] = second->to[first->to[id]];
     }
     return chain;
@@ -88,7 +88,7 @@ uint32_t rename_message(struct vocabulary *vocabulary, const struct renaming *by
 static uint32_t rename_bits(uint32_t bits, const struct renaming *by)
 {
     uint32_t to = 0;
-    for (uint8_t id = 1; id <= BOUNDS_NODES_MAX; id++) {
+    for (unsigned id = 1; id <= BOUNDS_NODES_MAX; id++) {
         if ((bits >> id & 1) != 0) {
             to |= 1u << by->to[id];
         }

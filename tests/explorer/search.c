@@ -102,6 +102,7 @@ static bool queue_take(struct search *search, struct state *ret)
     if (queue->first_at + width > QUEUE_WORDS) {
         struct queue_chunk *next = queue->first->next;
         free(queue->first);
+        CHECK(next != NULL);
         queue->first = next;
         queue->first_at = 0;
         queue->chunks--;

@@ -143,7 +143,7 @@ static void store_entries(struct site_bench *bench, const struct site_write *wri
     if (write->first <= disk->checkpoint) {
         violate(bench, "S11: a write replaces an entry that is applied");
     }
-    for (uint8_t i = 1; i < SITE_LOG_END; i++) {
+    for (unsigned i = 1; i < SITE_LOG_END; i++) {
         if (i >= write->first) {
             disk->entries[i] = i <= write->last ? write->entries[i] : 0;
         }
@@ -420,7 +420,7 @@ static bool change(struct site_bench *bench, uint32_t argument)
     } else {
         raft_id voters[BOUNDS_NODES_MAX];
         size_t count = 0;
-        for (uint8_t id = 1; id <= BOUNDS_NODES_MAX; id++) {
+        for (unsigned id = 1; id <= BOUNDS_NODES_MAX; id++) {
             if ((argument & (1u << id)) != 0) {
                 voters[count++] = id;
             }
@@ -667,7 +667,7 @@ struct site_view site_look(const struct site_bench *bench)
     raft_index ignored;
     view.config_committed = config_number(bench, raft_config_committed(bench->raft, &ignored));
     memset(view.match, UINT8_MAX, sizeof view.match);
-    for (uint8_t id = 1; id <= BOUNDS_NODES_MAX; id++) {
+    for (unsigned id = 1; id <= BOUNDS_NODES_MAX; id++) {
         struct raft_peer_status peer;
         if (raft_peer_status(bench->raft, id, &peer) == STATUS_OK) {
             view.match[id] = (uint8_t)peer.match;

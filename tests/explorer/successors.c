@@ -118,6 +118,7 @@ static void visit_losses(struct round *round,
         }
         round->stopped = !round->visit(round->context, event, next, NULL);
         uint64_t low = chosen & (0 - chosen);
+        CHECK(low != 0);
         uint64_t ripple = chosen + low;
         chosen = ripple | ((chosen ^ ripple) >> 2) / low;
     }
