@@ -475,7 +475,10 @@ static bool start(struct request *request)
         started = propose_session_change(request);
     } else if (request->kind == REQUEST_CLOSE_SESSION) {
         if (client->session == 0) {
-            refuse(request, CLIENT__CODE__SESSION_EXPIRED);
+            /* One that moved lives on: its client must not take it for gone. */
+            refuse(request, client->session_end != CLIENT__CODE__OK
+                                ? client->session_end
+                                : CLIENT__CODE__SESSION_EXPIRED);
             return true;
         }
         started = propose_session_change(request);

@@ -327,6 +327,9 @@ class Detectors:
 
     def run_simulation(self):
         program = self.linked("tests/simulation/simulate")
+        for plan in sorted((self.build.source / "tests/simulation/plans").glob("*.plan")):
+            seconds, failure = run_program([program, "--plan", plan], CALL_CPU_SECONDS, CALL_CLOCK_SECONDS)
+            yield seconds, failure and Finding(f"plan {plan.stem}", failure)
         while True:
             for profile, count in self.profiles.items():
                 first = self.seeds[profile]
