@@ -18,22 +18,26 @@ static void expect_done(const struct outcome *outcome)
     EXPECT_EQ(outcome->exit_code, 0);
 }
 
+struct arguments {
+    char number[16];
+    const char *list[10];
+};
+
+static void fill_arguments(struct arguments *arguments, unsigned id, const char *what)
+{
+    *arguments =
+        (struct arguments){.list = {cluster_program("server/confer-server"), "--id",
+                                    arguments->number, "--server", cluster.servers[id].address,
+                                    "--data", cluster.servers[id].data, "--recover", what, NULL}};
+    (void)snprintf(arguments->number, sizeof arguments->number, "%u", id);
+}
+
 static const struct outcome *recover(unsigned id, const char *what)
 {
-    char number[16];
-    const char *const arguments[] = {cluster_program("server/confer-server"),
-                                     "--id",
-                                     number,
-                                     "--server",
-                                     cluster.servers[id].address,
-                                     "--data",
-                                     cluster.servers[id].data,
-                                     "--recover",
-                                     what,
-                                     NULL};
+    struct arguments arguments;
 
-    (void)snprintf(number, sizeof number, "%u", id);
-    return outcome_of(arguments, CLUSTER_DEADLINE_MS);
+    fill_arguments(&arguments, id, what);
+    return outcome_of(arguments.list, CLUSTER_DEADLINE_MS);
 }
 
 /* TERM.INDEX, as `show` tells it. */
@@ -191,6 +195,43 @@ static void test_a_survivor_goes_on_alone_and_grows_again(void)
     cluster_release(&cluster);
 }
 
+/* Killed earlier and later, until it comes to its end: the folder is the old one or the new one. */
+static void test_recovering_is_done_or_not_done_whenever_it_is_killed(void)
+{
+    char old_last[64];
+    bool is_done = false;
+
+    cluster_init(&cluster, 2);
+    cluster_form(&cluster);
+    write_all(1);
+    expect_all(2);
+    cluster_kill(&cluster, 1);
+    cluster_kill(&cluster, 2);
+    (void)snprintf(old_last, sizeof old_last, "%s", last_entry(2));
+    for (unsigned pauses = 0; !is_done; pauses++) {
+        struct process process;
+        struct arguments arguments;
+        const struct outcome *outcome;
+
+        EXPECT(pauses < 1000);
+        fill_arguments(&arguments, 2, old_last);
+        process_start(&process, arguments.list, NULL);
+        for (unsigned i = 0; i < pauses; i++) {
+            process_pause();
+        }
+        process_release(&process);
+        outcome = recover(2, "show");
+        expect_done(outcome);
+        is_done = strstr(outcome->out, "only voter already") != NULL;
+        if (!is_done) {
+            EXPECT_TEXT(last_entry(2), old_last);
+        }
+    }
+    cluster_start(&cluster, 2);
+    expect_all(2);
+    cluster_release(&cluster);
+}
+
 /* A change of voters that nobody is left to end. */
 static void test_a_joint_configuration_without_a_leader_is_resolved(void)
 {
@@ -287,6 +328,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_survivor_goes_on_alone_and_grows_again),
+        TEST_CASE(test_recovering_is_done_or_not_done_whenever_it_is_killed),
         TEST_CASE(test_a_joint_configuration_without_a_leader_is_resolved),
         TEST_CASE(test_two_servers_of_which_one_is_an_old_copy),
         TEST_CASE(test_folders_that_cannot_be_recovered_are_refused),
