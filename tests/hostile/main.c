@@ -24,8 +24,12 @@
 enum {
     ONLY_MAX = 32,
     RECOVERY_MS = 60 * 1000,
-    /* What the allocator may keep beyond what is in use. */
+/* What the allocator may keep beyond what is in use; the sanitizer's keeps much on purpose. */
+#ifdef __SANITIZE_ADDRESS__
+    MEMORY_KEPT_BYTES_MAX = 1024 * 1024 * 1024
+#else
     MEMORY_KEPT_BYTES_MAX = 96 * 1024 * 1024
+#endif
 };
 
 static struct {
