@@ -5,13 +5,15 @@
 #include "base/mark.h"
 #include "server/node/node_agreement.h"
 #include "server/node/node_log.h"
+#include "server/node/node_repair.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
 enum {
     BEHIND_FACTOR = 4, /* times the size that starts a checkpoint: applying waits */
-    RETRY_COMMIT_US = 1000 * 1000
+    RETRY_COMMIT_US = 1000 * 1000,
+    HOLD_INTERVAL_US = 50 * 1000
 };
 
 bool node_checkpoint_is_behind(const struct node *node)
@@ -101,6 +103,9 @@ uint64_t node_checkpoint_tick(struct node *node)
     if (node->installing || node->is_condemned || dumps.receiving) {
         MARK_IF(is_due(node), checkpoint_put_off_for_a_dump);
         return UINT64_MAX;
+    }
+    if (node_repair_holds_checkpoint(node) && !node_log_is_crowded(node)) {
+        return now_us + HOLD_INTERVAL_US;
     }
     if (is_due(node) ||
         (node->wants_checkpoint && state_applied(node->state) > node->checkpointed_index)) {

@@ -13,7 +13,8 @@
 
 enum {
     ASK_INTERVAL_US = 100 * 1000,
-    VOUCH_US = 10 * 1000 * 1000 /* without a majority for so long: try a later checkpoint */
+    VOUCH_US = 10 * 1000 * 1000, /* without a majority for so long: try a later checkpoint */
+    HOLD_US = 2 * 1000 * 1000
 };
 
 static bool has_other_voter(const struct node *node)
@@ -240,6 +241,13 @@ uint64_t node_repair_tick(struct node *node)
     }
     serve_repairs(node);
     return node_now(node) + ASK_INTERVAL_US;
+}
+
+bool node_repair_holds_checkpoint(struct node *node)
+{
+    return node->dumps_wanted_us != 0 && node->vouched_zxid == 0 &&
+           node->named_term == node->status.term && node->named_zxid == node->checkpointed_index &&
+           node_now(node) - node->named_us < HOLD_US;
 }
 
 struct tree_store *node_repair_unvouched(const struct node *node)

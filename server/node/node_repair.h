@@ -34,6 +34,10 @@ void node_repair_start(struct node *node);
  * have a majority vouch for a checkpoint and make it of that. Returns when to call again at the
  * latest. */
 uint64_t node_repair_tick(struct node *node);
+/* The checkpoint that the members compare for a dump must still be there when they have told: no
+ * other one is begun meanwhile. For two seconds at most, which applying does not have to wait for.
+ */
+bool node_repair_holds_checkpoint(struct node *node);
 /* The tree that dumps may be made of without that, for members that lag: when those who have the
  * entries and are there are no majority, or it took too long. Else NULL. */
 struct tree_store *node_repair_unvouched(const struct node *node);

@@ -10,7 +10,8 @@
 
 struct handshake_identity rogue_identity(uint64_t id)
 {
-    struct handshake_identity identity = {.id = id, .format = NODE_FORMAT};
+    struct handshake_identity identity = {
+        .id = id, .format = NODE_FORMAT, .start_count = 1, .start_known = 1, .starts = {id}};
 
     memset(identity.incarnation, (int)id, sizeof identity.incarnation);
     return identity;
@@ -95,6 +96,9 @@ bool rogue_connect(struct rogue *rogue, const char *address, const struct rogue_
         buffer_clear(&out);
         goes_on = goes_on && handshake_receive(&rogue->handshake, buffer_lend(&in), &out,
                                                &rogue->error) == STATUS_OK;
+        if (goes_on && rogue->handshake.state == HANDSHAKE_PROVEN) {
+            handshake_decide(&rogue->handshake, HANDSHAKE_ADMITTED, NULL, &out);
+        }
     }
     buffer_release(&in);
     buffer_release(&out);
