@@ -1,12 +1,12 @@
 #include "persistence/map_fault.h"
 #include "server/check.h"
 #include "server/config.h"
+#include "server/memory.h"
 #include "server/net/entrance.h"
 #include "server/recover.h"
 #include "server/server.h"
 
 #include <inttypes.h>
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -14,8 +14,6 @@ enum {
     EXIT_FAILED = 1,
     EXIT_USAGE = 2,
     EXIT_DAMAGED = 3, /* the data folder: another start will not help */
-    LARGE_BUFFER_BYTES = 256 * 1024,
-    TRIM_BYTES = 16 * 1024 * 1024,
     /* Never given to clients: for disks, links to servers, and who has not said what he is. */
     OTHER_DESCRIPTORS = 256 + ENTRANCE_STRANGERS_MAX
 };
@@ -41,14 +39,6 @@ static void raise_descriptor_limit(struct config *config)
                   log_quote("raise the hard limit of open files, or lower --max-connections"));
         config->max_connections = fit;
     }
-}
-
-/* Large buffers come from the system and go back to it at once: otherwise what a flood took would
- * stay with the process, in pieces. */
-static void keep_memory_whole(void)
-{
-    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES);
-    (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
 }
 
 int main(int argc, char **argv)
@@ -85,7 +75,7 @@ int main(int argc, char **argv)
         return 0;
     }
     raise_descriptor_limit(&config);
-    keep_memory_whole();
+    memory_prepare();
     if (server_run(&config, &error) != STATUS_OK) {
         (void)fprintf(stderr, "confer-server: %s\n", error.text);
         return error.status == STATUS_CORRUPT ? EXIT_DAMAGED : EXIT_FAILED;

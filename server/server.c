@@ -1,11 +1,11 @@
 #include "server/server.h"
 
-#include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
 #include "server/disks.h"
 #include "server/front/native_front.h"
 #include "server/front/zookeeper_words.h"
+#include "server/memory.h"
 #include "server/net/entrance.h"
 #include "server/net/listener.h"
 #include "server/net/peers.h"
@@ -716,6 +716,7 @@ static void serve(struct server *server)
     while (!must_end(server)) {
         wait_for_events(server, next_us);
         next_us = turn(server);
+        memory_give_back(clock_monotonic_us());
         if (server->stop_deadline_us != 0 && server->stop_deadline_us < next_us) {
             next_us = server->stop_deadline_us;
         }
@@ -767,7 +768,9 @@ static void stop(struct server *server)
 
 enum status server_run(const struct config *config, struct error *error)
 {
-    struct server *server = xcalloc(1, sizeof *server);
+    /* A process has one, and ends with it: what a failed start has taken is not taken apart. */
+    static struct server the_server;
+    struct server *server = &the_server;
     enum status status;
 
     server->config = config;
