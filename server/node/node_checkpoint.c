@@ -145,7 +145,7 @@ static void finish(struct node *node)
     state_generation_end(node->state, node->sealed);
     node->sealed = NULL;
     node->checkpointed_index = index;
-    node_log_trim(node);
+    node_log_trim(node, node_repair_dump_index(node));
     log_event(LOG_LEVEL_DEBUG, "checkpoint", "zxid=%" PRIu64 " records=%zu", index, count);
 }
 

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { KEPT_FOR_DUMP_BYTES_MAX = 256 * 1024 * 1024 };
+
 /* A write under way, and what it lends to the log thread. */
 struct write_job {
     struct log_job job;
@@ -263,8 +265,9 @@ void node_log_on_done(struct node *node, struct log_job *job)
 
 /* --- Trimming --- */
 
-/* The first entry of the tail that is kept whatever the checkpoint covers. */
-static raft_index tail_start(const struct node *node)
+/* The first entry that is kept whatever the checkpoint covers: of the tail, and of what follows the
+ * dump that a member gets, who would else be too far behind again when it has it. */
+static raft_index tail_start(const struct node *node, raft_index dump_index)
 {
     /* Asked anew: a message of this turn may have cut the log off. */
     const struct raft_status status = raft_status(node->raft);
@@ -272,9 +275,11 @@ static raft_index tail_start(const struct node *node)
     uint64_t bytes = 0;
     uint64_t count = 0;
 
-    while (index > status.log_base && count < node->options.log_tail_entries_max) {
+    while (index > status.log_base) {
         bytes += raft_entry_at(node->raft, index).bytes;
-        if (bytes > node->options.log_tail_bytes_max) {
+        if ((bytes > node->options.log_tail_bytes_max ||
+             count >= node->options.log_tail_entries_max) &&
+            (index <= dump_index || bytes > KEPT_FOR_DUMP_BYTES_MAX)) {
             break;
         }
         count++;
@@ -293,9 +298,9 @@ static void trim_to(struct node *node, raft_index index)
     }
 }
 
-void node_log_trim(struct node *node)
+void node_log_trim(struct node *node, raft_index dump_index)
 {
-    trim_to(node, tail_start(node) - 1);
+    trim_to(node, tail_start(node, dump_index) - 1);
 }
 
 bool node_log_is_crowded(const struct node *node)

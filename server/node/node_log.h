@@ -18,9 +18,9 @@ void node_log_send(struct node *node, const struct raft_message *message);
  * others; node->switch_is_durable tells when that is done. */
 void node_log_switch(struct node *node);
 void node_log_on_done(struct node *node, struct log_job *job);
-/* Give up entries that a checkpoint covers, but for the tail kept for lagging members; drop
- * payloads that nobody needs. */
-void node_log_trim(struct node *node);
+/* Give up entries that a checkpoint covers, but for the tail kept for lagging members, and up to
+ * 256 MiB of what follows `dump_index`; drop payloads that nobody needs. */
+void node_log_trim(struct node *node, raft_index dump_index);
 /* Little room is left in the core's log: a checkpoint is worth more than the tail. */
 bool node_log_is_crowded(const struct node *node);
 /* When it is crowded, give up what a checkpoint covers of its older half. Once a turn. */

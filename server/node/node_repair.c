@@ -14,7 +14,8 @@
 enum {
     ASK_INTERVAL_US = 100 * 1000,
     VOUCH_US = 10 * 1000 * 1000, /* without a majority for so long: try a later checkpoint */
-    HOLD_US = 2 * 1000 * 1000
+    HOLD_US = 2 * 1000 * 1000,
+    KEEP_US = 60 * 1000 * 1000
 };
 
 static bool has_other_voter(const struct node *node)
@@ -248,6 +249,27 @@ bool node_repair_holds_checkpoint(struct node *node)
     return node->dumps_wanted_us != 0 && node->vouched_zxid == 0 &&
            node->named_term == node->status.term && node->named_zxid == node->checkpointed_index &&
            node_now(node) - node->named_us < HOLD_US;
+}
+
+raft_index node_repair_dump_index(struct node *node)
+{
+    const struct raft_config *config = raft_config_effective(node->raft);
+    bool is_wanted = false;
+
+    if (node->dumps_wanted_us == 0 || node->named_term != node->status.term ||
+        node_now(node) - node->named_us > KEEP_US) {
+        return UINT64_MAX;
+    }
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        raft_id id = config->members[i].id;
+
+        is_wanted = is_wanted || (node_linked_report(node, id) != NULL &&
+                                  (lags(node, id) || wants_repair(node, id)));
+    }
+    if (!is_wanted) {
+        return UINT64_MAX;
+    }
+    return node->vouched_zxid != 0 ? node->vouched_zxid : node->named_zxid;
 }
 
 struct tree_store *node_repair_unvouched(const struct node *node)

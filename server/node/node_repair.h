@@ -38,6 +38,9 @@ uint64_t node_repair_tick(struct node *node);
  * other one is begun meanwhile. For two seconds at most, which applying does not have to wait for.
  */
 bool node_repair_holds_checkpoint(struct node *node);
+/* The index of the dump that members are getting now, or are about to; UINT64_MAX = none are. The
+ * log behind it is worth keeping, for a minute. */
+raft_index node_repair_dump_index(struct node *node);
 /* The tree that dumps may be made of without that, for members that lag: when those who have the
  * entries and are there are no majority, or it took too long. Else NULL. */
 struct tree_store *node_repair_unvouched(const struct node *node);
