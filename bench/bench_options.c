@@ -73,8 +73,11 @@ void bench_make_nodes(bench_node_path *path_of, uint64_t count)
             }
             done += answer.id != 0;
         }
-        poller = (struct pollfd){.fd = connection->socket, .events = POLLIN};
-        (void)poll(&poller, 1, 50);
+        /* With answers taken there is something to put; waiting then is for what nobody sends. */
+        if (put == count || put - done == CREATIONS_UNDER_WAY) {
+            poller = (struct pollfd){.fd = connection->socket, .events = POLLIN};
+            (void)poll(&poller, 1, 50);
+        }
     }
     bench_connection_close(connection);
 }

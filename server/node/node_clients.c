@@ -35,7 +35,7 @@ struct read_barrier {
     struct list link;
     uint32_t
         references; /* requests, the news of a leader, and the node while the core has the token */
-    uint64_t token; /* 0 = not asked for now */
+    uint64_t token; /* of the core, while it looks for the index; else 0 */
     bool finished;
     raft_index index;
 };
