@@ -59,7 +59,8 @@ struct node {
     struct bytes key;
     uint64_t child;      /* branch */
     uint64_t size;       /* leaf: of the value */
-    uint64_t big_page;   /* leaf: where the value lies, or NO_PAGE */
+    bool is_big;         /* leaf: the value lies on pages of its own, */
+    uint64_t big_page;   /* from this one on */
     const uint8_t *data; /* leaf: the value itself */
 };
 
@@ -329,7 +330,6 @@ static bool load_node(const struct walker *walker,
     *ret_node = (struct node){.key = bytes_of(node + NODE_HEAD_BYTES, key_bytes),
                               .child = low | (uint64_t)flags << 32,
                               .size = low,
-                              .big_page = NO_PAGE,
                               .data = node + bytes};
     if (!is_branch) {
         bytes += flags == NODE_BIG ? sizeof(uint64_t) : (size_t)low;
@@ -341,6 +341,7 @@ static bool load_node(const struct walker *walker,
         return false;
     }
     if (!is_branch && flags == NODE_BIG) {
+        ret_node->is_big = true;
         ret_node->big_page = load_u64(ret_node->data);
     }
     *ret_bytes = (bytes + 1) / 2 * 2;
@@ -484,7 +485,7 @@ static enum status see_leaf(struct walker *walker,
             see_key(tree, node.key);
         }
         value = bytes_of(node.data, (size_t)node.size);
-        if (node.big_page != NO_PAGE) {
+        if (node.is_big) {
             status = read_big(walker, tree, &node, wants_values, &is_whole, error);
             value = buffer_lend(&walker->value);
         }

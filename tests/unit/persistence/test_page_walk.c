@@ -306,6 +306,66 @@ static void test_each_field_of_the_meta_page_is_looked_at(void)
     expect_told(meta + META_LAST_PAGE, UINT64_MAX, 8, "the last page");
 }
 
+/* Where the page number of the next large value stands, from `*at` on, in any leaf page of the
+ * file, used or not; false: there is none. */
+static bool next_large_value(const uint8_t *file, size_t bytes, size_t *at, size_t *ret_offset)
+{
+    enum { LEAF = 2, BIG = 1, HEAD = 16, NODE_HEAD = 8 };
+
+    for (; *at + 2 <= bytes; *at += 2) {
+        size_t page = *at / PAGE * PAGE;
+        uint16_t flags;
+        uint16_t lower;
+        uint16_t node;
+        uint16_t node_flags;
+        uint16_t key_bytes;
+
+        memcpy(&flags, file + page + 10, sizeof flags);
+        memcpy(&lower, file + page + 12, sizeof lower);
+        if (page < 2 * PAGE || flags != LEAF || *at % PAGE < HEAD || *at % PAGE >= lower) {
+            continue;
+        }
+        memcpy(&node, file + *at, sizeof node);
+        memcpy(&node_flags, file + page + node + 4, sizeof node_flags);
+        memcpy(&key_bytes, file + page + node + 6, sizeof key_bytes);
+        if (node_flags == BIG) {
+            *ret_offset = page + node + NODE_HEAD + key_bytes;
+            *at += 2;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The number that elsewhere stands for no page at all is a number like any other here. */
+static void test_a_large_value_on_no_page_is_told_and_not_read(void)
+{
+    static const uint64_t none = UINT64_MAX;
+    unsigned told = 0;
+    size_t bytes;
+    size_t offset;
+    size_t at = 0;
+    uint8_t *file;
+
+    (void)make_file(6, 20);
+    file = damage_read(data, &bytes);
+    while (next_large_value(file, bytes, &at, &offset)) {
+        struct page_walk walk;
+        struct seen seen;
+
+        damage_write(data, offset, bytes_of(&none, sizeof none));
+        EXPECT_OK(walk_file(PAGE_WALK_VALUES, &walk, &seen));
+        damage_write(data, offset, bytes_of(file + offset, sizeof none));
+        EXPECT(seen.value_bytes <= bytes);
+        told += seen.damages > 0;
+        if (seen.damages > 0) {
+            EXPECT_CONTAINS(seen.first, "a large value is at page 18446744073709551615");
+        }
+    }
+    free(file);
+    EXPECT(told > 0);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -316,6 +376,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_every_flip_in_the_number_of_a_transaction_is_told),
         TEST_CASE(test_random_damage_is_survived),
         TEST_CASE(test_each_field_of_the_meta_page_is_looked_at),
+        TEST_CASE(test_a_large_value_on_no_page_is_told_and_not_read),
         TEST_END,
     };
 
