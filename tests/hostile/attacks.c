@@ -599,7 +599,7 @@ static void zookeeper_pour(struct site *site, size_t count, struct bytes frames,
     struct buffer greeting = BUFFER_INIT;
     static const uint8_t none[JUTE_PASSWORD_BYTES];
 
-    zookeeper_wire_put_connect(&greeting, 0, bytes_of(none, sizeof none), 4000);
+    zookeeper_wire_put_connect(&greeting, 0, bytes_of(none, sizeof none), 0, 4000);
     pour(site, count, buffer_lend(&greeting), frames, reads);
     buffer_release(&greeting);
 }

@@ -6,9 +6,16 @@
 
 enum { EPHEMERAL_COUNT = 3, SESSION_TIMEOUT_MS = 4000 };
 
-/* 0: without a session, so what is lost stays unknown. */
-static const uint32_t session_timeouts_ms[CROWD_WORKERS] = {
-    0, 0, SESSION_TIMEOUT_MS, SESSION_TIMEOUT_MS, 1500, 1500};
+/* Each third worker is a client of ZooKeeper's protocol. */
+static const struct crowd_kind {
+    uint32_t session_timeout_ms; /* 0: without a session, so what is lost stays unknown */
+    bool is_zookeeper;
+} kinds[CROWD_WORKERS] = {{0, false},
+                          {0, false},
+                          {SESSION_TIMEOUT_MS, true},
+                          {SESSION_TIMEOUT_MS, false},
+                          {1500, false},
+                          {SESSION_TIMEOUT_MS, true}};
 
 const char *crowd_path(const struct crowd *crowd, const char *name, char path[CROWD_PATH_BYTES])
 {
@@ -32,9 +39,14 @@ static enum confer_status write_key(struct crowd_worker *worker, bool compare)
     uint64_t key = prng_below(&worker->prng, CROWD_KEYS);
     int32_t expected = compare ? worker->versions[key] : CONFER_ANY_VERSION;
     char path[CROWD_PATH_BYTES];
+    enum confer_status status =
+        recorded_set(worker->recorded, numbered(worker->crowd, "k", key, path), expected,
+                     &worker->versions[key], NULL);
 
-    return recorded_set(worker->recorded, numbered(worker->crowd, "k", key, path), expected,
-                        &worker->versions[key], NULL);
+    /* ZooKeeper's protocol does not make what it sets. */
+    return status == CONFER_NO_NODE && worker->kind->is_zookeeper
+               ? recorded_create(worker->recorded, path, CONFER_PERSISTENT)
+               : status;
 }
 
 static enum confer_status write_two_keys(struct crowd_worker *worker)
@@ -103,7 +115,13 @@ static void open_worker(struct crowd_worker *worker)
     const struct crowd *crowd = worker->crowd;
     char path[CROWD_PATH_BYTES];
 
-    worker->recorded = recorded_open(crowd->recorder, crowd->servers, worker->session_timeout_ms);
+    if (worker->kind->is_zookeeper) {
+        worker->recorded = recorded_open_zookeeper(crowd->recorder, crowd->servers,
+                                                   worker->kind->session_timeout_ms);
+        return;
+    }
+    worker->recorded =
+        recorded_open(crowd->recorder, crowd->servers, worker->kind->session_timeout_ms);
     recorded_watch(worker->recorded, crowd_path(crowd, "/k", path), true);
 }
 
@@ -196,8 +214,7 @@ void crowd_start(struct crowd *crowd,
     for (size_t i = 0; i < CROWD_WORKERS; i++) {
         struct crowd_worker *worker = &crowd->workers[i];
 
-        *worker = (struct crowd_worker){
-            .crowd = crowd, .session_timeout_ms = session_timeouts_ms[i], .mostly_reads = i == 0};
+        *worker = (struct crowd_worker){.crowd = crowd, .kind = &kinds[i], .mostly_reads = i == 0};
         prng_init(&worker->prng, seed * CROWD_WORKERS + i);
         open_worker(worker);
         EXPECT_EQ(pthread_create(&worker->thread, NULL, work, worker), 0);
@@ -253,11 +270,12 @@ void crowd_stop(struct crowd *crowd, unsigned deadline_ms)
     for (size_t i = 0; i < CROWD_WORKERS; i++) {
         struct crowd_worker *worker = &crowd->workers[i];
 
-        while (recorded_watched(worker->recorded) < last && process_now_ms() < end) {
+        while (!worker->kind->is_zookeeper && recorded_watched(worker->recorded) < last &&
+               process_now_ms() < end) {
             reopen_if_expired(worker);
             process_pause();
         }
-        EXPECT(recorded_watched(worker->recorded) >= last);
+        EXPECT(worker->kind->is_zookeeper || recorded_watched(worker->recorded) >= last);
         recorded_close(worker->recorded);
     }
     while (left > 0 && process_now_ms() < end) {

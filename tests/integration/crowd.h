@@ -1,6 +1,7 @@
-/* Clients that read, write, compare and set, number, own ephemerals and watch side by side below a
- * root of their own, recorded, until they are stopped and judged. For the main thread, as the
- * cluster. A crowd is a static object: its threads outlive a test case that failed. */
+/* Clients of both protocols that read, write, compare and set, number, own ephemerals and watch
+ * side by side below a root of their own, recorded, until they are stopped and judged. For the main
+ * thread, as the cluster. A crowd is a static object: its threads outlive a test case that failed.
+ */
 #ifndef TESTS_INTEGRATION_CROWD_H
 #define TESTS_INTEGRATION_CROWD_H
 
@@ -21,8 +22,8 @@ enum {
 struct crowd_worker {
     struct crowd *crowd;
     struct recorded *recorded;
-    uint32_t session_timeout_ms; /* 0 = without a session */
-    bool mostly_reads;           /* so that a read waits wherever a server falls behind */
+    const struct crowd_kind *kind;
+    bool mostly_reads; /* so that a read waits wherever a server falls behind */
     struct prng prng;
     pthread_t thread;
     int32_t versions[CROWD_KEYS]; /* as last seen */

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "tests/history/history_text.h"
 #include "tests/history/judge.h"
+#include "tests/integration/zookeeper_client.h"
 #include "tests/support/cluster.h"
 #include "tests/support/test.h"
 #include "tests/support/wire.h"
@@ -24,6 +25,7 @@ struct recorder {
     pthread_mutex_t mutex;
     struct history *history;
     uint32_t call_timeout_ms;
+    uint32_t drift_permille;
     uint64_t last_value;
     uint64_t last_client;
     uint64_t last_watch;
@@ -38,7 +40,8 @@ struct watching {
 
 struct recorded {
     struct recorder *recorder;
-    struct confer *confer;
+    struct confer *confer;              /* NULL: by the other protocol */
+    struct zookeeper_client *zookeeper; /* the same */
     uint64_t client;
     uint64_t opened_us;
     uint64_t timeout_us;
@@ -68,7 +71,13 @@ struct recorder *recorder_new(uint32_t call_timeout_ms)
     CHECK(pthread_mutex_init(&recorder->mutex, NULL) == 0);
     recorder->history = history_record_new();
     recorder->call_timeout_ms = call_timeout_ms;
+    recorder->drift_permille = DRIFT_PERMILLE;
     return recorder;
+}
+
+void recorder_allow_drift(struct recorder *recorder, uint32_t permille)
+{
+    recorder->drift_permille = permille;
 }
 
 void recorder_free(struct recorder *recorder)
@@ -88,7 +97,7 @@ void recorder_begin_with(struct recorder *recorder, const char *path)
 
 bool recorder_judge(struct recorder *recorder)
 {
-    static const struct judge_rules rules = {.drift_permille = DRIFT_PERMILLE};
+    const struct judge_rules rules = {.drift_permille = recorder->drift_permille};
     struct buffer report = BUFFER_INIT;
     struct error error;
     char file[512];
@@ -99,9 +108,9 @@ bool recorder_judge(struct recorder *recorder)
         if (history_save(recorder->history, file, &error) != STATUS_OK) {
             (void)fprintf(stderr, "%s\n", error.text);
         }
-        (void)fprintf(stderr, "%.*sjudge it again: %s %s --drift %d\n", (int)report.size,
+        (void)fprintf(stderr, "%.*sjudge it again: %s %s --drift %u\n", (int)report.size,
                       (const char *)report.data, cluster_program("tests/history/judge"), file,
-                      DRIFT_PERMILLE);
+                      recorder->drift_permille);
     }
     buffer_release(&report);
     return right;
@@ -152,14 +161,13 @@ static void note_session(struct recorded *recorded,
     unlock(recorded->recorder);
 }
 
-static void on_state(struct confer *confer, enum confer_state state, void *argument)
+static void note_state(struct recorded *recorded, enum confer_state state, uint64_t session)
 {
-    struct recorded *recorded = argument;
     uint64_t now = clock_monotonic_us();
 
     switch (state) {
     case CONFER_STATE_CONNECTED:
-        atomic_store(&recorded->session, confer_session_id(confer));
+        atomic_store(&recorded->session, session);
         note_session(recorded, HISTORY_SESSION_OPENED, recorded->opened_us, now);
         break;
     case CONFER_STATE_SUSPENDED:
@@ -179,11 +187,23 @@ static void on_state(struct confer *confer, enum confer_state state, void *argum
     }
 }
 
-struct recorded *
-recorded_open(struct recorder *recorder, const char *servers, uint32_t session_timeout_ms)
+static void on_state(struct confer *confer, enum confer_state state, void *argument)
+{
+    note_state(argument, state, confer_session_id(confer));
+}
+
+static void
+on_zookeeper_state(enum confer_state state, uint64_t session, uint32_t timeout_ms, void *argument)
+{
+    struct recorded *recorded = argument;
+
+    recorded->timeout_us = (uint64_t)timeout_ms * 1000;
+    note_state(recorded, state, session);
+}
+
+static struct recorded *new_recorded(struct recorder *recorder, uint32_t session_timeout_ms)
 {
     struct recorded *recorded = xcalloc(1, sizeof *recorded);
-    struct confer_options options;
 
     recorded->recorder = recorder;
     lock(recorder);
@@ -191,6 +211,15 @@ recorded_open(struct recorder *recorder, const char *servers, uint32_t session_t
     unlock(recorder);
     recorded->opened_us = clock_monotonic_us();
     recorded->timeout_us = (uint64_t)session_timeout_ms * 1000;
+    return recorded;
+}
+
+struct recorded *
+recorded_open(struct recorder *recorder, const char *servers, uint32_t session_timeout_ms)
+{
+    struct recorded *recorded = new_recorded(recorder, session_timeout_ms);
+    struct confer_options options;
+
     confer_options_init(&options);
     options.no_session = session_timeout_ms == 0;
     if (session_timeout_ms != 0) {
@@ -205,11 +234,27 @@ recorded_open(struct recorder *recorder, const char *servers, uint32_t session_t
     return recorded;
 }
 
+struct recorded *
+recorded_open_zookeeper(struct recorder *recorder, const char *servers, uint32_t session_timeout_ms)
+{
+    struct recorded *recorded = new_recorded(recorder, session_timeout_ms);
+
+    recorded->zookeeper = zookeeper_client_new(
+        servers, session_timeout_ms,
+        recorder->call_timeout_ms != 0 ? recorder->call_timeout_ms : CLUSTER_DEADLINE_MS,
+        on_zookeeper_state, recorded);
+    return recorded;
+}
+
 void recorded_close(struct recorded *recorded)
 {
     uint64_t asked = clock_monotonic_us();
 
-    confer_close(recorded->confer);
+    if (recorded->zookeeper != NULL) {
+        zookeeper_client_free(recorded->zookeeper);
+    } else {
+        confer_close(recorded->confer);
+    }
     /* Nobody says whether the cluster heard it. */
     if (!atomic_load(&recorded->expired)) {
         note_session(recorded, HISTORY_SESSION_CLOSED, asked, HISTORY_NEVER);
@@ -365,12 +410,20 @@ end_write(struct recorded *recorded, size_t position, const struct confer_result
 enum confer_status recorded_get(struct recorded *recorded, const char *path, bool linearizable)
 {
     const struct confer_call how = {.linearizable = linearizable};
+    const struct confer_result *told;
     struct history_step step = {.kind = HISTORY_GET, .expected = HISTORY_ANY_VERSION};
     struct confer_result *result = NULL;
     size_t position = begin(recorded, &step, &path, 1, linearizable);
-    enum confer_status status = confer_get(recorded->confer, path, 0, &how, &result);
+    enum confer_status status;
 
-    end_read(recorded, position, result);
+    if (recorded->zookeeper != NULL) {
+        told = zookeeper_client_get(recorded->zookeeper, path, linearizable);
+    } else {
+        (void)confer_get(recorded->confer, path, 0, &how, &result);
+        told = result;
+    }
+    status = told->status;
+    end_read(recorded, position, told);
     confer_result_free(result);
     return status;
 }
@@ -379,14 +432,22 @@ enum confer_status recorded_list(struct recorded *recorded, const char *path, si
 {
     const struct confer_call how = {.linearizable = true};
     struct history_step step = {.kind = HISTORY_LIST, .expected = HISTORY_ANY_VERSION};
+    const struct confer_result *told;
     struct confer_result *result = NULL;
     size_t position = begin(recorded, &step, &path, 1, true);
-    enum confer_status status = confer_list(recorded->confer, path, NULL, &how, &result);
+    enum confer_status status;
 
-    CHECK(!result->more); /* the record knows whole lists only */
-    end_read(recorded, position, result);
+    if (recorded->zookeeper != NULL) {
+        told = zookeeper_client_list(recorded->zookeeper, path);
+    } else {
+        (void)confer_list(recorded->confer, path, NULL, &how, &result);
+        told = result;
+    }
+    status = told->status;
+    CHECK(!told->more); /* the record knows whole lists only */
+    end_read(recorded, position, told);
     if (ret_count != NULL && status == CONFER_OK) {
-        *ret_count = result->node_count;
+        *ret_count = told->node_count;
     }
     confer_result_free(result);
     return status;
@@ -400,21 +461,29 @@ enum confer_status recorded_set(struct recorded *recorded,
 {
     struct history_step step = {.kind = HISTORY_SET,
                                 .expected = expected,
-                                .make = expected == CONFER_ANY_VERSION,
+                                .make =
+                                    recorded->zookeeper == NULL && expected == CONFER_ANY_VERSION,
                                 .value = new_value(recorded->recorder)};
     struct confer_result *result = NULL;
     char text[VALUE_BYTES];
     size_t bytes = write_value(step.value, text);
     size_t position = begin(recorded, &step, &path, 1, false);
-    enum confer_status status =
-        confer_set(recorded->confer, path, text, bytes, expected, NULL, &result);
+    const struct confer_result *told;
+    enum confer_status status;
 
-    end_write(recorded, position, result);
+    if (recorded->zookeeper != NULL) {
+        told = zookeeper_client_set(recorded->zookeeper, path, text, expected);
+    } else {
+        (void)confer_set(recorded->confer, path, text, bytes, expected, NULL, &result);
+        told = result;
+    }
+    status = told->status;
+    end_write(recorded, position, told);
     if (status == CONFER_OK && ret_version != NULL) {
-        *ret_version = result->stat.version;
+        *ret_version = told->stat.version;
     }
     if (status == CONFER_OK && ret_zxid != NULL) {
-        *ret_zxid = result->zxid;
+        *ret_zxid = told->zxid;
     }
     confer_result_free(result);
     return status;
@@ -434,10 +503,17 @@ recorded_create(struct recorded *recorded, const char *path, enum confer_mode mo
     char text[VALUE_BYTES];
     size_t bytes = write_value(step.value, text);
     size_t position = begin(recorded, &step, &path, 1, false);
-    enum confer_status status =
-        confer_create(recorded->confer, path, text, bytes, &create, NULL, &result);
+    const struct confer_result *told;
+    enum confer_status status;
 
-    end_write(recorded, position, result);
+    if (recorded->zookeeper != NULL) {
+        told = zookeeper_client_create(recorded->zookeeper, path, text, mode);
+    } else {
+        (void)confer_create(recorded->confer, path, text, bytes, &create, NULL, &result);
+        told = result;
+    }
+    status = told->status;
+    end_write(recorded, position, told);
     confer_result_free(result);
     return status;
 }
@@ -447,10 +523,17 @@ enum confer_status recorded_remove(struct recorded *recorded, const char *path)
     struct history_step step = {.kind = HISTORY_REMOVE, .expected = HISTORY_ANY_VERSION};
     struct confer_result *result = NULL;
     size_t position = begin(recorded, &step, &path, 1, false);
-    enum confer_status status =
-        confer_remove(recorded->confer, path, CONFER_ANY_VERSION, NULL, &result);
+    const struct confer_result *told;
+    enum confer_status status;
 
-    end_write(recorded, position, result);
+    if (recorded->zookeeper != NULL) {
+        told = zookeeper_client_remove(recorded->zookeeper, path);
+    } else {
+        (void)confer_remove(recorded->confer, path, CONFER_ANY_VERSION, NULL, &result);
+        told = result;
+    }
+    status = told->status;
+    end_write(recorded, position, told);
     confer_result_free(result);
     return status;
 }
@@ -461,30 +544,38 @@ enum confer_status recorded_set_both(struct recorded *recorded,
                                      const char *second)
 {
     const char *const paths[] = {first, first, second};
-    struct confer_transaction *transaction = confer_transaction_new();
+    const struct confer_result *told;
     struct confer_result *result = NULL;
     struct history_step steps[3];
-    char text[VALUE_BYTES];
+    char texts[3][VALUE_BYTES];
     enum confer_status status;
     size_t position;
 
     for (size_t i = 0; i < 3; i++) {
         steps[i] = (struct history_step){.kind = i == 0 ? HISTORY_CHECK : HISTORY_SET,
-                                         .expected = i == 0 ? expected : HISTORY_ANY_VERSION};
-    }
-    (void)confer_transaction_check(transaction, first, expected);
-    for (size_t i = 1; i < 3; i++) {
-        size_t bytes;
-
-        steps[i].value = new_value(recorded->recorder);
-        bytes = write_value(steps[i].value, text);
-        (void)confer_transaction_set(transaction, paths[i], text, bytes, CONFER_ANY_VERSION);
+                                         .expected = i == 0 ? expected : HISTORY_ANY_VERSION,
+                                         .value = i == 0 ? 0 : new_value(recorded->recorder)};
+        (void)write_value(steps[i].value, texts[i]);
     }
     position = begin(recorded, steps, paths, 3, false);
-    status = confer_commit(recorded->confer, transaction, NULL, &result);
-    end_write(recorded, position, result);
+    if (recorded->zookeeper != NULL) {
+        told = zookeeper_client_set_both(recorded->zookeeper, paths + 1, expected,
+                                         (const char *const[]){texts[1], texts[2]});
+    } else {
+        struct confer_transaction *transaction = confer_transaction_new();
+
+        (void)confer_transaction_check(transaction, first, expected);
+        for (size_t i = 1; i < 3; i++) {
+            (void)confer_transaction_set(transaction, paths[i], texts[i], strlen(texts[i]),
+                                         CONFER_ANY_VERSION);
+        }
+        (void)confer_commit(recorded->confer, transaction, NULL, &result);
+        confer_transaction_free(transaction);
+        told = result;
+    }
+    status = told->status;
+    end_write(recorded, position, told);
     confer_result_free(result);
-    confer_transaction_free(transaction);
     return status;
 }
 

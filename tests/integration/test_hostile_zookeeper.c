@@ -95,7 +95,7 @@ static void expect_no_session(int64_t id, struct bytes password)
     struct reader reader;
 
     EXPECT(wire_connect(&wire, cluster.servers[1].address));
-    zookeeper_wire_put_connect(&frame, id, password, 10000);
+    zookeeper_wire_put_connect(&frame, id, password, 0, 10000);
     EXPECT(wire_send(&wire, buffer_lend(&frame)));
     EXPECT(zookeeper_wire_receive(&wire, &frame, CLOSE_DEADLINE_MS));
     reader = reader_of(buffer_lend(&frame));

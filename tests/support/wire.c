@@ -9,12 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 enum { ANSWER_DEADLINE_MS = 30000 };
 
 bool wire_connect(struct wire *wire, const char *address)
 {
+    return wire_connect_within(wire, address, ANSWER_DEADLINE_MS);
+}
+
+bool wire_connect_within(struct wire *wire, const char *address, unsigned deadline_ms)
+{
+    const struct timeval patience = {.tv_sec = deadline_ms / 1000,
+                                     .tv_usec = deadline_ms % 1000 * 1000};
     struct address parsed;
     struct sockaddr_in to = {.sin_family = AF_INET};
 
@@ -25,7 +33,8 @@ bool wire_connect(struct wire *wire, const char *address)
     }
     to.sin_port = htons(parsed.port);
     wire->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (connect(wire->socket, (const struct sockaddr *)&to, sizeof to) != 0) {
+    if (setsockopt(wire->socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
+        connect(wire->socket, (const struct sockaddr *)&to, sizeof to) != 0) {
         wire_close(wire);
         return false;
     }

@@ -15,6 +15,8 @@ struct wire {
 
 /* Connect to `address` (127.0.0.1:PORT); false when nobody takes the connection. */
 bool wire_connect(struct wire *wire, const char *address);
+/* The same, and neither this nor a wire_send waits for longer than so. */
+bool wire_connect_within(struct wire *wire, const char *address, unsigned deadline_ms);
 void wire_close(struct wire *wire);
 /* Send these bytes; false when the other end has closed. */
 bool wire_send(struct wire *wire, struct bytes bytes);

@@ -6,15 +6,13 @@
 
 enum { ANSWER_DEADLINE_MS = 30000, TIMEOUT_MS = 30000 };
 
-void zookeeper_wire_put_connect(struct buffer *frames,
-                                int64_t session,
-                                struct bytes password,
-                                int32_t timeout_ms)
+void zookeeper_wire_put_connect(
+    struct buffer *frames, int64_t session, struct bytes password, int64_t seen, int32_t timeout_ms)
 {
     size_t begin = jute_begin_frame(frames);
 
-    jute_put_int(frames, 0);  /* protocol version */
-    jute_put_long(frames, 0); /* last zxid seen */
+    jute_put_int(frames, 0); /* protocol version */
+    jute_put_long(frames, seen);
     jute_put_int(frames, timeout_ms);
     jute_put_long(frames, session);
     jute_put_buffer(frames, password, false);
@@ -38,20 +36,28 @@ static bool read_connect_response(struct bytes frame, struct zookeeper_session *
     return true;
 }
 
-bool zookeeper_wire_connect(struct wire *wire,
-                            const char *address,
-                            struct zookeeper_session *session)
+bool zookeeper_wire_attach(struct wire *wire,
+                           struct zookeeper_session *session,
+                           unsigned deadline_ms)
 {
     struct buffer frame = BUFFER_INIT;
     bool answered;
 
     zookeeper_wire_put_connect(&frame, session->id,
-                               bytes_of(session->password, sizeof session->password), TIMEOUT_MS);
-    answered = wire_connect(wire, address) && wire_send(wire, buffer_lend(&frame)) &&
-               zookeeper_wire_receive(wire, &frame, ANSWER_DEADLINE_MS) &&
+                               bytes_of(session->password, sizeof session->password), session->seen,
+                               session->timeout_ms != 0 ? session->timeout_ms : TIMEOUT_MS);
+    answered = wire_send(wire, buffer_lend(&frame)) &&
+               zookeeper_wire_receive(wire, &frame, deadline_ms) &&
                read_connect_response(buffer_lend(&frame), session);
     buffer_release(&frame);
     return answered;
+}
+
+bool zookeeper_wire_connect(struct wire *wire,
+                            const char *address,
+                            struct zookeeper_session *session)
+{
+    return wire_connect(wire, address) && zookeeper_wire_attach(wire, session, ANSWER_DEADLINE_MS);
 }
 
 void zookeeper_wire_put_request(struct buffer *frames, int32_t xid, int32_t type, struct bytes body)
@@ -78,25 +84,41 @@ bool zookeeper_wire_receive(struct wire *wire, struct buffer *frame, unsigned de
            wire_receive(wire, buffer_extend(frame, size), size, deadline_ms);
 }
 
+bool zookeeper_wire_answer(struct wire *wire,
+                           int32_t xid,
+                           unsigned deadline_ms,
+                           struct buffer *frame,
+                           struct zookeeper_answer *ret_answer)
+{
+    uint64_t end = process_now_ms() + deadline_ms;
+    uint64_t now;
+
+    while ((now = process_now_ms()) < end &&
+           zookeeper_wire_receive(wire, frame, (unsigned)(end - now))) {
+        struct reader reader = reader_of(buffer_lend(frame));
+
+        if (jute_read_int(&reader) == xid) {
+            ret_answer->zxid = jute_read_long(&reader);
+            ret_answer->error = (enum jute_error)jute_read_int(&reader);
+            ret_answer->body = reader.rest;
+            return !reader.failed;
+        }
+    }
+    return false;
+}
+
 bool zookeeper_wire_call(
     struct wire *wire, int32_t xid, int32_t type, struct bytes body, enum jute_error *ret_error)
 {
-    uint64_t end = process_now_ms() + ANSWER_DEADLINE_MS;
+    struct zookeeper_answer answer = {.error = JUTE_ERROR_OK};
     struct buffer frame = BUFFER_INIT;
-    bool answered = false;
+    bool answered;
 
     zookeeper_wire_put_request(&frame, xid, type, body);
-    if (wire_send(wire, buffer_lend(&frame))) {
-        while (!answered && process_now_ms() < end &&
-               zookeeper_wire_receive(wire, &frame, ANSWER_DEADLINE_MS)) {
-            struct reader reader = reader_of(buffer_lend(&frame));
-
-            if (jute_read_int(&reader) == xid) {
-                (void)jute_read_long(&reader);
-                *ret_error = (enum jute_error)jute_read_int(&reader);
-                answered = !reader.failed;
-            }
-        }
+    answered = wire_send(wire, buffer_lend(&frame)) &&
+               zookeeper_wire_answer(wire, xid, ANSWER_DEADLINE_MS, &frame, &answer);
+    if (answered) {
+        *ret_error = answer.error;
     }
     buffer_release(&frame);
     return answered;
