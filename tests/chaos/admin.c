@@ -25,9 +25,22 @@ static void write_addresses(const struct servers *servers, char text[ADDRESSES_B
     }
 }
 
-/* Start `verb` about the admin's member. */
+static void write_ids(uint32_t ids, char text[ADDRESSES_BYTES])
+{
+    size_t size = 0;
+
+    for (unsigned id = 1; ids >> id != 0; id++) {
+        if ((ids >> id & 1) != 0) {
+            size += (size_t)snprintf(text + size, ADDRESSES_BYTES - size, "%s%u",
+                                     size > 0 ? "," : "", id);
+        }
+    }
+}
+
+/* Start the command of a state. */
 static void start_command(struct admin *admin, enum admin_state state)
 {
+    char voters[ADDRESSES_BYTES] = "";
     const struct cluster_server *server = &admin->servers->cluster.servers[admin->id];
     struct cluster *cluster = &admin->servers->cluster;
     char addresses[ADDRESSES_BYTES];
@@ -49,6 +62,16 @@ static void start_command(struct admin *admin, enum admin_state state)
         break;
     case ADMIN_ADDS:
         cluster_cli_start(cluster, &admin->command, 0, "add-learner", "--node", node, "--promote",
+                          "--address", addresses, "--timeout", "20s", NULL);
+        break;
+    case ADMIN_TEACHES:
+        cluster_cli_start(cluster, &admin->command, 0, "add-learner", "--node", node, "--address",
+                          addresses, "--timeout", "20s", NULL);
+        break;
+    case ADMIN_LEAVES_OUT:
+    case ADMIN_TAKES_IN:
+        write_ids(admin->voters, voters);
+        cluster_cli_start(cluster, &admin->command, 0, "change-membership", "--members", voters,
                           "--address", addresses, "--timeout", "20s", NULL);
         break;
     case ADMIN_IDLE:
@@ -89,10 +112,24 @@ void admin_replace(struct admin *admin, unsigned id, bool dead)
         return;
     }
     admin->id = id;
+    admin->voters = 0;
     if (dead) {
         empty(admin);
     }
     start_command(admin, ADMIN_REMOVES);
+}
+
+void admin_change(struct admin *admin, uint32_t voters)
+{
+    if (admin->state != ADMIN_IDLE) {
+        return;
+    }
+    admin->voters = voters;
+    admin->id = 1;
+    while ((voters >> admin->id & 1) != 0) {
+        admin->id++;
+    }
+    start_command(admin, ADMIN_LEAVES_OUT);
 }
 
 /* The command has ended: the next one, if it did what it was to do. */
@@ -102,14 +139,17 @@ static void go_on(struct admin *admin, bool done)
 
     process_release(&admin->command);
     admin->state = ADMIN_IDLE;
-    if (state == ADMIN_REMOVES && done) {
+    if ((state == ADMIN_REMOVES || state == ADMIN_LEAVES_OUT) && done) {
         empty(admin);
         start(admin);
+    } else if (state == ADMIN_TEACHES && done) {
+        admin->voters |= UINT32_C(1) << admin->id;
+        start_command(admin, ADMIN_TAKES_IN);
     } else if (state == ADMIN_REMOVES) {
         /* Whether it is out is not known: what was not wiped goes on as it was. */
         admin->servers->servers[admin->id].held = false;
         servers_launch(admin->servers, admin->id);
-    } else if (state == ADMIN_ADDS && done) {
+    } else if ((state == ADMIN_ADDS || state == ADMIN_TAKES_IN) && done) {
         admin->is_out = false;
     }
 }
@@ -117,7 +157,7 @@ static void go_on(struct admin *admin, bool done)
 void admin_tick(struct admin *admin)
 {
     if (admin->state == ADMIN_STARTS && servers_answers(admin->servers, admin->id)) {
-        start_command(admin, ADMIN_ADDS);
+        start_command(admin, admin->voters != 0 ? ADMIN_TEACHES : ADMIN_ADDS);
     } else if (admin->state != ADMIN_STARTS && admin->state != ADMIN_IDLE &&
                process_wait(&admin->command, 0)) {
         go_on(admin, admin->command.exit_code == 0);

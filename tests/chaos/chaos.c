@@ -10,6 +10,8 @@
 
 enum {
     CALL_TIMEOUT_MS = 2500,
+    /* A session of T by a clock that runs faster by R ends after T / (1 + R). */
+    RATE_DRIFT_PERMILLE = 20 + 1000 * SCHEDULE_RATE_HIGH / (1000 + SCHEDULE_RATE_HIGH),
     DEADLINE_MS = 90000, /* for each thing that must come right after the faults */
     SKIPPED = 77
 };
@@ -72,6 +74,9 @@ static void run_round(struct nemesis *nemesis, unsigned round)
     network_enter_clients();
     crowd_start(&crowd, &servers.cluster, root, settings.seed * 1009 + round, CALL_TIMEOUT_MS);
     network_leave_clients();
+    if (schedule_has(&schedule, FAULT_CLOCK_RATE)) {
+        recorder_allow_drift(crowd.recorder, RATE_DRIFT_PERMILLE);
+    }
     crowd_wait(&crowd, DEADLINE_MS);
     crowd_leave_ghost(&crowd);
     nemesis_run(nemesis, &schedule);
@@ -177,6 +182,12 @@ static void test_each_server_has_a_clock_of_its_own(void)
     servers_skew(&servers, 1, -60);
     EXPECT(wall_clock_of(1) < now - 3000 && wall_clock_of(1) >= now - 3600);
     EXPECT(wall_clock_of(2) >= now && wall_clock_of(2) < now + 600);
+    servers_skew(&servers, 1, 0);
+    servers_hurry(&servers, 1, 1000000); /* a thousand seconds in one */
+    while (wall_clock_of(1) < now + 1000) {
+        process_pause();
+    }
+    EXPECT(wall_clock_of(2) < now + 600);
     servers_release(&servers);
 }
 

@@ -228,6 +228,17 @@ static void skew_back(struct nemesis *nemesis, const struct step *step, unsigned
     servers_skew(nemesis->servers, victim, 0);
 }
 
+static void hurry(struct nemesis *nemesis, const struct step *step, unsigned victim)
+{
+    servers_hurry(nemesis->servers, victim, step->amount);
+}
+
+static void hurry_no_more(struct nemesis *nemesis, const struct step *step, unsigned victim)
+{
+    (void)step;
+    servers_hurry(nemesis->servers, victim, 0);
+}
+
 static void transfer(struct nemesis *nemesis, const struct step *step, unsigned victim)
 {
     (void)step;
@@ -237,6 +248,15 @@ static void transfer(struct nemesis *nemesis, const struct step *step, unsigned 
 static void replace(struct nemesis *nemesis, const struct step *step, unsigned victim)
 {
     admin_replace(&nemesis->admin, victim, step->fault == FAULT_REPLACE);
+}
+
+static void change(struct nemesis *nemesis, const struct step *step, unsigned victim)
+{
+    uint32_t rest = everybody(nemesis) & ~step->side;
+
+    (void)victim;
+    admin_change(&nemesis->admin,
+                 __builtin_popcount(rest) > __builtin_popcount(step->side) ? rest : step->side);
 }
 
 /* --- Steps --- */
@@ -274,9 +294,11 @@ static const struct {
     [FAULT_TERM] = {.begin = term, .end = launch_all},
     [FAULT_STUCK_DISK] = {.begin = stick_disk, .end = free_disk},
     [FAULT_CLOCK_JUMP] = {.begin = skew, .end = skew_back},
+    [FAULT_CLOCK_RATE] = {.begin = hurry, .end = hurry_no_more},
     [FAULT_TRANSFER] = {.begin = transfer},
     [FAULT_REMOVE] = {.begin = replace},
     [FAULT_REPLACE] = {.begin = replace},
+    [FAULT_CHANGE] = {.begin = change},
 };
 
 _Static_assert(sizeof faults_of / sizeof *faults_of == FAULT_COUNT, "each fault has its row");

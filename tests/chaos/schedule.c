@@ -3,7 +3,6 @@
 #include "base/check.h"
 #include "base/prng.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 
 /* Where a death must do no harm, and up to which pass one is drawn: by how often a server comes by
@@ -68,9 +67,12 @@ static const struct {
     [FAULT_TERM] = {"term", TRACK_PROCESS, VICTIM, 1, 0, 0},
     [FAULT_STUCK_DISK] = {"stuck-disk", TRACK_PROCESS, VICTIM, 2, 0, 0},
     [FAULT_CLOCK_JUMP] = {"clock-jump", TRACK_CLOCK, VICTIM, 1, -90, 90},
+    [FAULT_CLOCK_RATE] = {"clock-rate", TRACK_CLOCK, VICTIM, 2, SCHEDULE_RATE_LOW,
+                          SCHEDULE_RATE_HIGH},
     [FAULT_TRANSFER] = {"transfer", TRACK_MEMBERSHIP, VICTIM, 2, 0, 0},
     [FAULT_REMOVE] = {"remove", TRACK_MEMBERSHIP, VICTIM, 2, 0, 0},
     [FAULT_REPLACE] = {"replace", TRACK_MEMBERSHIP, VICTIM, 2, 0, 0},
+    [FAULT_CHANGE] = {"change", TRACK_MEMBERSHIP, SIDE, 2, 0, 0},
 };
 
 _Static_assert(sizeof faults / sizeof *faults == FAULT_COUNT, "each fault has its row");
@@ -177,10 +179,10 @@ void schedule_draw(struct schedule *schedule, uint64_t seed, unsigned round, uns
 
     prng_init(&prng, seed * 1000003 + round);
     schedule->step_count = 0;
-    if (prng_below(&prng, 10) < 6) {
+    if (prng_below(&prng, 10) < 8) {
         draw_track(schedule, &prng, TRACK_MEMBERSHIP, server_count);
     }
-    if (prng_below(&prng, 10) < 3) {
+    if (prng_below(&prng, 10) < 4) {
         draw_track(schedule, &prng, TRACK_CLOCK, server_count);
     }
     /* At least one of both; alone now and then, so that it is seen what each does. */
@@ -191,6 +193,16 @@ void schedule_draw(struct schedule *schedule, uint64_t seed, unsigned round, uns
         draw_track(schedule, &prng, TRACK_PROCESS, server_count);
     }
     qsort(schedule->steps, schedule->step_count, sizeof *schedule->steps, by_time);
+}
+
+bool schedule_has(const struct schedule *schedule, enum fault fault)
+{
+    for (unsigned i = 0; i < schedule->step_count; i++) {
+        if (schedule->steps[i].fault == fault) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void print_side(uint32_t side, FILE *file)

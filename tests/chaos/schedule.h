@@ -7,12 +7,15 @@
 #ifndef TESTS_CHAOS_SCHEDULE_H
 #define TESTS_CHAOS_SCHEDULE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 enum {
     SCHEDULE_STEPS_MAX = 16,
     SCHEDULE_ROUND_MS = 8000,
+    SCHEDULE_RATE_LOW = -400, /* thousandths by which a clock runs faster */
+    SCHEDULE_RATE_HIGH = 700,
     SCHEDULE_LEADER = 0 /* as a victim: who leads when the step begins, else who has its `id` */
 };
 
@@ -42,12 +45,14 @@ enum fault {
     FAULT_MARK,       /* the victim, started to die at the `amount`th pass of `mark` */
     FAULT_TERM,       /* the victim, by SIGTERM: it must leave in order */
     FAULT_STUCK_DISK, /* no sync of the victim's comes back */
-    /* Wall clocks. */
-    FAULT_CLOCK_JUMP, /* the victim's, by `amount` minutes, and back */
+    /* Clocks. */
+    FAULT_CLOCK_JUMP, /* the victim's wall clock, by `amount` minutes, and back */
+    FAULT_CLOCK_RATE, /* the victim's clocks, faster by `amount` thousandths */
     /* Membership, by commands of confer-cli whose outcome nobody relies on. */
     FAULT_TRANSFER, /* leadership to the victim */
     FAULT_REMOVE,   /* the victim is removed, wiped and added again */
     FAULT_REPLACE,  /* the victim dies, its folder is wiped, it is removed and added again */
+    FAULT_CHANGE,   /* the larger side only shall vote; who left is wiped, learns and votes again */
     FAULT_COUNT
 };
 
@@ -72,6 +77,8 @@ const char *schedule_fault_name(enum fault fault);
 
 /* Draw round `round` of a run with this seed and so many servers. */
 void schedule_draw(struct schedule *schedule, uint64_t seed, unsigned round, unsigned server_count);
+/* Whether a step has this fault. */
+bool schedule_has(const struct schedule *schedule, enum fault fault);
 /* One line a step. */
 void schedule_print(const struct schedule *schedule, FILE *file);
 

@@ -1,5 +1,6 @@
 #include "tests/chaos/servers.h"
 
+#include "base/clock.h"
 #include "tests/chaos/network.h"
 #include "tests/support/test.h"
 
@@ -12,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { KILLED = 128 + SIGKILL, TERMINATED = 128 + SIGTERM };
+enum { KILLED = 128 + SIGKILL, TERMINATED = 128 + SIGTERM, HURRY_DELAY_US = 20000 };
 
 /* Small limits: what is rare with large ones happens every few seconds. */
 static const char *const options[] = {
@@ -20,14 +21,14 @@ static const char *const options[] = {
     "--checkpoint-records", "100",   "--checkpoint-interval", "500ms",
     "--history-changes",    "400",   "--cluster-secret-file"};
 
-/* The file that a server's clock is moved by, mapped here. */
-static int64_t *map_skew(const char *path)
+/* The file that a server's clocks are moved by, mapped here. */
+static struct skewed_clock *map_clock(const char *path)
 {
     int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     void *place;
 
-    EXPECT(file >= 0 && ftruncate(file, sizeof(int64_t)) == 0);
-    place = mmap(NULL, sizeof(int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    EXPECT(file >= 0 && ftruncate(file, sizeof(struct skewed_clock)) == 0);
+    place = mmap(NULL, sizeof(struct skewed_clock), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     EXPECT(place != MAP_FAILED);
     (void)close(file);
     return place;
@@ -80,7 +81,7 @@ void servers_form(struct servers *servers, unsigned count)
         char path[512];
 
         (void)snprintf(path, sizeof path, "%.400s/clock-%u", servers->folder, id);
-        server->skew_ms = map_skew(path);
+        server->skewed = map_clock(path);
         (void)snprintf(server->preload, sizeof server->preload, "LD_PRELOAD=%s:%s",
                        cluster_program("tests/preload/skewed_clock.so"),
                        cluster_program("tests/preload/stuck_disk.so"));
@@ -96,7 +97,7 @@ void servers_release(struct servers *servers)
 {
     cluster_release(&servers->cluster);
     for (unsigned id = 1; id <= servers->cluster.server_count; id++) {
-        (void)munmap(servers->servers[id].skew_ms, sizeof(int64_t));
+        (void)munmap(servers->servers[id].skewed, sizeof(struct skewed_clock));
     }
 }
 
@@ -206,7 +207,13 @@ void servers_wipe(struct servers *servers, unsigned id)
 
 void servers_skew(struct servers *servers, unsigned id, int minutes)
 {
-    *(volatile int64_t *)servers->servers[id].skew_ms = (int64_t)minutes * 60 * 1000;
+    atomic_store(&servers->servers[id].skewed->skew_ms, (int64_t)minutes * 60 * 1000);
+}
+
+void servers_hurry(struct servers *servers, unsigned id, int permille)
+{
+    skewed_clock_run(servers->servers[id].skewed, (int64_t)clock_monotonic_us() + HURRY_DELAY_US,
+                     (int64_t)permille * 1000);
 }
 
 void servers_stick_disk(struct servers *servers, unsigned id, bool stuck)
@@ -252,6 +259,7 @@ void servers_heal(struct servers *servers, unsigned deadline_ms)
         struct server *server = &servers->servers[id];
 
         servers_skew(servers, id, 0);
+        servers_hurry(servers, id, 0);
         servers_stick_disk(servers, id, false);
         servers_continue(servers, id);
         if (server->want == SERVER_LEAVING) {

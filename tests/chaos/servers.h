@@ -4,6 +4,7 @@
 #ifndef TESTS_CHAOS_SERVERS_H
 #define TESTS_CHAOS_SERVERS_H
 
+#include "tests/preload/skewed_clock.h"
 #include "tests/support/cluster.h"
 
 enum { SERVERS_MAX = 9 };
@@ -15,10 +16,10 @@ struct servers {
     const char *folder; /* of what is theirs beside the data */
     struct server {
         enum server_want want;
-        bool armed;       /* may die at its mark */
-        bool held;        /* the operator's: nobody else starts it */
-        int64_t *skew_ms; /* of its wall clock */
-        char mark[128];   /* settings of its environment */
+        bool armed; /* may die at its mark */
+        bool held;  /* the operator's: nobody else starts it */
+        struct skewed_clock *skewed;
+        char mark[128]; /* settings of its environment */
         char preload[1200];
         char clock[600];
     } servers[SERVERS_MAX + 1];
@@ -44,7 +45,10 @@ void servers_continue(struct servers *servers, unsigned id);
 void servers_term(struct servers *servers, unsigned id);
 /* Empty the folder of one that is down. */
 void servers_wipe(struct servers *servers, unsigned id);
+/* Move its wall clock. */
 void servers_skew(struct servers *servers, unsigned id, int minutes);
+/* Let its clocks run faster by so many thousandths, from soon on. */
+void servers_hurry(struct servers *servers, unsigned id, int permille);
 /* Whether its disk takes what is written, but does not get ready. */
 void servers_stick_disk(struct servers *servers, unsigned id, bool stuck);
 
