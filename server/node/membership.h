@@ -10,8 +10,9 @@
  * that waits or is under way is a CONFLICT, with the other one named.
  *
  * Codes: BAD_ARGUMENTS the request itself is wrong; CONFLICT against the present configuration;
- * UNREACHABLE and REFUSED a server named in it; NO_CLUSTER; BUSY; LIMIT. The text tells the reason
- * and the way out. A response with OK may have a text too: a note for the person.
+ * UNREACHABLE and REFUSED a server named in it; NO_CLUSTER; BUSY; LIMIT; BAD_VERSION it was for
+ * another configuration, and does not hold in this one. The text tells the reason and the way out.
+ * A response with OK may have a text too: a note for the person.
  *
  * Main thread. */
 #ifndef NODE_MEMBERSHIP_H

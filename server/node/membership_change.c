@@ -87,6 +87,7 @@ static void start_add(struct membership *membership,
     size_t count = add->node == NULL ? 0 : 1;
 
     operation->promote = add->promote;
+    operation->only_config = add->only_config_zxid;
     if (!membership_operation_take_targets(membership, operation, &add->node, count)) {
         return;
     }
@@ -395,8 +396,15 @@ static bool is_arriving(struct membership *membership, struct membership_operati
 static bool may_propose(struct membership *membership, struct membership_operation *operation)
 {
     const struct raft_config *config = raft_config_effective(membership->raft);
+    raft_index index = raft_status(membership->raft).config_index;
     raft_id voters[RAFT_MEMBERS_MAX];
 
+    if (operation->only_config != 0 && operation->only_config != index) {
+        membership_operation_end(membership, operation, CLIENT__CODE__BAD_VERSION,
+                                 "the configuration is that of zxid %" PRIu64 ", not of %" PRIu64,
+                                 index, operation->only_config);
+        return false;
+    }
     if (operation->kind == MEMBERSHIP_ADD) {
         return may_add(membership, operation, &operation->targets[0], true);
     }
@@ -670,6 +678,7 @@ static void start_change(struct membership *membership,
     }
     operation->voter_count = change->n_voters;
     operation->force = change->force;
+    operation->only_config = change->only_config_zxid;
 }
 
 void membership_change_start(struct membership *membership,
@@ -689,6 +698,7 @@ void membership_change_start(struct membership *membership,
         break;
     case MEMBERSHIP_REMOVE:
         operation->id = request->remove_member->id;
+        operation->only_config = request->remove_member->only_config_zxid;
         break;
     case MEMBERSHIP_TRANSFER:
         operation->id = request->transfer_leader->target;

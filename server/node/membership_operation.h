@@ -58,8 +58,9 @@ struct membership_operation {
     size_t target_count;
     raft_id voters[RAFT_VOTERS_MAX]; /* CHANGE */
     size_t voter_count;
-    raft_id id;           /* REMOVE, TRANSFER */
-    uint64_t patience_us; /* ADD, committed: how long it is waited for the learner; 0 = not yet */
+    raft_id id;             /* REMOVE, TRANSFER */
+    raft_index only_config; /* ADD, CHANGE, REMOVE: against this configuration alone; 0 = any */
+    uint64_t patience_us;   /* ADD, committed: how long it is waited for the learner; 0 = not yet */
     raft_index index;
     raft_term term;
     char note[ERROR_TEXT_BYTES_MAX]; /* CANCEL: what is undone */

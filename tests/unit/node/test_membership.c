@@ -361,6 +361,9 @@ static void make_cluster(size_t count)
     EXPECT(leader() != NULL);
 }
 
+/* What the changes below are for; 0 = any configuration. */
+static raft_index only_config;
+
 static void submit_member(struct server *at, raft_id id, const char *address, bool promote)
 {
     Client__Request request = CLIENT__REQUEST__INIT;
@@ -372,6 +375,7 @@ static void submit_member(struct server *at, raft_id id, const char *address, bo
     node.address = xstrdup(address);
     add.node = &node;
     add.promote = promote;
+    add.only_config_zxid = only_config;
     request.body_case = CLIENT__REQUEST__BODY_ADD_LEARNER;
     request.add_learner = &add;
     submit(at, &request);
@@ -443,6 +447,7 @@ static void submit_change(struct server *at, const raft_id *voters, size_t count
     memcpy(copy, voters, count * sizeof *voters);
     change.voters = copy;
     change.n_voters = count;
+    change.only_config_zxid = only_config;
     request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
     request.change_membership = &change;
     submit(at, &request);
@@ -463,6 +468,7 @@ static Client__Code remove_member(raft_id id)
     size_t before = last.count;
 
     remove.id = id;
+    remove.only_config_zxid = only_config;
     request.body_case = CLIENT__REQUEST__BODY_REMOVE_MEMBER;
     request.remove_member = &remove;
     submit(leader(), &request);
@@ -937,6 +943,30 @@ static void test_voters_become_exactly_those_named(void)
     end();
 }
 
+static void test_a_change_for_one_configuration_is_made_to_no_other(void)
+{
+    raft_id voters[] = {1, 2, 3, 4};
+    raft_index before;
+
+    make_cluster(3);
+    EXPECT_EQ(add(5, "127.0.0.1:10005"), CLIENT__CODE__OK);
+    before = last.config_zxid;
+    only_config = before;
+    EXPECT_EQ(add(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    EXPECT(last.config_zxid > before);
+    EXPECT_EQ(add(4, "127.0.0.1:10004"), CLIENT__CODE__OK); /* it holds */
+    EXPECT_EQ(add(6, "127.0.0.1:10006"), CLIENT__CODE__BAD_VERSION);
+    EXPECT_EQ(change(voters, 4), CLIENT__CODE__BAD_VERSION);
+    EXPECT_EQ(remove_member(5), CLIENT__CODE__BAD_VERSION);
+    only_config = raft_status(leader()->node->raft).config_index;
+    EXPECT_EQ(remove_member(5), CLIENT__CODE__OK);
+    EXPECT_EQ(change(voters, 4), CLIENT__CODE__BAD_VERSION);
+    only_config = last.config_zxid;
+    EXPECT_EQ(change(voters, 4), CLIENT__CODE__OK);
+    only_config = 0;
+    end();
+}
+
 static void test_the_leader_may_remove_itself(void)
 {
     raft_id rest[2] = {0};
@@ -1399,6 +1429,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_leadership_lost_while_asking_ends_with_no_leader),
         TEST_CASE(test_leadership_lost_after_the_append_leaves_the_outcome_unknown),
         TEST_CASE(test_voters_become_exactly_those_named),
+        TEST_CASE(test_a_change_for_one_configuration_is_made_to_no_other),
         TEST_CASE(test_the_leader_may_remove_itself),
         TEST_CASE(test_illegal_sets_of_voters_are_refused),
         TEST_CASE(test_a_voter_to_be_that_lags_is_waited_for_and_named_in_the_end),
