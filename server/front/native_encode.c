@@ -384,8 +384,9 @@ static void fill_body(Client__Response *response,
             fill_status(response, reply);
         }
         break;
-    case REQUEST_COUNT: /* those two have no place in this protocol */
+    case REQUEST_COUNT: /* those three have no place in this protocol */
     case REQUEST_EPHEMERALS:
+    case REQUEST_RECONFIGURE:
     case REQUEST_PING:
     case REQUEST_CLOSE_SESSION:
     case REQUEST_UNWATCH:

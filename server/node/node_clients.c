@@ -7,6 +7,7 @@
 #include "server/node/node_cluster.h"
 #include "server/node/node_proposals.h"
 #include "server/node/node_reads.h"
+#include "server/node/node_reconfigure.h"
 #include "server/node/node_walks.h"
 #include "server/node/node_watches.h"
 
@@ -252,6 +253,7 @@ static void on_cluster_answer(struct request *request, const struct reply *reply
 /* --- Writes --- */
 
 static void run(struct client *client);
+static struct read_barrier *open_barrier(struct node *node);
 
 /* A write's result decides the code: an op error is below 100, as on the wire. */
 static Client__Code code_of(Client__Code code, const struct state_result *result)
@@ -410,7 +412,7 @@ static Client__Code obstacle(const struct request *request)
     const struct node *node = request->client->node;
 
     if (request->kind == REQUEST_STATUS || request->kind == REQUEST_MEMBERSHIP ||
-        request->kind == REQUEST_PING) {
+        request->kind == REQUEST_PING || node_reconfigure_is_begun(request)) {
         return CLIENT__CODE__OK;
     }
     if (!has_cluster(node)) {
@@ -423,14 +425,15 @@ static Client__Code obstacle(const struct request *request)
         return CLIENT__CODE__STOPPING;
     }
     /* A write meant for a session never runs without it. */
-    if (request->kind == REQUEST_WRITE && request->client->session_end != CLIENT__CODE__OK) {
+    if ((request->kind == REQUEST_WRITE || request->kind == REQUEST_RECONFIGURE) &&
+        request->client->session_end != CLIENT__CODE__OK) {
         return request->client->session_end;
     }
     if (request->kind == REQUEST_OPEN_SESSION && state_session_count(node->state) >= SESSIONS_MAX) {
         return CLIENT__CODE__BUSY;
     }
     if (request->kind == REQUEST_WRITE || request->kind == REQUEST_OPEN_SESSION ||
-        request->kind == REQUEST_ATTACH_SESSION) {
+        request->kind == REQUEST_ATTACH_SESSION || request->kind == REQUEST_RECONFIGURE) {
         return node->draining ? CLIENT__CODE__STOPPING : CLIENT__CODE__OK;
     }
     return CLIENT__CODE__OK;
@@ -454,6 +457,53 @@ static bool is_ready(const struct request *request)
 static bool has_full_output(const struct client *client)
 {
     return client->callbacks.output_bytes(client->context) > OUTPUT_BYTES_MAX;
+}
+
+static void ask_cluster(struct request *request, node_cluster_answer *answer_with)
+{
+    request->started = true;
+    request->client->first_unstarted = request->link.next;
+    node_cluster_submit(request->client->node, request, answer_with);
+}
+
+/* The first request is as if it had not been started, until what it waits for is there. */
+static void on_reconfiguration_stepped(struct request *request, const struct reply *reply)
+{
+    struct client *client = request->client;
+    struct node *node = client->node;
+    raft_index config = node_reconfigure_stepped(request, reply->relayed);
+
+    CHECK(client->requests.next == &request->link);
+    request->started = false;
+    client->first_unstarted = &request->link;
+    request->deadline_us = node_now(node) + node->options.request_timeout_us;
+    request->seen_zxid = config;
+    if (config == 0) {
+        barrier_unref(request->barrier);
+        request->barrier = open_barrier(node);
+    }
+    block(client);
+}
+
+static bool start_reconfiguration(struct request *request)
+{
+    struct node *node = request->client->node;
+    struct reply reply = {.code = CLIENT__CODE__OK};
+
+    if (!is_ready(request)) {
+        return false;
+    }
+    switch (node_reconfigure_next(node, request, &reply)) {
+    case RECONFIGURE_WAIT:
+        return false;
+    case RECONFIGURE_OVER:
+        answer(request, &reply);
+        return true;
+    case RECONFIGURE_STEP:
+        break;
+    }
+    ask_cluster(request, on_reconfiguration_stepped);
+    return true;
 }
 
 /* Start a write at the end of the started ones, or whatever stands first. False: it must wait. */
@@ -483,10 +533,10 @@ static bool start(struct request *request)
         }
         started = propose_session_change(request);
     } else if (request->kind == REQUEST_MEMBERSHIP) {
-        request->started = true;
-        client->first_unstarted = request->link.next;
-        node_cluster_submit(client->node, request, on_cluster_answer);
+        ask_cluster(request, on_cluster_answer);
         return true;
+    } else if (request->kind == REQUEST_RECONFIGURE) {
+        return start_reconfiguration(request);
     } else {
         struct reply reply = {.code = CLIENT__CODE__OK};
         bool was_condemned = client->node->is_condemned;
@@ -781,7 +831,8 @@ void client_close(struct client *client)
         struct request *request = request_of(link);
 
         list_remove(link);
-        if (request->started && request->kind == REQUEST_MEMBERSHIP) {
+        if (request->started &&
+            (request->kind == REQUEST_MEMBERSHIP || request->kind == REQUEST_RECONFIGURE)) {
             node_cluster_abandon(client->node, request);
         } else if (request->proposal != NULL) {
             proposal_abandon(request->proposal);

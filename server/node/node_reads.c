@@ -332,7 +332,8 @@ void node_reads_execute(struct node *node, struct request *request, struct reply
 
 void node_reads_release(const struct request *request, struct reply *reply)
 {
-    if (request->kind == REQUEST_GET && reply->code == CLIENT__CODE__OK) {
+    if ((request->kind == REQUEST_GET || request->kind == REQUEST_RECONFIGURE) &&
+        reply->code == CLIENT__CODE__OK) {
         state_node_unref(reply->node);
     } else if (request->kind == REQUEST_LIST && reply->code == CLIENT__CODE__OK) {
         for (size_t i = 0; i < reply->children.count; i++) {

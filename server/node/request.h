@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "proto/client.pb-c.h"
+#include "server/node/reconfiguration.h"
 #include "server/state/state.h"
 
 #include <stdbool.h>
@@ -30,8 +31,9 @@ enum request_kind {
     REQUEST_WATCH,
     REQUEST_UNWATCH,
     REQUEST_STATUS,
-    REQUEST_MEMBERSHIP /* init, add-learner, change-membership, remove-member, transfer-leader,
-                          cancel-change */
+    REQUEST_MEMBERSHIP, /* init, add-learner, change-membership, remove-member, transfer-leader,
+                           cancel-change */
+    REQUEST_RECONFIGURE /* as many of those as it takes to have the wanted members */
 };
 
 /* How far a read has come that takes several turns. */
@@ -41,7 +43,8 @@ struct request_progress {
     struct bytes *paths;       /* found so far, in the arena */
     size_t path_count;
     size_t path_capacity;
-    size_t bytes; /* of all paths */
+    size_t bytes;                             /* of all paths */
+    struct reconfigure_progress *reconfigure; /* RECONFIGURE; NULL = not begun */
 };
 
 /* Filled by the front, in memory of its arena; the node keeps it until the reply and releases it
@@ -54,7 +57,8 @@ struct request {
     zxid seen_zxid; /* wait until this is applied here, bounded; then BEHIND */
     bool linearizable;
     uint32_t permissions; /* GET: any of these lets it read the node; 0 = READ */
-    struct bytes path;    /* GET, LIST, READ_TREE, COUNT, EPHEMERALS, WATCH */
+    struct bytes path; /* GET, LIST, READ_TREE, COUNT, EPHEMERALS, WATCH; RECONFIGURE: the node that
+                          shows the members, who may write it may change them */
     struct arena arena;
     union {
         struct {
@@ -80,7 +84,10 @@ struct request {
             zxid from; /* 0 = from now */
         } watch;       /* WATCH, UNWATCH */
         struct {
-            struct bytes encoded; /* the packed client.Request, relayed to the leader as it is */
+            /* The packed client.Request, relayed to the leader as it is; of RECONFIGURE the node's,
+             * for one step. */
+            struct bytes encoded;
+            struct reconfiguration wanted; /* RECONFIGURE */
         } membership;
     };
     struct list link; /* the node's from here on */
@@ -116,7 +123,8 @@ struct reply {
             const uint8_t *password; /* STATE_PASSWORD_BYTES */
             uint64_t last_sequence;
         } session;
-        struct state_node *node;        /* GET; its list of permissions is whole, see client_may */
+        struct state_node
+            *node; /* GET, RECONFIGURE; its list of permissions is whole, see client_may */
         struct state_children children; /* LIST; nodes that may not be read are NULL */
         struct {
             const struct reply_tree_node *nodes;
