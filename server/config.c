@@ -99,6 +99,8 @@ static const struct option options[] = {
      "what ZooKeeper clients ask for is brought into these limits"},
     {"zookeeper-super-digest", KIND_DIGEST, FIELD(zookeeper_super_digest), "USER:HASH", NULL, 0, 0,
      "who authenticates so, by scheme digest, may do everything (default: nobody)"},
+    {"zookeeper-reconfig", KIND_FLAG, FIELD(zookeeper_reconfig), NULL, NULL, 0, 0,
+     "take ZooKeeper's reconfig from who may write /zookeeper/config"},
     {"read-only-mode", KIND_FLAG, FIELD(read_only_mode), NULL, NULL, 0, 0,
      "without a leader, let ZooKeeper clients read that ask for such servers"},
     {"no-watch-replay", KIND_FLAG, FIELD(no_watch_replay), NULL, NULL, 0, 0,

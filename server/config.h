@@ -45,6 +45,7 @@ struct config {
     uint64_t history_changes;
     uint64_t container_check_interval_ms;
     bool enforce_quotas;
+    bool zookeeper_reconfig;
     bool read_only_mode;
     bool no_watch_replay;
     uint64_t map_bytes;

@@ -598,6 +598,7 @@ static void open_network(struct server *server)
             .super_digest = server->config->zookeeper_super_digest[0] == '\0'
                                 ? NULL
                                 : server->config->zookeeper_super_digest,
+            .allows_reconfig = server->config->zookeeper_reconfig,
             .read_only_mode = server->config->read_only_mode,
             .forgets_missed = server->config->no_watch_replay,
             .session_timeout_ms_min = (uint32_t)server->config->zookeeper_session_timeout_ms[0],

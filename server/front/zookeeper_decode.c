@@ -1,6 +1,7 @@
 #include "server/front/zookeeper_decode.h"
 
 #include "proto/record.pb-c.h"
+#include "server/front/zookeeper_reconfig.h"
 
 #include <string.h>
 
@@ -341,6 +342,30 @@ static void decode_auth(struct decoder *decoder)
     }
 }
 
+static void decode_reconfig(struct decoder *decoder)
+{
+    bool is_null;
+    struct bytes joining = jute_read_buffer(&decoder->reader, &is_null);
+    struct bytes leaving = jute_read_buffer(&decoder->reader, &is_null);
+    struct bytes members = jute_read_buffer(&decoder->reader, &is_null);
+    int64_t version = jute_read_long(&decoder->reader);
+    struct reconfiguration *wanted = &decoder->request->membership.wanted;
+
+    if (decoder->reader.failed) {
+        return;
+    }
+    decoder->request->kind = REQUEST_RECONFIGURE;
+    decoder->request->linearizable = true;
+    decoder->request->path = bytes_of_text("/zookeeper/config");
+    wanted->has_version = version != -1;
+    wanted->version = (raft_index)version;
+    if (is_null) {
+        zookeeper_reconfig_read_changes(joining, leaving, decoder->arena, wanted);
+    } else {
+        zookeeper_reconfig_read_members(members, decoder->arena, wanted);
+    }
+}
+
 static void decode_watch_request(struct decoder *decoder)
 {
     int32_t type = decoder->details->type;
@@ -412,7 +437,7 @@ static void decode_by_type(struct decoder *decoder)
         decoder->details->closes = true;
         break;
     case JUTE_TYPE_RECONFIG:
-        refuse(decoder, JUTE_ERROR_RECONFIG_DISABLED);
+        decode_reconfig(decoder);
         break;
     case JUTE_TYPE_SASL:
         refuse(decoder, JUTE_ERROR_AUTH_FAILED);

@@ -25,6 +25,25 @@ bool zookeeper_error_of(Client__Code code, enum jute_error *ret_error)
     return true;
 }
 
+bool zookeeper_error_of_reconfig(Client__Code code, enum jute_error *ret_error)
+{
+    switch ((int)code) {
+    case CLIENT__CODE__UNSUPPORTED:
+        *ret_error = JUTE_ERROR_UNIMPLEMENTED;
+        return true;
+    case CLIENT__CODE__CONFLICT:
+    case CLIENT__CODE__BUSY:
+        *ret_error = JUTE_ERROR_RECONFIG_IN_PROGRESS;
+        return true;
+    case CLIENT__CODE__UNREACHABLE:
+    case CLIENT__CODE__REFUSED:
+        *ret_error = JUTE_ERROR_NEW_CONFIG_NO_QUORUM;
+        return true;
+    default:
+        return zookeeper_error_of(code, ret_error);
+    }
+}
+
 void zookeeper_put_stat(struct buffer *buffer, const struct state_stat *stat)
 {
     const struct jute_stat encoded = {.czxid = (int64_t)stat->czxid,
@@ -101,7 +120,7 @@ put_node(struct buffer *buffer, const struct request *request, const struct stat
     int32_t type = zookeeper_details_of(request)->type;
     struct state_stat stat = state_node_stat(node);
 
-    if (type == JUTE_TYPE_GET_DATA) {
+    if (type == JUTE_TYPE_GET_DATA || type == JUTE_TYPE_RECONFIG) {
         zookeeper_put_data(buffer, node);
         return;
     }
@@ -192,7 +211,7 @@ put_body(struct buffer *buffer, const struct request *request, const struct repl
         put_multi(buffer, details, reply->result);
     } else if (request->kind == REQUEST_WRITE) {
         put_operation(buffer, details->type, &reply->result->operations[0]);
-    } else if (request->kind == REQUEST_GET) {
+    } else if (request->kind == REQUEST_GET || request->kind == REQUEST_RECONFIGURE) {
         put_node(buffer, request, reply->node);
     } else if (request->kind == REQUEST_LIST) {
         put_children(buffer, details->type, &reply->children);

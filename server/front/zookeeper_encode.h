@@ -8,6 +8,9 @@
  * is closed, and the client asks another server. */
 bool zookeeper_error_of(Client__Code code, enum jute_error *ret_error);
 
+/* The same for the end of a REQUEST_RECONFIGURE. */
+bool zookeeper_error_of_reconfig(Client__Code code, enum jute_error *ret_error);
+
 void zookeeper_put_stat(struct buffer *buffer, const struct state_stat *stat);
 
 /* The bodies of getData and getChildren. */

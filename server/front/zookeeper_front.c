@@ -571,18 +571,23 @@ static void answer_own(struct zookeeper_client *client, const struct request *re
 
 /* --- From the connection --- */
 
+static void refuse(struct request *request, enum jute_error error)
+{
+    zookeeper_details_of(request)->refusal = error;
+    request->linearizable = false;
+    request->kind = REQUEST_PING;
+}
+
 /* What a read-only connection may not ask; its own session ends by the connection's end. */
 static void judge_read_only(const struct zookeeper_client *client, struct request *request)
 {
-    struct zookeeper_details *details = zookeeper_details_of(request);
+    const struct zookeeper_details *details = zookeeper_details_of(request);
     bool is_end = request->kind == REQUEST_CLOSE_SESSION;
 
     if (request->kind == REQUEST_WRITE || details->type == JUTE_TYPE_SYNC ||
         details->type == JUTE_TYPE_MULTI || details->type == JUTE_TYPE_RECONFIG ||
         (is_end && !client->has_local_session)) {
-        details->refusal = JUTE_ERROR_NOT_READ_ONLY;
-        request->linearizable = false;
-        request->kind = REQUEST_PING;
+        refuse(request, JUTE_ERROR_NOT_READ_ONLY);
     } else if (is_end) {
         request->kind = REQUEST_PING;
     }
@@ -608,6 +613,9 @@ static void on_frame(void *context, struct connection *connection, struct bytes 
     }
     if (client->is_read_only) {
         judge_read_only(client, request);
+    }
+    if (request->kind == REQUEST_RECONFIGURE && !client->front->options.allows_reconfig) {
+        refuse(request, JUTE_ERROR_RECONFIG_DISABLED);
     }
     zookeeper_details_of(request)->begun_us = clock_monotonic_us();
     client->pending_reads += has_large_answer(request);
@@ -696,7 +704,8 @@ answer(struct zookeeper_client *client, const struct request *request, const str
     const struct zookeeper_details *details = zookeeper_details_of(request);
     enum jute_error error;
 
-    if (!zookeeper_error_of(reply->code, &error)) {
+    if (request->kind == REQUEST_RECONFIGURE ? !zookeeper_error_of_reconfig(reply->code, &error)
+                                             : !zookeeper_error_of(reply->code, &error)) {
         connection_close(client->connection, "the cluster cannot answer now, or the session ended");
         return;
     }

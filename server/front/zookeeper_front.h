@@ -15,8 +15,9 @@ struct zookeeper_options {
     uint32_t session_timeout_ms_max;
     const char *super_digest; /* USER:HASH, or NULL; outlives the front */
     uint64_t hash_seed;
-    bool forgets_missed; /* watches that are set again are not told what happened meanwhile */
-    bool read_only_mode; /* without a leader, clients that can do with less may read */
+    bool forgets_missed;  /* watches that are set again are not told what happened meanwhile */
+    bool allows_reconfig; /* else they are refused, as ZooKeeper does unless told otherwise */
+    bool read_only_mode;  /* without a leader, clients that can do with less may read */
 };
 
 /* `node` outlives the front, whose observer the front is. */

@@ -16,8 +16,9 @@ from ports import free_ports
 
 try:
     from kazoo.client import KazooClient, KazooState
-    from kazoo.exceptions import (BadVersionError, InvalidACLError, NoChildrenForEphemeralsError, NodeExistsError,
-                                  NoAuthError, NoNodeError, NotEmptyError, RolledBackError)
+    from kazoo.exceptions import (BadArgumentsError, BadVersionError, ConnectionLoss, InvalidACLError, NoChildrenForEphemeralsError, NodeExistsError,
+                                  NewConfigNoQuorumError, NoAuthError, NoNodeError, NotEmptyError, ReconfigInProcessError,
+                                  RolledBackError, SessionExpiredError)
     from kazoo.security import ACL, Id, make_digest_acl
 except ImportError:
     print("kazoo is not installed (Debian: python3-kazoo)")
@@ -365,6 +366,137 @@ class ThreeServers(unittest.TestCase):
             thread.join(2 * DEADLINE_SECONDS)
             self.assertFalse(thread.is_alive())
         self.assertEqual((failures, len(rounds)), ([], 15))
+
+
+class Reconfiguration(unittest.TestCase):
+    """Three servers that take reconfig, and two more that wait to be taken in."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.cluster = Cluster(3, pathlib.Path(self.folder.name), "--zookeeper-reconfig")
+        self.addCleanup(self.cluster.close)
+        for place in (3, 4):
+            self.cluster.addresses.append(f"127.0.0.1:{free_ports(1)[0]}")
+            self.cluster.processes.append(None)
+            self.cluster.start(place)
+        self.client = self.connect(1)
+
+    def connect(self, number, auth="super:test"):
+        client = KazooClient(hosts=self.cluster.addresses[number - 1])
+        client.start(DEADLINE_SECONDS)
+        self.addCleanup(lambda: (client.stop(), client.close()))
+        if auth:
+            client.add_auth("digest", auth)
+        return client
+
+    def member(self, number, role="participant"):
+        port = self.cluster.addresses[number - 1].split(":")[1]
+        return f"server.{number}=127.0.0.1:{port}:{port}:{role};127.0.0.1:{port}"
+
+    def change(self, joining=None, leaving=None, members=None, version=-1):
+        """The members afterwards, and the version."""
+        data, stat = self.client.reconfig(joining, leaving, members, version)
+        *members, last = data.decode().split("\n")
+        self.assertEqual(stat.version, -1)
+        self.assertEqual(stat.data_length, len(data))
+        self.assertEqual(self.client.get("/zookeeper/config")[0], data)
+        self.assertEqual(last, f"version={stat.last_modified_transaction_id:x}")
+        return members, stat.last_modified_transaction_id
+
+    def votes(self):
+        """Who votes, as server 1 says."""
+        words = [PROGRAMS["cli"], "--address", self.cluster.addresses[0], "status"]
+        told = subprocess.run(words, check=True, capture_output=True, text=True, timeout=DEADLINE_SECONDS).stdout
+        lines = [line.split() for line in told.splitlines()]
+        return sorted(int(words[0]) for words in lines if words[3:4] == ["voter"])
+
+    def test_a_server_joins_and_another_leaves(self):
+        changes = []
+        self.client.get("/zookeeper/config", watch=changes.append)
+        members, _ = self.change(joining=self.member(4).replace(";127.0.0.1:", ";0.0.0.0:"))
+        self.assertEqual(members, [self.member(number) for number in (1, 2, 3, 4)])
+        self.assertEqual([(change.type, change.path) for change in changes], [("CHANGED", "/zookeeper/config")])
+        self.assertEqual(self.votes(), [1, 2, 3, 4])
+        members, _ = self.change(joining=self.member(5, "observer"), leaving="3")
+        self.assertEqual(members, [self.member(1), self.member(2), self.member(4), self.member(5, "observer")])
+        self.assertEqual(self.votes(), [1, 2, 4])
+
+    def test_roles_are_exchanged_and_members_named_as_a_whole(self):
+        self.change(joining=self.member(4, "observer"))
+        members, _ = self.change(joining=",".join([self.member(4), self.member(3, "observer")]))
+        self.assertEqual(members, [self.member(1), self.member(2), self.member(3, "observer"), self.member(4)])
+        self.assertEqual(self.votes(), [1, 2, 4])
+        whole = [self.member(1), self.member(4), self.member(5)]
+        members, version = self.change(members=",".join(whole))
+        self.assertEqual(members, whole)
+        self.assertEqual(self.votes(), [1, 4, 5])
+        self.assertEqual(self.change(members="\n".join([*whole, "version=1"])), (whole, version))
+
+    def test_the_leader_leaves(self):
+        leader = self.cluster.leader() + 1
+        self.client = self.connect(leader % 3 + 1)
+        members, _ = self.change(leaving=str(leader), joining=self.member(4))
+        self.assertEqual(members, [self.member(number) for number in (1, 2, 3, 4) if number != leader])
+
+    def test_the_server_that_is_asked_leaves_and_closes_its_connections(self):
+        self.change(joining=self.member(4, "observer"))
+        with self.assertRaises((ConnectionLoss, SessionExpiredError)):
+            self.client.reconfig(None, None, ",".join([self.member(2), self.member(3)]))
+        self.client = self.connect(2)
+        self.assertEqual(self.change()[0], [self.member(2), self.member(3)])
+
+    def test_the_server_that_is_asked_cannot_leave_and_come_again(self):
+        before = self.change()
+        with self.assertRaises(BadArgumentsError):
+            self.client.reconfig(self.member(1, "observer"), None, None)
+        self.assertEqual(self.change(), before)
+
+    def test_a_version_that_is_not_the_present_one_changes_nothing(self):
+        before, version = self.change()
+        for other in (version + 1, version - 1, 0, -2):
+            with self.assertRaises(BadVersionError):
+                self.change(joining=self.member(4), version=other)
+        self.assertEqual(self.change(version=version), (before, version))
+        members, _ = self.change(joining=self.member(4), version=version)
+        self.assertEqual(len(members), 4)
+
+    def test_a_server_that_does_not_answer_is_not_taken_in(self):
+        before, _ = self.change()
+        self.cluster.kill(4)
+        for spec in (self.member(5), self.member(5, "observer"), self.member(4).replace("server.4", "server.6")):
+            with self.assertRaises(NewConfigNoQuorumError):
+                self.change(joining=spec)
+        with self.assertRaises(NewConfigNoQuorumError):
+            self.change(joining=f"{self.member(4)},{self.member(5)}")
+        self.assertEqual(self.change()[0], before)
+
+    def test_only_who_may_write_the_node_may_change_the_members(self):
+        stranger = self.connect(2, None)
+        for client, error in ((stranger, NoAuthError), (self.client, None)):
+            if error is None:
+                client.set_acls("/zookeeper/config", [ACL(31, Id("world", "anyone"))])
+                data, _ = stranger.reconfig(self.member(4, "observer"), None, None)
+                self.assertIn(self.member(4, "observer").encode(), data)
+            else:
+                with self.assertRaises(error):
+                    client.reconfig(self.member(4), None, None)
+        self.assertEqual(self.votes(), [1, 2, 3])
+
+    def test_changes_at_the_same_time_are_each_made_whole_or_refused(self):
+        other = self.connect(3)
+        calls = [self.client.reconfig_async(self.member(4), None, None, -1),
+                 other.reconfig_async(self.member(5), None, None, -1)]
+        done = []
+        for number, call in zip((4, 5), calls):
+            try:
+                call.get(timeout=DEADLINE_SECONDS)
+                done.append(number)
+            except (ReconfigInProcessError, NewConfigNoQuorumError):
+                pass
+        self.assertTrue(done)
+        members, _ = self.change()
+        self.assertEqual(members, [self.member(number) for number in (1, 2, 3, *done)])
 
 
 if __name__ == "__main__":

@@ -265,6 +265,52 @@ static void test_a_blank_prefix_of_ephemerals_is_every_path(void)
     stop();
 }
 
+static void
+put_reconfig(const char *joining, const char *leaving, const char *members, int64_t version)
+{
+    const char *const texts[] = {joining, leaving, members};
+
+    begin(JUTE_TYPE_RECONFIG);
+    for (size_t i = 0; i < 3; i++) {
+        jute_put_buffer(&frame, bytes_of_text(texts[i] == NULL ? "" : texts[i]), texts[i] == NULL);
+    }
+    jute_put_long(&frame, version);
+}
+
+static void test_reconfig_says_which_members_are_wanted(void)
+{
+    struct request *request;
+
+    start();
+    put_reconfig("server.4=a:1:1:observer;2", "3", NULL, 77);
+    expect_refused_when_cut();
+    request = decoded(buffer_lend(&frame));
+    EXPECT_EQ(request->kind, REQUEST_RECONFIGURE);
+    EXPECT(request->linearizable);
+    EXPECT_BYTES(request->path, bytes_of_text("/zookeeper/config"));
+    EXPECT(!request->membership.wanted.replaces);
+    EXPECT_EQ(request->membership.wanted.server_count, 1);
+    EXPECT_EQ(request->membership.wanted.leaving_count, 1);
+    EXPECT(request->membership.wanted.has_version);
+    EXPECT_EQ(request->membership.wanted.version, 77);
+    request_free(request);
+    /* The members as a whole count more than changes, as in ZooKeeper. */
+    put_reconfig("server.4=a:1:1:observer;2", "3", "server.1=a:1:1;2", -1);
+    request = decoded(buffer_lend(&frame));
+    EXPECT(request->membership.wanted.replaces);
+    EXPECT_EQ(request->membership.wanted.servers[0].id, 1);
+    EXPECT_EQ(request->membership.wanted.leaving_count, 0);
+    EXPECT(!request->membership.wanted.has_version);
+    request_free(request);
+    /* Illegal ones are refused in their place. */
+    put_reconfig("server.4", NULL, NULL, -1);
+    request = decoded(buffer_lend(&frame));
+    EXPECT_EQ(request->kind, REQUEST_RECONFIGURE);
+    EXPECT(request->membership.wanted.is_illegal);
+    request_free(request);
+    stop();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -273,6 +319,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_identities_gather),
         TEST_CASE(test_ids_that_mean_nothing_are_illegal),
         TEST_CASE(test_a_blank_prefix_of_ephemerals_is_every_path),
+        TEST_CASE(test_reconfig_says_which_members_are_wanted),
         TEST_CASE(test_what_is_unknown_is_answered_so_and_ends_the_connection),
         TEST_END};
     return test_main("zookeeper_decode", cases, argc, argv);

@@ -65,6 +65,33 @@ static void test_every_code_has_a_word_or_none(void)
     }
 }
 
+static void test_the_end_of_a_reconfiguration_has_words_of_its_own(void)
+{
+    static const struct {
+        Client__Code code;
+        int error; /* 1 = none */
+    } rows[] = {{CLIENT__CODE__OK, 0},
+                {CLIENT__CODE__UNSUPPORTED, -6},
+                {CLIENT__CODE__BAD_ARGUMENTS, -8},
+                {CLIENT__CODE__LIMIT, -8},
+                {CLIENT__CODE__UNREACHABLE, -13},
+                {CLIENT__CODE__REFUSED, -13},
+                {CLIENT__CODE__CONFLICT, -14},
+                {CLIENT__CODE__BUSY, -14},
+                {CLIENT__CODE__NO_AUTH, -102},
+                {CLIENT__CODE__BAD_VERSION, -103},
+                {CLIENT__CODE__NO_LEADER, 1},
+                {CLIENT__CODE__UNKNOWN_OUTCOME, 1},
+                {CLIENT__CODE__NOT_MEMBER, 1}};
+
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        enum jute_error error = JUTE_ERROR_OK;
+
+        EXPECT(zookeeper_error_of_reconfig(rows[i].code, &error) == (rows[i].error != 1));
+        EXPECT_EQ((uint32_t)error, (uint32_t)(rows[i].error == 1 ? 0 : rows[i].error));
+    }
+}
+
 static void test_an_error_has_no_body(void)
 {
     const struct reply reply = {.code = CLIENT__CODE__NO_NODE, .zxid = 77};
@@ -156,6 +183,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_every_code_has_a_word_or_none),
+        TEST_CASE(test_the_end_of_a_reconfiguration_has_words_of_its_own),
         TEST_CASE(test_an_error_has_no_body),
         TEST_CASE(test_a_failed_multi_tells_in_its_results),
         TEST_CASE(test_counts_and_paths_are_shown),
