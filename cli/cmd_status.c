@@ -38,10 +38,10 @@ static void print_json_progress(const struct confer_member *member)
 {
     (void)printf(", \"promoting\": %s, \"promoting_ms\": %" PRIu64
                  ", \"caught_up\": %s, \"rounds\": %" PRIu32 ", \"dump_bytes\": %" PRIu64
-                 ", \"dump_bytes_done\": %" PRIu64 ", \"trend\": ",
+                 ", \"dump_bytes_done\": %" PRIu64 ", \"agreed\": %" PRIu64 ", \"trend\": ",
                  member->promoting ? "true" : "false", member->promoting_ms,
                  member->caught_up ? "true" : "false", member->catch_up_rounds, member->dump_bytes,
-                 member->dump_bytes_done);
+                 member->dump_bytes_done, member->agreed);
     print_json_text(stdout, member->trend);
     (void)fputs(", \"trouble\": ", stdout);
     print_json_text(stdout, member->trouble);

@@ -305,7 +305,8 @@ static bool take_status(struct client_result *result, const Client__StatusReply 
                                             .dump_bytes = member->dump_bytes,
                                             .dump_bytes_done = member->dump_bytes_done,
                                             .trend = text_or_empty(member->trend),
-                                            .trouble = text_or_empty(member->trouble)};
+                                            .trouble = text_or_empty(member->trouble),
+                                            .agreed = member->agreed};
     }
     if (reply->change != NULL && !take_change(result, reply->change, &change)) {
         return false;

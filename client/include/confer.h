@@ -167,6 +167,7 @@ struct confer_member {
     uint64_t dump_bytes_done;
     const char *trend;   /* nearer, still or farther; empty when unknown or there */
     const char *trouble; /* why it does not get on, or what is wrong with it; else empty */
+    uint64_t agreed;     /* the last zxid at which it saw a majority hold what it holds; 0 = none */
 };
 
 /* A change of voters that is under way, or waits for its voters to begin. */

@@ -27,7 +27,7 @@ bool digest_ring_find(const struct digest_ring *ring, zxid at, struct state_dige
     return true;
 }
 
-static bool is_equal(struct state_digest left, struct state_digest right)
+bool agreement_is_same(struct state_digest left, struct state_digest right)
 {
     return left.record_count == right.record_count && left.sum == right.sum;
 }
@@ -56,7 +56,7 @@ static bool is_in_camp(raft_id id, const void *context)
     const struct agreement_voice *voice = find_voice(camp->voices, camp->count, id);
 
     return voice != NULL && !voice->is_damaged && !voice->is_borrowed &&
-           is_equal(voice->digest, camp->digest);
+           agreement_is_same(voice->digest, camp->digest);
 }
 
 static bool is_unopposed(const struct raft_config *config, const struct camp *camp)
@@ -66,7 +66,8 @@ static bool is_unopposed(const struct raft_config *config, const struct camp *ca
         const struct agreement_voice *voice = find_voice(camp->voices, camp->count, id);
 
         if (raft_config_is_voter(config, id) &&
-            (voice == NULL || (!voice->is_damaged && !is_equal(voice->digest, camp->digest)))) {
+            (voice == NULL ||
+             (!voice->is_damaged && !agreement_is_same(voice->digest, camp->digest)))) {
             return false;
         }
     }
@@ -90,10 +91,11 @@ enum agreement agreement_judge(const struct raft_config *config,
         }
         camp.digest = voices[i].digest;
         if (raft_config_is_quorum(config, is_in_camp, &camp) || is_unopposed(config, &camp)) {
-            return is_equal(self->digest, camp.digest) ? AGREEMENT_MINE : AGREEMENT_OTHER;
+            return agreement_is_same(self->digest, camp.digest) ? AGREEMENT_MINE : AGREEMENT_OTHER;
         }
         if (raft_config_is_voter(config, voices[i].id)) {
-            differ = differ || (voter != NULL && !is_equal(voter->digest, voices[i].digest));
+            differ =
+                differ || (voter != NULL && !agreement_is_same(voter->digest, voices[i].digest));
             voter = &voices[i];
         }
     }

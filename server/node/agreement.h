@@ -24,6 +24,8 @@ void digest_ring_clear(struct digest_ring *ring);
 /* False: not applied yet, or too long ago. */
 bool digest_ring_find(const struct digest_ring *ring, zxid at, struct state_digest *ret_digest);
 
+bool agreement_is_same(struct state_digest left, struct state_digest right);
+
 /* What members told of one and the same zxid. */
 struct agreement_voice {
     raft_id id;

@@ -183,6 +183,25 @@ static void judge(struct node *node, zxid at)
     }
 }
 
+/* Without writes nothing new is named, and what was told stays told: whether it is still so. */
+static void look_again(struct node *node)
+{
+    struct state_digest digest;
+
+    if (state_applied(node->state) != node->told.zxid ||
+        node_now(node) - node->told_us < ROUND_US) {
+        return;
+    }
+    node->told_us = node_now(node);
+    digest = state_digest(node->state);
+    if (!agreement_is_same(digest, node->told.digest)) {
+        MARK(digest_changed_without_a_write);
+        node->told.digest = digest;
+        node->voices_are_new = true;
+        node->introduced_us = 0; /* the others hear of it at once */
+    }
+}
+
 void node_agreement_tick(struct node *node)
 {
     zxid at;
@@ -201,7 +220,10 @@ void node_agreement_tick(struct node *node)
     at = named_zxid(node);
     if (at != node->told.zxid && digest_ring_find(node->digests, at, &node->told.digest)) {
         node->told.zxid = at;
+        node->told_us = node_now(node);
         node->voices_are_new = true;
+    } else if (at != 0 && at == node->told.zxid) {
+        look_again(node);
     }
     if (at != 0 && at == node->told.zxid && node->voices_are_new) {
         node->voices_are_new = false;
@@ -211,6 +233,7 @@ void node_agreement_tick(struct node *node)
 
 void node_agreement_fill(const struct node *node, Peer__NodeReport *report)
 {
+    report->agreed = node->agreed_zxid;
     if (!node->is_condemned && node->told.zxid == named_zxid(node)) {
         report->digest_zxid = node->told.zxid;
         report->digest_count = node->told.digest.record_count;
@@ -228,5 +251,6 @@ void node_agreement_take(struct node *node,
     kept->told.digest =
         (struct state_digest){.record_count = report->digest_count, .sum = report->digest_sum};
     kept->told.is_borrowed = report->digest_borrowed;
+    kept->agreed = report->agreed;
     kept->repair_from = report->repair_from;
 }

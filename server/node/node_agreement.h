@@ -1,5 +1,6 @@
 /* Comparing the state with that of the other members, at zxids that the leader names: in the
- * reports that members send each other anyway, about once a second. See agreement.h. */
+ * reports that members send each other anyway, about once a second. See agreement.h. When nothing
+ * is written, each looks at its own digest again, as often. */
 #ifndef NODE_NODE_AGREEMENT_H
 #define NODE_NODE_AGREEMENT_H
 

@@ -44,6 +44,7 @@ struct member_report {
     bool short_of_space;
     bool is_unfit; /* to lead */
     struct told_digest told;
+    zxid agreed;      /* there it saw a majority hold what it holds */
     zxid repair_from; /* it is damaged and wants a dump of this zxid or later; 0 = no */
     char trouble[NODE_TROUBLE_BYTES];
 };
@@ -101,6 +102,7 @@ struct node {
     raft_term named_term;
     uint64_t named_us;
     struct told_digest told; /* by this server */
+    uint64_t told_us;        /* when its digest was last looked at */
     bool is_borrowed;        /* its state came as a dump that nobody vouched for, lately */
     uint64_t borrowed_us;
     bool voices_are_new; /* something was told since it was judged */

@@ -169,6 +169,7 @@ make_member(struct node *node, const struct raft_member *member, struct arena *a
         status->role = copy_text(arena, node_status_role(node));
         status->term = node->status.term;
         status->applied = state_applied(node->state);
+        status->agreed = node->agreed_zxid;
         status->last = node->status.last_index;
         status->version = copy_text(arena, node->options.version);
         node_status_trouble(node, trouble);
@@ -179,6 +180,7 @@ make_member(struct node *node, const struct raft_member *member, struct arena *a
             copy_text(arena, member->id == node->status.leader ? "leader" : report->role);
         status->term = report->term;
         status->applied = report->applied;
+        status->agreed = report->agreed;
         status->last = report->last;
         status->version = copy_text(arena, report->version);
         status->trouble = copy_text(arena, report->trouble);

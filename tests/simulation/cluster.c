@@ -783,7 +783,6 @@ bool cluster_has_diverged(struct cluster_server *server)
         server->weighed_generation = generation;
         server->diverged_sum = disk_surplus(server->disk);
         server->diverged = server->diverged_sum != 0;
-        server->diverged_at = 0;
     }
     return server->diverged;
 }

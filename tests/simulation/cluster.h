@@ -36,7 +36,6 @@ struct cluster_server {
     uint64_t weighed_generation; /* of its tree: it was looked at whether that adds up */
     bool diverged;               /* the state on it is not that of the others */
     uint64_t diverged_sum;       /* by so much its digest is wrong */
-    zxid diverged_at;
     bool in_turn;
     struct timeline_event turn;
     uint64_t idle_turns; /* in a row, each wanted at once, with nothing coming in */

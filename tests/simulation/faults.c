@@ -203,7 +203,6 @@ static void diverge(struct ends *ends, uint64_t bits)
         timeline_trace(timeline_of(ends->faults), "the state of %" PRIu64 " diverges", server->id);
         server->diverged = true;
         server->diverged_sum = bits | 1;
-        server->diverged_at = node_applied(server->node);
         node_state(server->node)->overlay.digest.sum += server->diverged_sum;
     }
 }

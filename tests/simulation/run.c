@@ -109,14 +109,13 @@ static struct cluster_server *find_leader(struct run *run)
     return leader;
 }
 
-/* A server whose state is not that of the others has yet to find out. Digests are those after an
- * entry, so without a new one there is nothing to find. */
+/* A server whose state is not that of the others has yet to find out, also if nobody writes. */
 static bool must_find_out(struct run *run)
 {
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
         struct cluster_server *server = &run->cluster.servers[place];
 
-        if (cluster_has_diverged(server) && node_applied(server->node) > server->diverged_at) {
+        if (cluster_has_diverged(server)) {
             return true;
         }
     }

@@ -732,6 +732,7 @@ static void serve_cluster(struct fake_server *server,
         learner.promoting = true;
         learner.dump_bytes = 100;
         learner.dump_bytes_done = 40;
+        learner.agreed = 39;
         learner.trend = trend;
         status.members = &learners;
         status.n_members = 1;

@@ -225,6 +225,7 @@ static void test_membership_and_status_come_through(void)
     EXPECT(result->cluster.members[0].promoting);
     EXPECT_EQ(result->cluster.members[0].dump_bytes, 100);
     EXPECT_EQ(result->cluster.members[0].dump_bytes_done, 40);
+    EXPECT_EQ(result->cluster.members[0].agreed, 39);
     EXPECT_TEXT(result->cluster.members[0].trend, "nearer");
     EXPECT_TEXT(result->cluster.members[0].trouble, "");
     EXPECT(result->cluster.change != NULL && result->cluster.change->begun);
