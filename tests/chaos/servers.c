@@ -281,15 +281,18 @@ void servers_heal(struct servers *servers, unsigned deadline_ms)
     }
 }
 
-/* What it says of itself: how far it has applied; 0 = no answer. */
+/* What it says of itself: how far it has applied, if a majority has the same digest there; else 0.
+ */
 static uint64_t applied_at(struct servers *servers, unsigned id)
 {
     Client__Response *response = cluster_status(&servers->cluster, id);
     uint64_t applied = 0;
 
     for (size_t i = 0; response != NULL && i < response->status->n_members; i++) {
-        if (response->status->members[i]->id == id) {
-            applied = response->status->members[i]->applied;
+        const Client__MemberStatus *member = response->status->members[i];
+
+        if (member->id == id && member->agreed == member->applied) {
+            applied = member->applied;
         }
     }
     if (response != NULL) {

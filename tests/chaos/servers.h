@@ -55,8 +55,8 @@ void servers_stick_disk(struct servers *servers, unsigned id, bool stuck);
 /* Everybody is up, unarmed, with a right clock, and answers; a failed expectation after the
  * deadline. */
 void servers_heal(struct servers *servers, unsigned deadline_ms);
-/* All have applied the same and show the same tree below `path`; a failed expectation after the
- * deadline. */
+/* All have applied the same, have told each other the same digest there, and show the same tree
+ * below `path`; a failed expectation after the deadline. */
 void servers_converge(struct servers *servers, const char *path, unsigned deadline_ms);
 /* It takes connections and says something. */
 bool servers_answers(struct servers *servers, unsigned id);
