@@ -50,6 +50,10 @@ void bench_connection_close(struct bench_connection *connection)
     connection->socket = -1;
     buffer_release(&connection->input);
     buffer_release(&connection->output);
+    if (connection->codec != NULL) {
+        connection->codec_free(connection->codec);
+    }
+    connection->codec = NULL;
     connection->taken = 0;
     connection->sent = 0;
 }
@@ -59,23 +63,31 @@ static bool is_lost(ssize_t moved)
     return moved == 0 || (moved < 0 && errno != EAGAIN && errno != EINTR);
 }
 
-bool bench_connection_exchange(struct bench_connection *connection)
+bool bench_connection_send(struct bench_connection *connection)
 {
     ssize_t moved;
 
-    if (connection->sent < connection->output.size) {
-        moved = send(connection->socket, connection->output.data + connection->sent,
-                     connection->output.size - connection->sent, MSG_NOSIGNAL);
-        if (is_lost(moved)) {
-            bench_connection_close(connection);
-            return false;
-        }
-        connection->sent += moved > 0 ? (size_t)moved : 0;
-        if (connection->sent == connection->output.size) {
-            buffer_clear(&connection->output);
-            connection->sent = 0;
-        }
+    if (connection->sent == connection->output.size) {
+        return true;
     }
+    moved = send(connection->socket, connection->output.data + connection->sent,
+                 connection->output.size - connection->sent, MSG_NOSIGNAL);
+    if (is_lost(moved)) {
+        bench_connection_close(connection);
+        return false;
+    }
+    connection->sent += moved > 0 ? (size_t)moved : 0;
+    if (connection->sent == connection->output.size) {
+        buffer_clear(&connection->output);
+        connection->sent = 0;
+    }
+    return true;
+}
+
+bool bench_connection_receive(struct bench_connection *connection)
+{
+    ssize_t moved;
+
     if (connection->taken == connection->input.size) {
         buffer_clear(&connection->input);
         connection->taken = 0;

@@ -4,5 +4,6 @@
 
 int bench_crowd_watch(void);
 int bench_crowd_sessions(void);
+int bench_crowd_stall(void);
 
 #endif

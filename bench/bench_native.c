@@ -1,11 +1,9 @@
-#include "bench/bench_protocol.h"
+#include "bench/bench_options.h"
 
 #include "proto/client.pb-c.h"
 #include "proto/frame.h"
 
 #include <string.h>
-
-enum { SESSION_TIMEOUT_MS = 30 * 1000 };
 
 static void begin(struct bench_connection *connection)
 {
@@ -50,6 +48,7 @@ put(struct bench_connection *connection, enum bench_op op, const char *path, str
     Record__Set set = RECORD__SET__INIT;
     Record__Create create = RECORD__CREATE__INIT;
     Client__Get get = CLIENT__GET__INIT;
+    Client__List list = CLIENT__LIST__INIT;
 
     switch (op) {
     case BENCH_SET:
@@ -75,6 +74,12 @@ put(struct bench_connection *connection, enum bench_op op, const char *path, str
         request.get = &get;
         put_request(connection, &request);
         break;
+    case BENCH_LIST:
+        list.path = field(path, strlen(path));
+        request.body_case = CLIENT__REQUEST__BODY_LIST;
+        request.list = &list;
+        put_request(connection, &request);
+        break;
     }
 }
 
@@ -83,7 +88,7 @@ static void put_session(struct bench_connection *connection)
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__OpenSession open = CLIENT__OPEN_SESSION__INIT;
 
-    open.timeout_ms = SESSION_TIMEOUT_MS;
+    open.timeout_ms = (uint32_t)bench_options.session_timeout_ms;
     request.body_case = CLIENT__REQUEST__BODY_OPEN_SESSION;
     request.open_session = &open;
     put_request(connection, &request);
@@ -94,7 +99,7 @@ static void put_watch(struct bench_connection *connection, const char *path)
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__Watch watch = CLIENT__WATCH__INIT;
 
-    watch.watch = 1;
+    watch.watch = connection->last_id + 1;
     watch.path = field(path, strlen(path));
     request.body_case = CLIENT__REQUEST__BODY_WATCH;
     request.watch = &watch;
@@ -111,22 +116,28 @@ static void put_ping(struct bench_connection *connection)
     put_request(connection, &request);
 }
 
-static struct bench_answer read_answer(struct bench_connection *connection, struct bytes frame)
+static bool take(struct bench_connection *connection, struct bench_answer *ret_answer)
 {
-    struct bench_answer answer = {.id = 0};
-    Client__Response *response = client__response__unpack(NULL, frame.size, frame.data);
+    struct bytes frame;
+    Client__Response *response;
 
-    (void)connection;
-    if (response != NULL) {
-        answer = (struct bench_answer){
-            .id = response->id,
-            .is_ok = response->code == CLIENT__CODE__OK,
-            .exists_already = response->code == CLIENT__CODE__NODE_EXISTS,
-            .is_event = response->body_case == CLIENT__RESPONSE__BODY_EVENTS &&
-                        response->events->n_events > 0};
-        client__response__free_unpacked(response, NULL);
+    if (!bench_connection_take(connection, &frame)) {
+        return false;
     }
-    return answer;
+    response = client__response__unpack(NULL, frame.size, frame.data);
+    if (response == NULL) {
+        bench_die("the server sent no response of its protocol", "");
+    }
+    *ret_answer =
+        (struct bench_answer){.id = response->id,
+                              .is_ok = response->code == CLIENT__CODE__OK,
+                              .exists_already = response->code == CLIENT__CODE__NODE_EXISTS,
+                              .is_busy = response->code == CLIENT__CODE__BUSY};
+    if (response->body_case == CLIENT__RESPONSE__BODY_EVENTS) {
+        ret_answer->events = response->events->n_events;
+    }
+    client__response__free_unpacked(response, NULL);
+    return true;
 }
 
 const struct bench_protocol bench_native = {.name = "native",
@@ -135,4 +146,4 @@ const struct bench_protocol bench_native = {.name = "native",
                                             .put_session = put_session,
                                             .put_watch = put_watch,
                                             .put_ping = put_ping,
-                                            .read = read_answer};
+                                            .take = take};

@@ -1,13 +1,9 @@
 #include "bench/bench_options.h"
 
-#include <inttypes.h>
-#include <poll.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-enum { CREATIONS_UNDER_WAY = 900 };
 
 struct bench_options bench_options = {.connections = 1,
                                       .pipeline = 1,
@@ -19,6 +15,9 @@ struct bench_options bench_options = {.connections = 1,
                                       .keys = 1000,
                                       .value_bytes = 100,
                                       .nodes = 1000000,
+                                      .folder_nodes = 1000,
+                                      .watched = 1,
+                                      .session_timeout_ms = 30000,
                                       .dir = "."};
 static uint8_t value[1024 * 1024];
 
@@ -42,181 +41,140 @@ bool bench_open(struct bench_connection *connection, const char *address)
     return true;
 }
 
-void bench_make_nodes(bench_node_path *path_of, uint64_t count)
-{
-    struct bench_connection own;
-    struct bench_connection *connection = &own;
-    uint64_t put = 0;
-    uint64_t done = 0;
-
-    if (!bench_open(connection, bench_options.addresses[0])) {
-        bench_die("nobody listens at ", bench_options.addresses[0]);
-    }
-    while (done < count) {
-        struct pollfd poller;
-        struct bytes frame;
-
-        while (put < count && put - done < CREATIONS_UNDER_WAY) {
-            char path[BENCH_PATH_BYTES];
-
-            path_of(path, put++);
-            bench_options.protocol->put(connection, BENCH_CREATE, path, bench_value());
-        }
-        if (!bench_connection_exchange(connection)) {
-            bench_die("the connection was lost", "");
-        }
-        while (bench_connection_take(connection, &frame)) {
-            struct bench_answer answer = bench_options.protocol->read(connection, frame);
-
-            if (answer.id != 0 && !answer.is_ok && !answer.exists_already) {
-                bench_die("a node cannot be created", "");
-            }
-            done += answer.id != 0;
-        }
-        /* With answers taken there is something to put; waiting then is for what nobody sends. */
-        if (put == count || put - done == CREATIONS_UNDER_WAY) {
-            poller = (struct pollfd){.fd = connection->socket, .events = POLLIN};
-            (void)poll(&poller, 1, 50);
-        }
-    }
-    bench_connection_close(connection);
-}
-
-/* --- Servers --- */
-
-/* A line of /proc/PID/NAME that begins with `start`. */
-static void read_line(int pid, const char *name, const char *start, char *line, int bytes)
-{
-    char path[64];
-    FILE *file;
-    bool is_found = false;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
-    file = fopen(path, "re");
-    while (file != NULL && !is_found && fgets(line, bytes, file) != NULL) {
-        is_found = strncmp(line, start, strlen(start)) == 0;
-    }
-    if (!is_found) {
-        bench_die("cannot read ", path);
-    }
-    (void)fclose(file);
-}
-
-/* Field `number` (from 1) of the text behind the name in /proc/PID/stat: proc(5). */
-static unsigned long stat_field(const char *text, int number)
-{
-    const char *at = text;
-
-    for (int i = 1; i < number && *at != '\0'; i++) {
-        at += strspn(at, " ");
-        at += strcspn(at, " ");
-    }
-    return strtoul(at, NULL, 10);
-}
-
-double bench_server_cpu_s(void)
-{
-    double total = 0;
-
-    for (size_t i = 0; i < bench_options.pid_count; i++) {
-        char line[1024];
-        const char *rest;
-
-        read_line(bench_options.pids[i], "stat", "", line, sizeof line);
-        rest = strrchr(line, ')');
-        if (rest == NULL) {
-            bench_die("cannot understand /proc", "");
-        }
-        /* utime and stime: fields 14 and 15 of the line, whose second one ends in the bracket */
-        total += (double)(stat_field(rest + 1, 12) + stat_field(rest + 1, 13)) /
-                 (double)sysconf(_SC_CLK_TCK);
-    }
-    return total;
-}
-
-uint64_t bench_server_resident_kib(void)
-{
-    uint64_t total = 0;
-
-    for (size_t i = 0; i < bench_options.pid_count; i++) {
-        char line[256];
-
-        read_line(bench_options.pids[i], "status", "VmRSS:", line, sizeof line);
-        total += strtoull(line + strlen("VmRSS:"), NULL, 10);
-    }
-    return total;
-}
-
 /* --- The command line --- */
 
-static void split_addresses(char *list)
+static void read_addresses(char *list)
 {
     char *rest = NULL;
 
-    for (char *part = strtok_r(list, ",", &rest);
-         part != NULL && bench_options.address_count < BENCH_ADDRESSES_MAX;
-         part = strtok_r(NULL, ",", &rest)) {
+    for (char *part = strtok_r(list, ",", &rest); part != NULL; part = strtok_r(NULL, ",", &rest)) {
+        if (bench_options.address_count == BENCH_ADDRESSES_MAX) {
+            bench_die("too many addresses", "");
+        }
         bench_options.addresses[bench_options.address_count++] = part;
     }
 }
 
-static void split_pids(char *list)
+static void read_pids(char *list)
 {
     char *rest = NULL;
 
-    for (char *part = strtok_r(list, ",", &rest);
-         part != NULL && bench_options.pid_count < BENCH_PIDS_MAX;
-         part = strtok_r(NULL, ",", &rest)) {
+    for (char *part = strtok_r(list, ",", &rest); part != NULL; part = strtok_r(NULL, ",", &rest)) {
+        if (bench_options.pid_count == BENCH_PIDS_MAX) {
+            bench_die("too many pids", "");
+        }
         bench_options.pids[bench_options.pid_count++] = (int)strtol(part, NULL, 10);
+    }
+}
+
+static void read_protocol(char *name)
+{
+    bench_options.protocol = bench_protocol_find(name);
+    if (bench_options.protocol == NULL) {
+        bench_die("--protocol is native or zookeeper, not ", name);
+    }
+}
+
+enum kind { COUNT, REAL, TEXT };
+
+struct option {
+    const char *name;
+    enum kind kind;
+    size_t place; /* in bench_options */
+    uint64_t minimum;
+    uint64_t maximum;
+};
+
+#define COUNT_OPTION(name, field, minimum, maximum)                                                \
+    {                                                                                              \
+        name, COUNT, offsetof(struct bench_options, field), minimum, maximum                       \
+    }
+#define REAL_OPTION(name, field)                                                                   \
+    {                                                                                              \
+        name, REAL, offsetof(struct bench_options, field), 0, 0                                    \
+    }
+#define TEXT_OPTION(name, field)                                                                   \
+    {                                                                                              \
+        name, TEXT, offsetof(struct bench_options, field), 0, 0                                    \
+    }
+
+static const struct option options[] = {
+    COUNT_OPTION("--connections", connections, 1, BENCH_CONNECTIONS_MAX),
+    COUNT_OPTION("--pipeline", pipeline, 1, BENCH_PIPELINE_MAX),
+    COUNT_OPTION("--rounds", rounds, 1, 1000),
+    COUNT_OPTION("--rate", rate, 0, 100000000),
+    COUNT_OPTION("--operations", operations, 0, UINT64_MAX),
+    COUNT_OPTION("--keys", keys, 1, 10000000),
+    COUNT_OPTION("--value-bytes", value_bytes, 0, sizeof value),
+    COUNT_OPTION("--nodes-count", nodes, 1, 100000000),
+    COUNT_OPTION("--folder-nodes", folder_nodes, 1, 100000000),
+    COUNT_OPTION("--watched", watched, 1, 1000000),
+    COUNT_OPTION("--session-timeout-ms", session_timeout_ms, 1000, 600000),
+    REAL_OPTION("--seconds", seconds),
+    REAL_OPTION("--warmup", warmup),
+    TEXT_OPTION("--op", op),
+    TEXT_OPTION("--nodes", init_nodes),
+    TEXT_OPTION("--dir", dir),
+};
+
+static void read_count(const struct option *option, const char *text, uint64_t *count)
+{
+    char *end;
+
+    *count = strtoull(text, &end, 10);
+    if (*end != '\0' || end == text || *count < option->minimum || *count > option->maximum) {
+        (void)fprintf(stderr, "confer-bench: %s is from %llu to %llu, not %s\n", option->name,
+                      (unsigned long long)option->minimum, (unsigned long long)option->maximum,
+                      text);
+        exit(2);
+    }
+}
+
+static void read_option(const struct option *option, char *text)
+{
+    char *place = (char *)&bench_options + option->place;
+
+    switch (option->kind) {
+    case COUNT:
+        read_count(option, text, (uint64_t *)(void *)place);
+        break;
+    case REAL:
+        *(double *)(void *)place = strtod(text, NULL);
+        break;
+    case TEXT:
+    default:
+        *(char **)(void *)place = text;
+        break;
     }
 }
 
 static void set_option(const char *name, char *text)
 {
     if (strcmp(name, "--address") == 0) {
-        split_addresses(text);
+        read_addresses(text);
     } else if (strcmp(name, "--pids") == 0) {
-        split_pids(text);
-    } else if (strcmp(name, "--connections") == 0) {
-        bench_options.connections = strtoull(text, NULL, 10);
-    } else if (strcmp(name, "--pipeline") == 0) {
-        bench_options.pipeline = strtoull(text, NULL, 10);
-    } else if (strcmp(name, "--rounds") == 0) {
-        bench_options.rounds = strtoull(text, NULL, 10);
-    } else if (strcmp(name, "--seconds") == 0) {
-        bench_options.seconds = strtod(text, NULL);
-    } else if (strcmp(name, "--warmup") == 0) {
-        bench_options.warmup = strtod(text, NULL);
-    } else if (strcmp(name, "--op") == 0) {
-        bench_options.op = text;
+        read_pids(text);
     } else if (strcmp(name, "--protocol") == 0) {
-        bench_options.protocol = bench_protocol_find(text);
-        if (bench_options.protocol == NULL) {
-            bench_die("--protocol is native or zookeeper, not ", text);
-        }
-    } else if (strcmp(name, "--keys") == 0) {
-        bench_options.keys = strtoull(text, NULL, 10);
-    } else if (strcmp(name, "--value-bytes") == 0) {
-        bench_options.value_bytes = strtoull(text, NULL, 10);
-    } else if (strcmp(name, "--nodes-count") == 0) {
-        bench_options.nodes = strtoull(text, NULL, 10);
-    } else if (strcmp(name, "--nodes") == 0) {
-        bench_options.init_nodes = text;
-    } else if (strcmp(name, "--dir") == 0) {
-        bench_options.dir = text;
+        read_protocol(text);
     } else {
-        bench_die("unknown option ", name);
+        size_t i = 0;
+
+        while (i < sizeof options / sizeof options[0] && strcmp(name, options[i].name) != 0) {
+            i++;
+        }
+        if (i == sizeof options / sizeof options[0]) {
+            bench_die("unknown option ", name);
+        }
+        read_option(&options[i], text);
     }
 }
 
 void bench_options_parse(int argc, char **argv)
 {
-    for (int i = 2; i + 1 < argc; i += 2) {
+    for (int i = 2; i < argc; i += 2) {
+        if (i + 1 == argc) {
+            bench_die("a value is missing after ", argv[i]);
+        }
         set_option(argv[i], argv[i + 1]);
-    }
-    if (bench_options.connections == 0 || bench_options.connections > BENCH_CONNECTIONS_MAX ||
-        bench_options.pipeline == 0 || bench_options.pipeline > BENCH_PIPELINE_MAX ||
-        bench_options.keys == 0 || bench_options.value_bytes > sizeof value) {
-        bench_die("a count is out of its range", "");
     }
 }

@@ -1,4 +1,4 @@
-/* The operations that are measured, in each protocol that Confer speaks. */
+/* The operations that are measured, in each protocol: Confer's own and ZooKeeper's. */
 #ifndef BENCH_PROTOCOL_H
 #define BENCH_PROTOCOL_H
 
@@ -8,15 +8,17 @@ enum bench_op {
     BENCH_SET, /* the node is there */
     BENCH_GET, /* what the server has */
     BENCH_LINEARIZABLE_GET /* ZooKeeper: sync, then get; its answer counts */,
-    BENCH_CREATE /* the parent is there */
+    BENCH_CREATE /* the parent is there */,
+    BENCH_LIST /* the names of the children; native: a page of them, as long as they come */
 };
 
 struct bench_answer {
     uint64_t id; /* of the request; 0 = of none */
     bool is_ok;
     bool exists_already; /* not ok for that reason */
+    bool is_busy;        /* the same: the server asks for patience */
     bool has_begun;      /* no answer to a request: the session stands */
-    bool is_event;       /* of a watch */
+    size_t events;       /* of watches */
 };
 
 struct bench_protocol {
@@ -33,13 +35,14 @@ struct bench_protocol {
     void (*put_watch)(struct bench_connection *connection, const char *path);
     void (*put_ping)(struct bench_connection *connection);
     bool watches_once; /* a watch ends with its first event */
-    struct bench_answer (*read)(struct bench_connection *connection, struct bytes frame);
+    /* The next of what came, an answer or events; false: nothing more did. */
+    bool (*take)(struct bench_connection *connection, struct bench_answer *ret_answer);
 };
 
 extern const struct bench_protocol bench_native;
 extern const struct bench_protocol bench_zookeeper;
 
-/* NULL: there is none of this name. */
+/* NULL: there is none of this name in this build. */
 const struct bench_protocol *bench_protocol_find(const char *name);
 
 #endif

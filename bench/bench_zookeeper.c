@@ -1,9 +1,8 @@
-#include "bench/bench_protocol.h"
+#include "bench/bench_options.h"
 
 #include "proto/jute.h"
 
 enum {
-    SESSION_TIMEOUT_MS = 30 * 1000,
     PERMISSIONS_ALL = 31,
     SYNC_MARK = 1 << 30 /* in the number of a sync, whose answer does not count */
 };
@@ -16,7 +15,7 @@ static void begin(struct bench_connection *connection)
 
     jute_put_int(output, 0);  /* version */
     jute_put_long(output, 0); /* last zxid seen */
-    jute_put_int(output, SESSION_TIMEOUT_MS);
+    jute_put_int(output, (int32_t)bench_options.session_timeout_ms);
     jute_put_long(output, 0); /* session: a new one */
     jute_put_buffer(output, bytes_of(no_password, sizeof no_password), false);
     jute_put_bool(output, false);
@@ -64,6 +63,10 @@ put(struct bench_connection *connection, enum bench_op op, const char *path, str
         frame = put_head(connection, id, JUTE_TYPE_GET_DATA, path);
         jute_put_bool(output, false);
         break;
+    case BENCH_LIST:
+        frame = put_head(connection, id, JUTE_TYPE_GET_CHILDREN, path);
+        jute_put_bool(output, false);
+        break;
     case BENCH_GET:
     default:
         frame = put_head(connection, id, JUTE_TYPE_GET_DATA, path);
@@ -91,33 +94,53 @@ static void put_ping(struct bench_connection *connection)
 {
     size_t frame = jute_begin_frame(&connection->output);
 
+    connection->last_id++;
     jute_put_int(&connection->output, JUTE_XID_PING);
     jute_put_int(&connection->output, JUTE_TYPE_PING);
     jute_end_frame(&connection->output, frame);
 }
 
-static struct bench_answer read_answer(struct bench_connection *connection, struct bytes frame)
+static struct bench_answer
+read_answer(struct bench_connection *connection, int32_t xid, int32_t error)
 {
-    struct bench_answer answer = {.id = 0};
-    struct reader reader = reader_of(frame);
+    if (xid == JUTE_XID_NOTIFICATION) {
+        return (struct bench_answer){.events = 1};
+    }
+    if (xid == JUTE_XID_PING) {
+        return (struct bench_answer){.id = connection->last_id, .is_ok = true};
+    }
+    if (xid <= 0 || (xid & SYNC_MARK) != 0) {
+        return (struct bench_answer){.id = 0};
+    }
+    return (struct bench_answer){.id = (uint64_t)xid,
+                                 .is_ok = error == JUTE_ERROR_OK,
+                                 .exists_already = error == JUTE_ERROR_NODE_EXISTS};
+}
+
+static bool take(struct bench_connection *connection, struct bench_answer *ret_answer)
+{
+    struct bytes frame;
+    struct reader reader;
     int32_t xid;
     int32_t error;
 
+    if (!bench_connection_take(connection, &frame)) {
+        return false;
+    }
     if (!connection->is_begun) {
         connection->is_begun = true;
-        answer.has_begun = true;
-        return answer;
+        *ret_answer = (struct bench_answer){.has_begun = true};
+        return true;
     }
+    reader = reader_of(frame);
     xid = jute_read_int(&reader);
     (void)jute_read_long(&reader);
     error = jute_read_int(&reader);
-    answer.is_event = !reader.failed && xid == JUTE_XID_NOTIFICATION;
-    if (!reader.failed && xid > 0 && (xid & SYNC_MARK) == 0) {
-        answer = (struct bench_answer){.id = (uint64_t)xid,
-                                       .is_ok = error == JUTE_ERROR_OK,
-                                       .exists_already = error == JUTE_ERROR_NODE_EXISTS};
+    if (reader.failed) {
+        bench_die("the server sent no answer of ZooKeeper's protocol", "");
     }
-    return answer;
+    *ret_answer = read_answer(connection, xid, error);
+    return true;
 }
 
 const struct bench_protocol bench_zookeeper = {.name = "zookeeper",
@@ -127,4 +150,4 @@ const struct bench_protocol bench_zookeeper = {.name = "zookeeper",
                                                .put_watch = put_watch,
                                                .put_ping = put_ping,
                                                .watches_once = true,
-                                               .read = read_answer};
+                                               .take = take};

@@ -1,0 +1,219 @@
+"""Clusters on loopback that are started, watched, measured and ended alike: Confer and ZooKeeper."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+HOST = "127.0.0.1"
+TICKS_S = os.sysconf("SC_CLK_TCK")
+
+
+def free_ports(count):
+    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+class Cluster:
+    """`programs` has the paths of confer-server (server) and confer-bench (bench)."""
+
+    protocol = "native"
+    begin_s_max = 60
+
+    def __init__(self, programs, folder, count):
+        self.programs, self.folder, self.processes, self.benches = programs, folder, {}, []
+        folder.mkdir(parents=True)
+        self.addresses = {number: f"{HOST}:{port}" for number, port in enumerate(free_ports(count), 1)}
+
+    @staticmethod
+    def missing():
+        """What has to be installed first; empty when nothing."""
+        return ""
+
+    def port(self, number):
+        return int(self.addresses[number].split(":")[1])
+
+    # --- Life ---
+
+    def start(self, number):
+        with open(self.folder / f"{number}.log", "ab") as out:
+            self.processes[number] = subprocess.Popen(self.command(number), stdout=out, stderr=out, start_new_session=True)
+
+    def begin(self):
+        """Start all, and return when all serve and one leads."""
+        for number in self.addresses:
+            self.start(number)
+        self.join()
+        self.wait_for_all()
+
+    def join(self):
+        """What has to be done once to make a cluster of the servers."""
+
+    def wait_for_all(self):
+        deadline = time.monotonic() + self.begin_s_max
+        while True:
+            modes = [self.mode(number) for number in self.processes]
+            if all(modes) and any(mode in ("leader", "standalone") for mode in modes):
+                return
+            if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes.values()):
+                raise SystemExit(f"{type(self).__name__} does not serve; its logs: {self.folder}")
+            time.sleep(0.02)
+
+    def leader(self):
+        return next((number for number in self.processes if self.mode(number) in ("leader", "standalone")), 0)
+
+    def kill(self, number):
+        self.processes[number].kill()
+        self.processes.pop(number).wait()
+
+    def stop(self):
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self.processes = {}
+
+    def end(self):
+        for bench in self.benches:
+            if bench.poll() is None:
+                bench.kill()
+            bench.wait()
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- The load generator ---
+
+    def arguments(self, command, protocol, more):
+        addresses = ",".join(self.addresses[number] for number in self.processes)
+        return [str(self.programs.bench), command, "--address", addresses, "--protocol", protocol or self.protocol, *map(str, more)]
+
+    def bench(self, command, *more, protocol=None):
+        pids = ",".join(str(process.pid) for process in self.processes.values())
+        done = subprocess.run(self.arguments(command, protocol, ("--pids", pids, *more)), capture_output=True, text=True)
+        if done.returncode != 0:
+            raise SystemExit(f"confer-bench {command}: {done.stderr.strip()}; logs: {self.folder}")
+        return json.loads(done.stdout)
+
+    def bench_beside(self, command, *more, protocol=None):
+        """Start it; what it prints comes by finish(). It looks at no server's CPU: servers may be killed meanwhile."""
+        process = subprocess.Popen(self.arguments(command, protocol, more), stdout=subprocess.PIPE, text=True)
+        self.benches.append(process)
+        return process
+
+    def finish(self, process):
+        text = process.communicate()[0]
+        self.benches.remove(process)
+        if process.returncode != 0:
+            raise SystemExit(f"{' '.join(process.args[:2])} ended with {process.returncode}; logs: {self.folder}")
+        return json.loads(text)
+
+    # --- What it uses ---
+
+    def proc(self, name):
+        return [pathlib.Path(f"/proc/{process.pid}/{name}").read_text() for process in self.processes.values()]
+
+    def cpu_s(self):
+        fields = [text.rsplit(")", 1)[1].split() for text in self.proc("stat")]
+        return sum(int(one[11]) + int(one[12]) for one in fields) / TICKS_S
+
+    def memory_mb(self, what):
+        """VmRSS, RssAnon or VmHWM of all servers."""
+        return sum(int(re.search(rf"{what}:\s+(\d+)", text)[1]) for text in self.proc("status")) / 1024
+
+    def forget_peak(self):
+        """VmHWM is the peak from here on."""
+        for process in self.processes.values():
+            pathlib.Path(f"/proc/{process.pid}/clear_refs").write_text("5")
+
+    def files(self):
+        return [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".log"]
+
+    def disk_mb(self):
+        return sum(path.stat().st_blocks for path in self.files()) * 512 / 2**20
+
+    def forget_files(self):
+        """Let the system's cache go of the data, which nobody has open."""
+        for path in self.files():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+class SpeaksWords(Cluster):
+    """Who answers ZooKeeper's four-letter words."""
+
+    def mode(self, number):
+        try:
+            with socket.create_connection((HOST, self.port(number)), 1) as one:
+                one.sendall(b"srvr")
+                match = re.search(rb"Mode: (\w+)", one.makefile("rb").read())
+                return match[1].decode() if match else ""
+        except OSError:
+            return ""
+
+
+class Confer(SpeaksWords):
+    def command(self, number):
+        return [self.programs.server, "--id", str(number), "--server", self.addresses[number], "--data",
+                str(self.folder / str(number)), "--log-level", "info", "--max-connections", "30000",
+                "--max-connections-per-address", "30000"]
+
+    def join(self):
+        for number in self.addresses:
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    socket.create_connection((HOST, self.port(number)), 1).close()
+                    break
+                except OSError:
+                    if time.monotonic() > deadline:
+                        raise SystemExit(f"server {number} does not listen; its log: {self.folder}/{number}.log") from None
+                    time.sleep(0.002)
+        nodes = ",".join(f"{number}={address}" for number, address in self.addresses.items())
+        subprocess.run([self.programs.bench, "init", "--address", self.addresses[1], "--nodes", nodes], check=True)
+
+
+class ZooKeeper(SpeaksWords):
+    """As Debian packages it, with its own defaults; its log on the same disk as everybody's."""
+
+    protocol = "zookeeper"
+    JAR = pathlib.Path("/usr/share/java/zookeeper.jar")
+
+    def __init__(self, programs, folder, count):
+        super().__init__(programs, folder, count)
+        peers = free_ports(2 * count)
+        members = [f"server.{number}={HOST}:{peers[2 * number - 2]}:{peers[2 * number - 1]}" for number in self.addresses]
+        for number in self.addresses:
+            data = folder / str(number)
+            data.mkdir()
+            (data / "myid").write_text(f"{number}\n")
+            lines = ["tickTime=2000", "initLimit=10", "syncLimit=5", "maxClientCnxns=0", "admin.enableServer=false",
+                     "4lw.commands.whitelist=srvr", f"dataDir={data}", f"clientPort={self.port(number)}",
+                     f"clientPortAddress={HOST}"]
+            (folder / f"{number}.cfg").write_text("\n".join(lines + (members if count > 1 else [])) + "\n")
+
+    @staticmethod
+    def missing():
+        return "" if ZooKeeper.JAR.exists() and shutil.which("java") else "zookeeper"
+
+    def command(self, number):
+        jars = [self.JAR] + [self.JAR.parent / name for name in ("slf4j-nop.jar", "slf4j-api.jar")]
+        return ["java", "-Xmx1g", "-Dzookeeper.jmx.log4j.disable=true", "-cp", ":".join(str(jar) for jar in jars),
+                "org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.folder / f"{number}.cfg")]
+
+
+KINDS = {"native": Confer, "zookeeper": Confer, "peer": ZooKeeper}
+PROTOCOLS = {"native": "native", "zookeeper": "zookeeper", "peer": "zookeeper"}
+# What the programs are called where the protocol makes no difference.
+NAMES = {Confer: "confer", ZooKeeper: "peer"}

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+"""The benchmarks run and measure something: smoke.py SOURCES BUILD. Prints each claim that does not hold; exits 1 if there is any."""
+import concurrent.futures
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+SOURCES, BUILD = map(pathlib.Path, sys.argv[1:3])
+SHORT = ["--seconds", "0.1", "--points", "2x2", "--nodes", "200", "--sessions", "20", "--watchers", "20", "--watch-grid", "4x5", "--failovers", "1",
+         "--stalled", "5", "--listers", "5", "--listed", "50"]
+sys.path.insert(0, str(SOURCES / "bench"))
+from clusters import KINDS, Confer  # noqa: E402
+
+failures = []
+
+
+def expect(what, is_so, seen):
+    if not is_so:
+        failures.append(f"{what}: {seen}")
+
+
+def run(folder, name, *more):
+    """The measurements of run.py, and what it printed."""
+    lines = folder / f"{name}.json"
+    done = subprocess.run([sys.executable, SOURCES / "bench/run.py", "--build", BUILD, "--dir", folder, "--json", lines, *SHORT, *more],
+                          capture_output=True, text=True)
+    expect(f"{name} succeeds", done.returncode == 0, done.stderr[-500:])
+    return [json.loads(line) for line in lines.read_text().splitlines()], done.stdout
+
+
+def every_suite_measures_something(folder):
+    rows, text = run(folder, "one", "--suites", "all", "--servers", "1", "--ops", "set,get,lget,create,list,mixed")
+    of = {}
+    for row in rows:
+        of.setdefault(row["suite"], []).append(row)
+        for name in ("errors", "lost", "unanswered", "sessions_lost"):
+            expect(f"{row['suite']} has no {name}", row.get(name, 0) == 0, row)
+    expect("one server has no failover", "failover" not in of, text)
+    expect("all operations are measured", [row["what"].split()[0] for row in of["matrix"]] == "set get lget create list mixed".split(), of["matrix"])
+    for suite in ("matrix", "saturation", "neighbours"):
+        for row in of[suite]:
+            expect(f"{suite} does something", row["ops_s"] > 0 and row["max_us"] > 0, row)
+    for suite in ("idle", "populate", "restart"):
+        for row in of[suite]:
+            expect(f"{suite} sees memory", row["resident_mb"] > row["anonymous_mb"] > 0, row)
+    expect("a restart is measured warm and cold", [row["what"] for row in of["restart"]] == ["200 nodes, warm", "200 nodes, cold"], of["restart"])
+    expect("all sessions live", [row["alive"] for row in of["sessions"]] == [20], of["sessions"])
+    expect("all watches are counted", [row["watches"] for row in of["watch"]] == [20, 20], of["watch"])
+    expect("batches lie beside the floor", [row.get("entries") for row in of["storage"]] == [None, 1, 10, 100, 1000], of["storage"])
+    expect("saturation is twice the capacity", of["saturation"][0]["rate"] > 0, of["saturation"])
+    expect("the disturbance is told", "of the processors" in text, text)
+
+
+def systems_are_measured_alike(folder):
+    installed = [system for system in KINDS if not KINDS[system].missing()]
+    rows, text = run(folder, "systems", "--suites", "matrix,watch,sessions", "--servers", "1", "--systems", ",".join(KINDS), "--ops", "set,lget")
+    for system in installed:
+        operations = [row["what"] for row in rows if row["system"] == system and row["suite"] == "matrix" and row["ops_s"] > 0]
+        expect(f"{system} reads and writes", operations == ["set 2x2", "lget 2x2"], (operations, text))
+        crowds = [row for row in rows if row["system"] == system and row["suite"] in ("watch", "sessions")]
+        expect(f"{system} has watches and sessions", len(crowds) == 3, crowds)
+    if "peer" in installed or "etcd" in installed:
+        expect("ratios are told", "(" in next(line for line in text.splitlines() if line.startswith("set 2x2") and " native " in line), text)
+
+
+def a_leader_is_missed(folder):
+    rows, _ = run(folder, "three", "--suites", "failover", "--servers", "3")
+    expect("a leader's death is a gap", [row["longest_gap_ms"] > 0 for row in rows] == [True], rows)
+
+
+def loads_end_and_fall_due(folder):
+    class Programs:
+        server, bench = BUILD / "server/confer-server", BUILD / "bench/confer-bench"
+
+    cluster = Confer(Programs, folder / "loads", 1)
+    try:
+        cluster.begin()
+        counted = cluster.bench("load", "--op", "get", "--operations", 500, "--connections", 3, "--pipeline", 7)
+        expect("it ends after so many", counted["operations"] == 500, counted)
+        slow = cluster.bench("load", "--op", "get", "--rate", 100, "--seconds", 0.5, "--warmup", 0)
+        expect("no more are put than fall due", 0 < slow["operations"] <= 51, slow)
+        flood = cluster.bench("load", "--op", "set", "--rate", 10000000, "--seconds", 0.2, "--warmup", 0)
+        expect("what finds no room is told", flood["unsent"] > 1000000 and flood["unanswered"] == 0, flood)
+        expect("latency counts from when it was due", flood["max_us"] > 100000, flood)
+    finally:
+        cluster.end()
+
+
+def mistakes_are_told():
+    for words, told in ((["--suites", "nonsense"], "no nonsense"), (["--build", "/nowhere"], "not built")):
+        done = subprocess.run([sys.executable, SOURCES / "bench/run.py", "--build", BUILD, *words], capture_output=True, text=True)
+        expect(f"{words} is refused", done.returncode == 2 and told in done.stderr, done.stderr)
+
+
+with tempfile.TemporaryDirectory(prefix="bench-smoke-") as name:
+    place = pathlib.Path(name)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        tasks = [pool.submit(task, place) for task in (every_suite_measures_something, systems_are_measured_alike, a_leader_is_missed, loads_end_and_fall_due)]
+        mistakes_are_told()
+        for task in tasks:
+            task.result()
+print("\n".join(failures) or "all claims hold")
+sys.exit(1 if failures else 0)
