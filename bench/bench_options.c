@@ -71,7 +71,8 @@ static void read_protocol(char *name)
 {
     bench_options.protocol = bench_protocol_find(name);
     if (bench_options.protocol == NULL) {
-        bench_die("--protocol is native or zookeeper, not ", name);
+        bench_die("--protocol is native, zookeeper or (when built with libnghttp2) etcd, not ",
+                  name);
     }
 }
 

@@ -1,4 +1,4 @@
-/* The operations that are measured, in each protocol: Confer's own and ZooKeeper's. */
+/* The operations that are measured, in each protocol: Confer's own, ZooKeeper's, etcd's. */
 #ifndef BENCH_PROTOCOL_H
 #define BENCH_PROTOCOL_H
 
@@ -41,6 +41,7 @@ struct bench_protocol {
 
 extern const struct bench_protocol bench_native;
 extern const struct bench_protocol bench_zookeeper;
+extern const struct bench_protocol bench_etcd; /* in builds with libnghttp2 */
 
 /* NULL: there is none of this name in this build. */
 const struct bench_protocol *bench_protocol_find(const char *name);

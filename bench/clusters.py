@@ -1,4 +1,4 @@
-"""Clusters on loopback that are started, watched, measured and ended alike: Confer and ZooKeeper."""
+"""Clusters on loopback that are started, watched, measured and ended alike: Confer, ZooKeeper, etcd."""
 import json
 import os
 import pathlib
@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 
 HOST = "127.0.0.1"
 TICKS_S = os.sysconf("SC_CLK_TCK")
@@ -213,7 +214,40 @@ class ZooKeeper(SpeaksWords):
                 "org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.folder / f"{number}.cfg")]
 
 
-KINDS = {"native": Confer, "zookeeper": Confer, "peer": ZooKeeper}
-PROTOCOLS = {"native": "native", "zookeeper": "zookeeper", "peer": "zookeeper"}
+class Etcd(Cluster):
+    """As Debian packages it, with its own defaults but for the quota, which long runs would reach."""
+
+    protocol = "etcd"
+
+    def __init__(self, programs, folder, count):
+        super().__init__(programs, folder, count)
+        self.peers = dict(zip(self.addresses, free_ports(count)))
+
+    @staticmethod
+    def missing():
+        return "" if shutil.which("etcd") else "etcd-server"
+
+    def command(self, number):
+        client, peer = f"http://{self.addresses[number]}", f"http://{HOST}:{self.peers[number]}"
+        members = ",".join(f"n{other}=http://{HOST}:{port}" for other, port in self.peers.items())
+        return ["etcd", "--name", f"n{number}", "--data-dir", str(self.folder / str(number)), "--logger", "zap", "--log-level", "warn",
+                "--log-outputs", "stderr", "--listen-client-urls", client, "--advertise-client-urls", client,
+                "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", members,
+                "--initial-cluster-token", str(self.folder), "--quota-backend-bytes", str(8 << 30)]
+
+    def mode(self, number):
+        try:
+            request = urllib.request.Request(f"http://{self.addresses[number]}/v3/maintenance/status", data=b"{}")
+            with urllib.request.urlopen(request, timeout=1) as answer:
+                status = json.load(answer)
+        except (OSError, ValueError):
+            return ""
+        if int(status.get("leader", 0)) == 0:
+            return ""
+        return "leader" if status["leader"] == status["header"]["member_id"] else "follower"
+
+
+KINDS = {"native": Confer, "zookeeper": Confer, "peer": ZooKeeper, "etcd": Etcd}
+PROTOCOLS = {"native": "native", "zookeeper": "zookeeper", "peer": "zookeeper", "etcd": "etcd"}
 # What the programs are called where the protocol makes no difference.
-NAMES = {Confer: "confer", ZooKeeper: "peer"}
+NAMES = {Confer: "confer", ZooKeeper: "peer", Etcd: "etcd"}

@@ -1,4 +1,4 @@
-/* A load generator for the native protocol and for ZooKeeper's, and the floor of the
+/* A load generator for the native protocol, for ZooKeeper's and for etcd's, and the floor of the
  * machine. One JSON line each on stdout.
  *
  *     confer-bench init --address A --nodes 1=A,2=B

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Start clusters on loopback, drive them with confer-bench, print tables.
 
-    bench/run.py --build build/release [--dir FOLDER-ON-A-REAL-DISK] [--suites matrix,idle,...|all] [--systems native,zookeeper,peer]
+    bench/run.py --build build/release [--dir FOLDER-ON-A-REAL-DISK] [--suites matrix,idle,...|all] [--systems native,zookeeper,peer,etcd]
                  [--servers 1,3] [--rounds 3] [--seconds 3] [--json FILE]
 
-native and zookeeper are Confer's two protocols on one cluster; peer is Debian's ZooKeeper (package zookeeper), driven by the same generator. Whoever is not installed is left out, with a notice.
+native and zookeeper are Confer's two protocols on one cluster; peer is Debian's ZooKeeper (package zookeeper) and etcd Debian's etcd (package
+etcd-server), all driven by the same generator. Whoever is not installed is left out, with a notice.
 
 Systems take turns within each round, and the medians of all rounds are printed. Behind a figure stands its ratio to that of the reference in the
-same run: peer. Above each table stands what the machine did meanwhile: the disk's floor before and after (4 KiB write
+same run: peer when it takes part, else etcd. Above each table stands what the machine did meanwhile: the disk's floor before and after (4 KiB write
 + fdatasync), and the processors' time that others used.
 
     matrix      throughput, latency and CPU of --ops at --points (connections x requests under way of each)
@@ -85,7 +86,7 @@ def run_suite(bench, name, keep):
     print(f"\n{name}, {bench.count} server(s), {bench.options.rounds} round(s); floor before {before['p50_us']}/{before['p99_us']} us, "
           f"after {after['p50_us']}/{after['p99_us']} us (p50/p99); others used {others:.0f} % of the processors, load {os.getloadavg()[0]:.1f}")
     systems = [system for _, system in results]
-    show(suite, results, next((one for one in ("peer",) if one in systems), None))
+    show(suite, results, next((one for one in ("peer", "etcd") if one in systems), None))
     sys.stdout.flush()
 
 

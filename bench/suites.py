@@ -1,6 +1,6 @@
 """What is measured: each suite takes a Bench and yields (what, system, figures) in rounds, systems by turns.
 
-The systems are native and zookeeper (Confer by its two protocols) and peer (Debian's ZooKeeper). Suites that look at the servers
+The systems are native and zookeeper (Confer by its two protocols), peer (Debian's ZooKeeper) and etcd. Suites that look at the servers
 themselves call Confer `confer`. `fresh` clusters are a suite's own; the others live through all suites of a round.
 """
 import contextlib
