@@ -1,5 +1,7 @@
 #include "server/node/witness.h"
 
+#include "base/mark.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,21 +72,25 @@ bool witness_recognize(const struct witness_table *table,
         return true;
     }
     if (from->start_count < seen->start_count) {
+        MARK(old_copy_of_fewer_starts);
         (void)snprintf(how, sizeof how, "of start %" PRIu64 ", start %" PRIu64 " was seen here",
                        from->start_count, seen->start_count);
         return refuse(refusal, from, how);
     }
     if (is_other_start(seen, from)) {
+        MARK(old_copy_started_another_way);
         (void)snprintf(how, sizeof how, "made before start %" PRIu64 ", which was seen here",
                        seen->start_count);
         return refuse(refusal, from, how);
     }
     if (from->term < seen->term) {
+        MARK(old_copy_of_a_lower_term);
         (void)snprintf(how, sizeof how, "of term %" PRIu64 ", term %" PRIu64 " was seen here",
                        from->term, seen->term);
         return refuse(refusal, from, how);
     }
     if (from->last < seen->index) {
+        MARK(old_copy_of_a_shorter_log);
         (void)snprintf(how, sizeof how, "ends at entry %" PRIu64 ", %" PRIu64 " was seen here",
                        from->last, seen->index);
         return refuse(refusal, from, how);

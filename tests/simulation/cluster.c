@@ -3,7 +3,6 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/checksum.h"
-#include "proto/arena_allocator.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -11,16 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of protobuf's encoding. */
-enum { VARINT_MORE = 128, TAGS_PER_FIELD = 8 };
-
-enum {
-    TURN_DELAY_US = 100,
-    IDLE_TURNS_MAX = 1000,
-    PPM = 1000000,
-    WALL_START_MS = 1700000,
-    FRESH_CLAIM_PERMILLE = 300
-};
+enum { TURN_DELAY_US = 100, IDLE_TURNS_MAX = 1000, PPM = 1000000 };
 
 /* A disk job or an arrival that waits for a paused server. */
 struct inbox_item {
@@ -48,14 +38,14 @@ void cluster_violation(const struct cluster_server *server, const char *format, 
     abort();
 }
 
-static bool is_gone(const struct cluster_server *server)
+bool cluster_is_gone(const struct cluster_server *server)
 {
     return server->stopping || server->dying;
 }
 
 /* --- Time --- */
 
-static uint64_t clock_us(const struct cluster_server *server)
+uint64_t cluster_clock_us(const struct cluster_server *server)
 {
     uint64_t now_us = server->cluster->timeline->now_us;
 
@@ -65,7 +55,7 @@ static uint64_t clock_us(const struct cluster_server *server)
 /* How long until the server's clock shows `at_us`, rounded up. */
 static uint64_t until(const struct cluster_server *server, uint64_t at_us)
 {
-    uint64_t now_us = clock_us(server);
+    uint64_t now_us = cluster_clock_us(server);
 
     if (at_us <= now_us) {
         return 0;
@@ -107,7 +97,7 @@ void cluster_poke(struct cluster_server *server)
     struct timeline *timeline = server->cluster->timeline;
     uint64_t delay_us = prng_below(&server->prng, TURN_DELAY_US);
 
-    if (server->node != NULL && !is_gone(server) &&
+    if (server->node != NULL && !cluster_is_gone(server) &&
         timeline->now_us + delay_us < timeline_due(&server->turn)) {
         timeline_after(timeline, &server->turn, delay_us, run_turn);
     }
@@ -124,10 +114,8 @@ static void run_death(struct timeline_event *event)
 }
 
 /* The node may be in the middle of a turn: its end comes after it, and nothing leaves meanwhile. */
-static void on_disk_death(void *context)
+void cluster_die(struct cluster_server *server)
 {
-    struct cluster_server *server = context;
-
     if (!server->dying && !server->stopping) {
         timeline_trace(server->cluster->timeline, "%" PRIu64 " dies", server->id);
         server->dying = true;
@@ -258,391 +246,15 @@ static bool is_up(void *context, size_t place)
 {
     const struct cluster *cluster = context;
 
-    return cluster->servers[place].node != NULL && !is_gone(&cluster->servers[place]);
-}
-
-/* What a server says of itself in a handshake; the message points into the rest. */
-struct introduction {
-    Peer__Identity message;
-    struct node_identity own;
-    struct journal_identity folder;
-};
-
-static void introduce(struct cluster_server *server, struct introduction *introduction)
-{
-    Peer__Identity *message = &introduction->message;
-
-    /* A handshake takes its time: most were begun a while ago. */
-    if (timeline_chance(&server->prng, FRESH_CLAIM_PERMILLE)) {
-        server->claimed = disk_log(server->disk);
-    }
-    introduction->own = node_identity(server->node);
-    introduction->folder = *disk_identity(server->disk);
-    peer__identity__init(message);
-    message->id = introduction->own.id;
-    message->format = NODE_FORMAT;
-    message->incarnation.data = introduction->own.incarnation;
-    message->incarnation.len = sizeof introduction->own.incarnation;
-    if (introduction->own.has_cluster) {
-        message->cluster_id.data = introduction->own.cluster_id;
-        message->cluster_id.len = sizeof introduction->own.cluster_id;
-    }
-    message->start_count = introduction->folder.start_count;
-    message->starts = introduction->folder.starts;
-    message->n_starts = introduction->folder.start_known;
-    message->term = server->claimed.term;
-    message->last = server->claimed.last;
-}
-
-/* `teller` finds the folder of `told` to be an old copy. */
-static bool
-supersede(struct cluster_server *teller, struct cluster_server *told, const char *refusal)
-{
-    timeline_trace(teller->cluster->timeline, "%" PRIu64 " supersedes %" PRIu64 ": %s", teller->id,
-                   told->id, refusal);
-    cluster_violation(told, "its sound folder is called an old copy: %s", refusal);
-}
-
-static bool admit(void *context,
-                  size_t from,
-                  size_t to,
-                  Peer__Channel channel,
-                  const uint8_t incarnation[RAFT_INCARNATION_BYTES])
-{
-    struct cluster *cluster = context;
-    struct cluster_server *asking = &cluster->servers[from];
-    struct cluster_server *asked = &cluster->servers[to];
-    struct introduction asking_is;
-    struct introduction asked_is;
-    char refusal[ERROR_TEXT_BYTES_MAX] = "";
-
-    if (asked->paused || asking->paused || is_gone(asked) || is_gone(asking) ||
-        memcmp(incarnation, asked->incarnation, RAFT_INCARNATION_BYTES) != 0) {
-        return false;
-    }
-    introduce(asking, &asking_is);
-    introduce(asked, &asked_is);
-    if (!node_recognize(asking->node, &asked_is.message, refusal)) {
-        return supersede(asking, asked, refusal);
-    }
-    if (!node_admit(asked->node, &asking_is.message, channel, true, refusal)) {
-        timeline_trace(cluster->timeline, "%" PRIu64 " refuses %" PRIu64 ": %s", asked->id,
-                       asking->id, refusal);
-        return false;
-    }
-    return node_recognize(asked->node, &asking_is.message, refusal) ||
-           supersede(asked, asking, refusal);
-}
-
-/* --- The port --- */
-
-static uint64_t port_now_us(void *context)
-{
-    return clock_us(context);
-}
-
-static uint64_t port_wall_ms(void *context)
-{
-    const struct cluster_server *server = context;
-
-    return (uint64_t)((int64_t)(server->cluster->timeline->now_us / 1000) + WALL_START_MS +
-                      server->wall_skew_ms);
-}
-
-static void port_random(void *context, void *bytes, size_t size)
-{
-    struct cluster_server *server = context;
-
-    for (size_t i = 0; i < size; i++) {
-        ((uint8_t *)bytes)[i] = (uint8_t)prng_next(&server->prng);
-    }
-}
-
-static void port_set_peers(void *context, const struct node_peer *peers, size_t count)
-{
-    struct cluster_server *server = context;
-
-    if (!is_gone(server)) {
-        network_set_peers(server->cluster->network, server->place, peers, count);
-    }
-}
-
-/* Of its one field: the tag comes first. */
-static uint32_t body_of(struct bytes message)
-{
-    uint32_t tag;
-
-    CHECK(message.size >= 2);
-    tag = message.data[0];
-    if (tag >= VARINT_MORE) {
-        CHECK(message.data[1] < VARINT_MORE);
-        tag = tag - VARINT_MORE + VARINT_MORE * message.data[1];
-    }
-    return tag / TAGS_PER_FIELD;
-}
-
-static bool observe_message(struct cluster_server *server, raft_id to, struct bytes message)
-{
-    ProtobufCAllocator allocator = arena_allocator(&server->cluster->arena);
-    Peer__PeerMessage *wire;
-
-    if (body_of(message) != PEER__PEER_MESSAGE__BODY_RAFT) {
-        timeline_trace(server->cluster->timeline, "%" PRIu64 " > %" PRIu64 " kind %" PRIu32,
-                       server->id, to, body_of(message));
-        return false;
-    }
-    wire = peer__peer_message__unpack(&allocator, message.size, message.data);
-    CHECK(wire != NULL && wire->body_case == PEER__PEER_MESSAGE__BODY_RAFT);
-    server->cluster->observer.on_send(server->cluster->observer.context, server, to, wire->raft);
-    arena_reset(&server->cluster->arena);
-    return true;
-}
-
-static bool port_send(void *context, raft_id peer, struct bytes message)
-{
-    struct cluster_server *server = context;
-    size_t to = (size_t)peer - 1;
-
-    if (is_gone(server)) {
-        return false;
-    }
-    CHECK_OP(to, <, server->cluster->settings.places);
-    return network_send(server->cluster->network, server->place, to, message,
-                        observe_message(server, peer, message));
-}
-
-static void port_bulk_open(void *context, raft_id peer)
-{
-    struct cluster_server *server = context;
-
-    if (!is_gone(server)) {
-        network_bulk_open(server->cluster->network, server->place, (size_t)peer - 1);
-    }
-}
-
-static bool port_bulk_send(void *context, raft_id peer, struct bytes message)
-{
-    struct cluster_server *server = context;
-
-    return !is_gone(server) &&
-           network_bulk_send(server->cluster->network, server->place, (size_t)peer - 1, message);
-}
-
-static void port_bulk_close(void *context, raft_id peer)
-{
-    struct cluster_server *server = context;
-
-    if (!is_gone(server)) {
-        network_bulk_close(server->cluster->network, server->place, (size_t)peer - 1);
-    }
-}
-
-static void port_probe(void *context, uint64_t token, const char *address, struct bytes message)
-{
-    struct cluster_server *server = context;
-    size_t to = (size_t)strtoull(address + strlen("server-"), NULL, 10) - 1;
-
-    if (!is_gone(server)) {
-        CHECK_OP(to, <, server->cluster->settings.places);
-        network_probe(server->cluster->network, server->place, to, token, message);
-    }
-}
-
-static void port_probe_reply(void *context, uint64_t probe, struct bytes message)
-{
-    struct cluster_server *server = context;
-
-    if (!is_gone(server)) {
-        network_probe_reply(server->cluster->network, probe, message);
-    }
-}
-
-static void port_log_submit(void *context, struct log_job *job)
-{
-    struct cluster_server *server = context;
-
-    CHECK(!server->stopping);
-    disk_submit_log(server->disk, job);
-}
-
-static void port_checkpoint_submit(void *context, struct checkpoint_job *job)
-{
-    struct cluster_server *server = context;
-
-    CHECK(!server->stopping);
-    disk_submit_checkpoint(server->disk, job);
-}
-
-static enum status
-port_set_cluster(void *context, const uint8_t cluster_id[16], struct error *error)
-{
-    struct cluster_server *server = context;
-
-    (void)error;
-    disk_set_cluster(server->disk, cluster_id);
-    return STATUS_OK;
-}
-
-static enum status port_tree_open(void *context,
-                                  uint64_t generation,
-                                  struct tree_store **ret_tree,
-                                  struct error *error)
-{
-    struct cluster_server *server = context;
-
-    (void)error;
-    *ret_tree = disk_tree_open(server->disk, generation);
-    return *ret_tree != NULL ? STATUS_OK : error_set(error, STATUS_IO, "the modelled disk fails");
-}
-
-static void port_tree_close(void *context, struct tree_store *tree, bool remove_files)
-{
-    struct cluster_server *server = context;
-
-    /* A dead process removes nothing: the next start does. */
-    disk_tree_close(server->disk, tree, remove_files && !server->stopping);
-}
-
-static struct state_source port_tree_source(void *context, struct tree_store *tree)
-{
-    (void)context;
-    return *disk_tree_source(tree);
-}
-
-static enum status port_tree_renew(void *context, struct tree_store *tree, struct error *error)
-{
-    struct cluster_server *server = context;
-
-    return disk_tree_renew(server->disk, tree)
-               ? STATUS_OK
-               : error_set(error, STATUS_IO, "the modelled disk fails");
-}
-
-static struct tree_meta port_tree_meta(void *context, struct tree_store *tree)
-{
-    (void)context;
-    return disk_tree_meta(tree);
-}
-
-static void port_tree_path(void *context, uint64_t generation, char *path)
-{
-    const struct cluster_server *server = context;
-
-    disk_tree_path(server->disk, generation, path);
-}
-
-static enum status port_tree_condemn(void *context, uint64_t generation, struct error *error)
-{
-    struct cluster_server *server = context;
-
-    (void)error;
-    timeline_trace(server->cluster->timeline, "%" PRIu64 " condemns its state", server->id);
-    disk_condemn(server->disk, generation);
-    return STATUS_OK;
-}
-
-static uint64_t port_tree_bytes(void *context, const struct tree_store *tree)
-{
-    (void)context;
-    (void)tree;
-    return 1 << 20;
-}
-
-static enum status port_dump_path(void *context, const char *name, char *path, struct error *error)
-{
-    const struct cluster_server *server = context;
-
-    (void)error;
-    disk_dump_path(server->disk, name, path);
-    return STATUS_OK;
-}
-
-static enum status port_dump_read(void *context,
-                                  const char *path,
-                                  uint64_t offset,
-                                  void *buffer,
-                                  size_t size,
-                                  struct error *error)
-{
-    struct cluster_server *server = context;
-
-    return disk_file_read(server->disk, path, offset, buffer, size, error);
-}
-
-static enum status port_dump_write(
-    void *context, const char *path, uint64_t offset, struct bytes bytes, struct error *error)
-{
-    struct cluster_server *server = context;
-
-    return disk_file_write(server->disk, path, offset, bytes, error);
-}
-
-static void port_dump_remove(void *context, const char *path)
-{
-    struct cluster_server *server = context;
-
-    if (!server->stopping) {
-        disk_file_remove(server->disk, path);
-    }
-}
-
-static bool port_has_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
-{
-    const struct cluster_server *server = context;
-
-    (void)unwritten_records;
-    (void)unwritten_bytes;
-    return !disk_is_full(server->disk);
-}
-
-static void port_fail(void *context, const struct error *error)
-{
-    struct cluster_server *server = context;
-
-    if (is_gone(server)) {
-        return;
-    }
-    if (!disk_is_unsound(server->disk)) {
-        cluster_violation(server, "the node gave up: %s", error->text);
-    }
-    timeline_trace(server->cluster->timeline, "%" PRIu64 " gives up: %s", server->id, error->text);
-    server->lost |= error->status == STATUS_CORRUPT;
-    on_disk_death(server);
-}
-
-static struct node_port port_of(struct cluster_server *server)
-{
-    return (struct node_port){.context = server,
-                              .now_us = port_now_us,
-                              .wall_ms = port_wall_ms,
-                              .random = port_random,
-                              .set_peers = port_set_peers,
-                              .send = port_send,
-                              .bulk_open = port_bulk_open,
-                              .bulk_send = port_bulk_send,
-                              .bulk_close = port_bulk_close,
-                              .probe = port_probe,
-                              .probe_reply = port_probe_reply,
-                              .log_submit = port_log_submit,
-                              .checkpoint_submit = port_checkpoint_submit,
-                              .set_cluster = port_set_cluster,
-                              .tree_open = port_tree_open,
-                              .tree_close = port_tree_close,
-                              .tree_source = port_tree_source,
-                              .tree_renew = port_tree_renew,
-                              .tree_meta = port_tree_meta,
-                              .tree_path = port_tree_path,
-                              .tree_condemn = port_tree_condemn,
-                              .tree_bytes = port_tree_bytes,
-                              .dump_path = port_dump_path,
-                              .dump_read = port_dump_read,
-                              .dump_write = port_dump_write,
-                              .dump_remove = port_dump_remove,
-                              .has_space = port_has_space,
-                              .fail = port_fail};
+    return cluster->servers[place].node != NULL && !cluster_is_gone(&cluster->servers[place]);
 }
 
 /* --- What the disk tells --- */
+
+static void on_disk_death(void *context)
+{
+    cluster_die(context);
+}
 
 static void on_difference(void *context, const char *text)
 {
@@ -696,7 +308,9 @@ static void new_disk(struct cluster_server *server)
     server->lives++;
     server->weighed_generation = UINT64_MAX;
     server->diverged = false;
-    port_random(server, server->incarnation, sizeof server->incarnation);
+    for (size_t i = 0; i < sizeof server->incarnation; i++) {
+        server->incarnation[i] = (uint8_t)prng_next(&server->prng);
+    }
     server->disk = disk_new(server->cluster->timeline, prng_next(&server->prng),
                             server->cluster->settings.write_us,
                             with_stores ? stores_new(server->id, &stores) : NULL, &observer);
@@ -722,16 +336,18 @@ static void init_server(struct cluster *cluster, size_t place)
 void cluster_init(struct cluster *cluster,
                   struct timeline *timeline,
                   struct plan *plan,
+                  const struct cluster_outside *outside,
                   const struct cluster_observer *observer)
 {
     const struct settings *settings = &plan->settings;
     const struct network_users users = {
-        .context = cluster, .is_up = is_up, .admit = admit, .deliver = on_arrival};
+        .context = cluster, .is_up = is_up, .admit = outside->admit, .deliver = on_arrival};
 
     memset(cluster, 0, sizeof *cluster);
     cluster->timeline = timeline;
     cluster->plan = plan;
     cluster->settings = *settings;
+    cluster->outside = *outside;
     cluster->observer = *observer;
     prng_init(&cluster->prng, settings->seed * 7 + 2);
     cluster->network = network_new(timeline, prng_next(&cluster->prng), settings->places,
@@ -751,6 +367,7 @@ void cluster_release(struct cluster *cluster)
         if (cluster->servers[place].former_disk != NULL) {
             disk_free(cluster->servers[place].former_disk);
         }
+        cluster_drop_backup(&cluster->servers[place]);
     }
     network_free(cluster->network);
     arena_release(&cluster->arena);
@@ -765,7 +382,9 @@ struct cluster_server *cluster_by_id(struct cluster *cluster, raft_id id)
 const struct disk *cluster_disk(const struct cluster_server *server,
                                 const uint8_t incarnation[RAFT_INCARNATION_BYTES])
 {
-    if (memcmp(incarnation, server->incarnation, RAFT_INCARNATION_BYTES) == 0) {
+    /* What an old copy lacks was on the disk when its server said so. */
+    if (!server->is_old_copy &&
+        memcmp(incarnation, server->incarnation, RAFT_INCARNATION_BYTES) == 0) {
         return server->disk;
     }
     return server->former_disk != NULL &&
@@ -797,7 +416,7 @@ struct state_digest cluster_digest(struct cluster_server *server)
 
 bool cluster_is_awake(const struct cluster_server *server)
 {
-    return server->node != NULL && !is_gone(server) && !server->paused;
+    return server->node != NULL && !cluster_is_gone(server) && !server->paused;
 }
 
 static enum status boot_entry(void *context, const struct log_entry *entry)
@@ -844,7 +463,7 @@ static bool refuse_start(struct cluster_server *server, enum status status, cons
 bool cluster_start(struct cluster_server *server)
 {
     struct node_options options;
-    struct node_port port = port_of(server);
+    struct node_port port = server->cluster->outside.port_of(server);
     struct log_state log = disk_log(server->disk);
     enum status status = disk_boot_status(server->disk);
     struct error error;
@@ -952,15 +571,56 @@ void cluster_resume(struct cluster_server *server)
     cluster_poke(server);
 }
 
-void cluster_wipe(struct cluster_server *server)
+static void retire_disk(struct cluster_server *server)
 {
     CHECK(server->node == NULL);
-    timeline_trace(server->cluster->timeline, "%" PRIu64 " is wiped", server->id);
     if (server->former_disk != NULL) {
         disk_free(server->former_disk);
     }
     server->former_disk = server->disk;
     memcpy(server->former_incarnation, server->incarnation, sizeof server->incarnation);
+}
+
+void cluster_wipe(struct cluster_server *server)
+{
+    timeline_trace(server->cluster->timeline, "%" PRIu64 " is wiped", server->id);
+    if (server->lost && server->is_old_copy) {
+        disk_must_refuse(server->disk);
+    }
+    cluster_drop_backup(server);
+    retire_disk(server);
     new_disk(server);
     server->lost = false;
+    server->is_old_copy = false;
+}
+
+void cluster_back_up(struct cluster_server *server)
+{
+    timeline_trace(server->cluster->timeline, "a copy is made of the folder of %" PRIu64,
+                   server->id);
+    cluster_drop_backup(server);
+    server->backup = disk_copy(server->disk, prng_next(&server->prng));
+}
+
+void cluster_drop_backup(struct cluster_server *server)
+{
+    if (server->backup != NULL) {
+        disk_free(server->backup);
+    }
+    server->backup = NULL;
+}
+
+void cluster_restore(struct cluster_server *server)
+{
+    CHECK(server->backup != NULL);
+    timeline_trace(server->cluster->timeline,
+                   "the folder of %" PRIu64 " is put back from entry %" PRIu64 " to %" PRIu64,
+                   server->id, disk_log(server->disk).last, disk_log(server->backup).last);
+    retire_disk(server);
+    server->disk = server->backup;
+    server->backup = NULL;
+    server->is_old_copy = true;
+    server->lives++;
+    server->weighed_generation = UINT64_MAX;
+    server->diverged = false;
 }

@@ -25,10 +25,12 @@ struct cluster_server {
     struct disk *disk;
     struct disk *former_disk; /* that was wiped last; NULL */
     uint8_t former_incarnation[RAFT_INCARNATION_BYTES];
-    struct node *node; /* NULL while it is down */
-    bool stopping;     /* inside its own end: nothing leaves it any more */
-    bool dying;        /* dead already, its end follows in this very moment */
-    bool lost;         /* its disk is beyond use: it starts no more */
+    struct disk *backup; /* a copy of its folder as it was once; NULL */
+    bool is_old_copy;    /* its folder was put back to that copy: it must not count again */
+    struct node *node;   /* NULL while it is down */
+    bool stopping;       /* inside its own end: nothing leaves it any more */
+    bool dying;          /* dead already, its end follows in this very moment */
+    bool lost;           /* its disk is beyond use: it starts no more */
     struct timeline_event death;
     uint64_t options_seed; /* other than 0: its options are drawn anew by it */
     bool draining;
@@ -73,11 +75,22 @@ struct cluster_observer {
                      raft_term term);
 };
 
+/* What stands between the servers and the models: port.h and admission.h. */
+struct cluster_outside {
+    struct node_port (*port_of)(struct cluster_server *server);
+    bool (*admit)(void *cluster,
+                  size_t from,
+                  size_t to,
+                  Peer__Channel channel,
+                  const uint8_t incarnation[RAFT_INCARNATION_BYTES]);
+};
+
 struct cluster {
     struct timeline *timeline;
     struct plan *plan;
     struct settings settings;
     struct network *network;
+    struct cluster_outside outside;
     struct cluster_observer observer;
     struct cluster_server servers[NETWORK_PLACES_MAX];
     struct prng prng;
@@ -87,6 +100,7 @@ struct cluster {
 void cluster_init(struct cluster *cluster,
                   struct timeline *timeline,
                   struct plan *plan,
+                  const struct cluster_outside *outside,
                   const struct cluster_observer *observer);
 void cluster_release(struct cluster *cluster);
 
@@ -98,6 +112,12 @@ const struct disk *cluster_disk(const struct cluster_server *server,
 bool cluster_has_diverged(struct cluster_server *server);
 /* What the digest of its state would be if it had not. */
 struct state_digest cluster_digest(struct cluster_server *server);
+/* What its clock shows. */
+uint64_t cluster_clock_us(const struct cluster_server *server);
+/* Its process ends in this very moment, after what it is in the middle of; nothing leaves it. */
+void cluster_die(struct cluster_server *server);
+/* It is inside its end, or that follows in this very moment. */
+bool cluster_is_gone(const struct cluster_server *server);
 /* A process that runs and is not paused. */
 bool cluster_is_awake(const struct cluster_server *server);
 /* Something was done to the node from outside: its turn comes soon. */
@@ -110,6 +130,11 @@ void cluster_pause(struct cluster_server *server);
 void cluster_resume(struct cluster_server *server);
 /* Down already: an empty disk with a new incarnation. */
 void cluster_wipe(struct cluster_server *server);
+/* Keep a copy of its folder as it is now, in the place of one that was kept before. */
+void cluster_back_up(struct cluster_server *server);
+void cluster_drop_backup(struct cluster_server *server);
+/* Down already: its folder is put back to the copy. */
+void cluster_restore(struct cluster_server *server);
 
 /* A violated invariant: print it and abort. */
 _Noreturn void cluster_violation(const struct cluster_server *server, const char *format, ...)

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "tests/simulation/dump_files.h"
 #include "tests/simulation/image.h"
 
 #include <inttypes.h>
@@ -10,12 +11,6 @@
 #include <string.h>
 
 enum { SPACE_RETRY_US = 100 * 1000 };
-
-struct disk_file {
-    struct list link;
-    char *path;
-    struct buffer bytes;
-};
 
 /* One reading thread: each read ends by itself. */
 struct read_under_way {
@@ -53,7 +48,7 @@ struct disk {
     struct list checkpoints; /* the first is under way */
     struct timeline_event checkpoint_event;
     struct list images;
-    struct list files;
+    struct dump_files files;
 };
 
 struct disk *disk_new(struct timeline *timeline,
@@ -76,16 +71,34 @@ struct disk *disk_new(struct timeline *timeline,
     list_init(&disk->reads);
     list_init(&disk->checkpoints);
     list_init(&disk->images);
-    list_init(&disk->files);
+    dump_files_init(&disk->files);
     return disk;
 }
 
-static void file_free(struct disk_file *file)
+static struct image *find_image(const struct disk *disk, uint64_t generation)
 {
-    list_remove(&file->link);
-    buffer_release(&file->bytes);
-    free(file->path);
-    free(file);
+    LIST_FOR_EACH (link, &disk->images) {
+        if (CONTAINER_OF(link, struct image, link)->generation == generation) {
+            return CONTAINER_OF(link, struct image, link);
+        }
+    }
+    return NULL;
+}
+
+struct disk *disk_copy(const struct disk *disk, uint64_t seed)
+{
+    const struct image *image = find_image(disk, disk_identity(disk)->tree_generation);
+    struct disk *copy =
+        disk_new(disk->timeline, seed, disk->write_us,
+                 disk->stores == NULL ? NULL : stores_copy(disk->stores), &disk->observer);
+    struct image *image_of_copy;
+
+    journal_take(copy->journal, disk->journal);
+    if (image != NULL) {
+        image_of_copy = image_copy(image);
+        list_append(&copy->images, &image_of_copy->link);
+    }
+    return copy;
 }
 
 void disk_free(struct disk *disk)
@@ -95,9 +108,7 @@ void disk_free(struct disk *disk)
     LIST_FOR_EACH (link, &disk->images) {
         image_free(CONTAINER_OF(link, struct image, link));
     }
-    LIST_FOR_EACH (link, &disk->files) {
-        file_free(CONTAINER_OF(link, struct disk_file, link));
-    }
+    dump_files_clear(&disk->files);
     journal_free(disk->journal);
     stores_free(disk->stores);
     free(disk);
@@ -165,6 +176,21 @@ void disk_condemn(struct disk *disk, uint64_t generation)
     if (begins(disk)) {
         journal_condemn(disk->journal, generation);
         (void)ends(disk);
+    }
+}
+
+void disk_supersede(struct disk *disk)
+{
+    if (begins(disk)) {
+        journal_supersede(disk->journal);
+        (void)ends(disk);
+    }
+}
+
+void disk_must_refuse(const struct disk *disk)
+{
+    if (disk->stores != NULL) {
+        stores_must_refuse(disk->stores);
     }
 }
 
@@ -312,34 +338,6 @@ void disk_submit_log(struct disk *disk, struct log_job *job)
 
 static void start_checkpoint(struct disk *disk);
 
-static struct disk_file *find_file(struct disk *disk, const char *path, bool make)
-{
-    struct disk_file *file;
-
-    LIST_FOR_EACH (link, &disk->files) {
-        if (strcmp(CONTAINER_OF(link, struct disk_file, link)->path, path) == 0) {
-            return CONTAINER_OF(link, struct disk_file, link);
-        }
-    }
-    if (!make) {
-        return NULL;
-    }
-    file = xcalloc(1, sizeof *file);
-    file->path = xstrdup(path);
-    list_append(&disk->files, &file->link);
-    return file;
-}
-
-static struct image *find_image(struct disk *disk, uint64_t generation)
-{
-    LIST_FOR_EACH (link, &disk->images) {
-        if (CONTAINER_OF(link, struct image, link)->generation == generation) {
-            return CONTAINER_OF(link, struct image, link);
-        }
-    }
-    return NULL;
-}
-
 static uint64_t generation_of(const char *tree_path)
 {
     return strtoull(strrchr(tree_path, '-') + 1, NULL, 10);
@@ -351,13 +349,13 @@ static enum status install_model(struct disk *disk,
                                  struct image **ret_image,
                                  struct error *error)
 {
-    struct disk_file *file = find_file(disk, job->dump_path, false);
+    const struct buffer *file = dump_files_find(&disk->files, job->dump_path);
 
     if (file == NULL) {
         return error_set(error, STATUS_NOT_FOUND, "no dump at %s", job->dump_path);
     }
-    return image_from_dump(buffer_lend(&file->bytes), job->cluster_id, job->check_record,
-                           generation, ret_image, error);
+    return image_from_dump(buffer_lend(file), job->cluster_id, job->check_record, generation,
+                           ret_image, error);
 }
 
 static void install(struct disk *disk, struct checkpoint_job *job)
@@ -381,11 +379,11 @@ static void install(struct disk *disk, struct checkpoint_job *job)
 
 static void dump_model(struct disk *disk, const struct image *image, struct checkpoint_job *job)
 {
-    struct disk_file *file = find_file(disk, job->dump_path, true);
+    struct buffer *file = dump_files_make(&disk->files, job->dump_path);
 
-    buffer_clear(&file->bytes);
-    image_dump(image, job->cluster_id, &file->bytes);
-    job->dump_bytes = file->bytes.size;
+    buffer_clear(file);
+    image_dump(image, job->cluster_id, file);
+    job->dump_bytes = file->size;
     job->meta = image->durable_meta;
     buffer_clear(&job->config);
     buffer_put(&job->config, image->durable_meta.config);
@@ -656,6 +654,9 @@ enum status disk_boot_status(const struct disk *disk)
     if (disk->full_log) {
         return STATUS_NO_SPACE;
     }
+    if (disk_identity(disk)->is_superseded) {
+        return STATUS_MISMATCH;
+    }
     return journal_is_damaged(disk->journal) ? STATUS_CORRUPT : STATUS_OK;
 }
 
@@ -746,9 +747,7 @@ static void sweep(struct disk *disk)
             image_free(image);
         }
     }
-    LIST_FOR_EACH (link, &disk->files) {
-        file_free(CONTAINER_OF(link, struct disk_file, link));
-    }
+    dump_files_clear(&disk->files);
 }
 
 void disk_open(struct disk *disk)
@@ -852,17 +851,16 @@ enum status disk_file_read(struct disk *disk,
                            size_t size,
                            struct error *error)
 {
-    const struct disk_file *file = find_file(disk, path, false);
+    const struct buffer *file = dump_files_find(&disk->files, path);
 
     if (disk->stores != NULL && !disk->fails_reads) {
         return disks_dump_read(path, offset, buffer, size, error);
     }
-    if (disk->fails_reads || file == NULL || offset > file->bytes.size ||
-        size > file->bytes.size - offset) {
+    if (disk->fails_reads || file == NULL || offset > file->size || size > file->size - offset) {
         return error_set(error, STATUS_IO, "cannot read %zu bytes of %s", size, path);
     }
     if (size > 0) {
-        memcpy(buffer, file->bytes.data + offset, size);
+        memcpy(buffer, file->data + offset, size);
     }
     return STATUS_OK;
 }
@@ -870,13 +868,14 @@ enum status disk_file_read(struct disk *disk,
 static enum status write_model(
     struct disk *disk, const char *path, uint64_t offset, struct bytes bytes, struct error *error)
 {
-    struct disk_file *file = find_file(disk, path, offset == 0);
+    struct buffer *file =
+        offset == 0 ? dump_files_make(&disk->files, path) : dump_files_find(&disk->files, path);
 
-    if (file == NULL || (offset != 0 && offset > file->bytes.size)) {
+    if (file == NULL || offset > file->size) {
         return error_set(error, STATUS_IO, "cannot write %s", path);
     }
-    file->bytes.size = offset;
-    buffer_put(&file->bytes, bytes);
+    file->size = offset;
+    buffer_put(file, bytes);
     return STATUS_OK;
 }
 
@@ -899,11 +898,9 @@ enum status disk_file_write(
 
 void disk_file_remove(struct disk *disk, const char *path)
 {
-    struct disk_file *file = find_file(disk, path, false);
-
     if (disk->stores != NULL) {
         disks_dump_remove(path);
-    } else if (file != NULL) {
-        file_free(file);
+    } else {
+        dump_files_remove(&disk->files, path);
     }
 }

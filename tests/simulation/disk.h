@@ -28,12 +28,19 @@ struct disk *disk_new(struct timeline *timeline,
                       uint64_t write_us,
                       struct stores *stores,
                       const struct disk_observer *observer);
+/* Another one that holds what is durable on this now, as a copy of the data folder does; nothing of
+ * what goes on, nor faults. */
+struct disk *disk_copy(const struct disk *disk, uint64_t seed);
 void disk_free(struct disk *disk);
 
 /* --- What is durable: see journal.h --- */
 
 const struct journal_identity *disk_identity(const struct disk *disk);
 void disk_condemn(struct disk *disk, uint64_t generation);
+/* It is an old copy, as another server found: no process begins on it any more. */
+void disk_supersede(struct disk *disk);
+/* Down: the shipped stores, if there are any, must refuse it. */
+void disk_must_refuse(const struct disk *disk);
 /* The generation in use. */
 bool disk_is_condemned(const struct disk *disk);
 void disk_set_cluster(struct disk *disk, const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES]);
@@ -82,7 +89,7 @@ bool disk_is_damaged(const struct disk *disk);
 bool disk_is_unsound(const struct disk *disk);
 /* By how much the digest of the checkpoint in use exceeds what its records add up to. */
 uint64_t disk_surplus(struct disk *disk);
-/* A start would be refused now, and why: NO_SPACE, IO, CORRUPT; OK. */
+/* A start would be refused now, and why: NO_SPACE, IO, CORRUPT, MISMATCH (superseded); OK. */
 enum status disk_boot_status(const struct disk *disk);
 
 /* The process died. Its jobs are its own again: log jobs as failed reads or as writes of unknown

@@ -3,11 +3,18 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "server/state/apply.h"
+#include "tests/simulation/admission.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { POLL_US = 20 * 1000, LONG_FACTOR = 5, DESTROYED_DOWN_US = 200 * 1000 };
+enum {
+    POLL_US = 20 * 1000,
+    LONG_FACTOR = 5,
+    DESTROYED_DOWN_US = 200 * 1000,
+    COPIED_DOWN_US = 1000,
+    PUT_BACK_TRIES = 100
+};
 
 /* The ends of what goes on at one server. */
 struct ends {
@@ -19,9 +26,11 @@ struct ends {
     struct timeline_event quick;
     struct timeline_event roomy;
     struct timeline_event readable;
-    struct timeline_event near; /* its outgoing links are fast again */
-    uint64_t down_us;           /* how long the next death of its own lasts */
-    int64_t jump_ms;            /* of its wall clock, during the pause */
+    struct timeline_event near;     /* its outgoing links are fast again */
+    struct timeline_event put_back; /* the copy of its folder is */
+    unsigned put_back_tries;
+    uint64_t down_us; /* how long the next death of its own lasts */
+    int64_t jump_ms;  /* of its wall clock, during the pause */
 };
 
 struct faults {
@@ -33,6 +42,7 @@ struct faults {
     size_t position;              /* in the plan */
     struct ends ends[NETWORK_PLACES_MAX];
     uint64_t count;
+    uint64_t put_back_count;
     bool healed;
     bool healed_all; /* damaged disks are replaced */
 };
@@ -53,7 +63,8 @@ static void run_up(struct timeline_event *event)
     if (ends->server->node != NULL) {
         return;
     }
-    if (ends->server->lost && ends->faults->healed_all) {
+    /* An old copy is the operator's to mend. */
+    if (ends->server->lost && !ends->server->is_old_copy && ends->faults->healed_all) {
         cluster_wipe(ends->server);
     }
     if (!ends->server->lost && !cluster_start(ends->server)) {
@@ -123,6 +134,28 @@ static void run_near(struct timeline_event *event)
     }
 }
 
+static bool may_destroy(struct faults *faults, const struct cluster_server *server);
+
+/* As soon as all others know enough to see it: nobody could but they. */
+static void run_put_back(struct timeline_event *event)
+{
+    struct ends *ends = CONTAINER_OF(event, struct ends, put_back);
+    struct cluster_server *server = ends->server;
+
+    if (server->backup == NULL) {
+        return;
+    }
+    if (may_destroy(ends->faults, server) && admission_would_find_out(server)) {
+        ends->faults->put_back_count++;
+        crash(ends, false, COPIED_DOWN_US);
+        cluster_restore(server);
+    } else if (ends->put_back_tries-- > 0) {
+        timeline_after(timeline_of(ends->faults), event, POLL_US, run_put_back);
+    } else {
+        cluster_drop_backup(server);
+    }
+}
+
 static void run_joined(struct timeline_event *event)
 {
     struct faults *faults = CONTAINER_OF(event, struct faults, joined);
@@ -152,8 +185,9 @@ static bool is_intact(raft_id id, const void *context)
 {
     struct cluster_server *server = &((const struct faults *)context)->cluster->servers[id - 1];
 
-    return !server->lost && server->lives == 1 && !disk_is_damaged(server->disk) &&
-           !disk_is_condemned(server->disk) && !cluster_has_diverged(server);
+    return !server->lost && !server->is_old_copy && server->lives == 1 &&
+           !disk_is_damaged(server->disk) && !disk_is_condemned(server->disk) &&
+           !cluster_has_diverged(server);
 }
 
 /* Only where the members never change: there a member lives on the first disk of its server. */
@@ -205,6 +239,20 @@ static void diverge(struct ends *ends, uint64_t bits)
         server->diverged_sum = bits | 1;
         node_state(server->node)->overlay.digest.sum += server->diverged_sum;
     }
+}
+
+/* A backup, of a server that is stopped for it or not; some time later it is put back. */
+static void make_old(struct ends *ends, const struct plan_item *item)
+{
+    if (ends->server->backup != NULL || !may_destroy(ends->faults, ends->server)) {
+        return;
+    }
+    if ((item->amount & 1) != 0) {
+        crash(ends, false, COPIED_DOWN_US);
+    }
+    cluster_back_up(ends->server);
+    ends->put_back_tries = PUT_BACK_TRIES;
+    end_after(ends->faults, &ends->put_back, item->for_us, run_put_back);
 }
 
 static void drain(struct ends *ends, uint64_t for_us)
@@ -313,6 +361,9 @@ static void begin_disk_fault(struct ends *ends, const struct plan_item *item)
         break;
     case FAULT_DIVERGE:
         diverge(ends, item->amount);
+        break;
+    case FAULT_OLD_FOLDER:
+        make_old(ends, item);
         break;
     default:
         flip(ends, item->amount);
@@ -512,6 +563,7 @@ static void cancel_ends(struct ends *ends)
     timeline_cancel(timeline, &ends->roomy);
     timeline_cancel(timeline, &ends->readable);
     timeline_cancel(timeline, &ends->near);
+    timeline_cancel(timeline, &ends->put_back);
 }
 
 void faults_free(struct faults *faults)
@@ -541,6 +593,7 @@ static void heal_server(struct ends *ends)
     struct cluster_server *server = ends->server;
 
     cancel_ends(ends);
+    cluster_drop_backup(server);
     ends->jump_ms = 0;
     ends->down_us = 1;
     disk_heal(server->disk);
@@ -595,4 +648,9 @@ void faults_heal(struct faults *faults)
 uint64_t faults_count(const struct faults *faults)
 {
     return faults->count;
+}
+
+uint64_t faults_put_back_count(const struct faults *faults)
+{
+    return faults->put_back_count;
 }

@@ -21,5 +21,7 @@ void faults_heal_core(struct faults *faults, const bool core[NETWORK_PLACES_MAX]
 void faults_heal(struct faults *faults);
 
 uint64_t faults_count(const struct faults *faults);
+/* Folders that were put back to what they were once. */
+uint64_t faults_put_back_count(const struct faults *faults);
 
 #endif

@@ -187,6 +187,17 @@ static void take_meta(struct tree_meta *meta, const struct tree_meta *from)
     free(old);
 }
 
+struct image *image_copy(const struct image *image)
+{
+    struct image *copy = image_new(image->generation);
+
+    memory_source_free(copy->durable);
+    copy->durable = memory_source_clone(image->durable);
+    take_meta(&copy->durable_meta, &image->durable_meta);
+    buffer_put(&copy->damaged_key, buffer_lend(&image->damaged_key));
+    return copy;
+}
+
 void image_free(struct image *image)
 {
     list_remove(&image->link);

@@ -29,6 +29,8 @@ struct tree_store *image_handle(struct image *image);
 struct image *image_of(struct tree_store *handle);
 
 struct image *image_new(uint64_t generation);
+/* What is durable of it, not open. */
+struct image *image_copy(const struct image *image);
 void image_free(struct image *image);
 /* For a process, with the shipped store of that generation unless `stores` is NULL. */
 void image_open(struct image *image, struct stores *stores);

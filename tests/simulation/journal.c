@@ -47,6 +47,23 @@ void journal_free(struct journal *journal)
     free(journal);
 }
 
+void journal_take(struct journal *journal, const struct journal *from)
+{
+    size_t count = count_of(from);
+
+    CHECK_OP(count_of(journal), ==, 0);
+    journal->identity = from->identity;
+    journal->state = from->state;
+    journal->hard_state_is_damaged = from->hard_state_is_damaged;
+    journal->capacity = count;
+    journal->entries = xcalloc(count + 1, sizeof *journal->entries);
+    for (size_t i = 0; i < count; i++) {
+        journal->entries[i] = from->entries[i];
+        journal->entries[i].data =
+            bytes_copy(bytes_of(from->entries[i].data, from->entries[i].size));
+    }
+}
+
 /* --- What is durable --- */
 
 const struct journal_identity *journal_identity(const struct journal *journal)
@@ -179,6 +196,17 @@ void journal_condemn(struct journal *journal, uint64_t generation)
     if (journal->stores != NULL) {
         stores_must(journal->stores,
                     disks_tree_condemn(stores_disks(journal->stores), generation, &error), &error);
+    }
+}
+
+void journal_supersede(struct journal *journal)
+{
+    struct error error;
+
+    journal->identity.is_superseded = true;
+    if (journal->stores != NULL) {
+        stores_must(journal->stores, disks_set_superseded(stores_disks(journal->stores), &error),
+                    &error);
     }
 }
 

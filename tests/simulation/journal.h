@@ -38,6 +38,7 @@ struct journal_identity {
     uint32_t start_known;
     struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
     size_t witness_count;
+    bool is_superseded;
     bool is_condemned; /* this generation: */
     uint64_t condemned_generation;
 };
@@ -46,6 +47,8 @@ struct journal_identity {
 struct journal *
 journal_new(struct prng *prng, struct stores *stores, const struct journal_observer *observer);
 void journal_free(struct journal *journal);
+/* Hold what the other holds; the stores beneath do already. */
+void journal_take(struct journal *journal, const struct journal *from);
 
 const struct journal_identity *journal_identity(const struct journal *journal);
 struct log_state journal_state(const struct journal *journal);
@@ -59,6 +62,7 @@ bool journal_is_damaged(const struct journal *journal);
 void journal_set_cluster(struct journal *journal,
                          const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES]);
 void journal_condemn(struct journal *journal, uint64_t generation);
+void journal_supersede(struct journal *journal);
 /* One transaction. Some of the entries that may go are trimmed. */
 void journal_write(struct journal *journal, const struct log_write *const *writes, size_t count);
 

@@ -33,6 +33,8 @@ struct operator
     bool last_is_exact; /* repeated, nothing may speak against it */
     bool last_succeeded;
     bool is_repeated;
+    bool mends;
+    raft_id returning;   /* was wiped to be mended, and is no voter yet; 0 = none */
     uint64_t certain_us; /* from then on no server tries an earlier command any more */
     uint64_t asked_us;
     uint64_t next_us;
@@ -219,11 +221,24 @@ static bool is_stranger(struct operator* self, raft_id id)
     return true;
 }
 
-static void ask_add_learner(struct operator* self, raft_id id)
+static void add_learner(struct operator* self, struct cluster_server *server, bool promote)
 {
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__AddLearner add = CLIENT__ADD_LEARNER__INIT;
     Client__NodeAddress node;
+
+    client__node_address__init(&node);
+    node.id = server->id;
+    node.address = server->address;
+    add.node = &node;
+    add.promote = promote;
+    request.body_case = CLIENT__REQUEST__BODY_ADD_LEARNER;
+    request.add_learner = &add;
+    ask(self, &request);
+}
+
+static void ask_add_learner(struct operator* self, raft_id id)
+{
     struct cluster_server *server = cluster_by_id(self->cluster, id);
 
     if (raft_config_find(some_config(self), id) == NULL && self->last_was_certain &&
@@ -233,14 +248,7 @@ static void ask_add_learner(struct operator* self, raft_id id)
         cluster_start(server);
         self->counts.wiped++;
     }
-    client__node_address__init(&node);
-    node.id = id;
-    node.address = server->address;
-    add.node = &node;
-    add.promote = timeline_chance(&self->prng, 500);
-    request.body_case = CLIENT__REQUEST__BODY_ADD_LEARNER;
-    request.add_learner = &add;
-    ask(self, &request);
+    add_learner(self, server, timeline_chance(&self->prng, 500));
 }
 
 static void ask_change(struct operator* self, const struct raft_config *config)
@@ -337,6 +345,45 @@ static void ask_something(struct operator* self)
     }
 }
 
+/* One whose folder was found to be an old copy; NULL. */
+static struct cluster_server *find_superseded(struct operator* self)
+{
+    for (size_t i = 0; i < self->cluster->settings.places; i++) {
+        if (self->cluster->servers[i].is_old_copy && self->cluster->servers[i].lost) {
+            return &self->cluster->servers[i];
+        }
+    }
+    return NULL;
+}
+
+/* The next step of docs/OPERATIONS.md, "A folder that is not the one that was lost". */
+static void mend(struct operator* self)
+{
+    struct cluster_server *server = self->returning != 0
+                                        ? cluster_by_id(self->cluster, self->returning)
+                                        : find_superseded(self);
+    const struct raft_config *config = some_config(self);
+    const struct raft_member *member;
+
+    if (server == NULL || config == NULL) {
+        return;
+    }
+    self->is_repeated = false;
+    member = raft_config_find(config, server->id);
+    if (self->returning == 0 && member != NULL) {
+        ask_remove(self, server->id);
+    } else if (self->returning == 0) {
+        cluster_wipe(server);
+        cluster_start(server);
+        self->counts.mended++;
+        self->returning = server->id;
+    } else if (member == NULL) {
+        add_learner(self, server, true);
+    } else if (raft_config_is_voter(config, server->id)) {
+        self->returning = 0;
+    }
+}
+
 static void close_connection(struct operator* self)
 {
     if (self->client != NULL) {
@@ -380,6 +427,8 @@ static void run(struct operator* self)
     } else if (!self->quiet && is_due(self)) {
         prng_init(&self->prng, plan_seed(self->cluster->plan, &self->cursor, now_us, &self->prng));
         ask_something(self);
+    } else if (self->mends) {
+        mend(self);
     }
 }
 
@@ -426,9 +475,15 @@ void operator_quiet(struct operator* self)
     self->quiet = true;
 }
 
+void operator_mend(struct operator* self)
+{
+    self->mends = true;
+    prng_init(&self->prng, self->cluster->settings.seed * 31 + 6);
+}
+
 bool operator_is_idle(const struct operator* self)
 {
-    return !self->waiting;
+    return !self->waiting && self->returning == 0;
 }
 
 struct operator_counts operator_counts(const struct operator* self)

@@ -15,6 +15,9 @@ void operator_on_stop(struct operator* self, struct cluster_server *server);
 bool operator_has_cluster(const struct operator* self);
 /* Commands other than init may come from now on. */
 void operator_begin(struct operator* self);
+/* The faults are over: from now on servers whose folders were found to be old copies are mended as
+ * an operator does it: removed, wiped, started and added again. */
+void operator_mend(struct operator* self);
 /* No more commands after the one under way. */
 void operator_quiet(struct operator* self);
 bool operator_is_idle(const struct operator* self);
@@ -24,6 +27,7 @@ struct operator_counts {
     uint64_t done;
     uint64_t repeated;
     uint64_t wiped;
+    uint64_t mended; /* servers with old copies */
 };
 struct operator_counts operator_counts(const struct operator* self);
 

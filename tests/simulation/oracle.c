@@ -169,7 +169,8 @@ void oracle_on_boot(struct oracle *oracle, struct cluster_server *server)
     watched->led_term = 0;
     if (server->lives != watched->lives) {
         watched->lives = server->lives;
-        watched->durable_term = 0;
+        /* What an old copy lacks it may not make up for by itself. */
+        watched->durable_term = server->is_old_copy ? disk_log(server->disk).term : 0;
         watched->ballot_count = 0;
     }
     if (disk_log(server->disk).term != watched->durable_term) {
@@ -194,6 +195,14 @@ static raft_id durable_vote(const struct watched *watched, raft_term term)
     return 0;
 }
 
+/* S26: an old copy of a folder neither votes nor takes entries nor a dump. */
+static void check_old_copy(const struct cluster_server *server, const char *what)
+{
+    if (server->is_old_copy) {
+        cluster_violation(server, "S26: its folder is an old copy, and it %s", what);
+    }
+}
+
 void oracle_on_hard_state(struct oracle *oracle,
                           struct cluster_server *server,
                           raft_term term,
@@ -202,6 +211,7 @@ void oracle_on_hard_state(struct oracle *oracle,
     struct watched *watched = watch(oracle, server);
     raft_id before;
 
+    check_old_copy(server, "votes, or takes another term");
     if (term < watched->durable_term) {
         cluster_violation(server, "S3: the term falls from %" PRIu64 " to %" PRIu64,
                           watched->durable_term, term);
@@ -240,6 +250,7 @@ static void check_committed_stay(const struct oracle *oracle,
 
 void oracle_on_truncate(struct oracle *oracle, struct cluster_server *server, raft_index first)
 {
+    check_old_copy(server, "cuts its log off");
     oracle->counts.truncations++;
     if (ledger_leader(oracle->ledger, watch(oracle, server)->durable_term) == server->id) {
         cluster_violation(server, "S5: it leads in term %" PRIu64 " and cuts off entry %" PRIu64,
@@ -260,6 +271,7 @@ void oracle_on_append(struct oracle *oracle, struct cluster_server *server, raft
     uint64_t hash = known_hash(index, entry->term);
     struct known_entry *known;
 
+    check_old_copy(server, "takes an entry");
     MAP_FOR_HASH (node, &oracle->known, hash) {
         known = CONTAINER_OF(node, struct known_entry, node);
         if (known->index != index || known->term != entry->term) {
@@ -287,6 +299,7 @@ void oracle_on_reset(struct oracle *oracle,
                      raft_index index,
                      raft_term term)
 {
+    check_old_copy(server, "takes a dump");
     oracle->counts.resets++;
     if (index >= oracle->fact_count || oracle->facts[index].term != term) {
         cluster_violation(server, "S19: a dump of the uncommitted place %" PRIu64 ", term %" PRIu64,
@@ -557,6 +570,7 @@ static void check_new_leader(struct oracle *oracle,
     const struct election election = {.oracle = oracle, .server = server, .term = status->term};
     raft_index last = oracle->fact_count - 1;
 
+    check_old_copy(server, "leads");
     ledger_on_leader(oracle->ledger, server, status->term);
     oracle->counts.terms++;
     if (status->term > oracle->term_max) {
@@ -603,7 +617,8 @@ static void check_matches(struct oracle *oracle,
         struct cluster_server *other = cluster_by_id(oracle->cluster, member->id);
         raft_term own;
 
-        if (member->id == server->id || raft_peer_status(raft, member->id, &peer) != STATUS_OK ||
+        if (member->id == server->id || other->is_old_copy ||
+            raft_peer_status(raft, member->id, &peer) != STATUS_OK ||
             memcmp(member->incarnation, other->incarnation, RAFT_INCARNATION_BYTES) != 0 ||
             disk_log(other->disk).term > term) { /* a later leader may have cut it off */
             continue;

@@ -1,7 +1,9 @@
 #include "tests/simulation/run.h"
 
 #include "base/check.h"
+#include "tests/simulation/admission.h"
 #include "tests/simulation/faults.h"
+#include "tests/simulation/port.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -109,13 +111,14 @@ static struct cluster_server *find_leader(struct run *run)
     return leader;
 }
 
-/* A server whose state is not that of the others has yet to find out, also if nobody writes. */
+/* A server whose state is not that of the others has yet to find out, also if nobody writes; or one
+ * whose folder is an old copy. */
 static bool must_find_out(struct run *run)
 {
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
         struct cluster_server *server = &run->cluster.servers[place];
 
-        if (cluster_has_diverged(server)) {
+        if (server->is_old_copy || cluster_has_diverged(server)) {
             return true;
         }
     }
@@ -308,7 +311,7 @@ static bool draw_core(struct run *run, struct prng *prng, bool core[NETWORK_PLAC
     for (size_t i = 0; i < places; i++) {
         struct cluster_server *server = &run->cluster.servers[(first + i) % places];
 
-        if (!server->lost && !disk_is_damaged(server->disk) &&
+        if (!server->lost && !server->is_old_copy && !disk_is_damaged(server->disk) &&
             disk_identity(server->disk)->has_cluster && disk_log(server->disk).last > 0) {
             core[server->place] = true;
             count++;
@@ -458,6 +461,7 @@ static struct run_result result_of(const struct run *run)
                                .steps = run->timeline.steps,
                                .virtual_us = run->timeline.now_us,
                                .faults = faults_count(run->faults),
+                               .put_back = faults_put_back_count(run->faults),
                                .cores = run->cores,
                                .stuck = run->stuck,
                                .oracle = oracle_counts(run->oracle),
@@ -481,6 +485,7 @@ static void run_phases(struct run *run)
         heal_core(run);
     }
     faults_heal(run->faults);
+    operator_mend(run->operator);
     truth_quiet(oracle_truth(run->oracle));
     wait_for_convergence(run, HEALING_US, "after healing");
     probe_members(run);
@@ -507,9 +512,10 @@ struct run_result run_plan(struct plan *plan, enum timeline_trace trace)
                                               .on_truncate = on_truncate,
                                               .on_append = on_append,
                                               .on_reset = on_reset};
+    const struct cluster_outside outside = {.port_of = port_of, .admit = admission_admit};
 
     timeline_init(&run.timeline, trace);
-    cluster_init(&run.cluster, &run.timeline, plan, &observer);
+    cluster_init(&run.cluster, &run.timeline, plan, &outside, &observer);
     run.oracle = oracle_new(&run.cluster);
     run_phases(&run);
     result = result_of(&run);

@@ -12,8 +12,9 @@ struct run_result {
     uint64_t steps;
     uint64_t virtual_us;
     uint64_t faults;
-    uint64_t cores; /* quorums that had to work alone */
-    uint64_t stuck; /* leaders whose disk stopped */
+    uint64_t put_back; /* folders to what they were once */
+    uint64_t cores;    /* quorums that had to work alone */
+    uint64_t stuck;    /* leaders whose disk stopped */
     struct oracle_counts oracle;
     struct workload_counts workload;
     struct operator_counts operator;

@@ -31,6 +31,7 @@ static const char *const fault_names[FAULT_CLASSES] = {
     [FAULT_READ_ERROR] = "read-error",
     [FAULT_BIT_FLIP] = "bit-flip",
     [FAULT_DIVERGE] = "diverge",
+    [FAULT_OLD_FOLDER] = "old-folder",
 };
 
 const char *settings_profile_name(enum settings_profile profile)
@@ -251,6 +252,9 @@ static void draw_ending(struct settings *settings)
         settings->faults |= UINT64_C(1) << FAULT_DIVERGE;
     }
     settings->with_stall = timeline_chance(&prng, settings->profile == SETTINGS_MINI ? 150 : 400);
+    if (settings->membership_interval_us == 0 && timeline_chance(&prng, 300)) {
+        settings->faults |= UINT64_C(1) << FAULT_OLD_FOLDER;
+    }
 }
 
 struct settings settings_draw(enum settings_profile profile, uint64_t seed)

@@ -6,7 +6,9 @@
 
 /* MINI is about 1,000 events of three servers, STANDARD 30,000 of up to seven. CHURN changes the
  * membership all the time, DUMP has followers fall behind the log, DISK has storage fail, SOAK is
- * long and has everything, STORES has the shipped stores beneath the modelled disks. */
+ * long and has everything, STORES has the shipped stores beneath the modelled disks, CUT has
+ * leaders on slow disks lose contact all the time: logs are cut off while much of them is under
+ * way. */
 enum settings_profile {
     SETTINGS_MINI,
     SETTINGS_STANDARD,
@@ -48,6 +50,7 @@ enum fault_class {
     FAULT_BIT_FLIP, /* in an entry of the log or a record of the checkpoint */
     FAULT_DIVERGE,  /* the state becomes another than that of the others, and nothing looks damaged
                      */
+    FAULT_OLD_FOLDER, /* the folder is put back to an earlier state of it */
     FAULT_CLASSES
 };
 

@@ -261,6 +261,7 @@ static void add(struct run_result *sum, const struct run_result *result)
     sum->steps += result->steps;
     sum->virtual_us += result->virtual_us;
     sum->faults += result->faults;
+    sum->put_back += result->put_back;
     sum->cores += result->cores;
     sum->stuck += result->stuck;
     oracle_counts_add(&sum->oracle, &result->oracle);
@@ -269,6 +270,7 @@ static void add(struct run_result *sum, const struct run_result *result)
     sum->operator.done += result->operator.done;
     sum->operator.repeated += result->operator.repeated;
     sum->operator.wiped += result->operator.wiped;
+    sum->operator.mended += result->operator.mended;
     sum->hash = result->hash;
 }
 
@@ -282,14 +284,15 @@ print(const struct command_line *line, const struct run_result *sum, uint64_t se
            settings_profile_name(line->profile), seeds, line->first, seconds,
            (double)seeds / seconds, (double)sum->steps / seconds,
            seeds == 0 ? 0 : sum->steps / seeds);
-    printf("  %.0f virtual s, %" PRIu64 " faults, %" PRIu64 " quorums that worked alone, %" PRIu64
-           " leaders on a stuck disk\n",
-           (double)sum->virtual_us / 1e6, sum->faults, sum->cores, sum->stuck);
+    printf("  %.0f virtual s, %" PRIu64 " faults, %" PRIu64 " folders put back, %" PRIu64
+           " quorums that worked alone, %" PRIu64 " leaders on a stuck disk\n",
+           (double)sum->virtual_us / 1e6, sum->faults, sum->put_back, sum->cores, sum->stuck);
     oracle_counts_print(&sum->oracle);
     workload_counts_print(&sum->workload);
     printf("  operator: %" PRIu64 " commands, %" PRIu64 " of them repeated, %" PRIu64
-           " done, %" PRIu64 " disks wiped\n",
-           sum->operator.asked, sum->operator.repeated, sum->operator.done, sum->operator.wiped);
+           " done, %" PRIu64 " disks wiped, %" PRIu64 " old copies mended\n",
+           sum->operator.asked, sum->operator.repeated, sum->operator.done, sum->operator.wiped,
+           sum->operator.mended);
     if (seeds == 1) {
         printf("  trace hash %016" PRIx64 "\n", sum->hash);
     }

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define NAME_FORMAT "confer-simulate-%jd-"
@@ -94,6 +95,48 @@ void stores_remove_folder(void)
     }
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    FILE *in = fopen(from, "rb");
+    FILE *out = fopen(to, "wb");
+    char bytes[1 << 16];
+    size_t count;
+
+    CHECK(in != NULL && out != NULL);
+    while ((count = fread(bytes, 1, sizeof bytes, in)) > 0) {
+        CHECK(fwrite(bytes, 1, count, out) == count);
+    }
+    (void)fclose(in);
+    CHECK(fclose(out) == 0);
+}
+
+/* A folder of files, and of folders of files. */
+static void copy_all(const char *from, const char *to, bool has_folders)
+{
+    DIR *entries = opendir(from);
+    const struct dirent *entry;
+
+    if (entries == NULL) {
+        return; /* no process ever began on it */
+    }
+    CHECK(mkdir(to, 0700) == 0);
+    while ((entry = readdir(entries)) != NULL) {
+        char source[PATH_MAX];
+        char target[PATH_MAX];
+        struct stat stat;
+
+        (void)snprintf(source, sizeof source, "%s/%s", from, entry->d_name);
+        (void)snprintf(target, sizeof target, "%s/%s", to, entry->d_name);
+        CHECK(lstat(source, &stat) == 0);
+        if (S_ISREG(stat.st_mode)) {
+            copy_file(source, target);
+        } else if (has_folders && S_ISDIR(stat.st_mode) && entry->d_name[0] != '.') {
+            copy_all(source, target, false);
+        }
+    }
+    (void)closedir(entries);
+}
+
 /* --- Differences --- */
 
 void stores_differ(const struct stores *stores, const char *format, ...)
@@ -127,6 +170,15 @@ struct stores *stores_new(raft_id id, const struct stores_observer *observer)
     return stores;
 }
 
+struct stores *stores_copy(const struct stores *stores)
+{
+    struct stores *copy = stores_new(stores->id, &stores->observer);
+
+    copy->identity = stores->identity;
+    copy_all(stores->path, copy->path, true);
+    return copy;
+}
+
 void stores_free(struct stores *stores)
 {
     if (stores != NULL) {
@@ -136,12 +188,30 @@ void stores_free(struct stores *stores)
     }
 }
 
+static struct disks_options options_of(const struct stores *stores)
+{
+    return (struct disks_options){.path = stores->path,
+                                  .node_id = stores->id,
+                                  .log_map_bytes = MAP_BYTES,
+                                  .tree_map_bytes = MAP_BYTES};
+}
+
+void stores_must_refuse(const struct stores *stores)
+{
+    const struct disks_options options = options_of(stores);
+    struct disks *disks;
+    struct error error;
+    enum status status = disks_open(&options, &disks, &error);
+
+    CHECK(stores->disks == NULL);
+    if (status != STATUS_MISMATCH) {
+        stores_differ(stores, "an old copy is opened: %s", status_text(status));
+    }
+}
+
 void stores_open(struct stores *stores)
 {
-    const struct disks_options options = {.path = stores->path,
-                                          .node_id = stores->id,
-                                          .log_map_bytes = MAP_BYTES,
-                                          .tree_map_bytes = MAP_BYTES};
+    const struct disks_options options = options_of(stores);
     struct log_identity before = stores->identity;
     struct error error;
 

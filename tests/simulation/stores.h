@@ -16,12 +16,16 @@ struct stores_observer {
 
 /* The folder is made by the first stores_open, below the one of stores_folder. */
 struct stores *stores_new(raft_id id, const struct stores_observer *observer);
+/* Those of another folder, a copy of this one as it is now, open or not. */
+struct stores *stores_copy(const struct stores *stores);
 /* With its folder. NULL is fine. */
 void stores_free(struct stores *stores);
 
 /* A process begins, and ends: the folder is locked, the log open, leftovers are swept away. */
 void stores_open(struct stores *stores);
 void stores_close(struct stores *stores);
+/* Closed, and marked as an old copy: no process begins on them. */
+void stores_must_refuse(const struct stores *stores);
 
 /* While they are open. */
 struct disks *stores_disks(const struct stores *stores);
