@@ -36,7 +36,7 @@ UNIT_FOLDERS = {"raft": "raft", "server/node": "node", "server/state": "state", 
 WALK_SEEDS = 200
 # Searched to the end, each once: seconds, not minutes.
 EXPLORER_BOUNDS = ("quick", "membership", "dump", "election")
-SIMULATION_SEEDS = {"mini": 400, "churn": 40, "standard": 60, "dump": 60, "disk": 80}
+SIMULATION_SEEDS = {"mini": 400, "churn": 40, "standard": 60, "dump": 60, "disk": 80, "cut": 200}
 STORES_SEEDS = {"stores": 80}  # the only ones that run persistence
 # Seconds of a round; random walk and simulation take turns, each round longer than the one before.
 ROUNDS = (4, 12, 36, 108, 324, 972)

@@ -3,8 +3,8 @@
 #include <stddef.h>
 #include <string.h>
 
-static const char *const profile_names[SETTINGS_PROFILES] = {"mini", "standard", "churn", "dump",
-                                                             "disk", "soak",     "stores"};
+static const char *const profile_names[SETTINGS_PROFILES] = {"mini", "standard", "churn",  "dump",
+                                                             "disk", "soak",     "stores", "cut"};
 
 static const char *const fault_names[FAULT_CLASSES] = {
     [FAULT_CRASH] = "crash",
@@ -202,6 +202,13 @@ static void draw_profile(struct settings *settings, struct prng *prng)
         settings->key_count = ONE_OF(prng, 3, 12, 48);
         settings->with_stores = true;
         break;
+    case SETTINGS_CUT:
+        settings->first_members = ONE_OF(prng, 3, 3, 5);
+        settings->places = settings->first_members;
+        settings->write_us = ONE_OF(prng, 10000, 30000);
+        settings->fault_interval_us = ONE_OF(prng, 50, 150) * 1000;
+        settings->operation_interval_us = ONE_OF(prng, 5000, 10000);
+        break;
     case SETTINGS_SOAK:
         settings->first_members = ONE_OF(prng, 3, 5);
         settings->places = prng_between(prng, 5, 7);
@@ -233,6 +240,12 @@ static void bend(struct settings *settings, struct prng *prng)
         node->dump_chunk_bytes = (uint32_t)ONE_OF(prng, 256, 4096, 524288);
         node->checkpoint_records_max = ONE_OF(prng, 2, 8, 64);
         settings->faults |= UINT64_C(1) << FAULT_CRASH | UINT64_C(1) << FAULT_CRASH_AT;
+    } else if (settings->profile == SETTINGS_CUT) {
+        node->log_tail_entries_max = ONE_OF(prng, 0, 4);
+        node->checkpoint_records_max = ONE_OF(prng, 1, 2);
+        settings->faults = UINT64_C(1) << FAULT_ISOLATE | UINT64_C(1) << FAULT_PAUSE |
+                           UINT64_C(1) << FAULT_ONE_WAY | UINT64_C(1) << FAULT_SLOW_DISK |
+                           UINT64_C(1) << FAULT_LINK;
     } else if (settings->profile == SETTINGS_DISK) {
         settings->faults &= ~(UINT64_C(1) << FAULT_WIPE) | prng_next(prng);
         for (uint32_t i = FAULT_SLOW_DISK; i <= FAULT_BIT_FLIP; i++) {

@@ -17,6 +17,7 @@ enum settings_profile {
     SETTINGS_DISK,
     SETTINGS_SOAK,
     SETTINGS_STORES,
+    SETTINGS_CUT,
     SETTINGS_PROFILES
 };
 

@@ -400,7 +400,7 @@ int main(int argc, char **argv)
                         "       simulate --seed N [--profile P] [--trace]\n"
                         "       simulate --plan FILE [--trace]\n"
                         "       simulate --minimize --seed N [--profile P] [--plan-to FILE]\n"
-                        "profiles: mini, standard, churn, dump, disk, soak, stores\n");
+                        "profiles: mini, standard, churn, dump, disk, soak, stores, cut\n");
         return 2;
     }
     /* Memory that was used once is used again for the next seed. */
