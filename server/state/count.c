@@ -15,6 +15,7 @@ struct level {
 struct state_count {
     uint64_t total;
     uint64_t value_bytes;
+    uint64_t path_bytes;
     struct level *levels;
     size_t level_count;
     size_t level_capacity;
@@ -63,6 +64,11 @@ uint64_t count_value_bytes(const struct state_count *count)
     return count->value_bytes;
 }
 
+uint64_t count_path_bytes(const struct state_count *count)
+{
+    return count->path_bytes;
+}
+
 struct visit {
     struct state_count *count;
     struct bytes after; /* a key */
@@ -95,6 +101,7 @@ static bool visit_child(void *visitor, struct bytes key, struct bytes value, str
     count->value_bytes += node.value_bytes;
     count->names.size = count->levels[count->level_count - 1].names_bytes;
     buffer_put(&count->names, record_key_name(key));
+    count->path_bytes += count->names.size + count->level_count; /* with the slashes */
     visit->inner_id = node.child_count == 0 ? 0 : node.id;
     return node.child_count == 0;
 }

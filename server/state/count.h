@@ -13,5 +13,7 @@ count_continue(struct tree *tree, struct state_count *count, size_t *nodes_left,
 uint64_t count_total(const struct state_count *count);
 /* Of the values of all nodes counted. */
 uint64_t count_value_bytes(const struct state_count *count);
+/* And of their paths, as if the top were the root. */
+uint64_t count_path_bytes(const struct state_count *count);
 
 #endif

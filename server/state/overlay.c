@@ -275,6 +275,7 @@ struct overlay_savepoint overlay_savepoint(const struct overlay *overlay)
         .digest = overlay->digest,
         .node_count = overlay->node_count,
         .ephemeral_count = overlay->ephemeral_count,
+        .data_bytes = overlay->data_bytes,
     };
 }
 
@@ -308,6 +309,7 @@ void overlay_rollback(struct overlay *overlay, struct overlay_savepoint savepoin
     overlay->digest = savepoint.digest;
     overlay->node_count = savepoint.node_count;
     overlay->ephemeral_count = savepoint.ephemeral_count;
+    overlay->data_bytes = savepoint.data_bytes;
 }
 
 /* --- Scans --- */

@@ -54,6 +54,7 @@ struct overlay {
     size_t journal_capacity;
     uint64_t node_count;        /* of all live ones, the root included */
     uint64_t ephemeral_count;   /* of them */
+    uint64_t data_bytes;        /* of their paths and values, as the tree says */
     struct state_digest digest; /* of all live records; the meta record is not among them */
 };
 
@@ -62,6 +63,7 @@ struct overlay_savepoint {
     struct state_digest digest;
     uint64_t node_count;
     uint64_t ephemeral_count;
+    uint64_t data_bytes;
 };
 
 void overlay_init(struct overlay *overlay,

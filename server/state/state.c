@@ -38,7 +38,35 @@ static struct state_meta meta_of(const struct state *state)
                                .time_ms = state->time_ms,
                                .next_node_id = state->tree.next_node_id,
                                .records = state->overlay.digest,
-                               .node_count = state->overlay.node_count};
+                               .node_count = state->overlay.node_count,
+                               .data_bytes = state->overlay.data_bytes};
+}
+
+/* Of a state that does not tell it itself: once, when it is read by this version first. */
+static enum status count_data(struct state *state)
+{
+    struct record *root = NULL;
+    enum status status = tree_find(&state->tree, bytes_of_text("/"), &root);
+    struct state_count *count = NULL;
+    bool done = false;
+
+    if (status == STATUS_OK && root == NULL) {
+        status = STATUS_CORRUPT;
+    }
+    if (status == STATUS_OK) {
+        count = count_new(root);
+        state->overlay.data_bytes = 1 + znode_load(root).value.size;
+    }
+    while (status == STATUS_OK && !done) {
+        size_t nodes_left = SIZE_MAX;
+
+        status = count_continue(&state->tree, count, &nodes_left, &done);
+    }
+    if (status == STATUS_OK) {
+        state->overlay.data_bytes += count_value_bytes(count) + count_path_bytes(count);
+    }
+    count_free(count);
+    return status;
 }
 
 static enum status meta_load(struct state *state, struct bytes bytes, struct error *error)
@@ -54,7 +82,14 @@ static enum status meta_load(struct state *state, struct bytes bytes, struct err
     state->tree.next_node_id = meta.next_node_id;
     state->overlay.digest = meta.records;
     state->overlay.node_count = meta.node_count;
-    return STATUS_OK;
+    state->overlay.data_bytes = meta.data_bytes;
+    if (!meta.has_data_bytes) {
+        status = count_data(state);
+    }
+    return status == STATUS_OK
+               ? status
+               : error_set(error, status, "the nodes of the state cannot be read: %s",
+                           status_text(status));
 }
 
 static bool stop_at_first(void *visitor, struct bytes key, struct bytes value)
@@ -332,6 +367,11 @@ uint64_t state_ephemeral_count(const struct state *state)
 uint64_t state_node_count(const struct state *state)
 {
     return state->overlay.node_count;
+}
+
+uint64_t state_data_bytes(const struct state *state)
+{
+    return state->overlay.data_bytes;
 }
 
 size_t state_session_count(const struct state *state)

@@ -123,6 +123,7 @@ struct state_digest state_digest_share(struct bytes key, struct bytes value);
 /* Nodes in the tree, the root and the system nodes included. */
 uint64_t state_node_count(const struct state *state);
 uint64_t state_ephemeral_count(const struct state *state); /* among them */
+uint64_t state_data_bytes(const struct state *state);      /* of all paths and values */
 
 /* --- Nodes as seen by readers --- */
 

@@ -15,6 +15,9 @@ struct seen_node {
     uint64_t owner;
     uint32_t child_count;
     uint32_t children_found;
+    size_t value_bytes;
+    size_t name_bytes;
+    size_t path_bytes; /* a parent's are known before those of its children, which are later ones */
 };
 
 struct seen_path {
@@ -58,6 +61,8 @@ static void see_node(struct walk *walk, struct bytes key, struct bytes value)
         .parent_id = bytes_load_u64(key.data + 1),
         .owner = znode_owner(&znode),
         .child_count = znode.child_count,
+        .value_bytes = znode.value.size,
+        .name_bytes = record_key_name(key).size,
     };
     CHECK_OP(znode.id, <, walk->state->tree.next_node_id);
     CHECK_OP(znode.mzxid, <=, walk->state->applied);
@@ -143,6 +148,8 @@ static int by_id(const void *left, const void *right)
 
 static void check_links(const struct walk *walk)
 {
+    uint64_t data_bytes = 1; /* the root's slash */
+
     qsort(walk->nodes, walk->node_count, sizeof *walk->nodes, by_id);
     for (size_t i = 0; i < walk->node_count; i++) {
         struct seen_node wanted = {.id = walk->nodes[i].parent_id};
@@ -156,10 +163,14 @@ static void check_links(const struct walk *walk)
         parent = bsearch(&wanted, walk->nodes, walk->node_count, sizeof wanted, by_id);
         CHECK(parent != NULL);
         parent->children_found++;
+        CHECK_OP(parent->id, <, walk->nodes[i].id);
+        walk->nodes[i].path_bytes = parent->path_bytes + 1 + walk->nodes[i].name_bytes;
     }
     for (size_t i = 0; i < walk->node_count; i++) {
         CHECK_OP(walk->nodes[i].children_found, ==, walk->nodes[i].child_count);
+        data_bytes += walk->nodes[i].path_bytes + walk->nodes[i].value_bytes;
     }
+    CHECK_OP(data_bytes, ==, walk->state->overlay.data_bytes);
 }
 
 /* Each entry of a table of paths is what its node says of itself; as the counts agree too, none is

@@ -4,8 +4,8 @@
 
 /*     0  u32  format         4  u64  applied         12  u64  time ms
  *    20  u64  next node id  28  u64  record count    36  u64  digest sum
- *    44  u64  node count */
-enum { FORMAT = 1 };
+ *    44  u64  node count     52  u64  bytes of all paths and values, since format 2 */
+enum { FORMAT = 2, FIRST_FORMAT_BYTES = 52 };
 
 void state_meta_encode(const struct state_meta *meta, uint8_t to[STATE_META_BYTES])
 {
@@ -16,6 +16,7 @@ void state_meta_encode(const struct state_meta *meta, uint8_t to[STATE_META_BYTE
     bytes_store_u64(to + 28, meta->records.record_count);
     bytes_store_u64(to + 36, meta->records.sum);
     bytes_store_u64(to + 44, meta->node_count);
+    bytes_store_u64(to + 52, meta->data_bytes);
 }
 
 enum status state_meta_decode(struct bytes bytes, struct state_meta *ret_meta, struct error *error)
@@ -28,7 +29,7 @@ enum status state_meta_decode(struct bytes bytes, struct state_meta *ret_meta, s
                          "a newer version, run that one",
                          format, (unsigned)FORMAT);
     }
-    if (format == 0 || bytes.size != STATE_META_BYTES) {
+    if (format == 0 || bytes.size != (format == 1 ? FIRST_FORMAT_BYTES : STATE_META_BYTES)) {
         return error_set(error, STATUS_CORRUPT,
                          "the meta record of the state is damaged (%zu bytes, format %u)",
                          bytes.size, format);
@@ -40,6 +41,8 @@ enum status state_meta_decode(struct bytes bytes, struct state_meta *ret_meta, s
         .records = {.record_count = bytes_load_u64(bytes.data + 28),
                     .sum = bytes_load_u64(bytes.data + 36)},
         .node_count = bytes_load_u64(bytes.data + 44),
+        .has_data_bytes = format > 1,
+        .data_bytes = format > 1 ? bytes_load_u64(bytes.data + 52) : 0,
     };
     return STATUS_OK;
 }

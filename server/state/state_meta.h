@@ -5,7 +5,7 @@
 #include "base/error.h"
 #include "server/state/state.h"
 
-enum { STATE_META_BYTES = 52 };
+enum { STATE_META_BYTES = 60 };
 
 struct state_meta {
     zxid applied;
@@ -13,6 +13,8 @@ struct state_meta {
     uint64_t next_node_id;
     struct state_digest records; /* of all records but this one */
     uint64_t node_count;
+    bool has_data_bytes; /* format 1 did not tell them */
+    uint64_t data_bytes;
 };
 
 void state_meta_encode(const struct state_meta *meta, uint8_t to[STATE_META_BYTES]);

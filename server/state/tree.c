@@ -12,10 +12,12 @@ enum { ROOT_ID = 1, ZOOKEEPER_ID, QUOTA_ID, CONFIG_ID, FIRST_FREE_ID };
 
 /* --- The nodes that are always there --- */
 
-static void format_node(struct tree *tree, uint64_t parent_id, const char *name, struct znode znode)
+static void format_node(struct tree *tree, uint64_t parent_id, const char *path, struct znode znode)
 {
+    const char *name = strrchr(path, '/') + 1;
     struct record_key key;
 
+    tree->overlay->data_bytes += strlen(path);
     record_key_node(parent_id, bytes_of_text(name), &key);
     overlay_put(tree->overlay, NULL, znode_store(record_key_lend(&key), &znode));
 }
@@ -27,10 +29,10 @@ void tree_format(struct tree *tree)
     struct arena arena;
 
     arena_init(&arena);
-    format_node(tree, 0, "", (struct znode){.id = ROOT_ID, .child_count = 1});
-    format_node(tree, ROOT_ID, "zookeeper", (struct znode){.id = ZOOKEEPER_ID, .child_count = 2});
-    format_node(tree, ZOOKEEPER_ID, "quota", (struct znode){.id = QUOTA_ID});
-    format_node(tree, ZOOKEEPER_ID, "config",
+    format_node(tree, 0, "/", (struct znode){.id = ROOT_ID, .child_count = 1});
+    format_node(tree, ROOT_ID, "/zookeeper", (struct znode){.id = ZOOKEEPER_ID, .child_count = 2});
+    format_node(tree, ZOOKEEPER_ID, "/zookeeper/quota", (struct znode){.id = QUOTA_ID});
+    format_node(tree, ZOOKEEPER_ID, "/zookeeper/config",
                 (struct znode){.id = CONFIG_ID, .aversion = -1, .acl = acl_read_only(&arena)});
     tree->next_node_id = FIRST_FREE_ID;
     arena_release(&arena);
@@ -222,6 +224,8 @@ enum status tree_update(struct tree *tree,
     enum status status;
 
     overlay_put(tree->overlay, record, updated);
+    tree->overlay->data_bytes += after->value.size;
+    tree->overlay->data_bytes -= before.value.size;
     status = due_update(tree, path, &before, after);
     *ret_record = updated;
     return status;
@@ -265,6 +269,7 @@ enum status tree_create(struct tree_write *write,
     record_key_node(parent.id, creation->name, &key);
     record = znode_store(record_key_lend(&key), &znode);
     overlay_put(tree->overlay, NULL, record);
+    tree->overlay->data_bytes += creation->path.size + creation->value.size;
     if ((znode.flags & ZNODE_EPHEMERAL) != 0) {
         record_key_ephemeral(znode.owner_or_ttl, znode.id, &key);
         put_path(tree, &key, creation->path);
@@ -331,6 +336,7 @@ enum status tree_remove(struct tree_write *write,
     }
     tree_note_node(write, STATE_REMOVED, path, record, NULL);
     overlay_remove(tree->overlay, record);
+    tree->overlay->data_bytes -= path.size + znode.value.size;
     status = due_update(tree, path, &znode, NULL);
     if (status == STATUS_OK && (znode.flags & ZNODE_EPHEMERAL) != 0) {
         record_key_ephemeral(znode.owner_or_ttl, znode.id, &key);

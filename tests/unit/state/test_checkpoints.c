@@ -48,6 +48,63 @@ static size_t count_table(char table)
     return count;
 }
 
+static void test_the_bytes_of_paths_and_values_are_known(void)
+{
+    struct arena arena;
+    Record__Operation *operations[2];
+
+    start();
+    EXPECT_EQ(state_data_bytes(lab.state), strlen("/"
+                                                  "/zookeeper"
+                                                  "/zookeeper/quota"
+                                                  "/zookeeper/config"));
+    EXPECT_EQ(state_lab_create(&lab, "/a", "12345", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/a/bc", NULL, PERSISTENT), OP_OK);
+    EXPECT_EQ(state_data_bytes(lab.state), 44 + 2 + 5 + 5);
+    EXPECT_EQ(state_lab_set(&lab, "/a", "1", -1), OP_OK);
+    EXPECT_EQ(state_data_bytes(lab.state), 44 + 2 + 1 + 5);
+    arena_init(&arena);
+    operations[0] = state_lab_make_create(&arena, "/taken-back", "value");
+    operations[1] = state_lab_make_check(&arena, "/a", 7);
+    EXPECT_EQ(state_lab_transaction(&lab, operations, 2), OP_BAD_VERSION);
+    arena_release(&arena);
+    EXPECT_EQ(state_data_bytes(lab.state), 44 + 2 + 1 + 5);
+    checkpoint();
+    EXPECT(state_lab_restart(&lab) > 0);
+    EXPECT_EQ(state_data_bytes(lab.state), 44 + 2 + 1 + 5);
+    EXPECT_EQ(state_lab_remove(&lab, "/a/bc", -1), OP_OK);
+    EXPECT_EQ(state_lab_remove(&lab, "/a", -1), OP_OK);
+    EXPECT_EQ(state_data_bytes(lab.state), 44);
+    stop();
+}
+
+/* The meta record of the first format is the beginning of the present one. */
+static void test_a_state_that_does_not_tell_its_bytes_is_counted(void)
+{
+    struct state_record meta;
+    struct record_key key;
+    uint8_t older[52];
+    uint64_t bytes;
+
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "12345", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/a/b", "1", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/a/b/cd", "", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/e", "12", PERSISTENT), OP_OK);
+    EXPECT_EQ(state_lab_set(&lab, "/", "root", -1), OP_OK);
+    bytes = state_data_bytes(lab.state);
+    checkpoint();
+    record_key_meta(&key);
+    meta = memory_source_at(lab.source, memory_source_find(lab.source, record_key_lend(&key)));
+    EXPECT(meta.value.size > sizeof older);
+    memcpy(older, meta.value.data, sizeof older);
+    bytes_store_u32(older, 1);
+    memory_source_put(lab.source, record_key_lend(&key), bytes_of(older, sizeof older));
+    EXPECT_EQ(state_lab_restart(&lab), 5);
+    EXPECT_EQ(state_data_bytes(lab.state), bytes);
+    stop();
+}
+
 static void test_a_restart_goes_on_where_the_checkpoint_stood(void)
 {
     struct state_digest digest;
@@ -536,6 +593,8 @@ static void test_the_shares_of_a_checkpoint_are_its_digest(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
+        TEST_CASE(test_the_bytes_of_paths_and_values_are_known),
+        TEST_CASE(test_a_state_that_does_not_tell_its_bytes_is_counted),
         TEST_CASE(test_a_restart_goes_on_where_the_checkpoint_stood),
         TEST_CASE(test_a_generation_is_ordered_and_unique),
         TEST_CASE(test_a_sealed_generation_does_not_move),
