@@ -66,9 +66,9 @@ void zookeeper_put_header(struct buffer *buffer,
                           zxid at,
                           enum jute_error error)
 {
-    int64_t shown = details->type == JUTE_TYPE_AUTH     ? 0
-                    : error == JUTE_ERROR_UNIMPLEMENTED ? -1
-                                                        : (int64_t)at;
+    int64_t shown = details->type == JUTE_TYPE_AUTH                ? 0
+                    : details->refusal == JUTE_ERROR_UNIMPLEMENTED ? -1
+                                                                   : (int64_t)at;
 
     jute_put_reply_header(buffer, details->xid, shown, (int32_t)error);
 }

@@ -6,6 +6,7 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,8 @@ struct zookeeper_words {
     struct zookeeper_front *front;
     struct zookeeper_words_options options;
     uint64_t started_us;
+    char *user;
+    char *home;
 };
 
 /* What a report is made of. */
@@ -142,6 +145,31 @@ static uint64_t descriptors_max(void)
 static void put_number(const struct report *report, const char *key, uint64_t value)
 {
     (void)fprintf(report->to, "zk_%s\t%" PRIu64 "\n", key, value);
+}
+
+/* On the disk, of the files in this folder and in folders of it whose names begin so. */
+static uint64_t folder_bytes(const char *path, const char *prefix)
+{
+    DIR *folder = opendir(path);
+    uint64_t bytes = 0;
+    struct dirent *entry;
+
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        char inner[4096];
+        struct stat status;
+
+        if (entry->d_name[0] == '.' || strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
+            snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name) >= (int)sizeof inner ||
+            lstat(inner, &status) != 0) {
+            continue;
+        }
+        bytes +=
+            S_ISDIR(status.st_mode) ? folder_bytes(inner, "") : (uint64_t)status.st_blocks * 512;
+    }
+    if (folder != NULL) {
+        (void)closedir(folder);
+    }
+    return bytes;
 }
 
 /* --- The words --- */
@@ -291,23 +319,33 @@ static void put_srst(const struct report *report)
 
 static void put_mntr_of_leader(const struct report *report)
 {
-    const struct raft *raft = node_raft(report->words->node);
+    const struct node *node = report->words->node;
+    const struct raft *raft = node_raft(node);
     const struct raft_config *config = raft_config_effective(raft);
-    struct node_proposal_sizes sizes = node_proposal_sizes(report->words->node);
+    struct node_proposal_sizes sizes = node_proposal_sizes(node);
     uint64_t learners = 0;
-    uint64_t synced = 0;
+    uint64_t followers = 0;
+    uint64_t observers = 0;
 
     for (size_t i = 0; i < config->member_count; i++) {
         struct raft_peer_status peer;
 
         if (config->members[i].id != report->words->options.server_id &&
             raft_peer_status(raft, config->members[i].id, &peer) == STATUS_OK && peer.active) {
+            bool is_synced = peer.state == RAFT_PROGRESS_REPLICATE;
+            bool observes = (config->members[i].flags & RAFT_LEARNER) != 0;
+
             learners++;
-            synced += peer.state == RAFT_PROGRESS_REPLICATE;
+            observers += is_synced && observes;
+            followers += is_synced && !observes;
         }
     }
     put_number(report, "learners", learners);
-    put_number(report, "synced_followers", synced);
+    put_number(report, "synced_followers", followers);
+    put_number(report, "synced_non_voting_followers", 0);
+    put_number(report, "synced_observers", observers);
+    put_number(report, "pending_syncs", node_pending_read_indexes(node));
+    put_number(report, "leader_uptime", node_leading_us(node) / 1000);
     put_number(report, "last_proposal_size", sizes.last);
     put_number(report, "max_proposal_size", sizes.most);
     put_number(report, "min_proposal_size", sizes.least);
@@ -337,6 +375,7 @@ static void put_mntr(const struct report *report)
     put_number(report, "znode_count", state_node_count(node_state(words->node)));
     put_number(report, "watch_count", counts->watches);
     put_number(report, "ephemerals_count", state_ephemeral_count(node_state(words->node)));
+    put_number(report, "approximate_data_size", state_data_bytes(node_state(words->node)));
     put_number(report, "global_sessions", state_session_count(node_state(words->node)));
     put_number(report, "local_sessions", 0);
     put_number(report, "open_file_descriptor_count", open_descriptors());
@@ -358,24 +397,49 @@ static void put_envi(const struct report *report)
     }
     (void)fprintf(report->to,
                   "Environment:\nzookeeper.version=%s\nhost.name=%s\nos.name=%s\nos.arch=%s\n"
-                  "os.version=%s\nuser.dir=%s\n",
+                  "os.version=%s\nuser.name=%s\nuser.home=%s\nuser.dir=%s\n",
                   SPOKEN_VERSION, system.nodename, system.sysname, system.machine, system.release,
+                  report->words->user, report->words->home,
                   getcwd(folder, sizeof folder) == NULL ? "" : folder);
+}
+
+/* What this server is to the others, and who they are. */
+static void put_ensemble(const struct report *report, const char *port)
+{
+    struct state_node *node = NULL;
+    bool is_null;
+    struct bytes members;
+
+    (void)fprintf(report->to,
+                  "electionAlg=3\nelectionPort=%s\nquorumPort=%s\npeerType=%d\nmembership: \n",
+                  port, port, is_learner(report));
+    if (node_read(report->words->node, bytes_of_text("/zookeeper/config"), &node) ==
+        CLIENT__CODE__OK) {
+        members = state_node_value(node, &is_null);
+        (void)fwrite(members.data, 1, members.size, report->to);
+        state_node_unref(node);
+    }
 }
 
 static void put_conf(const struct report *report)
 {
     const struct zookeeper_words_options *options = &report->words->options;
     const char *colon = strrchr(options->address, ':');
+    const char *port = colon == NULL ? "" : colon + 1;
 
     (void)fprintf(report->to,
-                  "clientPort=%s\nsecureClientPort=-1\ndataDir=%s\ntickTime=%" PRIu32
+                  "clientPort=%s\nsecureClientPort=-1\ndataDir=%s\ndataDirSize=%" PRIu64
+                  "\ndataLogDir=%s\ndataLogSize=%" PRIu64 "\ntickTime=%" PRIu32
                   "\nmaxClientCnxns=%" PRIu64 "\nminSessionTimeout=%" PRIu32
-                  "\nmaxSessionTimeout=%" PRIu32 "\nserverId=%" PRIu64 "\n",
-                  colon == NULL ? "" : colon + 1, options->data,
-                  options->sessions.session_timeout_ms_min / 2,
+                  "\nmaxSessionTimeout=%" PRIu32 "\nclientPortListenBacklog=-1\nserverId=%" PRIu64
+                  "\n",
+                  port, options->data, folder_bytes(options->data, "tree-"), options->data,
+                  folder_bytes(options->data, "log"), options->sessions.session_timeout_ms_min / 2,
                   options->connections_per_address_max, options->sessions.session_timeout_ms_min,
                   options->sessions.session_timeout_ms_max, options->server_id);
+    if (member_count(report) > 1) {
+        put_ensemble(report, port);
+    }
 }
 
 static void put_wchs(const struct report *report)
@@ -577,31 +641,6 @@ static void put_dump(const struct report *report)
 
 /* --- Disks --- */
 
-/* On the disk, of the files in this folder and in folders of it whose names begin so. */
-static uint64_t folder_bytes(const char *path, const char *prefix)
-{
-    DIR *folder = opendir(path);
-    uint64_t bytes = 0;
-    struct dirent *entry;
-
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        char inner[4096];
-        struct stat status;
-
-        if (entry->d_name[0] == '.' || strncmp(entry->d_name, prefix, strlen(prefix)) != 0 ||
-            snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name) >= (int)sizeof inner ||
-            lstat(inner, &status) != 0) {
-            continue;
-        }
-        bytes +=
-            S_ISDIR(status.st_mode) ? folder_bytes(inner, "") : (uint64_t)status.st_blocks * 512;
-    }
-    if (folder != NULL) {
-        (void)closedir(folder);
-    }
-    return bytes;
-}
-
 static void put_dirs(const struct report *report)
 {
     const char *data = report->words->options.data;
@@ -719,17 +758,24 @@ struct zookeeper_words *zookeeper_words_new(struct node *node,
                                             const struct zookeeper_words_options *options)
 {
     struct zookeeper_words *words = xcalloc(1, sizeof *words);
+    const struct passwd *user = getpwuid(geteuid()); /* may ask other machines, so only once */
 
     words->node = node;
     words->front = front;
     words->options = *options;
     words->started_us = clock_monotonic_us();
+    words->user = xstrdup(user == NULL ? "?" : user->pw_name);
+    words->home = xstrdup(user == NULL ? "?" : user->pw_dir);
     return words;
 }
 
 void zookeeper_words_free(struct zookeeper_words *words)
 {
-    free(words);
+    if (words != NULL) {
+        free(words->user);
+        free(words->home);
+        free(words);
+    }
 }
 
 void zookeeper_words_take(struct zookeeper_words *words, struct connection *connection)

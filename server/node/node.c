@@ -682,6 +682,24 @@ uint64_t node_leaderless_us(const struct node *node)
                : node->port.now_us(node->port.context) - node->leader_lost_us + 1;
 }
 
+uint64_t node_leading_us(const struct node *node)
+{
+    return node->status.leader != node->options.id || node->status.role != RAFT_LEADER
+               ? 0
+               : node->port.now_us(node->port.context) - node->leader_lost_us + 1;
+}
+
+size_t node_pending_read_indexes(const struct node *node)
+{
+    const struct list *head = &node->barriers;
+    size_t count = 0;
+
+    for (const struct list *link = head->next; link != head; link = link->next) {
+        count++;
+    }
+    return count;
+}
+
 bool node_is_condemned(const struct node *node)
 {
     return node->is_condemned;

@@ -284,6 +284,10 @@ void node_each_expiry(const struct node *node,
                       void *visitor);
 /* For how long this member has known no leader; 0 = it knows one, or is no member. */
 uint64_t node_leaderless_us(const struct node *node);
+/* For how long it has led; 0 = it does not. */
+uint64_t node_leading_us(const struct node *node);
+/* Read indexes that are being looked for, by one or more reads each. */
+size_t node_pending_read_indexes(const struct node *node);
 /* The state is known to be wrong, and another is fetched. */
 bool node_is_condemned(const struct node *node);
 

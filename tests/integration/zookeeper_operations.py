@@ -12,6 +12,7 @@ import tempfile
 import time
 import unittest
 
+from ports import free_ports
 from zookeeper_kazoo import DEADLINE_SECONDS, PROGRAMS, Cluster
 
 CREATE, DELETE, EXISTS, GET_DATA, SET_DATA = 1, 2, 3, 4, 5
@@ -248,7 +249,7 @@ class OneServer(unittest.TestCase):
 
     def test_words_tell_of_sessions_ephemerals_and_disks(self):
         client, sid = self.client, hex(self.client.session[0])
-        before = int(self.values()["zk_ephemerals_count"])
+        before, size = [int(self.values()[f"zk_{name}"]) for name in ("ephemerals_count", "approximate_data_size")]
         self.assertEqual(client.create(f"{self.base}/e", flags=1), 0)
         self.assertEqual(int(self.values()["zk_ephemerals_count"]), before + 1)
         dump = self.word("dump")
@@ -259,6 +260,7 @@ class OneServer(unittest.TestCase):
         self.assertIn(f"\n{sid}:\n\t{self.base}/e\n", dump)
         self.assertEqual(client.delete(f"{self.base}/e"), 0)
         self.assertEqual(int(self.values()["zk_ephemerals_count"]), before)
+        self.assertEqual(int(self.values()["zk_approximate_data_size"]) - size, 0)
         sizes = dict(line.split(": ") for line in self.word("dirs").splitlines())
         self.assertEqual(sorted(sizes), ["datadir_size", "logdir_size"])
         self.assertGreater(int(sizes["logdir_size"]), 4096)
@@ -322,6 +324,30 @@ class ThreeServers(unittest.TestCase):
         with socket.create_connection((host, int(port)), DEADLINE_SECONDS) as one:
             one.sendall(word)
             return b"".join(iter(lambda: one.recv(65536), b""))
+
+    def values(self, place):
+        return dict(line.split("\t") for line in self.word(place, b"mntr").decode().splitlines())
+
+    def test_the_leader_tells_of_those_who_follow(self):
+        self.cluster.addresses.append(f"127.0.0.1:{free_ports(1)[0]}")
+        self.cluster.processes.append(None)
+        self.cluster.start(3)
+        self.cluster.cli("add-learner", "--node", f"4={self.cluster.addresses[3]}")
+        leader = self.cluster.leader()
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while (told := self.values(leader))["zk_synced_observers"] != "1":
+            self.assertLess(time.monotonic(), deadline, told)
+            time.sleep(0.05)
+        self.assertEqual([told[f"zk_{name}"] for name in ("learners", "synced_followers", "synced_non_voting_followers",
+                                                          "pending_syncs", "quorum_size", "server_state")],
+                         ["3", "2", "0", "0", "4", "leader"])
+        self.assertGreater(int(told["zk_leader_uptime"]), 0)
+        self.assertLessEqual(int(told["zk_leader_uptime"]), int(told["zk_uptime"]))
+        self.assertNotIn("zk_leader_uptime", self.values((leader + 1) % 3))
+        self.assertEqual(self.values(3)["zk_server_state"], "observer")
+        self.assertIn("\npeerType=1\n", self.word(3, b"conf").decode())
+        self.assertEqual({self.values(place)["zk_approximate_data_size"] for place in (0, 1, 2)},
+                         {told["zk_approximate_data_size"]})
 
     def test_lasting_watches_are_told_what_was_missed_on_another_server(self):
         writer, watcher = self.connect(0), self.connect(1)

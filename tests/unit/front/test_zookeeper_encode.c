@@ -92,6 +92,23 @@ static void test_the_end_of_a_reconfiguration_has_words_of_its_own(void)
     }
 }
 
+/* Which has no zxid in ZooKeeper; a reconfiguration without anything to change has. */
+static void test_only_an_unknown_request_is_told_no_zxid(void)
+{
+    const struct reply reply = {.code = CLIENT__CODE__UNSUPPORTED, .zxid = 77};
+    struct zookeeper_details *details = begin(REQUEST_RECONFIGURE, JUTE_TYPE_RECONFIG);
+    struct reader reader;
+
+    (void)put(&reply, JUTE_ERROR_UNIMPLEMENTED, JUTE_ERROR_UNIMPLEMENTED);
+    buffer_clear(&output);
+    details->refusal = JUTE_ERROR_UNIMPLEMENTED;
+    zookeeper_put_header(&output, details, 77, JUTE_ERROR_UNIMPLEMENTED);
+    reader = reader_of(buffer_lend(&output));
+    (void)jute_read_int(&reader);
+    EXPECT_EQ((uint64_t)jute_read_long(&reader), (uint64_t)-1);
+    end();
+}
+
 static void test_an_error_has_no_body(void)
 {
     const struct reply reply = {.code = CLIENT__CODE__NO_NODE, .zxid = 77};
@@ -184,6 +201,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_every_code_has_a_word_or_none),
         TEST_CASE(test_the_end_of_a_reconfiguration_has_words_of_its_own),
+        TEST_CASE(test_only_an_unknown_request_is_told_no_zxid),
         TEST_CASE(test_an_error_has_no_body),
         TEST_CASE(test_a_failed_multi_tells_in_its_results),
         TEST_CASE(test_counts_and_paths_are_shown),
