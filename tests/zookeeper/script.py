@@ -10,6 +10,8 @@
       confer: a deliberate difference, as the table in docs/ZOOKEEPER.md calls it
         a< ...
 
+A line "!servers 3" before the first case says how many servers it takes.
+
 Answers without a heading are those of ZooKeeper 3.9, and of everybody who has none of their own."""
 import dataclasses
 
@@ -38,6 +40,10 @@ class Case:
 
     def steps(self):
         return [part for part in self.parts if isinstance(part, Step)]
+
+
+def server_count(head):
+    return next((int(line.split()[1]) for line in head if line.startswith("!servers ")), 1)
 
 
 def read(text):

@@ -59,6 +59,16 @@ class Servers:
     def log(self, place):
         return (self.folder / f"{place + 1}.log").read_text(errors="replace")
 
+    def ask(self, place, word):
+        """A four-letter word's answer. A server that starts may give none."""
+        host, port = self.addresses[place].split(":")
+        try:
+            with socket.create_connection((host, int(port)), timeout=1) as one:
+                one.sendall(word)
+                return one.makefile("rb").read()
+        except OSError:
+            return b""
+
     def kill(self, place):
         if self.processes[place] is not None:
             self.processes[place].kill()
@@ -120,43 +130,49 @@ def zookeeper_classpath():
 
 
 class ZooKeeper(Servers):
-    """One real ZooKeeper, standalone, with everything on that Confer has always on."""
+    """Real ZooKeepers, one standalone or an ensemble, with everything on that Confer has always on."""
 
-    def __init__(self, folder):
-        super().__init__(1, folder)
-        host, port = self.addresses[0].split(":")
-        data = self.folder / "data"
-        data.mkdir()
-        (self.folder / "zoo.cfg").write_text(
-            f"tickTime=2000\nmaxClientCnxns=0\n4lw.commands.whitelist=*\nadmin.enableServer=false\n"
-            f"dataDir={data}\nclientPort={port}\nclientPortAddress={host}\n")
-        properties = {"extendedTypesEnabled": "true", "DigestAuthenticationProvider.superDigest": SUPER_DIGEST,
-                      "forceSync": "no",  "jmx.log4j.disable": "true"}
-        self.launch(0, ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
-                        *(f"-Dzookeeper.{name}={value}" for name, value in properties.items()),
-                        f"-Dznode.container.checkIntervalMs={SWEEP_MS}",
-                        "-cp", zookeeper_classpath(), "org.apache.zookeeper.server.quorum.QuorumPeerMain",
-                        self.folder / "zoo.cfg"])
-
+    def __init__(self, count, folder):
+        super().__init__(count, folder)
+        peers = [f"127.0.0.1:{quorum}:{election}" for quorum, election in zip(*[iter(free_ports(2 * count))] * 2)]
+        members = "".join(f"server.{place + 1}={peer}:participant;{address}\n"
+                          for place, (peer, address) in enumerate(zip(peers, self.addresses)))
+        (self.folder / "members.cfg").write_text(members)
+        for place in range(count):
+            self.configure(place)
+            self.start(place)
         self.version = self.wait_for_version()
 
+    def configure(self, place):
+        host, port = self.addresses[place].split(":")
+        data = self.folder / f"data{place + 1}"
+        data.mkdir()
+        (data / "myid").write_text(f"{place + 1}\n")
+        members = self.folder / f"members{place + 1}.cfg"  # it writes to it
+        shutil.copy(self.folder / "members.cfg", members)
+        peers = f"initLimit=10\nsyncLimit=5\nreconfigEnabled=true\ndynamicConfigFile={members}\n"
+        own = f"clientPort={port}\nclientPortAddress={host}\n"
+        (self.folder / f"{place + 1}.cfg").write_text(
+            f"tickTime=2000\nmaxClientCnxns=0\n4lw.commands.whitelist=*\nadmin.enableServer=false\n"
+            f"dataDir={data}\n" + (own if len(self.addresses) == 1 else peers))
+
+    def start(self, place):
+        properties = {"extendedTypesEnabled": "true", "DigestAuthenticationProvider.superDigest": SUPER_DIGEST,
+                      "forceSync": "no", "jmx.log4j.disable": "true"}
+        self.launch(place, ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                            *(f"-Dzookeeper.{name}={value}" for name, value in properties.items()),
+                            f"-Dznode.container.checkIntervalMs={SWEEP_MS}", "-Dreadonlymode.enabled=true",
+                            "-cp", zookeeper_classpath(), "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+                            self.folder / f"{place + 1}.cfg"])
+
     def wait_for_version(self):
-        """As "3.9": told as soon as it serves."""
+        """As "3.9": told as soon as all of them serve."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while True:
-            told = re.match(rb"Zookeeper version: (\d+\.\d+)", self.ask(b"srvr"))
-            if told:
-                return told[1].decode()
+            told = [re.match(rb"Zookeeper version: (\d+\.\d+)[^\n]*\nLatency", self.ask(place, b"srvr"))
+                    for place in range(len(self.addresses))]
+            if all(told):
+                return told[0][1].decode()
             if time.monotonic() > deadline:
                 raise RuntimeError(f"ZooKeeper does not serve:\n{self.log(0)}")
             time.sleep(0.05)
-
-    def ask(self, word):
-        """A four-letter word's answer. While it starts it may give none."""
-        host, port = self.addresses[0].split(":")
-        try:
-            with socket.create_connection((host, int(port)), timeout=1) as one:
-                one.sendall(word)
-                return one.makefile("rb").read()
-        except OSError:
-            return b""

@@ -1,8 +1,10 @@
 """Connections of ZooKeeper's protocol that are told what to send in words, and tell in words what they got."""
 import socket
 import struct
+import time
 
 from jute import Reader, Writer
+from reports import Reports
 from words import EVENTS, VERBS, XIDS, Decoder, Encoder, Names, parse
 
 DEADLINE_SECONDS = 30
@@ -150,12 +152,13 @@ class Connection:
 
 class Talk:
     """One case: its connections and what they are told. A line is NAME VERB WORD..., or NAME+ VERB WORD..., which is
-    sent with the connection's next line."""
+    sent with the connection's next line. With at=N before the verb it is about server N."""
 
-    def __init__(self, address):
-        self.address = address
+    def __init__(self, server):
+        self.server = server
         self.names = Names()
         self.connections = {}
+        self.reports = Reports()
 
     def step(self, line):
         """What was received because of the line, as words."""
@@ -168,9 +171,15 @@ class Talk:
             option, value = words.pop(0).decode().split("=", 1)
             options[option] = value
         verb = words.pop(0).decode()
+        place = int(options.pop("at", "1")) - 1
+        is_alone = options.pop("alone", "no") == "yes"
         received = []
+        if name == "servers":
+            return self.order(verb, [int(word) - 1 for word in words])
+        if verb == "word" or verb == "until":
+            return [f"{name}< {line}" for line in self.ask(verb, place, *[word.decode() for word in words])]
         if verb == "connect" or verb == "open":
-            self.connections[name] = Connection(name, self.address, self.names)
+            self.connections[name] = Connection(name, self.server.addresses[place], self.names)
         connection = self.connections[name]
         if verb == "connect":
             options.update(word.decode().split("=", 1) for word in words)
@@ -190,8 +199,33 @@ class Talk:
         if not is_held:
             connection.send()
             self.hear(connection, verb, received)
+        if not is_held and not is_alone:
             self.hear_others(connection, received)
         return received
+
+    def order(self, verb, places):
+        """What happens to servers; those that start serve when this ends."""
+        for place in places:
+            if verb == "kill":
+                self.server.kill(place)
+            else:
+                self.server.start(place)
+        for place in places if verb == "start" else []:
+            self.ask("until", place, "isro", "rw")
+        return []
+
+    def ask(self, verb, place, word, *more):
+        """A report as lines; `until` it is this one."""
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while True:
+            told = self.server.ask(place, word.encode()).decode()
+            if verb == "word":
+                return self.reports.lines(f"{word} of {place}", told, more)
+            if told == more[0]:
+                return [told]
+            if time.monotonic() > deadline:
+                raise Violation(f"{word} of server {place + 1} is {told!r}")
+            time.sleep(0.02)
 
     @staticmethod
     def hear(connection, verb, received):
@@ -234,7 +268,7 @@ class Talk:
             if connection.is_open:
                 connection.socket.close()
         for session in open_sessions:
-            last = Connection("last", self.address, self.names)
+            last = Connection("last", self.server.addresses[0], self.names)
             last.put_connect({"session": str(session)})
             last.put_request("close", [], {})
             last.send()

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """ZooKeeper's protocol byte by byte: runs the scripts of wire/ against a server and compares its answers.
 
-    wire.py confer SERVER-FOLDER CLI-FOLDER [SCRIPT]...         one server of Confer
-    wire.py zookeeper [SCRIPT]...                               the installed ZooKeeper, standalone
+    wire.py confer SERVER-FOLDER CLI-FOLDER [SCRIPT]...         Confer
+    wire.py zookeeper [SCRIPT]...                               the installed ZooKeeper
     wire.py record [SCRIPT]...                                  write down what the installed ZooKeeper answers
 
 Exit code 77: no ZooKeeper is installed."""
@@ -16,6 +16,8 @@ from servers import Confer, ZooKeeper, confer_programs, zookeeper_classpath
 from talk import Talk, Violation
 
 HERE = pathlib.Path(__file__).resolve().parent
+# What is on in the ZooKeeper beside it, where only an ensemble takes reconfig.
+OPTIONS = ("--read-only-mode", "--four-letter-words", "all")
 DIFFERENCES = HERE.parents[1] / "docs/ZOOKEEPER.md"
 # Before 3.9 an event told no zxid.
 EVENT_ZXID = re.compile(r"^(\w+! .*) (z\d+|-1)$")
@@ -31,10 +33,10 @@ def comparable(lines, who):
     return [EVENT_ZXID.sub(r"\1", line) for line in lines] if who == "3.8" else lines
 
 
-def run_case(case, address, who, on_answers):
+def run_case(case, server, who, on_answers):
     if who in case.excluded:
         return
-    talk = Talk(address)
+    talk = Talk(server)
     try:
         for step in case.steps():
             try:
@@ -48,7 +50,7 @@ def run_case(case, address, who, on_answers):
         talk.close()
 
 
-def check(path, address, who, faults):
+def check(path, server, who, faults):
     head, cases = script.read(path.read_text())
     for case in cases:
         def compare(step, answers, case=case):
@@ -57,17 +59,18 @@ def check(path, address, who, faults):
                 faults.append("\n".join([f"{path.name}:{step.number}: {case.title}", f"  {step.line}",
                                          *(f"    expected {line}" for line in expected),
                                          *(f"    received {line}" for line in answers)]))
-        run_case(case, address, who, compare)
+        run_case(case, server, who, compare)
     return sum(len(case.steps()) for case in cases)
 
 
-def record(path, address, who):
-    """The reference's answers are everybody's; those of another version stand where they are other ones."""
+def record(path, server, who):
+    """The reference's answers are everybody's, those of another version as long as there are none; it stands where
+    it gives other ones."""
     head, cases = script.read(path.read_text())
 
     def keep(step, answers):
-        if who == script.REFERENCE:
-            step.answers[who] = answers
+        if who == script.REFERENCE or not step.answers[script.REFERENCE]:
+            step.answers[script.REFERENCE] = answers
         elif comparable(answers, who) == comparable(step.answers[script.REFERENCE], who):
             step.answers.pop(who, None)
         else:
@@ -75,7 +78,7 @@ def record(path, address, who):
             step.reasons.setdefault(who, "")
 
     for case in cases:
-        run_case(case, address, who, keep)
+        run_case(case, server, who, keep)
     path.write_text(script.write(head, cases))
 
 
@@ -90,11 +93,33 @@ def needless(path, known):
             yield f"{path.name}:{step.number}: '{step.reasons['confer']}' is no deliberate difference of {DIFFERENCES}"
 
 
-def run(paths, server, who):
+def by_server_count(paths):
+    """The scripts for one server, for three, and so on."""
+    groups = {}
+    for path in paths:
+        groups.setdefault(script.server_count(script.read(path.read_text())[0]), []).append(path)
+    return sorted(groups.items())
+
+
+def with_servers(mode, count, programs, task):
+    """Call `task` with as many servers as it takes, and who they are."""
+    with tempfile.TemporaryDirectory() as folder:
+        options = OPTIONS + (("--zookeeper-reconfig",) if count > 1 else ())
+        server = Confer(count, folder, programs, *options) if mode == "confer" else ZooKeeper(count, folder)
+        try:
+            return task(server, "confer" if mode == "confer" else server.version)
+        finally:
+            server.close()
+
+
+def run(paths, mode, programs):
     faults = [fault for path in paths for fault in needless(path, table_of_differences())]
-    steps = sum(check(path, server.addresses[0], who, faults) for path in paths)
+    steps = 0
+    for count, group in by_server_count(paths):
+        steps += with_servers(mode, count, programs,
+                              lambda server, who: sum(check(path, server, who, faults) for path in group))
     print("\n".join(faults), end="\n" if faults else "")
-    print(f"{len(paths)} scripts, {steps} steps, {len(faults)} unlike what is expected of {who}")
+    print(f"{len(paths)} scripts, {steps} steps, {len(faults)} unlike what is expected of {mode}")
     return 1 if faults or steps == 0 else 0
 
 
@@ -106,17 +131,11 @@ def main(mode, *arguments):
         print("no ZooKeeper is installed (Debian: libzookeeper-java and a Java runtime)")
         return 77
     paths = [pathlib.Path(one) for one in arguments] or sorted((HERE / "wire").glob("*.txt"))
-    with tempfile.TemporaryDirectory() as folder:
-        server = Confer(1, folder, programs) if mode == "confer" else ZooKeeper(folder)
-        try:
-            who = "confer" if mode == "confer" else server.version
-            if mode != "record":
-                return run(paths, server, who)
-            for path in paths:
-                record(path, server.addresses[0], who)
-            return 0
-        finally:
-            server.close()
+    if mode != "record":
+        return run(paths, mode, programs)
+    for count, group in by_server_count(paths):
+        with_servers(mode, count, programs, lambda server, who: [record(path, server, who) for path in group])
+    return 0
 
 
 if __name__ == "__main__":
