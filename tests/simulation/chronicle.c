@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { NUMBER_BITS = 56 };
+
 struct path {
     struct map_node node;
     chronicle_path number;
@@ -218,7 +220,9 @@ uint64_t chronicle_value(const struct state_node *node)
     bool is_null;
     struct bytes value = state_node_value(node, &is_null);
 
-    return value.size >= 8 ? bytes_load_u64(value.data) : 0;
+    uint64_t number = value.size >= 8 ? bytes_load_u64(value.data) : 0;
+
+    return number >> NUMBER_BITS == 0 ? number : 0; /* a text */
 }
 
 uint64_t chronicle_serial(const struct state_node *node)
@@ -258,6 +262,15 @@ static void add_change(struct chronicle *chronicle, const struct chronicle_chang
     chronicle->changes[chronicle->count++] = *change;
 }
 
+/* Without a change that anybody is told of. */
+static bool is_kept_by_the_state(struct bytes path)
+{
+    struct bytes stats = bytes_of_text("/zookeeper_stats");
+
+    return path.size > stats.size &&
+           bytes_equal(bytes_of(path.data + path.size - stats.size, stats.size), stats);
+}
+
 void chronicle_add(struct chronicle *chronicle, const struct state_change *change)
 {
     chronicle_path number = chronicle_path_of(chronicle, change->path);
@@ -268,7 +281,7 @@ void chronicle_add(struct chronicle *chronicle, const struct state_change *chang
         .at = change->zxid, .kind = change->kind, .path = number, .sum = chronicle_sum(node)};
     const struct chronicle_version version = {.at = change->zxid,
                                               .exists = change->after != NULL,
-                                              .judged = true,
+                                              .judged = !is_kept_by_the_state(change->path),
                                               .sum = entry.sum,
                                               .serial = chronicle_serial(node),
                                               .owner = state_node_stat(node).ephemeral_owner};

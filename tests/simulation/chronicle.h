@@ -24,7 +24,7 @@ struct chronicle_change {
 struct chronicle_version {
     zxid at;
     bool exists;
-    bool judged; /* the nodes of a new cluster are not looked at more closely */
+    bool judged; /* nodes of a new cluster, and stats of quotas, are not looked at more closely */
     uint64_t sum;
     uint64_t serial; /* of the write that made the value; 0 = none */
     session_id owner;

@@ -794,8 +794,9 @@ enum status __wrap_state_apply(struct state *state,
 {
     enum status status = __real_state_apply(state, at, entry, arena, ret_result);
 
-    if (status == STATUS_OK && applying != NULL) {
-        truth_on_applied(applying->truth, at, entry, ret_result, digest_of(state));
+    if (status == STATUS_OK && applying != NULL &&
+        truth_on_applied(applying->truth, at, entry, ret_result, digest_of(state))) {
+        quotas_check(truth_quotas(applying->truth), &applying->cluster->servers[0], state);
     }
     return status;
 }
@@ -833,6 +834,8 @@ void oracle_counts_add(struct oracle_counts *sum, const struct oracle_counts *mo
     sum->truth.ephemerals += more->truth.ephemerals;
     sum->truth.expired += more->truth.expired;
     sum->truth.swept += more->truth.swept;
+    sum->truth.quotas.compared += more->truth.quotas.compared;
+    sum->truth.quotas.refused += more->truth.quotas.refused;
 }
 
 void oracle_counts_print(const struct oracle_counts *counts)
@@ -842,7 +845,9 @@ void oracle_counts_print(const struct oracle_counts *counts)
            counts->committed, counts->terms, counts->truncations, counts->resets);
     printf("  %" PRIu64 " writes took effect, %" PRIu64 " acknowledged, %" PRIu64
            " repeats answered, %" PRIu64 " sequence names, %" PRIu64 " ephemeral nodes, %" PRIu64
-           " nodes swept\n",
+           " nodes swept\n  quotas compared %" PRIu64 " times, %" PRIu64
+           " writes refused for them\n",
            counts->truth.effects, counts->truth.acknowledged, counts->truth.repeated,
-           counts->truth.sequences, counts->truth.ephemerals, counts->truth.swept);
+           counts->truth.sequences, counts->truth.ephemerals, counts->truth.swept,
+           counts->truth.quotas.compared, counts->truth.quotas.refused);
 }

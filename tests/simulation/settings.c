@@ -268,6 +268,8 @@ static void draw_ending(struct settings *settings)
     if (settings->membership_interval_us == 0 && timeline_chance(&prng, 300)) {
         settings->faults |= UINT64_C(1) << FAULT_OLD_FOLDER;
     }
+    settings->with_quotas = timeline_chance(&prng, 300);
+    settings->node.enforce_quotas = timeline_chance(&prng, 700);
 }
 
 struct settings settings_draw(enum settings_profile profile, uint64_t seed)
@@ -330,6 +332,7 @@ static const struct setting table[] = {
     SETTING(key_count),
     SETTING(value_bytes_max),
     SETTING(write_us),
+    SETTING(with_quotas),
     SETTING(with_stores),
     SETTING(drift_ppm_max),
     SETTING(network.latency_us),
@@ -360,6 +363,7 @@ static const struct setting table[] = {
     SETTING(node.dump_chunk_bytes),
     SETTING(node.sweep_interval_us),
     SETTING(node.request_timeout_us),
+    SETTING(node.enforce_quotas),
 };
 
 enum { SETTING_COUNT = sizeof table / sizeof table[0] };

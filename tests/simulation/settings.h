@@ -72,6 +72,7 @@ struct settings {
     uint64_t key_count;
     uint64_t value_bytes_max;
     uint64_t write_us;    /* one sync of a disk */
+    uint64_t with_quotas; /* clients set quotas on the folders */
     uint64_t with_stores; /* the shipped ones lie beneath the modelled disks */
     uint64_t drift_ppm_max;
     struct network_options network;

@@ -64,6 +64,7 @@ struct truth {
     struct cluster *cluster;
     struct chronicle *chronicle;
     struct recording *recording;
+    struct quotas *quotas;
     struct outcome *outcomes; /* by index */
     size_t outcome_count;
     size_t outcome_capacity;
@@ -83,6 +84,7 @@ struct truth *truth_new(struct cluster *cluster)
     truth->cluster = cluster;
     truth->chronicle = chronicle_new();
     truth->recording = recording_new(cluster->timeline);
+    truth->quotas = quotas_new(truth->chronicle);
     truth->fate_count = 1;
     map_init(&truth->sessions);
     return truth;
@@ -101,6 +103,7 @@ void truth_free(struct truth *truth)
 {
     map_each(&truth->sessions, free_session, NULL);
     map_release(&truth->sessions);
+    quotas_free(truth->quotas);
     chronicle_free(truth->chronicle);
     recording_free(truth->recording);
     free(truth->outcomes);
@@ -118,9 +121,17 @@ struct recording *truth_recording(struct truth *truth)
     return truth->recording;
 }
 
+struct quotas *truth_quotas(struct truth *truth)
+{
+    return truth->quotas;
+}
+
 struct truth_counts truth_counts(const struct truth *truth)
 {
-    return truth->counts;
+    struct truth_counts counts = truth->counts;
+
+    counts.quotas = quotas_counts(truth->quotas);
+    return counts;
 }
 
 static const struct cluster_server *nobody(const struct truth *truth)
@@ -607,6 +618,7 @@ static void note_first(struct truth *truth, struct bytes entry, const struct sta
             end_session(truth, &result->changes[i]);
         }
     }
+    quotas_on_command(truth->quotas, nobody(truth), command, result);
     note_numbered(truth, command, result);
     check_sequences(truth, command, result);
     record__command__free_unpacked(command, NULL);
@@ -645,15 +657,18 @@ static bool take_outcome(struct truth *truth,
     return is_first;
 }
 
-void truth_on_applied(struct truth *truth,
+bool truth_on_applied(struct truth *truth,
                       zxid at,
                       struct bytes entry,
                       const struct state_result *result,
                       struct state_digest digest)
 {
-    if (take_outcome(truth, at, result, digest)) {
+    bool is_first = take_outcome(truth, at, result, digest);
+
+    if (is_first) {
         note_first(truth, entry, result);
     }
+    return is_first;
 }
 
 /* The record does not know it: no client writes or reads that node. */

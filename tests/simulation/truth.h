@@ -4,6 +4,7 @@
 #define TESTS_SIMULATION_TRUTH_H
 
 #include "tests/simulation/chronicle.h"
+#include "tests/simulation/quotas.h"
 #include "tests/simulation/recording.h"
 
 struct truth;
@@ -16,18 +17,21 @@ struct truth_counts {
     uint64_t ephemerals;
     uint64_t expired;
     uint64_t swept; /* nodes */
+    struct quotas_counts quotas;
 };
 
 struct truth *truth_new(struct cluster *cluster);
 void truth_free(struct truth *truth);
 struct chronicle *truth_chronicle(struct truth *truth);
 struct recording *truth_recording(struct truth *truth);
+struct quotas *truth_quotas(struct truth *truth);
 struct truth_counts truth_counts(const struct truth *truth);
 
 /* --- What servers do --- */
 
-/* A server applied the command at `at`, and has this state afterwards. */
-void truth_on_applied(struct truth *truth,
+/* A server applied the command at `at`, and has this state afterwards; it was the first one if this
+ * is true. */
+bool truth_on_applied(struct truth *truth,
                       zxid at,
                       struct bytes entry,
                       const struct state_result *result,

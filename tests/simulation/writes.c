@@ -6,7 +6,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { OPERATIONS_MAX = 1 << WRITES_STEP_BITS, FOLDERS = 2, PATH_BYTES_MAX = 48, SERIAL_BYTES = 8 };
+enum {
+    OPERATIONS_MAX = 1 << WRITES_STEP_BITS,
+    PATH_BYTES_MAX = 48,
+    SERIAL_BYTES = 8,
+    LIMITS_BYTES_MAX = 160
+};
 
 static const uint64_t ttl_ms = 700;
 
@@ -19,7 +24,7 @@ struct bytes writes_folder(const struct settings *settings, struct prng *prng, s
     if (timeline_chance(prng, 200)) {
         size = snprintf(text, PATH_BYTES_MAX, "/");
     } else {
-        size = snprintf(text, PATH_BYTES_MAX, "/d%" PRIu64, prng_below(prng, FOLDERS));
+        size = snprintf(text, PATH_BYTES_MAX, "/d%" PRIu64, prng_below(prng, WRITES_FOLDERS));
     }
     return bytes_of(text, (size_t)size);
 }
@@ -28,7 +33,7 @@ struct bytes writes_path(const struct settings *settings, struct prng *prng, str
 {
     char *text = arena_alloc(arena, PATH_BYTES_MAX);
     uint64_t key = prng_below(prng, settings->key_count);
-    uint64_t folder = prng_below(prng, FOLDERS);
+    uint64_t folder = prng_below(prng, WRITES_FOLDERS);
     uint64_t kind = prng_below(prng, 20);
     int size;
 
@@ -89,7 +94,7 @@ static struct bytes draw_sequence(const struct writes_draw *draw, struct arena *
     char *text = arena_alloc(arena, PATH_BYTES_MAX);
 
     return bytes_of(text, (size_t)snprintf(text, PATH_BYTES_MAX, "/d%" PRIu64 "/s-",
-                                           prng_below(draw->prng, FOLDERS)));
+                                           prng_below(draw->prng, WRITES_FOLDERS)));
 }
 
 static void draw_create(const struct writes_draw *draw,
@@ -191,6 +196,60 @@ static Record__Operation *draw_operation(const struct writes_draw *draw,
     return operation;
 }
 
+/* Limits that are passed soon, behind the number of the write. */
+static struct bytes draw_limits(const struct writes_draw *draw, struct arena *arena)
+{
+    uint64_t count = prng_between(draw->prng, 1, 12);
+    uint64_t bytes = prng_between(draw->prng, 8, 4 * draw->settings->value_bytes_max + 16);
+    bool is_hard = timeline_chance(draw->prng, 800);
+    char *text = arena_calloc(arena, 1, SERIAL_BYTES + LIMITS_BYTES_MAX);
+    int size = snprintf(text + SERIAL_BYTES, LIMITS_BYTES_MAX,
+                        ",count=%" PRIu64 ",bytes=%" PRIu64 "=;byteHardLimit=%" PRId64
+                        ";countHardLimit=%" PRId64,
+                        count, bytes, is_hard ? (int64_t)bytes : -1, is_hard ? (int64_t)count : -1);
+
+    bytes_store_u64((uint8_t *)text, draw->serial << WRITES_STEP_BITS);
+    return bytes_of(text, SERIAL_BYTES + (size_t)size);
+}
+
+/* A quota on a folder is made, changed or taken away, one of its nodes at a time. */
+static Record__Operation *
+draw_quota(const struct writes_draw *draw, struct arena *arena, bool *ret_marked)
+{
+    Record__Operation *operation = arena_alloc(arena, sizeof *operation);
+    bool is_limits = timeline_chance(draw->prng, 550);
+    char *path = arena_alloc(arena, PATH_BYTES_MAX);
+    ProtobufCBinaryData name;
+
+    (void)snprintf(path, PATH_BYTES_MAX, is_limits ? WRITES_LIMITS_FORMAT : WRITES_STATS_FORMAT,
+                   (unsigned)prng_below(draw->prng, WRITES_FOLDERS));
+    name = binary(bytes_of_text(path));
+    record__operation__init(operation);
+    if (timeline_chance(draw->prng, 200)) {
+        operation->kind_case = RECORD__OPERATION__KIND_REMOVE;
+        operation->remove = arena_alloc(arena, sizeof *operation->remove);
+        record__remove__init(operation->remove);
+        operation->remove->path = name;
+        operation->remove->version = -1;
+    } else if (is_limits) {
+        operation->kind_case = RECORD__OPERATION__KIND_SET;
+        operation->set = arena_alloc(arena, sizeof *operation->set);
+        record__set__init(operation->set);
+        operation->set->path = name;
+        operation->set->value = binary(draw_limits(draw, arena));
+        operation->set->create = true;
+        operation->set->version = -1;
+        *ret_marked = true;
+    } else {
+        operation->kind_case = RECORD__OPERATION__KIND_CREATE;
+        operation->create = arena_alloc(arena, sizeof *operation->create);
+        record__create__init(operation->create);
+        operation->create->path = name;
+        operation->create->make_parents = true;
+    }
+    return operation;
+}
+
 void writes_draw(const struct writes_draw *draw, struct buffer *body, bool *ret_marked)
 {
     Record__Command command = RECORD__COMMAND__INIT;
@@ -202,8 +261,13 @@ void writes_draw(const struct writes_draw *draw, struct buffer *body, bool *ret_
 
     arena_init(&arena);
     *ret_marked = false;
-    for (size_t i = 0; i < count; i++) {
-        operations[i] = draw_operation(draw, &arena, i, count > 1, ret_marked);
+    if (draw->settings->with_quotas && timeline_chance(draw->prng, 100)) {
+        count = 1;
+        operations[0] = draw_quota(draw, &arena, ret_marked);
+    } else {
+        for (size_t i = 0; i < count; i++) {
+            operations[i] = draw_operation(draw, &arena, i, count > 1, ret_marked);
+        }
     }
     if (count == 1) {
         command.body_case = RECORD__COMMAND__BODY_OPERATION;

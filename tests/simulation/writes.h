@@ -7,7 +7,11 @@
 #include "base/prng.h"
 #include "tests/simulation/settings.h"
 
-enum { WRITES_STEP_BITS = 2 };
+enum { WRITES_STEP_BITS = 2, WRITES_FOLDERS = 2 /* /d0 and so on */ };
+
+/* Of the quota on a folder, by its number. */
+#define WRITES_LIMITS_FORMAT "/zookeeper/quota/d%u/zookeeper_limits"
+#define WRITES_STATS_FORMAT  "/zookeeper/quota/d%u/zookeeper_stats"
 
 struct writes_draw {
     const struct settings *settings;
