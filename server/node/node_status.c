@@ -75,6 +75,9 @@ static void fill_progress(const struct node *node,
     const struct member_progress *progress =
         progress_board_find(&node->board, node->status.leader, node->status.term, id);
 
+    if (id == node->options.id && node->status.role == RAFT_LEADER) {
+        status->match = node->status.durable_index;
+    }
     if (progress == NULL) {
         return;
     }

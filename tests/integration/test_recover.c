@@ -76,6 +76,29 @@ static void wait_for_status(unsigned through, const char *words)
     EXPECT_CONTAINS(status->out, words);
 }
 
+/* The disk of the leader `id` holds all of its log. */
+static void wait_until_durable(unsigned id)
+{
+    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
+    unsigned long long last;
+    unsigned long long match;
+
+    do {
+        const char *status = cluster_cli(&cluster, id, "status", "--output", "json", NULL)->out;
+        const char *self = strstr(status, "\"role\": \"leader\"");
+        const char *at = self == NULL ? NULL : strstr(self, "\"last\":");
+
+        last = 0;
+        match = 0;
+        if (at == NULL ||
+            sscanf(at, "\"last\": %llu, \"lag\": %*u, \"match\": %llu", &last, &match) != 2) {
+            EXPECT_CONTAINS(status, "\"role\": \"leader\"");
+        }
+        process_pause();
+    } while (last != match && process_now_ms() < deadline_ms);
+    EXPECT_EQ(match, last);
+}
+
 static void wait_for_log(unsigned id, const char *words)
 {
     const char *const arguments[] = {"/bin/grep", "-qF", words, cluster.servers[id].log, NULL};
@@ -257,6 +280,7 @@ static void test_a_joint_configuration_without_a_leader_is_resolved(void)
     cluster_cli_start(&cluster, &command, 1, "change-membership", "--force", "--members", "1,2,3",
                       NULL);
     wait_for_status(1, "is under way for");
+    wait_until_durable(1);
     cluster_kill(&cluster, 1);
     process_release(&command);
     EXPECT_CONTAINS(recover(1, "show")->out, "A change of voters was under way");
