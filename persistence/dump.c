@@ -227,7 +227,7 @@ static enum status install_some(struct installation *installation,
         mdb_txn_abort(txn);
         return status;
     }
-    commit_status = environment_commit(environment, txn, error);
+    commit_status = environment_commit(environment, txn, ENVIRONMENT_SYNC_ALL, error);
     return commit_status == STATUS_OK ? status : commit_status;
 }
 

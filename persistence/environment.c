@@ -255,6 +255,31 @@ static enum status make_durable(struct environment *environment, struct error *e
     return status;
 }
 
+/* LMDB writes over what no snapshot but the newest holds. With late metas the disk may be one
+ * transaction behind, so the one before is kept whole as well: at any time both meta pages on the
+ * disk tell of whole trees. */
+static enum status pin(struct environment *environment, struct error *error)
+{
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; status == STATUS_OK && i < 2; i++) {
+        status = environment_begin_read(environment, &environment->pins[i], error);
+    }
+    return status;
+}
+
+/* Hold the newest transaction instead of the older of the two. */
+static void move_pin(struct environment *environment)
+{
+    MDB_txn *oldest = environment->pins[environment->oldest_pin];
+
+    if (oldest != NULL) {
+        mdb_txn_reset(oldest);
+        CHECK(mdb_txn_renew(oldest) == MDB_SUCCESS);
+        environment->oldest_pin ^= 1;
+    }
+}
+
 static enum status open_existing(struct environment *environment,
                                  const char *data,
                                  const struct environment_options *options,
@@ -281,6 +306,9 @@ static enum status open_existing(struct environment *environment,
     if (status == STATUS_OK) {
         status = open_database(environment, txn, options, error);
         mdb_txn_abort(txn);
+    }
+    if (status == STATUS_OK && options->late_metas) {
+        status = pin(environment, error);
     }
     if (status == STATUS_OK) {
         (void)mdb_reader_check(environment->env, &dead);
@@ -348,7 +376,7 @@ fill_new(struct environment *environment,
         result =
             mdb_dbi_open(txn, NULL, MDB_CREATE | options->database_flags, &environment->database);
         if (result == MDB_SUCCESS) {
-            status = environment_commit(environment, txn, error);
+            status = environment_commit(environment, txn, ENVIRONMENT_SYNC_ALL, error);
         } else {
             mdb_txn_abort(txn);
             status = environment_error(environment, result, "making its database", error);
@@ -412,10 +440,15 @@ enum status environment_create(const char *path,
 
 void environment_close(struct environment *environment)
 {
-    if (environment->env != NULL) {
-        mdb_env_close(environment->env);
-        environment->env = NULL;
+    if (environment->env == NULL) {
+        return;
     }
+    for (size_t i = 0; i < 2; i++) {
+        mdb_txn_abort(environment->pins[i]);
+        environment->pins[i] = NULL;
+    }
+    mdb_env_close(environment->env);
+    environment->env = NULL;
 }
 
 static enum status fail_again(const struct environment *environment, struct error *error)
@@ -476,45 +509,49 @@ static bool takes_transactions(struct environment *environment)
 
 /* When LMDB cannot write a meta page it takes back only the number of the transaction, so that the
  * page in the cache is neither the old one nor the new one. Put the old one back whole. */
-struct old_metas {
-    uint8_t pages[META_PAGES][META_USED_BYTES];
-    bool are_known;
+struct old_meta {
+    uint8_t bytes[META_USED_BYTES];
+    off_t offset;
+    bool is_known;
 };
 
-static void save_metas(const struct environment *environment, struct old_metas *old)
+static void save_meta(const struct environment *environment, MDB_txn *txn, struct old_meta *old)
 {
     mdb_filehandle_t file;
 
     CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
-    old->are_known = true;
-    for (size_t i = 0; i < META_PAGES; i++) {
-        old->are_known =
-            old->are_known && pread(file, old->pages[i], META_USED_BYTES,
-                                    (off_t)(i * environment->page_bytes)) == META_USED_BYTES;
-    }
+    old->offset = (off_t)(mdb_txn_id(txn) % META_PAGES * environment->page_bytes);
+    old->is_known = pread(file, old->bytes, META_USED_BYTES, old->offset) == META_USED_BYTES;
 }
 
-static void restore_metas(const struct environment *environment, const struct old_metas *old)
+static void restore_meta(const struct environment *environment, const struct old_meta *old)
 {
     mdb_filehandle_t file;
 
     CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
-    for (size_t i = 0; old->are_known && i < META_PAGES; i++) {
+    if (old->is_known) {
         /* The disk fails already; the next start looks at what it finds. */
-        (void)!pwrite(file, old->pages[i], META_USED_BYTES, (off_t)(i * environment->page_bytes));
+        (void)!pwrite(file, old->bytes, META_USED_BYTES, old->offset);
     }
 }
 
-enum status environment_commit(struct environment *environment, MDB_txn *txn, struct error *error)
+enum status environment_commit(struct environment *environment,
+                               MDB_txn *txn,
+                               enum environment_sync sync,
+                               struct error *error)
 {
+    bool meta_is_late = sync == ENVIRONMENT_SYNC_PAGES;
     uint64_t used = used_bytes(txn, environment->database, environment->page_bytes);
-    struct old_metas old;
+    struct old_meta old;
     int result;
 
-    save_metas(environment, &old);
+    CHECK(!meta_is_late || environment->pins[0] != NULL);
+    CHECK(mdb_env_set_flags(environment->env, MDB_NOMETASYNC, meta_is_late) == MDB_SUCCESS);
+    save_meta(environment, txn, &old);
     result = mdb_txn_commit(txn);
     if (result == MDB_SUCCESS) {
         environment->used_bytes = used;
+        move_pin(environment);
         return STATUS_OK;
     }
     if ((result == MDB_MAP_FULL || is_disk_full(environment, result)) &&
@@ -522,8 +559,24 @@ enum status environment_commit(struct environment *environment, MDB_txn *txn, st
         MARK(commit_found_no_space_and_the_store_goes_on);
         return environment_error(environment, result, "writing to the disk", error);
     }
-    restore_metas(environment, &old);
+    restore_meta(environment, &old);
     /* The pages may or may not be on the disk, and a second sync would not tell: the kernel reports
      * a failed write-back once. */
     return environment_fail(environment, result, "writing to the disk", error);
+}
+
+enum status environment_settle(struct environment *environment, struct error *error)
+{
+    int result;
+
+    if (environment->failed) {
+        return fail_again(environment, error);
+    }
+    result = mdb_env_sync(environment->env, 1);
+    if (result != MDB_SUCCESS) {
+        return environment_fail(environment, result, "syncing it", error);
+    }
+    move_pin(environment);
+    move_pin(environment);
+    return STATUS_OK;
 }

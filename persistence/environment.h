@@ -1,9 +1,10 @@
 /* One LMDB environment with one unnamed database: made whole or not at all, opened with a check
  * that the file is all there, committed with errors that stick.
  *
- * Default flags always: each commit is synced before it returns (MDB_NOSYNC, MDB_NOMETASYNC and
- * MDB_WRITEMAP are never set). MDB_NOTLS: read transactions belong to their handle, not to a
- * thread. The map's size is fixed: address space only, and never changed while open.
+ * Each commit's pages are synced before its meta page is written, and as a rule that one too before
+ * the commit returns (enum environment_sync); MDB_NOSYNC and MDB_WRITEMAP are never set. MDB_NOTLS:
+ * read transactions belong to their handle, not to a thread. The map's size is fixed: address space
+ * only, and never changed while open.
  *
  * The caller sees to it that write transactions come from one thread at a time. */
 #ifndef PERSISTENCE_ENVIRONMENT_H
@@ -26,6 +27,17 @@ struct environment_options {
     uint64_t map_bytes;      /* rounded up to whole pages; raised to what the file holds already */
     unsigned env_flags;      /* besides MDB_NOTLS */
     unsigned database_flags; /* MDB_INTEGERKEY or 0 */
+    bool late_metas;         /* there will be commits with ENVIRONMENT_SYNC_PAGES */
+};
+
+/* What of a commit is durable when it returns. */
+enum environment_sync {
+    ENVIRONMENT_SYNC_ALL,
+    /* Its pages, but not yet the meta page that makes them the newest; the next commit's sync takes
+     * that along. One flush of the disk instead of two; but after a power cut the store may be at
+     * the transaction before this one, with the pages of this one unused in the file, for whoever
+     * can make sense of them (page_walk's on_loose). */
+    ENVIRONMENT_SYNC_PAGES
 };
 
 struct environment {
@@ -34,6 +46,9 @@ struct environment {
     char path[FILES_PATH_BYTES_MAX];
     size_t page_bytes;
     uint64_t map_bytes;
+    /* With late metas: the snapshots of the two newest transactions, or NULL. */
+    MDB_txn *pins[2];
+    unsigned oldest_pin;
     _Atomic uint64_t used_bytes; /* in pages that hold something; freed ones do not count */
     bool failed; /* a commit's outcome is unknown; `failure` is returned from then on */
     struct error failure;
@@ -78,10 +93,16 @@ environment_begin_write(struct environment *environment, MDB_txn **ret_txn, stru
 MUST_CHECK enum status environment_begin_read(const struct environment *environment,
                                               MDB_txn **ret_txn,
                                               struct error *error);
-/* Commit durably; the transaction is gone afterwards.
+/* Commit, durably as `sync` says; the transaction is gone afterwards.
  * NO_SPACE  map or disk are full: nothing was written, and the environment goes on.
  * others    the outcome is unknown, and every later write fails with the same words. */
-MUST_CHECK enum status
-environment_commit(struct environment *environment, MDB_txn *txn, struct error *error);
+MUST_CHECK enum status environment_commit(struct environment *environment,
+                                          MDB_txn *txn,
+                                          enum environment_sync sync,
+                                          struct error *error);
+/* With late metas: make the newest one durable, so that the pages that were kept in case it is lost
+ * can be used again. Where there is no space they may be all there is. As environment_commit,
+ * without NO_SPACE. */
+MUST_CHECK enum status environment_settle(struct environment *environment, struct error *error);
 
 #endif

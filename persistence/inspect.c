@@ -3,6 +3,7 @@
 #include "persistence/files.h"
 #include "persistence/key_text.h"
 #include "persistence/log_format.h"
+#include "persistence/log_tail.h"
 #include "persistence/tree_format.h"
 
 #include <inttypes.h>
@@ -67,6 +68,10 @@ static void take_record(struct log_reading *reading, uint64_t key, struct bytes 
         status =
             log_format_get_witnesses(stored, inspection->witnesses, &inspection->witness_count);
         inspection->has_witnesses = status == STATUS_OK;
+    } else if (key == LOG_KEY_STAMP) {
+        name = "stamp";
+        inspection->has_stamp = log_format_get_stamp_record(stored, &inspection->stamp);
+        status = inspection->has_stamp ? STATUS_OK : STATUS_CORRUPT;
     } else {
         tell(inspection->on_damage, inspection->context, "a record has the unknown key %" PRIu64,
              key);
@@ -179,6 +184,17 @@ static bool on_log_damage(void *context, const char *text)
     return true;
 }
 
+static enum status count_tail(struct log_inspection *inspection, struct error *error)
+{
+    struct log_tail tail;
+    enum status status =
+        log_tail_search(inspection->path, &inspection->state, inspection->stamp, &tail, error);
+
+    inspection->tail_count = tail.count;
+    log_tail_release(&tail);
+    return status;
+}
+
 enum status log_inspect(struct log_inspection *inspection, struct error *error)
 {
     struct log_reading reading = {.inspection = inspection, .payload = BUFFER_INIT};
@@ -213,10 +229,13 @@ enum status log_inspect(struct log_inspection *inspection, struct error *error)
     if (!inspection->has_witnesses && inspection->format >= LOG_STORE_FORMAT_OF_WITNESSES) {
         tell(inspection->on_damage, inspection->context, "there is no sound list of witnesses");
     }
+    if (!inspection->has_stamp && inspection->format >= LOG_STORE_FORMAT_OF_STAMPS) {
+        tell(inspection->on_damage, inspection->context, "there is no sound stamp");
+    }
     if (reading.next_index == 0) {
         inspection->state.last = inspection->state.base;
     }
-    return STATUS_OK;
+    return inspection->has_stamp ? count_tail(inspection, error) : STATUS_OK;
 }
 
 /* --- A tree --- */

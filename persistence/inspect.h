@@ -24,12 +24,15 @@ struct log_inspection {
     bool has_hard_state;
     bool has_base;
     bool has_witnesses;
+    bool has_stamp;
     uint32_t format;
     struct log_identity identity;
     struct log_state state; /* `last`: of the last entry found */
     struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
     size_t witness_count;
+    uint64_t stamp;
     uint64_t entry_count; /* sound ones */
+    uint64_t tail_count;  /* those behind `state.last` that the next start takes in (log_tail.h) */
     uint64_t payload_bytes;
 };
 

@@ -6,7 +6,10 @@
 
 static const char magic[] = "CONFRLOG";
 
-enum { MAGIC_BYTES = sizeof magic - 1 };
+enum {
+    MAGIC_BYTES = sizeof magic - 1,
+    TYPE_STAMPED = 0x80 /* a stamp follows the rest of the head */
+};
 
 _Static_assert(LOG_IDENTITY_BYTES_MIN == MAGIC_BYTES + 4 + 8 + RAFT_INCARNATION_BYTES + 1 +
                                              LOG_STORE_CLUSTER_ID_BYTES + 8 + 8,
@@ -81,6 +84,24 @@ size_t log_format_put_base(const struct log_state *state, uint8_t *to)
     bytes_store_u64(to + 8, state->base_term);
     log_format_seal(LOG_KEY_BASE, to, LOG_BASE_BYTES);
     return LOG_BASE_BYTES + SEAL_BYTES;
+}
+
+size_t log_format_put_stamp(uint64_t stamp, uint8_t *to)
+{
+    bytes_store_u64(to, stamp);
+    log_format_seal(LOG_KEY_STAMP, to, LOG_STAMP_BYTES);
+    return LOG_STAMP_BYTES + SEAL_BYTES;
+}
+
+bool log_format_get_stamp_record(struct bytes stored, uint64_t *ret_stamp)
+{
+    struct bytes value;
+
+    if (!log_format_check(LOG_KEY_STAMP, stored, &value) || value.size != LOG_STAMP_BYTES) {
+        return false;
+    }
+    *ret_stamp = bytes_load_u64(value.data);
+    return true;
 }
 
 size_t log_format_put_witnesses(const struct log_witness *witnesses, size_t count, uint8_t *to)
@@ -226,26 +247,43 @@ static struct bytes slice(struct bytes payload, uint32_t piece)
                     rest < LOG_PIECE_BYTES ? rest : LOG_PIECE_BYTES);
 }
 
-size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece)
+static size_t head_bytes(bool is_stamped)
 {
-    return (piece == 0 ? LOG_ENTRY_HEAD_BYTES : 0) + slice(entry->payload, piece).size + SEAL_BYTES;
+    return LOG_ENTRY_HEAD_BYTES + (is_stamped ? LOG_STAMP_BYTES : 0);
 }
 
-void log_format_put_piece(const struct log_entry *entry, uint32_t piece, uint8_t *to)
+size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece, const uint64_t *stamp)
+{
+    return (piece == 0 ? head_bytes(stamp != NULL) : 0) + slice(entry->payload, piece).size +
+           SEAL_BYTES;
+}
+
+void log_format_put_piece(const struct log_entry *entry,
+                          uint32_t piece,
+                          const uint64_t *stamp,
+                          uint8_t *to)
 {
     struct bytes part = slice(entry->payload, piece);
     uint8_t *at = to;
 
     if (piece == 0) {
         bytes_store_u64(at, entry->term);
-        at[8] = (uint8_t)entry->type;
+        at[8] = (uint8_t)((unsigned)entry->type | (stamp != NULL ? TYPE_STAMPED : 0U));
         bytes_store_u32(at + 9, (uint32_t)entry->payload.size);
-        at += LOG_ENTRY_HEAD_BYTES;
+        if (stamp != NULL) {
+            bytes_store_u64(at + LOG_ENTRY_HEAD_BYTES, *stamp);
+        }
+        at += head_bytes(stamp != NULL);
     }
     if (part.size > 0) {
         memcpy(at, part.data, part.size);
     }
     log_format_seal(log_key(entry->index, piece), to, (size_t)(at - to) + part.size);
+}
+
+static bool is_stamped(struct bytes value)
+{
+    return (value.data[8] & TYPE_STAMPED) != 0;
 }
 
 bool log_format_get_first_piece(raft_index index,
@@ -254,6 +292,7 @@ bool log_format_get_first_piece(raft_index index,
                                 size_t *ret_payload_bytes)
 {
     struct bytes value;
+    size_t head;
     size_t part;
     uint32_t payload_bytes;
     uint8_t type;
@@ -261,9 +300,13 @@ bool log_format_get_first_piece(raft_index index,
     if (!log_format_check(log_key(index, 0), stored, &value) || value.size < LOG_ENTRY_HEAD_BYTES) {
         return false;
     }
-    type = value.data[8];
+    type = value.data[8] & (uint8_t)~TYPE_STAMPED;
+    head = head_bytes(is_stamped(value));
+    if (value.size < head) {
+        return false;
+    }
     payload_bytes = bytes_load_u32(value.data + 9);
-    part = value.size - LOG_ENTRY_HEAD_BYTES;
+    part = value.size - head;
     if (type < RAFT_ENTRY_COMMAND || type > RAFT_ENTRY_CONFIG ||
         payload_bytes > LOG_STORE_ENTRY_BYTES_MAX ||
         part != (payload_bytes < LOG_PIECE_BYTES ? payload_bytes : LOG_PIECE_BYTES)) {
@@ -273,8 +316,17 @@ bool log_format_get_first_piece(raft_index index,
         .index = index,
         .term = bytes_load_u64(value.data),
         .type = (enum raft_entry_type)type,
-        .payload = bytes_of(value.data + LOG_ENTRY_HEAD_BYTES, part),
+        .payload = bytes_of(value.data + head, part),
     };
     *ret_payload_bytes = payload_bytes;
+    return true;
+}
+
+bool log_format_get_stamp(struct bytes stored, uint64_t *ret_stamp)
+{
+    if (stored.size < LOG_ENTRY_HEAD_BYTES + LOG_STAMP_BYTES + SEAL_BYTES || !is_stamped(stored)) {
+        return false;
+    }
+    *ret_stamp = bytes_load_u64(stored.data + LOG_ENTRY_HEAD_BYTES);
     return true;
 }

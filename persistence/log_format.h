@@ -1,7 +1,7 @@
 /* What a log store's keys and values are. docs/DISK_FORMAT.md has the same as tables.
  *
  * One database with 64-bit integer keys (MDB_INTEGERKEY, in the machine's byte order, as LMDB's own
- * pages are). The small keys are the four records; entry `index` takes the keys
+ * pages are). The small keys are the five records; entry `index` takes the keys
  *
  *     index << LOG_KEY_PIECE_BITS | piece
  *
@@ -19,6 +19,7 @@ enum {
     LOG_KEY_HARD_STATE = 2,
     LOG_KEY_BASE = 3,
     LOG_KEY_WITNESSES = 4,
+    LOG_KEY_STAMP = 5,
     LOG_KEY_PIECE_BITS = 8,
     LOG_PIECES_MAX = 1 << LOG_KEY_PIECE_BITS,
     LOG_PIECE_BYTES = 512 * 1024,
@@ -29,7 +30,8 @@ enum {
     LOG_WITNESSES_BYTES_MAX = LOG_WITNESS_BYTES * LOG_STORE_WITNESSES_MAX,
     LOG_HARD_STATE_BYTES = 16,
     LOG_BASE_BYTES = 16,
-    LOG_ENTRY_HEAD_BYTES = 13, /* before the payload of piece 0 */
+    LOG_ENTRY_HEAD_BYTES = 13, /* before the payload of piece 0, or before its stamp */
+    LOG_STAMP_BYTES = 8,
     LOG_RECORD_BYTES_MAX = LOG_WITNESSES_BYTES_MAX + SEAL_BYTES
 };
 
@@ -61,14 +63,24 @@ MUST_CHECK enum status log_format_get_base(struct bytes stored, struct log_state
 MUST_CHECK enum status log_format_get_witnesses(
     struct bytes stored, struct log_witness witnesses[LOG_STORE_WITNESSES_MAX], size_t *ret_count);
 
-/* Size of the value of a piece, and the value itself, sealed. */
-size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece);
-void log_format_put_piece(const struct log_entry *entry, uint32_t piece, uint8_t *to);
+/* The stamp of the last commit whose meta page was waited for. */
+size_t log_format_put_stamp(uint64_t stamp, uint8_t *to);
+bool log_format_get_stamp_record(struct bytes stored, uint64_t *ret_stamp);
+
+/* The value of a piece, sealed, and its size. Piece 0 has the stamp of its commit, if `stamp` is
+ * not NULL. */
+size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece, const uint64_t *stamp);
+void log_format_put_piece(const struct log_entry *entry,
+                          uint32_t piece,
+                          const uint64_t *stamp,
+                          uint8_t *to);
 /* Read piece 0 of `index`: *ret_entry with the part of the payload in this piece, and the size of
  * the whole payload. False: damaged. */
 bool log_format_get_first_piece(raft_index index,
                                 struct bytes stored,
                                 struct log_entry *ret_entry,
                                 size_t *ret_payload_bytes);
+/* The stamp of what log_format_get_first_piece takes. False: it has none, or is none. */
+bool log_format_get_stamp(struct bytes stored, uint64_t *ret_stamp);
 
 #endif

@@ -16,18 +16,25 @@ struct file_end {
     uint64_t end;
 };
 
-static bool find_end(const struct log_store *store, struct file_end *ret_end)
+/* The file's end is asked for once: afterwards only these zeros and LMDB's pages move it. */
+static bool find_end(struct log_store *store, struct file_end *ret_end)
 {
     MDB_envinfo info;
     struct stat stat;
 
     CHECK(mdb_env_info(store->environment.env, &info) == MDB_SUCCESS);
     CHECK(mdb_env_get_fd(store->environment.env, &ret_end->file) == MDB_SUCCESS);
-    if (fstat(ret_end->file, &stat) != 0) {
-        return false;
+    if (store->file_bytes == 0) {
+        if (fstat(ret_end->file, &stat) != 0) {
+            return false;
+        }
+        store->file_bytes = (uint64_t)stat.st_size;
     }
     ret_end->used = ((uint64_t)info.me_last_pgno + 1) * store->environment.page_bytes;
-    ret_end->end = (uint64_t)stat.st_size;
+    if (store->file_bytes < ret_end->used) {
+        store->file_bytes = ret_end->used;
+    }
+    ret_end->end = store->file_bytes;
     return true;
 }
 
@@ -52,7 +59,7 @@ static enum log_prezero_need find_need(struct log_store *store)
         store->prezero_rest--;
         return LOG_PREZERO_NONE;
     }
-    ahead = end.end > end.used ? end.end - end.used : 0;
+    ahead = end.end - end.used;
     wanted = wanted_ahead(end.used);
     if (ahead >= wanted || end.end >= store->environment.map_bytes) {
         return LOG_PREZERO_NONE;
@@ -86,7 +93,7 @@ static bool has_room(const struct log_store *store)
 static int write_zeros(const struct file_end *end, uint64_t until)
 {
     static const uint8_t zeros[WRITE_BYTES];
-    uint64_t at = end->end > end->used ? end->end : end->used;
+    uint64_t at = end->end;
 
     while (at < until) {
         uint64_t bytes = until - at < WRITE_BYTES ? until - at : WRITE_BYTES;
@@ -114,11 +121,12 @@ enum status log_prezero_step(struct log_store *store, struct error *error)
         (void)pthread_mutex_unlock(&store->write_lock);
         return STATUS_OK;
     }
-    until = (end.end > end.used ? end.end : end.used) + LOG_PREZERO_STEP_BYTES;
+    until = end.end + LOG_PREZERO_STEP_BYTES;
     if (until > store->environment.map_bytes) {
         until = store->environment.map_bytes;
     }
     result = write_zeros(&end, until);
+    store->file_bytes = result == 0 ? until : 0;
     if (result == ENOSPC || result == EDQUOT || result == EFBIG) {
         store->prezero_rest = BATCHES_AFTER_FULL_DISK;
     } else if (result != 0) {

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "persistence/log_format.h"
 #include "persistence/log_store_internal.h"
+#include "persistence/log_tail.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ static enum status fill_new(struct environment *environment, void *context, stru
         mdb_txn_abort(work.txn);
         return status;
     }
-    return environment_commit(environment, work.txn, error);
+    return environment_commit(environment, work.txn, ENVIRONMENT_SYNC_ALL, error);
 }
 
 static enum status load_identity(struct log_store *store,
@@ -114,18 +115,38 @@ load_witnesses(struct log_store *store, MDB_txn *txn, uint32_t format, struct er
                                                           status == STATUS_NOT_FOUND, error);
 }
 
-static enum status load(struct log_store *store, raft_id node_id, struct error *error)
+static enum status
+load_stamp(struct log_store *store, MDB_txn *txn, uint32_t format, struct error *error)
+{
+    struct bytes record;
+    enum status status = log_store_get_record(store, txn, LOG_KEY_STAMP, &record, error);
+
+    if (status == STATUS_NOT_FOUND && format < LOG_STORE_FORMAT_OF_STAMPS) {
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK && log_format_get_stamp_record(record, &store->synced_stamp)) {
+        return STATUS_OK;
+    }
+    return status == STATUS_OK || status == STATUS_NOT_FOUND
+               ? log_store_record_damaged(store, "stamp", status == STATUS_NOT_FOUND, error)
+               : status;
+}
+
+static enum status
+load(struct log_store *store, raft_id node_id, uint32_t *ret_format, struct error *error)
 {
     MDB_txn *txn;
-    uint32_t format = 0;
     enum status status = environment_begin_read(&store->environment, &txn, error);
 
     if (status != STATUS_OK) {
         return status;
     }
-    status = load_identity(store, txn, node_id, &format, error);
+    status = load_identity(store, txn, node_id, ret_format, error);
     if (status == STATUS_OK) {
-        status = load_witnesses(store, txn, format, error);
+        status = load_witnesses(store, txn, *ret_format, error);
+    }
+    if (status == STATUS_OK) {
+        status = load_stamp(store, txn, *ret_format, error);
     }
     if (status == STATUS_OK) {
         status = log_store_load_state(store, txn, &store->state, error);
@@ -134,12 +155,18 @@ static enum status load(struct log_store *store, raft_id node_id, struct error *
     return status;
 }
 
-static enum status raise_start_count(struct log_store *store, struct error *error)
+/* Draw the numbers of this start, and put the log's end in its place; durably. */
+static enum status
+begin_start(struct log_store *store, const struct log_tail *tail, struct error *error)
 {
+    const struct log_write write = {.entries = tail->entries, .entry_count = tail->count};
     struct log_work work;
     uint64_t start;
     enum status status = draw(&start, sizeof start, error);
 
+    if (status == STATUS_OK) {
+        status = draw(&store->stamp, sizeof store->stamp, error);
+    }
     if (status == STATUS_OK) {
         status = log_work_begin(store, &work, error);
     }
@@ -155,8 +182,27 @@ static enum status raise_start_count(struct log_store *store, struct error *erro
     }
     work.identity_changed = true;
     work.witnesses_changed = true; /* an older format has none */
-    status = log_work_finish(&work, STATUS_OK, error);
+    status = log_work_finish(&work, log_work_apply(&work, &write, error), error);
     store->shown = store->identity;
+    return status;
+}
+
+static enum status start(struct log_store *store, uint32_t format, struct error *error)
+{
+    const char *path = store->environment.path;
+    struct log_tail tail = {.payloads = BUFFER_INIT};
+    enum status status = STATUS_OK;
+
+    if (format >= LOG_STORE_FORMAT_OF_STAMPS) {
+        status = log_tail_take(path, &store->state, store->synced_stamp, &tail, error);
+    }
+    if (status == STATUS_OK) {
+        status = begin_start(store, &tail, error);
+    }
+    if (status == STATUS_OK) {
+        status = log_tail_forget(path, error);
+    }
+    log_tail_release(&tail);
     return status;
 }
 
@@ -166,7 +212,8 @@ static enum status open_or_create(struct log_store *store,
                                   uint64_t map_bytes,
                                   struct error *error)
 {
-    struct environment_options options = {.map_bytes = map_bytes, .database_flags = MDB_INTEGERKEY};
+    struct environment_options options = {
+        .map_bytes = map_bytes, .database_flags = MDB_INTEGERKEY, .late_metas = true};
     enum status status = environment_open(&store->environment, path, &options, error);
 
     if (status == STATUS_NOT_FOUND) {
@@ -187,6 +234,7 @@ enum status log_store_open(const char *path,
                            struct error *error)
 {
     struct log_store *store = xcalloc(1, sizeof *store);
+    uint32_t format = 0;
     enum status status;
 
     _Static_assert(sizeof(size_t) == sizeof(uint64_t), "MDB_INTEGERKEY takes 64-bit keys");
@@ -196,11 +244,11 @@ enum status log_store_open(const char *path,
     store->is_inspected = options->is_inspected;
     status = open_or_create(store, path, node_id, options->map_bytes, error);
     if (status == STATUS_OK) {
-        status = load(store, node_id, error);
+        status = load(store, node_id, &format, error);
     }
     store->shown = store->identity;
     if (status == STATUS_OK && !store->is_inspected) {
-        status = raise_start_count(store, error);
+        status = start(store, format, error);
     }
     if (status != STATUS_OK) {
         log_store_close(store);

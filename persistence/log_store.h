@@ -1,6 +1,10 @@
-/* The Raft log on disk: identity, hard state, base and entries, in one LMDB environment with
- * default (synchronous) flags. Every value carries a checksum over its key and itself. An entry
- * larger than 512 KiB is stored in pieces.
+/* The Raft log on disk: identity, hard state, base and entries, in one LMDB environment. Every
+ * value carries a checksum over its key and itself. An entry larger than 512 KiB is stored in
+ * pieces.
+ *
+ * What a write that returned has stored survives a power cut. Entries that are appended cost one
+ * flush of the disk: LMDB's meta page is not waited for, and should it be lost, the next open finds
+ * the entries by themselves (log_tail.h). Whatever else changes costs two.
  *
  * Threads: open, boot and close on one thread while nothing else runs. Writing functions take turns
  * (they block each other), log_store_read and log_store_state may run on any thread at any time.
@@ -20,12 +24,13 @@
 
 enum {
     LOG_STORE_CLUSTER_ID_BYTES = 16,
-    /* Written. Older formats are read as well, and become 4 with the identity that each start
+    /* Written. Older formats are read as well, and become 5 with the identity that each start
      * writes: who knows only them would take for damage, or apply in another way, what was added
      * (docs/DISK_FORMAT.md). */
-    LOG_STORE_FORMAT = 4,
+    LOG_STORE_FORMAT = 5,
     LOG_STORE_FORMAT_OLDEST = 1,
     LOG_STORE_FORMAT_OF_WITNESSES = 4, /* the first that has them, and the numbers of starts */
+    LOG_STORE_FORMAT_OF_STAMPS = 5,    /* the first that has the stamp record */
     LOG_STORE_STARTS_MAX = 64,
     LOG_STORE_WITNESSES_MAX = RAFT_MEMBERS_MAX,
     LOG_STORE_ENTRY_BYTES_MAX = 128 * 1024 * 1024
@@ -162,7 +167,7 @@ struct log_write {
     size_t witness_count;
 };
 
-/* Blocks for one commit (two flushes of the disk). The statuses are explained at the top. */
+/* Blocks for one commit (one flush of the disk, or two). The statuses are explained at the top. */
 MUST_CHECK enum status
 log_store_write(struct log_store *store, const struct log_write *write, struct error *error);
 

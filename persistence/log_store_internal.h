@@ -19,8 +19,13 @@ struct log_store {
     struct log_state state; /* as on disk; written under both locks */
     struct log_witness witnesses[LOG_STORE_WITNESSES_MAX]; /* as on disk; under write_lock */
     size_t witness_count;
+    /* Under write_lock: the number of the last write that was begun, and of the last commit whose
+     * meta page was waited for, as on disk. They run up from a number that each open draws. */
+    uint64_t stamp;
+    uint64_t synced_stamp;
     bool prezero;
     bool is_inspected;
+    uint64_t file_bytes;   /* 0 = not known; under write_lock */
     uint64_t prezero_rest; /* batches to let pass after a full disk */
 };
 
@@ -42,6 +47,7 @@ struct log_work {
     bool hard_state_changed;
     bool base_changed;
     bool witnesses_changed;
+    bool needs_meta;                     /* also if none of these changed */
     const struct log_witness *witnesses; /* NULL: those of the store */
     size_t witness_count;
 };

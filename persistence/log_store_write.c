@@ -3,6 +3,7 @@
 #include "base/mark.h"
 #include "persistence/log_format.h"
 #include "persistence/log_store_internal.h"
+#include "persistence/log_tail.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -21,12 +22,25 @@ static enum status put_record(
                                                      "writing a record of the log", error);
 }
 
+/* Whether it does more than append what the next open would find by itself. What is appended from
+ * then on has no stamp: it must not come back without the rest. */
+static bool waits_for_meta(const struct log_work *work)
+{
+    return work->needs_meta || work->identity_changed || work->hard_state_changed ||
+           work->witnesses_changed;
+}
+
 enum status log_work_put_records(struct log_work *work, struct error *error)
 {
     uint8_t record[LOG_RECORD_BYTES_MAX];
     enum status status = STATUS_OK;
 
-    if (work->identity_changed) {
+    if (waits_for_meta(work)) {
+        status = put_record(work, LOG_KEY_STAMP, record,
+                            log_format_put_stamp(work->store->stamp, record), error);
+    }
+
+    if (status == STATUS_OK && work->identity_changed) {
         status = put_record(work, LOG_KEY_IDENTITY, record,
                             log_format_put_identity(&work->identity, record), error);
     }
@@ -53,12 +67,15 @@ static enum status
 append_entry(struct log_work *work, const struct log_entry *entry, struct error *error)
 {
     uint32_t pieces = log_format_pieces(entry->payload.size);
+    const uint64_t *stamp;
     MARK_IF(pieces > 1, log_entry_in_pieces);
 
+    work->needs_meta = work->needs_meta || pieces > 1;
+    stamp = waits_for_meta(work) ? NULL : &work->store->stamp;
     for (uint32_t piece = 0; piece < pieces; piece++) {
         uint64_t key = log_key(entry->index, piece);
         MDB_val key_value = environment_value(&key, sizeof key);
-        MDB_val value = environment_value(NULL, log_format_piece_bytes(entry, piece));
+        MDB_val value = environment_value(NULL, log_format_piece_bytes(entry, piece, stamp));
         int result = mdb_cursor_put(work->cursor, &key_value, &value, MDB_APPEND | MDB_RESERVE);
 
         if (result == MDB_KEYEXIST) {
@@ -69,7 +86,7 @@ append_entry(struct log_work *work, const struct log_entry *entry, struct error 
             return environment_error(&work->store->environment, result, "appending to the log",
                                      error);
         }
-        log_format_put_piece(entry, piece, value.mv_data);
+        log_format_put_piece(entry, piece, stamp, value.mv_data);
     }
     return STATUS_OK;
 }
@@ -173,6 +190,7 @@ static enum status append(struct log_work *work, const struct log_write *write, 
 
     if (first <= work->state.last) {
         MARK(log_entries_overwritten_on_disk);
+        work->needs_meta = true;
         status = delete_keys(work, log_key(first, 0), UINT64_MAX, error);
     }
     for (size_t i = 0; status == STATUS_OK && i < write->entry_count; i++) {
@@ -256,7 +274,13 @@ enum status log_work_begin(struct log_store *store, struct log_work *work, struc
     int result;
 
     (void)pthread_mutex_lock(&store->write_lock);
-    *work = (struct log_work){.store = store, .state = store->state, .identity = store->identity};
+    store->stamp++; /* also if nothing comes of it: what it leaves behind is told from the next */
+    *work = (struct log_work){
+        .store = store,
+        .state = store->state,
+        .identity = store->identity,
+        .needs_meta = store->stamp - store->synced_stamp >= LOG_TAIL_COMMITS_MAX,
+    };
     status = environment_begin_write(&store->environment, &work->txn, error);
     if (status == STATUS_OK) {
         result = mdb_cursor_open(work->txn, store->environment.database, &work->cursor);
@@ -274,6 +298,7 @@ enum status log_work_begin(struct log_store *store, struct log_work *work, struc
 enum status log_work_finish(struct log_work *work, enum status status, struct error *error)
 {
     struct log_store *store = work->store;
+    bool is_late = !waits_for_meta(work);
 
     if (status == STATUS_OK) {
         status = log_work_put_records(work, error);
@@ -284,9 +309,15 @@ enum status log_work_finish(struct log_work *work, enum status status, struct er
     MARK_IF(work->identity_changed, generation_before_its_commit);
     MARK_IF(work->base_changed, trim_before_its_commit);
     if (status == STATUS_OK) {
-        status = environment_commit(&store->environment, work->txn, error);
+        status = environment_commit(&store->environment, work->txn,
+                                    is_late ? ENVIRONMENT_SYNC_PAGES : ENVIRONMENT_SYNC_ALL, error);
     } else {
         mdb_txn_abort(work->txn);
+    }
+    if (status == STATUS_NO_SPACE) {
+        enum status settled = environment_settle(&store->environment, error);
+
+        status = settled == STATUS_OK ? status : settled;
     }
     if (status == STATUS_OK) {
         MARK_IF(work->state.last > store->state.last, entries_committed_and_nobody_knows);
@@ -294,6 +325,7 @@ enum status log_work_finish(struct log_work *work, enum status status, struct er
         MARK_IF(work->identity_changed, generation_committed_and_nobody_knows);
         MARK_IF(work->base_changed, trim_committed_and_nobody_knows);
         store->identity = work->identity;
+        store->synced_stamp = is_late ? store->synced_stamp : store->stamp;
         if (work->witnesses != NULL) {
             memcpy(store->witnesses, work->witnesses,
                    work->witness_count * sizeof store->witnesses[0]);
@@ -307,10 +339,10 @@ enum status log_work_finish(struct log_work *work, enum status status, struct er
     return status;
 }
 
-enum status log_store_write_batch(struct log_store *store,
-                                  const struct log_write *const *writes,
-                                  size_t count,
-                                  struct error *error)
+static enum status write_once(struct log_store *store,
+                              const struct log_write *const *writes,
+                              size_t count,
+                              struct error *error)
 {
     struct log_work work;
     enum status status = log_work_begin(store, &work, error);
@@ -322,6 +354,17 @@ enum status log_store_write_batch(struct log_store *store,
         status = log_work_apply(&work, writes[i], error);
     }
     return log_work_finish(&work, status, error);
+}
+
+enum status log_store_write_batch(struct log_store *store,
+                                  const struct log_write *const *writes,
+                                  size_t count,
+                                  struct error *error)
+{
+    enum status status = write_once(store, writes, count, error);
+
+    /* The first time may only have given back what was kept in case a meta page is lost. */
+    return status == STATUS_NO_SPACE ? write_once(store, writes, count, error) : status;
 }
 
 enum status

@@ -417,8 +417,9 @@ void log_thread_submit(struct log_thread *thread, struct log_job *job)
     (void)pthread_mutex_lock(&thread->lock);
     CHECK(!thread->stopping);
     list_append(is_write ? &thread->writes : &thread->reads, &job->link);
-    (void)pthread_cond_signal(is_write ? &thread->wake_writer : &thread->wake_reader);
     (void)pthread_mutex_unlock(&thread->lock);
+    /* Not under the lock: who is woken would only wait for it. */
+    (void)pthread_cond_signal(is_write ? &thread->wake_writer : &thread->wake_reader);
 }
 
 void log_thread_take_done(struct log_thread *thread, struct list *done)

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "persistence/page_format.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,62 +15,20 @@
 #include <unistd.h>
 
 enum {
-    PAGE_HEAD_BYTES = 16,
-    PAGE_BYTES_MIN = 512,
-    PAGE_BYTES_MAX = 32768,
-    META_PAGES = 2,
-    META_BYTES = 136,
-    DATABASE_BYTES = 48,
-    NODE_HEAD_BYTES = 8,
-    KEY_BYTES_MAX = 511,
-    LEVELS_MAX = 32,
-    VERSION = 1,
     /* From the third transaction on each one replaces pages, so it frees some. */
-    FIRST_FREEING_TRANSACTION = 3
+    FIRST_FREEING_TRANSACTION = 3,
+    LOOSE_BYTES = 1024 * 1024 /* read at once */
 };
 
-enum page_flags { PAGE_BRANCH = 1, PAGE_LEAF = 2, PAGE_OVERFLOW = 4, PAGE_META = 8 };
-enum { NODE_BIG = 1, DATABASE_INTEGER_KEYS = 8 };
-
-#define MAGIC   0xBEEFC0DEU
-#define NO_PAGE UINT64_MAX
 /* Far beyond any file, and far from the end of the numbers. */
 #define LAST_PAGE_MAX (UINT64_C(1) << 48)
-
-struct database {
-    uint32_t page_bytes; /* of the list of free pages */
-    uint16_t flags;
-    uint16_t levels;
-    uint64_t branch_pages;
-    uint64_t leaf_pages;
-    uint64_t overflow_pages;
-    uint64_t entries;
-    uint64_t root;
-};
-
-struct meta {
-    struct database free;
-    struct database main;
-    uint64_t last_page;
-    uint64_t transaction;
-};
-
-/* A node of a branch or leaf page. */
-struct node {
-    struct bytes key;
-    uint64_t child;      /* branch */
-    uint64_t size;       /* leaf: of the value */
-    bool is_big;         /* leaf: the value lies on pages of its own, */
-    uint64_t big_page;   /* from this one on */
-    const uint8_t *data; /* leaf: the value itself */
-};
 
 /* The walk through one of the two trees. */
 struct tree {
     bool is_free_list;
     bool integer_keys;
     uint16_t levels;
-    struct database seen;
+    struct page_database seen;
     struct buffer previous_key;
     bool has_previous;
 };
@@ -77,12 +36,14 @@ struct tree {
 struct walker {
     struct page_walk *walk;
     int file;
-    struct meta meta; /* the newer one */
-    struct meta older;
+    struct page_meta meta; /* the newer one */
+    struct page_meta older;
     uint64_t pages_there; /* whole pages of the file */
-    uint8_t *taken;       /* one bit for each of these that are in use */
+    uint8_t *taken;       /* one bit for each of these that is in use */
+    uint8_t *free;        /* and for each that is in the list of free pages */
     bool stopped;
-    uint8_t *levels[LEVELS_MAX]; /* one page each */
+    bool is_searching;                /* what makes no sense now is no damage */
+    uint8_t *levels[PAGE_LEVELS_MAX]; /* one page each */
     struct buffer value;
 };
 
@@ -97,6 +58,9 @@ static bool damaged(struct walker *walker, const char *format, ...)
     char text[PAGE_WALK_TEXT_BYTES_MAX];
     va_list arguments;
 
+    if (walker->is_searching) {
+        return false;
+    }
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
@@ -112,32 +76,6 @@ static enum status unreadable(const struct walker *walker, uint64_t page, struct
                      walker->walk->path, errno == 0 ? "the file is shorter" : strerror(errno));
 }
 
-/* --- Bytes, in the machine's order --- */
-
-static uint16_t load_u16(const uint8_t *from)
-{
-    uint16_t value;
-
-    memcpy(&value, from, sizeof value);
-    return value;
-}
-
-static uint32_t load_u32(const uint8_t *from)
-{
-    uint32_t value;
-
-    memcpy(&value, from, sizeof value);
-    return value;
-}
-
-static uint64_t load_u64(const uint8_t *from)
-{
-    uint64_t value;
-
-    memcpy(&value, from, sizeof value);
-    return value;
-}
-
 static enum status
 read_at(struct walker *walker, void *to, size_t size, uint64_t offset, struct error *error)
 {
@@ -151,40 +89,15 @@ read_at(struct walker *walker, void *to, size_t size, uint64_t offset, struct er
 
 /* --- Meta pages --- */
 
-static struct database load_database(const uint8_t *from)
+static bool
+load_meta(struct walker *walker, unsigned slot, const uint8_t *page, struct page_meta *meta)
 {
-    return (struct database){.page_bytes = load_u32(from),
-                             .flags = load_u16(from + 4),
-                             .levels = load_u16(from + 6),
-                             .branch_pages = load_u64(from + 8),
-                             .leaf_pages = load_u64(from + 16),
-                             .overflow_pages = load_u64(from + 24),
-                             .entries = load_u64(from + 32),
-                             .root = load_u64(from + 40)};
-}
-
-static bool load_meta(struct walker *walker, unsigned slot, const uint8_t *page, struct meta *meta)
-{
-    const uint8_t *at = page + PAGE_HEAD_BYTES;
-
-    if (load_u64(page) != slot || load_u16(page + 10) != PAGE_META || load_u32(at) != MAGIC ||
-        load_u32(at + 4) != VERSION) {
-        return damaged(walker, "page %u is no meta page of LMDB 0.9", slot);
-    }
-    meta->free = load_database(at + 24);
-    meta->main = load_database(at + 24 + DATABASE_BYTES);
-    meta->last_page = load_u64(at + 120);
-    meta->transaction = load_u64(at + 128);
-    return true;
-}
-
-static bool is_page_size(uint32_t bytes)
-{
-    return bytes >= PAGE_BYTES_MIN && bytes <= PAGE_BYTES_MAX && (bytes & (bytes - 1)) == 0;
+    return page_format_meta(slot, page, meta) ||
+           damaged(walker, "page %u is no meta page of LMDB 0.9", slot);
 }
 
 /* The newer of the two. They belong to consecutive transactions, each in its slot. */
-static bool choose_meta(struct walker *walker, const struct meta metas[META_PAGES])
+static bool choose_meta(struct walker *walker, const struct page_meta metas[PAGE_META_COUNT])
 {
     uint64_t first = metas[0].transaction;
     uint64_t second = metas[1].transaction;
@@ -208,13 +121,13 @@ static bool choose_meta(struct walker *walker, const struct meta metas[META_PAGE
 
 static enum status read_metas(struct walker *walker, struct error *error)
 {
-    uint8_t page[PAGE_HEAD_BYTES + META_BYTES];
-    struct meta metas[META_PAGES];
+    uint8_t page[PAGE_HEAD_BYTES + PAGE_META_BYTES];
+    struct page_meta metas[PAGE_META_COUNT];
     uint32_t page_bytes;
     enum status status;
 
     walker->walk->page_bytes = PAGE_BYTES_MIN; /* until it is known */
-    if (walker->walk->file_bytes < (uint64_t)META_PAGES * PAGE_BYTES_MIN) {
+    if (walker->walk->file_bytes < (uint64_t)PAGE_META_COUNT * PAGE_BYTES_MIN) {
         (void)damaged(walker, "the file is cut off: %" PRIu64 " bytes are there",
                       walker->walk->file_bytes);
         return STATUS_CORRUPT;
@@ -223,11 +136,12 @@ static enum status read_metas(struct walker *walker, struct error *error)
     if (status != STATUS_OK) {
         return status;
     }
-    page_bytes = load_database(page + PAGE_HEAD_BYTES + 24).page_bytes;
+    page_bytes = page_u32(page + PAGE_HEAD_BYTES + 24); /* as the list of free pages has it */
     if (!load_meta(walker, 0, page, &metas[0])) {
         return STATUS_CORRUPT;
     }
-    if (!is_page_size(page_bytes) || walker->walk->file_bytes < (uint64_t)META_PAGES * page_bytes) {
+    if (!page_format_is_size(page_bytes) ||
+        walker->walk->file_bytes < (uint64_t)PAGE_META_COUNT * page_bytes) {
         (void)damaged(walker, "the first meta page tells of pages of %" PRIu32 " bytes",
                       page_bytes);
         return STATUS_CORRUPT;
@@ -248,7 +162,7 @@ static enum status read_metas(struct walker *walker, struct error *error)
 
 static bool is_there(struct walker *walker, uint64_t page, uint64_t count, const char *what)
 {
-    if (page < META_PAGES || page > walker->meta.last_page ||
+    if (page < PAGE_META_COUNT || page > walker->meta.last_page ||
         count > walker->meta.last_page - page + 1) {
         return damaged(walker, "%s is at page %" PRIu64 ", which is none", what, page);
     }
@@ -260,18 +174,25 @@ static bool is_there(struct walker *walker, uint64_t page, uint64_t count, const
     return true;
 }
 
-/* Take `count` pages from `page` on for `what`: each is there, and taken once. */
-static bool take_pages(struct walker *walker, uint64_t page, uint64_t count, const char *what)
+static bool has_bit(const uint8_t *bits, uint64_t page)
+{
+    return (bits[page / 8] >> (page % 8) & 1) != 0;
+}
+
+/* Take `count` pages from `page` on for `what`, in one of the two sets: each is there, and taken
+ * once. */
+static bool
+take_pages(struct walker *walker, uint8_t *set, uint64_t page, uint64_t count, const char *what)
 {
     if (!is_there(walker, page, count, what)) {
         return false;
     }
     for (uint64_t i = page; i < page + count; i++) {
-        if ((walker->taken[i / 8] >> (i % 8) & 1) != 0) {
+        if (has_bit(walker->taken, i) || has_bit(walker->free, i)) {
             return damaged(walker, "page %" PRIu64 " is used twice, the second time as %s", i,
                            what);
         }
-        walker->taken[i / 8] |= (uint8_t)(1U << (i % 8));
+        set[i / 8] |= (uint8_t)(1U << (i % 8));
     }
     return true;
 }
@@ -282,70 +203,20 @@ static bool take_free_page(struct walker *walker, uint64_t page)
         walker->walk->free_pages_behind_end++;
         return true;
     }
-    return take_pages(walker, page, 1, "a free page");
+    return take_pages(walker, walker->free, page, 1, "a free page");
 }
 
 /* --- Nodes --- */
 
-static int compare_keys(const struct tree *tree, struct bytes left, struct bytes right)
-{
-    if (tree->integer_keys) {
-        uint64_t a = load_u64(left.data);
-        uint64_t b = load_u64(right.data);
-
-        return a < b ? -1 : a > b;
-    }
-    return bytes_compare(left, right);
-}
-
-static size_t node_count(const uint8_t *page)
-{
-    return (size_t)(load_u16(page + 12) - PAGE_HEAD_BYTES) / 2;
-}
-
-/* Node `position` of a page whose head was checked; *ret_bytes is what it takes of the page. */
 static bool load_node(const struct walker *walker,
                       const struct tree *tree,
                       const uint8_t *page,
                       size_t position,
-                      struct node *ret_node,
+                      struct page_node *ret_node,
                       size_t *ret_bytes)
 {
-    size_t page_bytes = (size_t)walker->walk->page_bytes;
-    size_t at = load_u16(page + PAGE_HEAD_BYTES + 2 * position);
-    bool is_branch = load_u16(page + 10) == PAGE_BRANCH;
-    const uint8_t *node = page + at;
-    uint64_t low;
-    uint16_t flags;
-    size_t key_bytes;
-    size_t bytes;
-
-    if (at < load_u16(page + 14) || at % 2 != 0 || at + NODE_HEAD_BYTES > page_bytes) {
-        return false;
-    }
-    low = load_u16(node) | (uint64_t)load_u16(node + 2) << 16;
-    flags = load_u16(node + 4);
-    key_bytes = load_u16(node + 6);
-    bytes = NODE_HEAD_BYTES + key_bytes;
-    *ret_node = (struct node){.key = bytes_of(node + NODE_HEAD_BYTES, key_bytes),
-                              .child = low | (uint64_t)flags << 32,
-                              .size = low,
-                              .data = node + bytes};
-    if (!is_branch) {
-        bytes += flags == NODE_BIG ? sizeof(uint64_t) : (size_t)low;
-    }
-    /* The first key of a branch is never looked at, and mostly empty. */
-    if (key_bytes > KEY_BYTES_MAX || bytes > page_bytes - at ||
-        (!is_branch && flags != 0 && flags != NODE_BIG) ||
-        (tree->integer_keys && key_bytes != sizeof(uint64_t) && !(is_branch && position == 0))) {
-        return false;
-    }
-    if (!is_branch && flags == NODE_BIG) {
-        ret_node->is_big = true;
-        ret_node->big_page = load_u64(ret_node->data);
-    }
-    *ret_bytes = (bytes + 1) / 2 * 2;
-    return true;
+    return page_format_node(page, (size_t)walker->walk->page_bytes, tree->integer_keys, position,
+                            ret_node, ret_bytes);
 }
 
 /* That the nodes fill the page from its `upper` to its end without a gap. */
@@ -356,19 +227,19 @@ static bool check_page(struct walker *walker,
                        const uint8_t *page)
 {
     size_t page_bytes = (size_t)walker->walk->page_bytes;
-    size_t lower = load_u16(page + 12);
-    size_t upper = load_u16(page + 14);
+    size_t lower = page_u16(page + 12);
+    size_t upper = page_u16(page + 14);
     size_t used = 0;
 
-    if (load_u64(page) != number || load_u16(page + 10) != (is_leaf ? PAGE_LEAF : PAGE_BRANCH)) {
+    if (page_u64(page) != number || page_u16(page + 10) != (is_leaf ? PAGE_LEAF : PAGE_BRANCH)) {
         return damaged(walker, "page %" PRIu64 " is not the %s page that it should be", number,
                        is_leaf ? "leaf" : "branch");
     }
     if (lower <= PAGE_HEAD_BYTES || lower > upper || upper > page_bytes || lower % 2 != 0) {
         return damaged(walker, "the head of page %" PRIu64 " is damaged", number);
     }
-    for (size_t i = 0; i < node_count(page); i++) {
-        struct node node;
+    for (size_t i = 0; i < page_format_node_count(page); i++) {
+        struct page_node node;
         size_t bytes = 0;
 
         if (!load_node(walker, tree, page, i, &node, &bytes)) {
@@ -398,9 +269,10 @@ static bool check_order(struct walker *walker,
                         const struct bytes *from,
                         const struct bytes *to)
 {
-    if ((tree->has_previous && compare_keys(tree, buffer_lend(&tree->previous_key), key) >= 0) ||
-        (from != NULL && compare_keys(tree, key, *from) < 0) ||
-        (to != NULL && compare_keys(tree, key, *to) >= 0)) {
+    if ((tree->has_previous &&
+         page_format_compare(tree->integer_keys, buffer_lend(&tree->previous_key), key) >= 0) ||
+        (from != NULL && page_format_compare(tree->integer_keys, key, *from) < 0) ||
+        (to != NULL && page_format_compare(tree->integer_keys, key, *to) >= 0)) {
         (void)damaged(walker, "a key of page %" PRIu64 " is out of order", page);
         return false;
     }
@@ -410,51 +282,49 @@ static bool check_order(struct walker *walker,
 static void see_free_list(struct walker *walker, struct bytes key, struct bytes value)
 {
     uint64_t words = value.size / sizeof(uint64_t);
-    uint64_t count = words == 0 ? UINT64_MAX : load_u64(value.data);
+    uint64_t count = words == 0 ? UINT64_MAX : page_u64(value.data);
 
     if (value.size % sizeof(uint64_t) != 0 || count > words - 1) {
         (void)damaged(walker, "the list of pages freed by transaction %" PRIu64 " is damaged",
-                      load_u64(key.data));
+                      page_u64(key.data));
         return;
     }
     for (uint64_t i = 1; i <= count && !walker->stopped; i++) {
         walker->walk->free_pages++;
-        (void)take_free_page(walker, load_u64(value.data + i * sizeof(uint64_t)));
+        (void)take_free_page(walker, page_u64(value.data + i * sizeof(uint64_t)));
     }
 }
 
-/* The value of a node that has it on pages of its own; the pages are taken. LMDB may have kept more
- * of them than the value needs. */
+/* The value of a node that has it on pages of its own; the pages are taken. */
 static enum status read_big(struct walker *walker,
                             struct tree *tree,
-                            const struct node *node,
+                            const struct page_node *node,
                             bool wanted,
                             bool *ret_is_whole,
                             struct error *error)
 {
-    uint64_t needed = (PAGE_HEAD_BYTES - 1 + node->size) / walker->walk->page_bytes + 1;
     uint64_t offset = node->big_page * walker->walk->page_bytes;
     uint8_t head[PAGE_HEAD_BYTES];
     enum status status;
 
     *ret_is_whole = false;
-    if (!is_there(walker, node->big_page, needed, "a large value")) {
+    if (!is_there(walker, node->big_page, page_format_big_pages(node, walker->walk->page_bytes),
+                  "a large value")) {
         return STATUS_OK;
     }
     status = read_at(walker, head, sizeof head, offset, error);
     if (status != STATUS_OK) {
         return status;
     }
-    if (load_u64(head) != node->big_page || load_u16(head + 10) != PAGE_OVERFLOW ||
-        load_u32(head + 12) < needed) {
+    if (!page_format_is_big_head(node, walker->walk->page_bytes, head)) {
         (void)damaged(walker, "page %" PRIu64 " is not the large value that it should be",
                       node->big_page);
         return STATUS_OK;
     }
-    if (!take_pages(walker, node->big_page, load_u32(head + 12), "a large value")) {
+    if (!take_pages(walker, walker->taken, node->big_page, page_u32(head + 12), "a large value")) {
         return STATUS_OK;
     }
-    tree->seen.overflow_pages += load_u32(head + 12);
+    tree->seen.overflow_pages += page_u32(head + 12);
     *ret_is_whole = true;
     buffer_clear(&walker->value);
     return wanted ? read_at(walker, buffer_extend(&walker->value, (size_t)node->size),
@@ -473,8 +343,9 @@ static enum status see_leaf(struct walker *walker,
     bool wants_values = tree->is_free_list || walker->walk->depth == PAGE_WALK_VALUES;
     enum status status = STATUS_OK;
 
-    for (size_t i = 0; status == STATUS_OK && i < node_count(page) && !walker->stopped; i++) {
-        struct node node;
+    for (size_t i = 0; status == STATUS_OK && i < page_format_node_count(page) && !walker->stopped;
+         i++) {
+        struct page_node node;
         struct bytes value;
         size_t bytes;
         bool is_whole = true;
@@ -519,8 +390,8 @@ static bool check_separator(struct walker *walker,
                             const struct bytes *from,
                             const struct bytes *to)
 {
-    if ((from != NULL && compare_keys(tree, key, *from) <= 0) ||
-        (to != NULL && compare_keys(tree, key, *to) >= 0)) {
+    if ((from != NULL && page_format_compare(tree->integer_keys, key, *from) <= 0) ||
+        (to != NULL && page_format_compare(tree->integer_keys, key, *to) >= 0)) {
         return damaged(walker, "a key of the branch page %" PRIu64 " is out of order", number);
     }
     return true;
@@ -535,14 +406,14 @@ static enum status walk_children(struct walker *walker,
                                  struct error *error)
 {
     const uint8_t *page = walker->levels[level];
-    size_t count = node_count(page);
+    size_t count = page_format_node_count(page);
     const struct bytes *lowest = from;
     struct bytes lower;
     enum status status = STATUS_OK;
 
     for (size_t i = 0; status == STATUS_OK && i < count && !walker->stopped; i++) {
-        struct node node;
-        struct node next;
+        struct page_node node;
+        struct page_node next;
         size_t bytes;
 
         CHECK(load_node(walker, tree, page, i, &node, &bytes));
@@ -581,7 +452,7 @@ static enum status walk_page(struct walker *walker,
     bool is_leaf = level + 1 == tree->levels;
     enum status status;
 
-    if (!take_pages(walker, number, 1, is_leaf ? "a leaf" : "a branch")) {
+    if (!take_pages(walker, walker->taken, number, 1, is_leaf ? "a leaf" : "a branch")) {
         return STATUS_OK;
     }
     if (is_leaf) {
@@ -603,10 +474,10 @@ static enum status walk_page(struct walker *walker,
 
 static void check_counts(struct walker *walker,
                          const struct tree *tree,
-                         const struct database *database,
+                         const struct page_database *database,
                          bool only_branches)
 {
-    const struct database *seen = &tree->seen;
+    const struct page_database *seen = &tree->seen;
 
     if (seen->branch_pages != database->branch_pages || seen->leaf_pages != database->leaf_pages ||
         (!only_branches && (seen->overflow_pages != database->overflow_pages ||
@@ -622,7 +493,7 @@ static void check_counts(struct walker *walker,
 
 static enum status walk_tree(struct walker *walker,
                              struct tree *tree,
-                             const struct database *database,
+                             const struct page_database *database,
                              struct error *error)
 {
     const char *what = tree->is_free_list ? "the list of free pages" : "the records";
@@ -630,16 +501,17 @@ static enum status walk_tree(struct walker *walker,
 
     tree->levels = database->levels;
     tree->previous_key = (struct buffer)BUFFER_INIT;
-    if (database->flags != (tree->integer_keys ? DATABASE_INTEGER_KEYS : 0)) {
+    if (database->flags != (tree->integer_keys ? PAGE_DATABASE_INTEGER_KEYS : 0)) {
         (void)damaged(walker, "the meta page gives %s a wrong kind (%#x)", what, database->flags);
         return STATUS_OK;
     }
-    if (database->levels > LEVELS_MAX || (database->levels == 0) != (database->root == NO_PAGE)) {
+    if (database->levels > PAGE_LEVELS_MAX ||
+        (database->levels == 0) != (database->root == PAGE_NONE)) {
         (void)damaged(walker, "the meta page gives %s %u levels and the root %" PRIu64, what,
                       database->levels, database->root);
         return STATUS_OK;
     }
-    if (database->root != NO_PAGE) {
+    if (database->root != PAGE_NONE) {
         status = walk_page(walker, tree, database->root, 0, NULL, NULL, error);
     }
     if (status == STATUS_OK && !walker->stopped) {
@@ -655,7 +527,7 @@ static enum status walk_tree(struct walker *walker,
 /* The last transaction that freed pages, by the list of free pages of a meta page; 0: none. Each
  * transaction puts what it freed at the list's end. */
 static enum status find_last_freeing(struct walker *walker,
-                                     const struct meta *meta,
+                                     const struct page_meta *meta,
                                      uint64_t *ret,
                                      struct error *error)
 {
@@ -666,8 +538,8 @@ static enum status find_last_freeing(struct walker *walker,
     enum status status = STATUS_OK;
 
     *ret = 0;
-    for (unsigned level = 0; number != NO_PAGE && level < meta->free.levels; level++) {
-        struct node node;
+    for (unsigned level = 0; number != PAGE_NONE && level < meta->free.levels; level++) {
+        struct page_node node;
         size_t bytes;
 
         if (!is_there(walker, number, 1, "the list of free pages")) {
@@ -678,9 +550,9 @@ static enum status find_last_freeing(struct walker *walker,
             !check_page(walker, &tree, number, level + 1U == meta->free.levels, page)) {
             return status;
         }
-        CHECK(load_node(walker, &tree, page, node_count(page) - 1, &node, &bytes));
+        CHECK(load_node(walker, &tree, page, page_format_node_count(page) - 1, &node, &bytes));
         if (level + 1U == meta->free.levels) {
-            *ret = load_u64(node.key.data);
+            *ret = page_u64(node.key.data);
         }
         number = node.child;
     }
@@ -690,12 +562,13 @@ static enum status find_last_freeing(struct walker *walker,
 /* If a flipped bit makes the newer transaction look like the one before the older, the last
  * transaction would be lost, and all would look sound. But what it freed tells its number. The
  * pages of the older are whole: they may be used again only two transactions later. */
-static enum status check_number(struct walker *walker, const struct meta *meta, struct error *error)
+static enum status
+check_number(struct walker *walker, const struct page_meta *meta, struct error *error)
 {
     uint64_t last = 0;
     enum status status;
 
-    if (meta->transaction < FIRST_FREEING_TRANSACTION && meta->free.root == NO_PAGE) {
+    if (meta->transaction < FIRST_FREEING_TRANSACTION && meta->free.root == PAGE_NONE) {
         return STATUS_OK;
     }
     status = find_last_freeing(walker, meta, &last, error);
@@ -723,6 +596,92 @@ static void check_length(struct walker *walker)
     }
 }
 
+/* --- Pages that nothing refers to --- */
+
+/* BYTES_EMPTY: it is not whole. */
+static enum status read_loose_value(struct walker *walker,
+                                    const struct page_node *node,
+                                    struct bytes *ret_value,
+                                    struct error *error)
+{
+    uint64_t offset = node->big_page * walker->walk->page_bytes;
+    uint8_t head[PAGE_HEAD_BYTES];
+    enum status status;
+
+    if (!node->is_big) {
+        *ret_value = bytes_of(node->data, (size_t)node->size);
+        return STATUS_OK;
+    }
+    *ret_value = BYTES_EMPTY;
+    if (node->big_page < PAGE_META_COUNT || node->big_page >= walker->pages_there ||
+        page_format_big_pages(node, walker->walk->page_bytes) >
+            walker->pages_there - node->big_page) {
+        return STATUS_OK;
+    }
+    status = read_at(walker, head, sizeof head, offset, error);
+    if (status != STATUS_OK || !page_format_is_big_head(node, walker->walk->page_bytes, head)) {
+        return status;
+    }
+    buffer_clear(&walker->value);
+    status = read_at(walker, buffer_extend(&walker->value, (size_t)node->size), (size_t)node->size,
+                     offset + PAGE_HEAD_BYTES, error);
+    *ret_value = buffer_lend(&walker->value);
+    return status;
+}
+
+static enum status
+see_loose_page(struct walker *walker, uint64_t number, const uint8_t *page, struct error *error)
+{
+    const struct tree tree = {.integer_keys = walker->walk->integer_keys};
+    enum status status = STATUS_OK;
+
+    if (!check_page(walker, &tree, number, true, page)) {
+        return STATUS_OK;
+    }
+    for (size_t i = 0; status == STATUS_OK && i < page_format_node_count(page); i++) {
+        struct page_node node;
+        struct bytes value;
+        size_t bytes;
+
+        CHECK(load_node(walker, &tree, page, i, &node, &bytes));
+        status = read_loose_value(walker, &node, &value, error);
+        if (status == STATUS_OK) {
+            walker->walk->on_loose(walker->walk->context, node.key, value);
+        }
+    }
+    return status;
+}
+
+/* What lies beyond the last page in use belongs to it: that is where transactions grow to. */
+static enum status search_loose_pages(struct walker *walker, struct error *error)
+{
+    uint64_t page_bytes = walker->walk->page_bytes;
+    uint64_t pages_max = LOOSE_BYTES / page_bytes;
+    uint8_t *pages = xmalloc(LOOSE_BYTES);
+    enum status status = STATUS_OK;
+
+    walker->is_searching = true;
+    for (uint64_t first = PAGE_META_COUNT; status == STATUS_OK && first < walker->pages_there;) {
+        uint64_t rest = walker->pages_there - first;
+        uint64_t count = 0;
+
+        while (count < rest && count < pages_max && !has_bit(walker->taken, first + count)) {
+            count++;
+        }
+        if (count > 0) {
+            status =
+                read_at(walker, pages, (size_t)(count * page_bytes), first * page_bytes, error);
+        }
+        for (uint64_t i = 0; status == STATUS_OK && i < count; i++) {
+            status = see_loose_page(walker, first + i, pages + i * page_bytes, error);
+        }
+        first += count > 0 ? count : 1;
+    }
+    walker->is_searching = false;
+    free(pages);
+    return status;
+}
+
 static enum status walk_trees(struct walker *walker, struct error *error)
 {
     struct page_walk *walk = walker->walk;
@@ -741,6 +700,9 @@ static enum status walk_trees(struct walker *walker, struct error *error)
     }
     if (status == STATUS_OK && !walker->stopped) {
         status = check_number(walker, &walker->older, error);
+    }
+    if (status == STATUS_OK && !walker->stopped && walk->on_loose != NULL) {
+        status = search_loose_pages(walker, error);
     }
     walk->branch_pages = records.seen.branch_pages;
     walk->leaf_pages = records.seen.leaf_pages;
@@ -766,16 +728,18 @@ static enum status walk_file(struct walker *walker, struct error *error)
         (void)posix_fadvise(walker->file, 0, 0, POSIX_FADV_WILLNEED);
     }
     walker->taken = xcalloc((size_t)(walker->pages_there / 8 + 1), 1);
+    walker->free = xcalloc((size_t)(walker->pages_there / 8 + 1), 1);
     need_level(walker, 0);
     return walk_trees(walker, error);
 }
 
 static void release(struct walker *walker)
 {
-    for (size_t i = 0; i < LEVELS_MAX; i++) {
+    for (size_t i = 0; i < PAGE_LEVELS_MAX; i++) {
         free(walker->levels[i]);
     }
     free(walker->taken);
+    free(walker->free);
     buffer_release(&walker->value);
     (void)close(walker->file);
 }

@@ -32,6 +32,10 @@ struct page_walk {
     enum page_walk_depth depth;
     /* In the order of the keys; lent for the call. */
     void (*on_entry)(void *context, struct bytes key, struct bytes value);
+    /* NULL, or told what records lie on leaf pages that the newest transaction does not use, in no
+     * order, lent for the call: of older transactions, of one whose meta page was lost, or
+     * nobody's. What makes no sense is passed over. It costs to read the whole file. */
+    void (*on_loose)(void *context, struct bytes key, struct bytes value);
     /* One line on each thing that is wrong. False: do not go on. */
     bool (*on_damage)(void *context, const char *text);
     void *context;

@@ -98,7 +98,7 @@ static enum status fill_empty(struct environment *environment, void *context, st
         mdb_txn_abort(txn);
         return status;
     }
-    return environment_commit(environment, txn, error);
+    return environment_commit(environment, txn, ENVIRONMENT_SYNC_ALL, error);
 }
 
 enum status tree_store_open(const char *path,
@@ -431,7 +431,7 @@ enum status tree_store_commit(struct tree_store *store,
         return status;
     }
     MARK(checkpoint_before_its_commit);
-    status = environment_commit(&store->environment, txn, error);
+    status = environment_commit(&store->environment, txn, ENVIRONMENT_SYNC_ALL, error);
     if (status == STATUS_OK) {
         store->scrub = scrub;
     }

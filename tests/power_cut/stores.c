@@ -8,6 +8,7 @@
 #include "persistence/files.h"
 #include "persistence/log_prezero.h"
 #include "persistence/tree_store.h"
+#include "tests/power_cut/contents.h"
 #include "tests/power_cut/tape.h"
 
 #include <fcntl.h>
@@ -21,41 +22,13 @@
 enum {
     NODE_ID = 1,
     MAP_BYTES = 64 * 1024 * 1024,
-    ENTRIES_MAX = 512,
     ENTRIES_CROWDED = 300,
-    KEYS = 160,
+    KEYS = CONTENTS_KEYS,
     BATCH_MAX = 3,
     VALUE_BYTES_MAX = 700 * 1024
 };
 
 static const uint8_t cluster_id[16] = "power cut story";
-
-struct planned {
-    raft_term term;
-    enum raft_entry_type type;
-    uint32_t salt; /* makes the payload */
-    uint32_t size;
-};
-
-struct value {
-    uint32_t salt; /* 0 = no record */
-    uint32_t size;
-};
-
-/* What a folder holds after a step. */
-struct contents {
-    uint64_t starts;
-    bool has_cluster;
-    uint64_t generation;
-    raft_term term;
-    raft_id vote;
-    raft_index base;
-    raft_term base_term;
-    raft_index last;
-    struct planned entries[ENTRIES_MAX]; /* of the indexes after the base */
-    raft_index applied;
-    struct value values[KEYS];
-};
 
 enum step_kind {
     STEP_OPEN,
@@ -331,27 +304,15 @@ static const struct contents *present(const struct stores *stores)
 static enum status step_cluster(struct stores *stores, struct contents *next, struct error *error)
 {
     next->has_cluster = true;
+    contents_note_log(next, stores->step + 1, false);
     return log_store_set_cluster(stores->log, cluster_id, error);
 }
 
 struct plan {
     struct log_write writes[BATCH_MAX];
     const struct log_write *pointers[BATCH_MAX];
-    struct log_entry entries[BATCH_MAX][ENTRIES_MAX];
+    struct log_entry entries[BATCH_MAX][CONTENTS_ENTRIES_MAX];
 };
-
-static void drop_front(struct contents *contents, raft_index base)
-{
-    size_t dropped = (size_t)(base - contents->base);
-
-    if (dropped == 0) {
-        return;
-    }
-    contents->base_term = contents->entries[dropped - 1].term;
-    memmove(contents->entries, contents->entries + dropped,
-            (ENTRIES_MAX - dropped) * sizeof *contents->entries);
-    contents->base = base;
-}
 
 /* One write of the log: perhaps a vote, perhaps entries, which may replace some that the checkpoint
  * does not hold; perhaps trimming. */
@@ -362,7 +323,8 @@ static void plan_write(struct stores *stores,
 {
     struct prng *prng = &stores->prng;
     size_t count = (size_t)prng_below(prng, 12);
-    raft_index first = next->last + 1;
+    raft_index last = next->last;
+    raft_index first = last + 1;
 
     *write = (struct log_write){.entries = entries};
     if (prng_below(prng, 3) == 0) {
@@ -389,12 +351,13 @@ static void plan_write(struct stores *stores,
         next->last = first + i;
     }
     write->entry_count = count;
+    contents_note_write(next, stores->step + 1, write, last);
     if (count > 0 && prng_below(prng, 3) == 0 && next->applied > next->base) {
         raft_index trim = prng_between(prng, next->base + 1, next->applied);
         raft_index reached = next->base + 3 * count;
 
         write->trim = trim;
-        drop_front(next, trim < reached ? trim : reached);
+        contents_drop_front(next, trim < reached ? trim : reached);
     }
 }
 
@@ -425,7 +388,8 @@ static enum status step_trim(struct stores *stores, struct contents *next, struc
     bool more;
 
     if (target > next->base) {
-        drop_front(next, target - next->base < count ? target : next->base + count);
+        contents_note_log(next, stores->step + 1, true);
+        contents_drop_front(next, target - next->base < count ? target : next->base + count);
     }
     return log_store_trim(stores->log, target, count, &more, error);
 }
@@ -589,6 +553,7 @@ static enum status step_switch(struct stores *stores, struct contents *next, str
     enum status status = log_store_write(stores->log, &write, error);
 
     next->generation = installed->generation;
+    contents_note_log(next, stores->step + 1, false);
     next->base = installed->applied;
     next->base_term = next->term;
     next->last = installed->applied;
@@ -625,6 +590,7 @@ static enum status step_open(struct stores *stores, struct contents *next, struc
     close_stores(stores);
     stores->has_installed = false;
     next->starts++;
+    contents_note_log(next, stores->step + 1, false);
     return open_stores(stores, error);
 }
 
@@ -691,6 +657,7 @@ static struct contents *begin_step(struct stores *stores)
     tape_begin(stores->step + 1);
     free(stores->after[stores->step + 1]);
     stores->after[stores->step + 1] = xmemdup(present(stores), sizeof(struct contents));
+    stores->after[stores->step + 1]->appended_count = 0;
     return stores->after[stores->step + 1];
 }
 
@@ -700,28 +667,56 @@ static void end_step(struct stores *stores)
     tape_done(stores->step);
 }
 
+/* The contents of the opened stores, to be freed: what step `done` left, or one that was under way
+ * up to `begun`. NULL: of none of them, `text` says why. */
+static struct contents *find_contents(const struct stores *story,
+                                      struct stores *opened,
+                                      uint64_t done,
+                                      uint64_t begun,
+                                      uint64_t starts,
+                                      char text[STORES_TEXT_BYTES_MAX])
+{
+    struct log_state state = log_store_state(opened->log);
+
+    (void)say(text, "it holds what no step left:");
+    for (uint64_t step = done; step <= begun; step++) {
+        struct contents *expected = contents_expected(story->after, step, step == done, &state);
+        char why[STORES_TEXT_BYTES_MAX];
+        size_t used = strlen(text);
+
+        if (compare(opened, expected, starts, why) == FINDING_SAME) {
+            return expected;
+        }
+        free(expected);
+        (void)snprintf(text + used, STORES_TEXT_BYTES_MAX - used, " not %" PRIu64 ": %s;", step,
+                       why);
+    }
+    return NULL;
+}
+
 /* After a failure of unknown outcome: start anew, and go on from what is found. */
 static bool restart(struct stores *stores, const char *why, char text[STORES_TEXT_BYTES_MAX])
 {
-    const struct contents *before = present(stores);
-    const struct contents *planned = stores->after[stores->step + 1];
+    uint64_t starts = present(stores)->starts;
     struct contents *found;
     struct error error;
 
     tape_fail(UINT64_MAX, 0, TAPE_FAULT_NONE, 0);
     stores->step++; /* whose outcome is unknown: it is begun, and never done */
-    found = begin_step(stores);
+    (void)begin_step(stores);
     close_stores(stores);
     stores->has_installed = false;
     if (open_stores(stores, &error) != STATUS_OK) {
         return say(text, "no restart after '%s': %s", why, error.text);
     }
-    if (compare(stores, before, before->starts, text) == FINDING_SAME) {
-        *found = *before;
-    } else if (compare(stores, planned, before->starts, text) != FINDING_SAME) {
+    found = find_contents(stores, stores, stores->step - 1, stores->step, starts, text);
+    if (found == NULL) {
         return false;
     }
     found->starts = log_store_identity(stores->log)->start_count;
+    contents_note_log(found, stores->step + 1, false);
+    free(stores->after[stores->step + 1]);
+    stores->after[stores->step + 1] = found;
     end_step(stores);
     return true;
 }
@@ -864,6 +859,7 @@ bool stores_judge(const struct stores *stores,
                   char text[STORES_TEXT_BYTES_MAX])
 {
     uint64_t least = stores->after[done]->starts;
+    struct contents *found;
     struct stores judged;
     struct error error;
     bool is_right = false;
@@ -876,18 +872,10 @@ bool stores_judge(const struct stores *stores,
         close_stores(&judged);
         return say(text, "no start: %s", error.text);
     }
-    (void)say(text, "it holds what no step left:");
-    for (uint64_t step = done; !is_right && step <= begun; step++) {
-        char why[STORES_TEXT_BYTES_MAX];
-        size_t used = strlen(text);
-
-        is_right = compare(&judged, stores->after[step], least + 1, why) == FINDING_SAME;
-        if (is_right) {
-            is_right = go_on(&judged, stores->after[step], text) == FINDING_SAME;
-            break;
-        }
-        (void)snprintf(text + used, STORES_TEXT_BYTES_MAX - used, " not %" PRIu64 ": %s;", step,
-                       why);
+    found = find_contents(stores, &judged, done, begun, least + 1, text);
+    if (found != NULL) {
+        is_right = go_on(&judged, found, text) == FINDING_SAME;
+        free(found);
     }
     close_stores(&judged);
     return is_right;

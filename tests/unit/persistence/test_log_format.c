@@ -166,10 +166,14 @@ static void test_a_first_piece_that_lies_is_refused(void)
     struct log_entry read;
     uint8_t value[64];
     size_t payload_bytes;
-    size_t size = log_format_piece_bytes(&entry, 0);
+    uint64_t stamp = 77;
+    size_t size = log_format_piece_bytes(&entry, 0, &stamp);
 
-    EXPECT_EQ(size, 13 + 7 + 8);
-    log_format_put_piece(&entry, 0, value);
+    EXPECT_EQ(size, 21 + 7 + 8);
+    log_format_put_piece(&entry, 0, &stamp, value);
+    stamp = 0;
+    EXPECT(log_format_get_stamp(bytes_of(value, size), &stamp));
+    EXPECT_EQ(stamp, 77);
     EXPECT(log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
     EXPECT_EQ(read.term, 5);
     EXPECT_EQ(read.type, RAFT_ENTRY_CONFIG);
@@ -183,7 +187,7 @@ static void test_a_first_piece_that_lies_is_refused(void)
     value[8] = RAFT_ENTRY_CONFIG + 1;
     log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
     EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
-    value[8] = RAFT_ENTRY_COMMAND;
+    value[8] = 0x80 | RAFT_ENTRY_COMMAND;
     bytes_store_u32(value + 9, 8);
     log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
     EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
@@ -191,6 +195,26 @@ static void test_a_first_piece_that_lies_is_refused(void)
     log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
     EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
     EXPECT(!log_format_get_first_piece(9, BYTES_EMPTY, &read, &payload_bytes));
+}
+
+static void test_an_entry_may_have_no_stamp(void)
+{
+    uint8_t value[13 + 2 + SEAL_BYTES] = {[7] = 6, [8] = RAFT_ENTRY_COMMAND, [12] = 2, 'h', 'i'};
+    struct log_entry read;
+    size_t payload_bytes;
+    uint64_t stamp;
+
+    log_format_seal(log_key(9, 0), value, 13 + 2);
+    EXPECT(log_format_get_first_piece(9, bytes_of(value, sizeof value), &read, &payload_bytes));
+    EXPECT_EQ(read.term, 6);
+    EXPECT_EQ(read.type, RAFT_ENTRY_COMMAND);
+    EXPECT_BYTES(read.payload, bytes_of_text("hi"));
+    EXPECT(!log_format_get_stamp(bytes_of(value, sizeof value), &stamp));
+    /* Too short for the stamp that it tells of. */
+    value[8] |= 0x80;
+    log_format_seal(log_key(9, 0), value, 13 + 2);
+    EXPECT(!log_format_get_first_piece(9, bytes_of(value, sizeof value), &read, &payload_bytes));
+    EXPECT(!log_format_get_stamp(bytes_of(value, sizeof value), &stamp));
 }
 
 static void test_pieces_hold_the_payload_without_gaps(void)
@@ -206,11 +230,11 @@ static void test_pieces_hold_the_payload_without_gaps(void)
         payload[i] = (uint8_t)(i * 31 >> 3);
     }
     for (uint32_t piece = 0; piece < log_format_pieces(bytes); piece++) {
-        size_t size = log_format_piece_bytes(&entry, piece);
+        size_t size = log_format_piece_bytes(&entry, piece, NULL);
         size_t head = piece == 0 ? LOG_ENTRY_HEAD_BYTES : 0;
         struct bytes read;
 
-        log_format_put_piece(&entry, piece, value);
+        log_format_put_piece(&entry, piece, NULL, value);
         EXPECT(log_format_check(log_key(3, piece), bytes_of(value, size), &read));
         EXPECT_BYTES(bytes_of(read.data + head, read.size - head),
                      bytes_of(payload + at, read.size - head));
@@ -231,6 +255,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_witnesses_lie_where_the_document_says),
         TEST_CASE(test_every_flipped_bit_of_the_records_is_found),
         TEST_CASE(test_a_first_piece_that_lies_is_refused),
+        TEST_CASE(test_an_entry_may_have_no_stamp),
         TEST_CASE(test_pieces_hold_the_payload_without_gaps),
         TEST_END,
     };

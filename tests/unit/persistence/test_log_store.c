@@ -718,8 +718,8 @@ static void test_a_value_under_another_key_is_damage(void)
     struct log_store *store;
 
     make_log_of_ten();
-    log_format_put_piece(&entry, 0, value);
-    edit(log_key(5, 0), value, log_format_piece_bytes(&entry, 0));
+    log_format_put_piece(&entry, 0, NULL, value);
+    edit(log_key(5, 0), value, log_format_piece_bytes(&entry, 0, NULL));
     store = open_store();
     EXPECT_EQ(read_all(store, 1, 10), STATUS_CORRUPT);
     EXPECT_CONTAINS(error.text, "entry 5");

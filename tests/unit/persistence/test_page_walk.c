@@ -107,7 +107,7 @@ static MDB_stat make_file(uint64_t seed, unsigned transactions)
                     (size_t)prng_below(&prng, prng_below(&prng, 20) == 0 ? 60000 : 300));
             }
         }
-        EXPECT_OK(environment_commit(&environment, txn, &error));
+        EXPECT_OK(environment_commit(&environment, txn, ENVIRONMENT_SYNC_ALL, &error));
     }
     EXPECT_OK(environment_begin_read(&environment, &txn, &error));
     EXPECT_EQ(mdb_stat(txn, environment.database, &stat), MDB_SUCCESS);

@@ -1,0 +1,338 @@
+#include "persistence/log_tail.h"
+
+#include "base/alloc.h"
+#include "base/mark.h"
+#include "persistence/environment.h"
+#include "persistence/log_format.h"
+#include "persistence/page_walk.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* An entry that was found; the payload lies in the tail's buffer. */
+struct found {
+    struct log_entry entry;
+    size_t payload_offset;
+    uint64_t age; /* commits since the stamp record */
+};
+
+struct search {
+    const struct log_state *state;
+    uint64_t stamp;
+    struct log_tail *tail;
+    struct found *found;
+    size_t count;
+    size_t capacity;
+};
+
+/* --- Search --- */
+
+static void keep(struct search *search, const struct log_entry *entry, uint64_t age)
+{
+    struct found *found;
+
+    if (search->count == search->capacity) {
+        search->capacity = search->capacity == 0 ? 64 : search->capacity * 2;
+        search->found = xrealloc(search->found, search->capacity * sizeof *search->found);
+    }
+    found = &search->found[search->count++];
+    *found =
+        (struct found){.entry = *entry, .payload_offset = search->tail->payloads.size, .age = age};
+    buffer_put(&search->tail->payloads, entry->payload);
+}
+
+static void see_record(void *context, struct bytes key, struct bytes value)
+{
+    struct search *search = context;
+    struct log_entry entry;
+    uint64_t number;
+    uint64_t stamp;
+    size_t payload_bytes;
+    raft_index index;
+
+    if (key.size != sizeof number) {
+        return;
+    }
+    memcpy(&number, key.data, sizeof number);
+    index = number >> LOG_KEY_PIECE_BITS;
+    if (index <= search->state->last || number != log_key(index, 0) ||
+        !log_format_get_stamp(value, &stamp) || stamp == search->stamp ||
+        stamp - search->stamp > LOG_TAIL_COMMITS_MAX ||
+        !log_format_get_first_piece(index, value, &entry, &payload_bytes) ||
+        payload_bytes != entry.payload.size) {
+        return;
+    }
+    keep(search, &entry, stamp - search->stamp);
+}
+
+static int compare(const void *left, const void *right)
+{
+    const struct found *a = left;
+    const struct found *b = right;
+
+    if (a->entry.index != b->entry.index) {
+        return a->entry.index < b->entry.index ? -1 : 1;
+    }
+    return a->age > b->age ? -1 : a->age < b->age;
+}
+
+/* Of each index the newest, as far as they follow each other: neither an older commit behind a
+ * newer one, nor a term that falls or that the hard state does not know. What a commit left that
+ * failed for lack of space is among them; it was asked for, and nobody was told of it. */
+static void select_run(struct search *search)
+{
+    struct log_tail *tail = search->tail;
+    raft_index next = search->state->last + 1;
+    raft_term term = 0;
+    uint64_t age = 0;
+
+    if (search->count > 0) {
+        qsort(search->found, search->count, sizeof *search->found, compare);
+        tail->entries = xcalloc(search->count, sizeof *tail->entries);
+    }
+    for (size_t i = 0; i < search->count; i++) {
+        const struct found *found = &search->found[i];
+
+        if (found->entry.index < next) {
+            continue;
+        }
+        if (found->entry.index != next || found->age < age || found->entry.term < term ||
+            found->entry.term > search->state->term) {
+            break;
+        }
+        tail->entries[tail->count] = found->entry;
+        tail->entries[tail->count].payload =
+            bytes_of(tail->payloads.data + found->payload_offset, found->entry.payload.size);
+        tail->count++;
+        next++;
+        term = found->entry.term;
+        age = found->age;
+    }
+}
+
+static bool pass_over(void *context, const char *text)
+{
+    (void)context;
+    (void)text;
+    return true;
+}
+
+enum status log_tail_search(const char *log_path,
+                            const struct log_state *state,
+                            uint64_t stamp,
+                            struct log_tail *ret_tail,
+                            struct error *error)
+{
+    struct search search = {.state = state, .stamp = stamp, .tail = ret_tail};
+    char data[FILES_PATH_BYTES_MAX];
+    struct page_walk walk = {.path = data,
+                             .integer_keys = true,
+                             .depth = PAGE_WALK_BRANCHES,
+                             .on_loose = see_record,
+                             /* Whoever opened the log has looked at its pages. */
+                             .on_damage = pass_over,
+                             .context = &search};
+    enum status status = files_join(log_path, "/data.mdb", data, error);
+
+    *ret_tail = (struct log_tail){.payloads = BUFFER_INIT};
+    if (status == STATUS_OK) {
+        status = page_walk(&walk, error);
+    }
+    if (status == STATUS_OK) {
+        select_run(&search);
+    }
+    free(search.found);
+    return status;
+}
+
+/* --- What is saved --- */
+
+struct saving {
+    const struct log_tail *tail;
+    uint64_t stamp;
+};
+
+static enum status put(struct environment *environment,
+                       MDB_txn *txn,
+                       uint64_t key,
+                       const uint8_t *bytes,
+                       size_t size,
+                       struct error *error)
+{
+    MDB_val key_value = environment_value(&key, sizeof key);
+    MDB_val value = environment_value(bytes, size);
+    int result = mdb_put(txn, environment->database, &key_value, &value, MDB_APPEND);
+
+    return result == MDB_SUCCESS
+               ? STATUS_OK
+               : environment_error(environment, result, "saving the log's end", error);
+}
+
+static enum status fill(struct environment *environment, void *context, struct error *error)
+{
+    const struct saving *saving = context;
+    uint8_t record[LOG_RECORD_BYTES_MAX];
+    MDB_txn *txn;
+    enum status status = environment_begin_write(environment, &txn, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = put(environment, txn, LOG_KEY_STAMP, record,
+                 log_format_put_stamp(saving->stamp, record), error);
+    for (size_t i = 0; status == STATUS_OK && i < saving->tail->count; i++) {
+        const struct log_entry *entry = &saving->tail->entries[i];
+        size_t size = log_format_piece_bytes(entry, 0, NULL);
+        uint8_t *value = xmalloc(size);
+
+        log_format_put_piece(entry, 0, NULL, value);
+        status = put(environment, txn, log_key(entry->index, 0), value, size, error);
+        free(value);
+    }
+    if (status != STATUS_OK) {
+        mdb_txn_abort(txn);
+        return status;
+    }
+    return environment_commit(environment, txn, ENVIRONMENT_SYNC_ALL, error);
+}
+
+static struct environment_options saved_options(const struct log_tail *tail)
+{
+    /* Each value on pages of its own, at worst, and the branches above. */
+    uint64_t bytes = tail->payloads.size * 2 + tail->count * 8192 + 1024 * 1024;
+
+    return (struct environment_options){.map_bytes = bytes, .database_flags = MDB_INTEGERKEY};
+}
+
+/* *ret_is_of_log: it was saved for a log with this stamp record. Otherwise the log has it already,
+ * and went on. */
+static enum status load_saved(struct environment *environment,
+                              MDB_cursor *cursor,
+                              struct search *search,
+                              bool *ret_is_of_log,
+                              struct error *error)
+{
+    MDB_val key;
+    MDB_val value;
+    int result = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    uint64_t saved = 0;
+
+    if (result == MDB_SUCCESS &&
+        !log_format_get_stamp_record(bytes_of(value.mv_data, value.mv_size), &saved)) {
+        result = MDB_CORRUPTED;
+    }
+    *ret_is_of_log = saved == search->stamp;
+    while (result == MDB_SUCCESS && *ret_is_of_log &&
+           (result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
+        struct bytes stored = bytes_of(value.mv_data, value.mv_size);
+        struct log_entry entry;
+        size_t payload_bytes;
+        uint64_t number;
+
+        memcpy(&number, key.mv_data, sizeof number);
+        if (log_format_get_first_piece(number >> LOG_KEY_PIECE_BITS, stored, &entry,
+                                       &payload_bytes) &&
+            payload_bytes == entry.payload.size) {
+            keep(search, &entry, 0);
+        } else {
+            result = MDB_CORRUPTED;
+        }
+    }
+    return result == MDB_SUCCESS || result == MDB_NOTFOUND
+               ? STATUS_OK
+               : environment_error(environment, result, "reading the saved end of the log", error);
+}
+
+/* NOT_FOUND: nothing was saved, or for another time. */
+static enum status read_saved(const char *path, struct search *search, struct error *error)
+{
+    struct environment_options options = saved_options(search->tail);
+    struct environment environment;
+    bool is_of_log = false;
+    MDB_cursor *cursor;
+    MDB_txn *txn;
+    int result;
+    enum status status = environment_open(&environment, path, &options, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = environment_begin_read(&environment, &txn, error);
+    if (status == STATUS_OK) {
+        result = mdb_cursor_open(txn, environment.database, &cursor);
+        if (result == MDB_SUCCESS) {
+            status = load_saved(&environment, cursor, search, &is_of_log, error);
+            mdb_cursor_close(cursor);
+        } else {
+            status =
+                environment_error(&environment, result, "reading the saved end of the log", error);
+        }
+        mdb_txn_abort(txn);
+    }
+    environment_close(&environment);
+    return status == STATUS_OK && !is_of_log ? STATUS_NOT_FOUND : status;
+}
+
+enum status log_tail_take(const char *log_path,
+                          const struct log_state *state,
+                          uint64_t stamp,
+                          struct log_tail *ret_tail,
+                          struct error *error)
+{
+    struct search search = {.state = state, .stamp = stamp, .tail = ret_tail};
+    struct saving saving = {.tail = ret_tail, .stamp = stamp};
+    struct environment_options options;
+    char path[FILES_PATH_BYTES_MAX];
+    enum status status;
+
+    *ret_tail = (struct log_tail){.payloads = BUFFER_INIT};
+    status = files_join(log_path, "-tail", path, error);
+    if (status == STATUS_OK) {
+        status = read_saved(path, &search, error);
+    }
+    if (status == STATUS_OK) {
+        MARK(log_end_taken_from_what_was_saved);
+        select_run(&search);
+    }
+    free(search.found);
+    if (status != STATUS_NOT_FOUND) {
+        return status;
+    }
+    status = log_tail_forget(log_path, error);
+    if (status == STATUS_OK) {
+        status = log_tail_search(log_path, state, stamp, ret_tail, error);
+    }
+    if (status != STATUS_OK || ret_tail->count == 0) {
+        return status;
+    }
+    MARK(log_end_found_behind_the_newest_transaction);
+    options = saved_options(ret_tail);
+    return environment_create(path, &options, fill, &saving, error);
+}
+
+/* It loses its name first: what is left of it must not be taken for damage. */
+enum status log_tail_forget(const char *log_path, struct error *error)
+{
+    char path[FILES_PATH_BYTES_MAX];
+    char part[FILES_PATH_BYTES_MAX];
+    enum status status = files_join(log_path, "-tail", path, error);
+
+    if (status == STATUS_OK) {
+        status = files_join(path, FILES_PART_SUFFIX, part, error);
+    }
+    if (status == STATUS_OK) {
+        status = files_empty_folder(part, true, error);
+    }
+    if (status != STATUS_OK || access(path, F_OK) != 0) {
+        return status;
+    }
+    status = files_rename(path, part, error);
+    return status == STATUS_OK ? files_empty_folder(part, true, error) : status;
+}
+
+void log_tail_release(struct log_tail *tail)
+{
+    free(tail->entries);
+    buffer_release(&tail->payloads);
+}

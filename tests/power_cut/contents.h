@@ -1,0 +1,61 @@
+/* What a folder holds after a step of a story, and what else a power cut may make of it. */
+#ifndef TESTS_POWER_CUT_CONTENTS_H
+#define TESTS_POWER_CUT_CONTENTS_H
+
+#include "persistence/log_store.h"
+
+enum { CONTENTS_ENTRIES_MAX = 512, CONTENTS_KEYS = 160 };
+
+struct planned {
+    raft_term term;
+    enum raft_entry_type type;
+    uint32_t salt; /* makes the payload */
+    uint32_t size;
+};
+
+struct value {
+    uint32_t salt; /* 0 = no record */
+    uint32_t size;
+};
+
+struct contents {
+    uint64_t starts;
+    bool has_cluster;
+    uint64_t generation;
+    raft_term term;
+    raft_id vote;
+    raft_index base;
+    raft_term base_term;
+    raft_index last;
+    struct planned entries[CONTENTS_ENTRIES_MAX]; /* of the indexes after the base */
+    raft_index applied;
+    struct value values[CONTENTS_KEYS];
+
+    /* The last step that wrote to the log, and whether it did not wait for its meta page. */
+    uint64_t log_step;
+    bool is_late;
+    /* What this step appended before it did anything else. */
+    struct planned appended[CONTENTS_ENTRIES_MAX];
+    size_t appended_count;
+};
+
+void contents_drop_front(struct contents *contents, raft_index base);
+/* `step` makes this write, among others in one transaction; `contents` hold its entries now, and
+ * ended with `last` before. */
+void contents_note_write(struct contents *contents,
+                         uint64_t step,
+                         const struct log_write *write,
+                         raft_index last);
+/* The step changes the log and waits for the meta page; or only trims. */
+void contents_note_log(struct contents *contents, uint64_t step, bool is_late);
+
+/* Of the contents after each step, what a log in the state `found` must hold if `step` was the last
+ * one: as that step left them; or, if it was not done, some of what it appended; or, if the meta
+ * page of the last one is lost that did not wait for it, with what that one trimmed. To be freed.
+ */
+struct contents *contents_expected(struct contents *const *after,
+                                   uint64_t step,
+                                   bool is_done,
+                                   const struct log_state *found);
+
+#endif
