@@ -3,6 +3,7 @@
 import concurrent.futures
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -88,6 +89,25 @@ def loads_end_and_fall_due(folder):
         cluster.end()
 
 
+def more_instructions_are_a_finding(folder):
+    if shutil.which("valgrind") is None or "-fsanitize" in (BUILD / "build.ninja").read_text():
+        return
+
+    def count(*more):
+        return subprocess.run([sys.executable, SOURCES / "bench/instructions.py", "--build", BUILD, "--only", "codec unpack", "--operations", "200",
+                               "--file", record, *more], capture_output=True, text=True)
+
+    record = folder / "instructions.txt"
+    expect("what is not recorded is a finding", count().returncode == 1, record)
+    expect("counts are recorded", count("--record").returncode == 0, record)
+    again = count()
+    expect("the same code has the same counts", again.returncode == 0 and "1 counts, 0 over" in again.stdout, again.stdout + again.stderr)
+    number = int(record.read_text().split()[-1])
+    record.write_text(f"codec unpack {int(number / 1.1)}\n")
+    more = count()
+    expect("a tenth more is a finding", more.returncode == 1 and "codec unpack" in more.stdout.splitlines()[-1], more.stdout)
+
+
 def mistakes_are_told():
     for words, told in ((["--suites", "nonsense"], "no nonsense"), (["--build", "/nowhere"], "not built")):
         done = subprocess.run([sys.executable, SOURCES / "bench/run.py", "--build", BUILD, *words], capture_output=True, text=True)
@@ -97,7 +117,8 @@ def mistakes_are_told():
 with tempfile.TemporaryDirectory(prefix="bench-smoke-") as name:
     place = pathlib.Path(name)
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        tasks = [pool.submit(task, place) for task in (every_suite_measures_something, systems_are_measured_alike, a_leader_is_missed, loads_end_and_fall_due)]
+        tasks = [pool.submit(task, place) for task in (every_suite_measures_something, systems_are_measured_alike, a_leader_is_missed, loads_end_and_fall_due,
+                                                        more_instructions_are_a_finding)]
         mistakes_are_told()
         for task in tasks:
             task.result()
