@@ -1,6 +1,7 @@
 #include "tests/power_cut/image.h"
 
 #include "base/alloc.h"
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/prng.h"
 

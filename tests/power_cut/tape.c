@@ -1,11 +1,15 @@
 #include "tests/power_cut/tape.h"
 
 #include "base/alloc.h"
+#include "base/bytes.h"
 #include "base/check.h"
+#include "tests/power_cut/tape_file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { PATH_BYTES_MAX = 8192, NODES_MAX = 4096 };
+enum { PATH_BYTES_MAX = 8192, NODES_MAX = 4096, ADOPTED_BYTES = 4096 };
 
 /* A file or folder as it is now. */
 struct live {
@@ -42,6 +46,8 @@ static struct {
     int error_number;
     uint64_t failed;
     const char *failed_name;
+    uint64_t die_at;
+    int file; /* where the events go at the end of each call; 0 = they are kept */
 } tape = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* --- Recording --- */
@@ -70,6 +76,7 @@ void tape_start(const char *root)
     tape.fail_first = UINT64_MAX;
     tape.fail_end = UINT64_MAX;
     tape.failed = 0;
+    tape.die_at = UINT64_MAX;
     tape.is_running = true;
 }
 
@@ -99,13 +106,30 @@ static struct tape_event *add(enum tape_kind kind, int node)
     return &tape.events[tape.count++];
 }
 
-static void add_step(enum tape_kind kind, uint64_t step)
+static void enter(void)
 {
     (void)pthread_mutex_lock(&tape.lock);
+}
+
+/* What the call did is in the file before anybody can build on it. */
+static void leave(void)
+{
+    for (size_t i = 0; tape.file != 0 && i < tape.count; i++) {
+        tape_file_write(tape.file, &tape.events[i]);
+    }
+    if (tape.file != 0) {
+        tape_forget();
+    }
+    (void)pthread_mutex_unlock(&tape.lock);
+}
+
+static void add_step(enum tape_kind kind, uint64_t step)
+{
+    enter();
     if (tape.is_running) {
         add(kind, TAPE_ROOT)->number = step;
     }
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
 }
 
 void tape_begin(uint64_t step)
@@ -281,6 +305,9 @@ static enum tape_fault count_call(const char *name)
 {
     uint64_t call = tape.calls++;
 
+    if (call == tape.die_at) {
+        (void)kill(getpid(), SIGKILL);
+    }
     if (call < tape.fail_first || call >= tape.fail_end) {
         return TAPE_FAULT_NONE;
     }
@@ -294,6 +321,134 @@ static int refuse(void)
 {
     errno = tape.error_number;
     return -1;
+}
+
+/* --- In a file --- */
+
+/* Where names stand after an event. */
+static void replay_names(const struct tape_event *event)
+{
+    struct live *node = &tape.nodes[event->node];
+    int replaced;
+
+    switch (event->kind) {
+    case TAPE_MAKE:
+        CHECK(event->node < NODES_MAX);
+        *node =
+            (struct live){.exists = true, .is_folder = event->is_folder, .parent = event->folder};
+        memcpy(node->name, event->name, sizeof node->name);
+        tape.node_count = event->node + 1;
+        break;
+    case TAPE_REMOVE:
+        node->exists = false;
+        break;
+    case TAPE_RENAME:
+        replaced = find_child(event->new_folder, event->new_name, strlen(event->new_name));
+        if (replaced >= 0) {
+            tape.nodes[replaced].exists = false;
+        }
+        node->parent = event->new_folder;
+        memcpy(node->name, event->new_name, sizeof node->name);
+        break;
+    case TAPE_WRITE:
+    case TAPE_RESIZE:
+    case TAPE_SYNC:
+    case TAPE_FAILED_SYNC:
+    case TAPE_SYNC_FOLDER:
+    case TAPE_BEGIN:
+    case TAPE_DONE:
+        break;
+    }
+}
+
+static void replay_event(struct tape_event *event)
+{
+    replay_names(event);
+    free(event->data);
+}
+
+static void keep_event(struct tape_event *event)
+{
+    *add(event->kind, event->node) = *event;
+}
+
+static void adopt_file(int node, const char *path)
+{
+    static uint8_t page[ADOPTED_BYTES];
+    static const uint8_t zeros[ADOPTED_BYTES];
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    uint64_t offset = 0;
+    ssize_t size;
+
+    CHECK(file >= 0);
+    while ((size = read(file, page, sizeof page)) > 0) {
+        if (memcmp(page, zeros, (size_t)size) != 0) {
+            add_write(node, page, (size_t)size, offset, false);
+        }
+        offset += (uint64_t)size;
+    }
+    CHECK(size == 0);
+    (void)close(file);
+    add(TAPE_RESIZE, node)->size = offset;
+    (void)add(TAPE_SYNC, node);
+}
+
+/* What is there is durable. */
+static void adopt_folder(int folder, const char *path)
+{
+    DIR *directory = opendir(path);
+    const struct dirent *entry;
+
+    while (directory != NULL && (entry = readdir(directory)) != NULL) {
+        char below[PATH_BYTES_MAX];
+        int node = tape.node_count;
+
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
+            continue;
+        }
+        CHECK(snprintf(below, sizeof below, "%s/%s", path, entry->d_name) < (int)sizeof below &&
+              strlen(entry->d_name) < TAPE_NAME_BYTES_MAX);
+        make_node(folder, entry->d_name, entry->d_type == DT_DIR);
+        if (entry->d_type == DT_DIR) {
+            adopt_folder(node, below);
+        } else {
+            adopt_file(node, below);
+        }
+    }
+    (void)add(TAPE_SYNC_FOLDER, folder);
+    if (directory != NULL) {
+        (void)closedir(directory);
+    }
+}
+
+static int real_open(const char *path, int flags, unsigned mode)
+{
+    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+void tape_resume(const char *root, const char *file, uint64_t die_at)
+{
+    bool goes_on;
+
+    tape_start(root);
+    tape.is_running = false;
+    goes_on = tape_file_read(file, replay_event);
+    tape.file = real_open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    CHECK_OP(tape.file, >, 0);
+    if (!goes_on) {
+        adopt_folder(TAPE_ROOT, root);
+    }
+    enter();
+    tape.die_at = die_at;
+    tape.is_running = true;
+    leave();
+}
+
+void tape_load(const char *file)
+{
+    CHECK(!tape.is_running);
+    tape_forget();
+    (void)tape_file_read(file, keep_event);
 }
 
 /* --- In the place of the C library's: names of their own in C, the library's for the linker --- */
@@ -313,11 +468,6 @@ int tape_unlink(const char *path) IN_PLACE_OF("unlink");
 int tape_unlinkat(int folder, const char *name, int flags) IN_PLACE_OF("unlinkat");
 int tape_rename(const char *from, const char *to) IN_PLACE_OF("rename");
 
-static int real_open(const char *path, int flags, unsigned mode)
-{
-    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
-}
-
 int tape_open(const char *path, int flags, ...)
 {
     char name[TAPE_NAME_BYTES_MAX];
@@ -333,7 +483,7 @@ int tape_open(const char *path, int flags, ...)
         mode = va_arg(arguments, unsigned);
         va_end(arguments);
     }
-    (void)pthread_mutex_lock(&tape.lock);
+    enter();
     if (!find_place(path, &folder, name, &node)) {
         file = real_open(path, flags, mode);
     } else if (count_call("open") != TAPE_FAULT_NONE) {
@@ -346,7 +496,7 @@ int tape_open(const char *path, int flags, ...)
             add(TAPE_RESIZE, node)->size = 0;
         }
     }
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
     return file;
 }
 
@@ -393,11 +543,11 @@ ssize_t tape_pwrite(int file, const void *data, size_t size, off_t offset)
     ssize_t written;
     int node;
 
-    (void)pthread_mutex_lock(&tape.lock);
+    enter();
     node = node_of(file);
     written = node < 0 ? syscall(SYS_pwrite64, file, data, size, offset)
                        : write_at("pwrite", file, node, data, size, (uint64_t)offset);
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
     return written;
 }
 
@@ -415,16 +565,27 @@ static ssize_t write_here(const char *call, int file, int node, const uint8_t *d
     return written;
 }
 
+/* Sockets and the like are nothing to the tape; a signal handler may write to one. */
+static bool is_stored(int file)
+{
+    struct stat info;
+
+    return fstat(file, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 ssize_t tape_write(int file, const void *data, size_t size)
 {
     ssize_t written;
     int node;
 
-    (void)pthread_mutex_lock(&tape.lock);
+    if (!is_stored(file)) {
+        return syscall(SYS_write, file, data, size);
+    }
+    enter();
     node = node_of(file);
     written = node < 0 ? syscall(SYS_write, file, data, size)
                        : write_here("write", file, node, data, size);
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
     return written;
 }
 
@@ -434,7 +595,10 @@ ssize_t tape_writev(int file, const struct iovec *parts, int count)
     ssize_t written;
     int node;
 
-    (void)pthread_mutex_lock(&tape.lock);
+    if (!is_stored(file)) {
+        return syscall(SYS_writev, file, parts, count);
+    }
+    enter();
     node = node_of(file);
     if (node < 0) {
         written = syscall(SYS_writev, file, parts, count);
@@ -445,7 +609,7 @@ ssize_t tape_writev(int file, const struct iovec *parts, int count)
         written = write_here("writev", file, node, joined.data, joined.size);
         buffer_release(&joined);
     }
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
     return written;
 }
 
@@ -454,7 +618,7 @@ static int sync_file(const char *call, int file)
     int result = 0;
     int node;
 
-    (void)pthread_mutex_lock(&tape.lock);
+    enter();
     node = node_of(file);
     if (node >= 0 && count_call(call) != TAPE_FAULT_NONE) {
         (void)add(TAPE_FAILED_SYNC, node);
@@ -462,7 +626,7 @@ static int sync_file(const char *call, int file)
     } else if (node >= 0) {
         (void)add(tape.nodes[node].is_folder ? TAPE_SYNC_FOLDER : TAPE_SYNC, node);
     }
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
     return result;
 }
 
@@ -481,7 +645,7 @@ int tape_ftruncate(int file, off_t size)
     int result;
     int node;
 
-    (void)pthread_mutex_lock(&tape.lock);
+    enter();
     node = node_of(file);
     if (node >= 0 && count_call("ftruncate") != TAPE_FAULT_NONE) {
         result = refuse();
@@ -491,7 +655,7 @@ int tape_ftruncate(int file, off_t size)
             add(TAPE_RESIZE, node)->size = (uint64_t)size;
         }
     }
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
     return result;
 }
 
@@ -502,7 +666,7 @@ int tape_mkdir(const char *path, mode_t mode)
     int folder;
     int node;
 
-    (void)pthread_mutex_lock(&tape.lock);
+    enter();
     if (!find_place(path, &folder, name, &node) || node >= 0) {
         result = (int)syscall(SYS_mkdir, path, mode);
     } else if (count_call("mkdir") != TAPE_FAULT_NONE) {
@@ -513,7 +677,7 @@ int tape_mkdir(const char *path, mode_t mode)
             make_node(folder, name, true);
         }
     }
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
     return result;
 }
 
@@ -524,7 +688,7 @@ static int remove_path(const char *call, const char *path, int flags)
     int folder;
     int node = -1;
 
-    (void)pthread_mutex_lock(&tape.lock);
+    enter();
     if (find_place(path, &folder, name, &node) && node >= 0 &&
         count_call(call) != TAPE_FAULT_NONE) {
         result = refuse();
@@ -534,7 +698,7 @@ static int remove_path(const char *call, const char *path, int flags)
             remove_node(node);
         }
     }
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
     return result;
 }
 
@@ -569,7 +733,7 @@ int tape_rename(const char *from, const char *to)
     int result;
     bool is_ours;
 
-    (void)pthread_mutex_lock(&tape.lock);
+    enter();
     is_ours = find_place(from, &old_folder, old_name, &node) && node >= 0 &&
               find_place(to, &folder, name, &replaced);
     if (is_ours && count_call("rename") != TAPE_FAULT_NONE) {
@@ -580,6 +744,6 @@ int tape_rename(const char *from, const char *to)
             rename_node(node, folder, name, replaced);
         }
     }
-    (void)pthread_mutex_unlock(&tape.lock);
+    leave();
     return result;
 }

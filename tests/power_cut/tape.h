@@ -7,42 +7,9 @@
 #ifndef TESTS_POWER_CUT_TAPE_H
 #define TESTS_POWER_CUT_TAPE_H
 
-#include "base/bytes.h"
+#include "tests/power_cut/tape_event.h"
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-
-enum { TAPE_NAME_BYTES_MAX = 64, TAPE_ROOT = 0 };
-
-enum tape_kind {
-    TAPE_WRITE,       /* node, offset, data; `forced`: durable when it returned */
-    TAPE_RESIZE,      /* node, size */
-    TAPE_SYNC,        /* node: what was written to it before is durable */
-    TAPE_FAILED_SYNC, /* node: any part of that may be durable, the rest never will be by itself */
-    TAPE_MAKE,        /* node, a folder or an empty file, as `name` in `folder` */
-    TAPE_REMOVE,      /* node, `name` in `folder` */
-    TAPE_RENAME,      /* node, from `name` in `folder` to `new_name` in `new_folder` */
-    TAPE_SYNC_FOLDER, /* node: its names are durable */
-    TAPE_BEGIN,       /* the story: step `number` begins */
-    TAPE_DONE         /* step `number` was acknowledged */
-};
-
-/* Files and folders are numbered as they appear; the root is TAPE_ROOT. */
-struct tape_event {
-    enum tape_kind kind;
-    int node;
-    int folder;
-    int new_folder;
-    char name[TAPE_NAME_BYTES_MAX];
-    char new_name[TAPE_NAME_BYTES_MAX];
-    bool is_folder; /* MAKE */
-    bool forced;    /* WRITE */
-    uint64_t offset;
-    uint64_t size;
-    uint8_t *data;
-    uint64_t number; /* BEGIN, DONE */
-};
 
 enum tape_fault {
     TAPE_FAULT_NONE,
@@ -54,6 +21,13 @@ enum tape_fault {
 /* Record what happens below `root`, an absolute path of an empty folder. Forgets what was recorded
  * before. */
 void tape_start(const char *root);
+/* The same for the rest of this process, into a file, on whose end the caller holds no descriptor:
+ * a folder that is not empty counts as durable, unless the file tells how it came about; then this
+ * process goes on where the one that wrote it ended. Before call `die_at` this process kills itself
+ * (UINT64_MAX = never). */
+void tape_resume(const char *root, const char *file, uint64_t die_at);
+/* What such a file tells, in the place of what was recorded before. */
+void tape_load(const char *file);
 void tape_stop(void);
 void tape_forget(void);
 size_t tape_count(void);

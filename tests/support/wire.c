@@ -193,19 +193,33 @@ static ProtobufCBinaryData data_of(const char *text)
     return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)(uintptr_t)text};
 }
 
-static Client__Response *ask(const char *address, Client__Request *request)
+static Client__Response *
+ask_within(const char *address, Client__Request *request, unsigned deadline_ms)
 {
     Client__Response *response = NULL;
     struct wire wire;
 
-    if (wire_connect(&wire, address) && wire_greet(&wire)) {
-        response = wire_call(&wire, request, ANSWER_DEADLINE_MS);
+    if (wire_connect_within(&wire, address, deadline_ms) && wire_greet(&wire)) {
+        response = wire_call(&wire, request, deadline_ms);
     }
     wire_close(&wire);
     return response;
 }
 
+static Client__Response *ask(const char *address, Client__Request *request)
+{
+    return ask_within(address, request, ANSWER_DEADLINE_MS);
+}
+
 int wire_set_text(const char *address, const char *path, const char *value)
+{
+    return wire_set_text_within(address, path, value, ANSWER_DEADLINE_MS);
+}
+
+int wire_set_text_within(const char *address,
+                         const char *path,
+                         const char *value,
+                         unsigned deadline_ms)
 {
     Record__Set set = RECORD__SET__INIT;
     Record__Operation operation = RECORD__OPERATION__INIT;
@@ -225,7 +239,7 @@ int wire_set_text(const char *address, const char *path, const char *value)
     write.operations = operations;
     request.body_case = CLIENT__REQUEST__BODY_WRITE;
     request.write = &write;
-    response = ask(address, &request);
+    response = ask_within(address, &request, deadline_ms);
     if (response == NULL) {
         return -1;
     }

@@ -39,6 +39,10 @@ bool wire_wait_closed(struct wire *wire, unsigned deadline_ms);
 /* One question on a connection of its own. -1: no answer within half a minute; else the code of the
  * response (enum Client__Code). */
 int wire_set_text(const char *address, const char *path, const char *value);
+int wire_set_text_within(const char *address,
+                         const char *path,
+                         const char *value,
+                         unsigned deadline_ms);
 /* The value, cut to fit, with a NUL behind. */
 int wire_get_text(const char *address,
                   const char *path,
