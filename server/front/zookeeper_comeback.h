@@ -1,0 +1,28 @@
+/* setWatches and setWatches2: a client that was away sets its watches again, and is told what it
+ * missed. A one-shot watch whose event was missed is not set; of lasting ones the events come out
+ * of the history (zookeeper_replay.h). Main thread. */
+#ifndef FRONT_ZOOKEEPER_COMEBACK_H
+#define FRONT_ZOOKEEPER_COMEBACK_H
+
+#include "server/front/zookeeper_decode.h"
+#include "server/front/zookeeper_watches.h"
+#include "server/node/node.h"
+
+/* Everything is lent for the call. */
+struct zookeeper_comeback {
+    struct node *node;
+    const struct client *client;
+    struct zookeeper_watches *watches;
+    struct zookeeper_watcher *watcher;
+    struct buffer *output; /* of the events, as whole frames */
+    uint64_t hash_seed;
+    bool forgets_missed; /* lasting watches are told nothing */
+    size_t events;       /* put into the output so far */
+    const char *trouble; /* the connection must be closed, and why; NULL = fine */
+};
+
+/* Set the watches of the request. MARSHALLING: it is unreadable, and nothing was done. */
+enum jute_error zookeeper_come_back(struct zookeeper_comeback *comeback,
+                                    const struct zookeeper_details *details);
+
+#endif
