@@ -32,6 +32,7 @@ class Connection:
         self.next_xid = 1
         self.waiting = {}  # verbs by xid
         self.last_zxid = 0
+        self.hides_zxid = False
 
     # --- Bytes ---
 
@@ -131,7 +132,7 @@ class Connection:
             words += [f"zxid={zxid}"] if zxid <= 0 else []
             words += [f"and {decoder.reader.rest.hex()}"] if decoder.reader.rest else []
         else:
-            words += [self.names.zxid(zxid), *decoder.fields(verb), *decoder.end()]
+            words += ["z?" if self.hides_zxid else self.names.zxid(zxid), *decoder.fields(verb), *decoder.end()]
             self.see(zxid, decoder.zxids)
         return " ".join(words), True
 
@@ -173,6 +174,7 @@ class Talk:
         verb = words.pop(0).decode()
         place = int(options.pop("at", "1")) - 1
         is_alone = options.pop("alone", "no") == "yes"
+        hides_zxid = options.pop("zxid", "shown") == "hidden" if verb != "connect" else False
         received = []
         if name == "servers":
             return self.order(verb, [int(word) - 1 for word in words])
@@ -181,6 +183,7 @@ class Talk:
         if verb == "connect" or verb == "open":
             self.connections[name] = Connection(name, self.server.addresses[place], self.names)
         connection = self.connections[name]
+        connection.hides_zxid = hides_zxid
         if verb == "connect":
             options.update(word.decode().split("=", 1) for word in words)
             connection.put_connect(options)
