@@ -118,6 +118,13 @@ static void print_log(struct check *check)
                   " entries with %" PRIu64 " bytes, from %" PRIu64 " to %" PRIu64 "\n",
                   log->format, log->state.term, log->state.vote, log->entry_count,
                   log->payload_bytes, log->state.base + 1, log->state.last);
+    if (log->tail_count > 0) {
+        (void)fprintf(check->to,
+                      "    and %" PRIu64
+                      " entries behind them, of the last write before a power cut, which the "
+                      "next start takes in\n",
+                      log->tail_count);
+    }
     print_pages(check, &log->pages);
 }
 

@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { INDEX = 7, KINDS = 5 };
+enum { INDEX = 7, KINDS = 6 };
 
 static void read_identity(struct bytes stored)
 {
@@ -67,11 +67,25 @@ static void read_witnesses(struct bytes stored)
     }
 }
 
+static void read_stamp(struct bytes stored)
+{
+    uint8_t written[LOG_RECORD_BYTES_MAX];
+    uint64_t stamp;
+
+    if (log_format_get_stamp_record(stored, &stamp)) {
+        size_t size = log_format_put_stamp(stamp, written);
+
+        CHECK(size == stored.size && memcmp(written, stored.data, size) == 0);
+    }
+}
+
 static void read_piece(struct bytes stored)
 {
     struct log_entry entry;
     size_t payload_bytes = 0;
+    uint64_t stamp;
 
+    (void)log_format_get_stamp(stored, &stamp);
     if (log_format_get_first_piece(INDEX, stored, &entry, &payload_bytes)) {
         CHECK_OP(payload_bytes, <=, LOG_STORE_ENTRY_BYTES_MAX);
         CHECK_OP(entry.payload.size, <=, payload_bytes);
@@ -95,6 +109,9 @@ static void read_record(uint8_t which, struct bytes stored)
     case 3:
         read_witnesses(stored);
         break;
+    case 4:
+        read_stamp(stored);
+        break;
     default:
         read_piece(stored);
     }
@@ -102,8 +119,9 @@ static void read_record(uint8_t which, struct bytes stored)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const uint64_t keys[KINDS] = {LOG_KEY_IDENTITY, LOG_KEY_HARD_STATE, LOG_KEY_BASE,
-                                         LOG_KEY_WITNESSES, (uint64_t)INDEX << LOG_KEY_PIECE_BITS};
+    static const uint64_t keys[KINDS] = {LOG_KEY_IDENTITY, LOG_KEY_HARD_STATE,
+                                         LOG_KEY_BASE,     LOG_KEY_WITNESSES,
+                                         LOG_KEY_STAMP,    (uint64_t)INDEX << LOG_KEY_PIECE_BITS};
     uint8_t *sealed;
 
     if (size == 0) {

@@ -1,6 +1,6 @@
 /* Bytes as LMDB's file: the walk ends, within them, and what it calls sound LMDB itself reads to
- * the end, with the same keys and values in the same order. The first byte says of which kind the
- * keys are. */
+ * the end, with the same keys and values in the same order. What lies on pages without use is read
+ * too. The first byte says of which kind the keys are. */
 #include "base/check.h"
 #include "base/checksum.h"
 #include "persistence/page_walk.h"
@@ -18,6 +18,7 @@ struct seen {
     uint64_t entries;
     uint64_t chain;
     uint64_t damages;
+    uint64_t loose_sum;
 };
 
 static void see(struct seen *seen, struct bytes key, struct bytes value)
@@ -31,6 +32,14 @@ static void see(struct seen *seen, struct bytes key, struct bytes value)
 static void on_entry(void *context, struct bytes key, struct bytes value)
 {
     see(context, key, value);
+}
+
+/* Any bytes; that they can be read is what is asked. */
+static void on_loose(void *context, struct bytes key, struct bytes value)
+{
+    struct seen *seen = context;
+
+    seen->loose_sum ^= checksum_pair(key, value);
 }
 
 static bool on_damage(void *context, const char *text)
@@ -49,6 +58,7 @@ walk(const char *path, enum page_walk_depth depth, bool integer_keys, struct see
                              .integer_keys = integer_keys,
                              .depth = depth,
                              .on_entry = on_entry,
+                             .on_loose = on_loose,
                              .on_damage = on_damage,
                              .context = seen};
     struct error error;
