@@ -1,7 +1,9 @@
 /* The way back from a lost majority: what the survivor held is there, nobody of the old cluster
  * comes back, and the cluster grows again. */
 #include "tests/support/cluster.h"
+#include "tests/support/damage.h"
 #include "tests/support/test.h"
+#include "tests/support/zookeeper_wire.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -348,6 +350,124 @@ static void test_folders_that_cannot_be_recovered_are_refused(void)
     cluster_release(&cluster);
 }
 
+static bool is_same_file(const char *path, const uint8_t *before, size_t bytes_before)
+{
+    size_t bytes;
+    uint8_t *after = damage_read(path, &bytes);
+    bool is_same = bytes == bytes_before && memcmp(after, before, bytes) == 0;
+
+    free(after);
+    return is_same;
+}
+
+static void test_a_damaged_folder_is_refused_and_left_as_it_is(void)
+{
+    static const char text[] = "a text to find in the log";
+    uint8_t *sound;
+    uint8_t *damaged;
+    size_t bytes;
+    char old_last[64];
+    char path[600];
+
+    cluster_init(&cluster, 2);
+    cluster_form(&cluster);
+    expect_done(cluster_cli(&cluster, 1, "set", "/kept/0", text, NULL));
+    EXPECT_CONTAINS(cluster_cli(&cluster, 2, "get", "/kept/0", NULL)->out, text);
+    cluster_kill(&cluster, 1);
+    cluster_kill(&cluster, 2);
+    (void)snprintf(old_last, sizeof old_last, "%s", last_entry(2));
+    (void)snprintf(path, sizeof path, "%s/log/data.mdb", cluster.servers[2].data);
+    sound = damage_read(path, &bytes);
+    EXPECT(damage_flip(path, bytes_of_text(text)) > 0);
+    damaged = damage_read(path, &bytes);
+
+    expect_refused(recover(2, "show"), "is damaged");
+    expect_refused(recover(2, old_last), "is damaged");
+    EXPECT(is_same_file(path, damaged, bytes));
+
+    damage_write(path, 0, bytes_of(sound, bytes));
+    EXPECT_TEXT(last_entry(2), old_last);
+    expect_done(recover(2, old_last));
+    cluster_start(&cluster, 2);
+    EXPECT_CONTAINS(cluster_cli(&cluster, 2, "get", "/kept/0", NULL)->out, text);
+    free(sound);
+    free(damaged);
+    cluster_release(&cluster);
+}
+
+/* --- Sessions --- */
+
+static void open_session(struct wire *wire, struct zookeeper_session *session, unsigned through)
+{
+    EXPECT(zookeeper_wire_connect(wire, cluster.servers[through].address, session));
+    EXPECT(session->timeout_ms != 0);
+}
+
+static void make_ephemeral(struct wire *wire, const char *path)
+{
+    static const struct jute_acl_entry open = {
+        .permissions = 31,
+        .scheme = {.data = (const uint8_t *)"world", .size = 5},
+        .id = {.data = (const uint8_t *)"anyone", .size = 6}};
+    enum jute_error error = JUTE_ERROR_SYSTEM;
+    struct buffer body = BUFFER_INIT;
+
+    jute_put_buffer(&body, bytes_of_text(path), false);
+    jute_put_buffer(&body, BYTES_EMPTY, false);
+    jute_put_int(&body, 1);
+    jute_put_acl_entry(&body, &open);
+    jute_put_int(&body, 1); /* ephemeral */
+    EXPECT(zookeeper_wire_call(wire, 1, JUTE_TYPE_CREATE, buffer_lend(&body), &error));
+    EXPECT_EQ(error, JUTE_ERROR_OK);
+    buffer_release(&body);
+}
+
+static bool exists(unsigned through, const char *path)
+{
+    return cluster_cli(&cluster, through, "get", path, NULL)->exit_code == 0;
+}
+
+/* One client of the survivor finds it again, one of a lost server never does. */
+static void test_sessions_stay_for_who_comes_back_and_expire_for_who_does_not(void)
+{
+    uint64_t deadline_ms;
+    struct zookeeper_session back = {.timeout_ms = 20000};
+    struct zookeeper_session gone = {.timeout_ms = 4000};
+    enum jute_error error;
+    struct wire wires[2];
+
+    cluster_init(&cluster, 3);
+    cluster_form(&cluster);
+    open_session(&wires[0], &back, 1);
+    open_session(&wires[1], &gone, 2);
+    make_ephemeral(&wires[0], "/back");
+    make_ephemeral(&wires[1], "/gone");
+    EXPECT(exists(1, "/gone")); /* linearizable: server 1 holds it */
+    for (unsigned id = 1; id <= 3; id++) {
+        cluster_kill(&cluster, id);
+    }
+    wire_close(&wires[0]);
+    wire_close(&wires[1]);
+    expect_done(recover(1, last_entry(1)));
+    cluster_start(&cluster, 1);
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), 1);
+    open_session(&wires[0], &back, 1);
+    EXPECT(exists(1, "/back"));
+
+    deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
+    while (exists(1, "/gone") && process_now_ms() < deadline_ms) {
+        EXPECT(zookeeper_wire_call(&wires[0], JUTE_XID_PING, JUTE_TYPE_PING, BYTES_EMPTY, &error));
+    }
+    EXPECT(!exists(1, "/gone"));
+    EXPECT(exists(1, "/back"));
+    /* The session that ended is refused, by a server that answers. */
+    EXPECT(zookeeper_wire_connect(&wires[1], cluster.servers[1].address, &gone));
+    EXPECT_EQ(gone.timeout_ms, 0);
+    wire_close(&wires[0]);
+    wire_close(&wires[1]);
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -356,6 +476,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_joint_configuration_without_a_leader_is_resolved),
         TEST_CASE(test_two_servers_of_which_one_is_an_old_copy),
         TEST_CASE(test_folders_that_cannot_be_recovered_are_refused),
+        TEST_CASE(test_a_damaged_folder_is_refused_and_left_as_it_is),
+        TEST_CASE(test_sessions_stay_for_who_comes_back_and_expire_for_who_does_not),
         TEST_END,
     };
 
