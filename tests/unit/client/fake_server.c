@@ -435,9 +435,7 @@ apply_operation(struct fake_server *server, const Record__Operation *operation, 
         path = xstrdup("");
     }
     node = find(server, path);
-    if (node != NULL) {
-        kept->stat = node->stat;
-    }
+    kept->stat = node != NULL ? node->stat : (Record__Stat)RECORD__STAT__INIT;
     free(kept->path);
     kept->path = path;
     return code;

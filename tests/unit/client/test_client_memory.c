@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -145,6 +146,261 @@ static void test_any_single_allocation_may_fail(void)
     client_memory_refuse = NULL;
 }
 
+/* --- Each public call by itself --- */
+
+static const struct confer_node_address node = {.id = 2, .address = "127.0.0.1:2"};
+static const struct confer_acl_entry entry = {
+    .permissions = CONFER_PERMISSION_READ, .scheme = "world", .id = "anyone"};
+static const uint64_t voters[] = {1, 2};
+
+/* What is told of a failure must be there too. */
+static enum confer_status ended(enum confer_status status, struct confer_result *result)
+{
+    EXPECT(result == NULL ? status == CONFER_NO_MEMORY : result->status == status);
+    if (result != NULL) {
+        (void)strlen(result->message);
+    }
+    confer_result_free(result);
+    return status;
+}
+
+#define BLOCKING(name, ...)                                                                        \
+    static enum confer_status do_##name(struct confer *confer)                                     \
+    {                                                                                              \
+        struct confer_result *result = NULL;                                                       \
+        enum confer_status status = confer_##name(confer, __VA_ARGS__, NULL, &result);             \
+                                                                                                   \
+        return ended(status, result);                                                              \
+    }
+
+BLOCKING(get, "/a", CONFER_GET_ACL)
+BLOCKING(exists, "/a")
+BLOCKING(list, "/", NULL)
+BLOCKING(read_tree, "/", NULL)
+BLOCKING(set, "/a", "1", 1, CONFER_ANY_VERSION)
+BLOCKING(remove, "/none", CONFER_ANY_VERSION)
+BLOCKING(set_acl, "/a", &entry, 1, CONFER_ANY_VERSION)
+BLOCKING(init, &node, 1)
+BLOCKING(add_learner, &node)
+BLOCKING(add_voter, &node)
+BLOCKING(change_membership, voters, 2)
+BLOCKING(force_membership, voters, 2)
+BLOCKING(remove_member, 2)
+BLOCKING(transfer_leader, 0)
+
+static enum confer_status do_create(struct confer *confer)
+{
+    const struct confer_create create = {
+        .mode = CONFER_PERSISTENT_SEQUENTIAL, .make_parents = true, .acl = &entry, .acl_count = 1};
+    struct confer_result *result = NULL;
+    enum confer_status status = confer_create(confer, "/s-", "1", 1, &create, NULL, &result);
+
+    return ended(status, result);
+}
+
+static enum confer_status do_cancel_change(struct confer *confer)
+{
+    struct confer_result *result = NULL;
+    enum confer_status status = confer_cancel_change(confer, NULL, &result);
+
+    return ended(status, result);
+}
+
+static enum confer_status do_cluster_status(struct confer *confer)
+{
+    struct confer_result *result = NULL;
+    enum confer_status status = confer_cluster_status(confer, NULL, &result);
+
+    return ended(status, result);
+}
+
+/* A failure to add is remembered: the commit tells. */
+static enum confer_status do_commit(struct confer *confer)
+{
+    struct confer_transaction *transaction = confer_transaction_new();
+    const struct confer_create create = {.mode = CONFER_PERSISTENT_SEQUENTIAL};
+    struct confer_result *result = NULL;
+    enum confer_status status;
+
+    if (transaction == NULL) {
+        return CONFER_NO_MEMORY;
+    }
+    (void)confer_transaction_check(transaction, "/a", CONFER_ANY_VERSION);
+    (void)confer_transaction_check_absent(transaction, "/none");
+    (void)confer_transaction_create(transaction, "/t-", "1", 1, &create);
+    (void)confer_transaction_set(transaction, "/a", "2", 1, CONFER_ANY_VERSION);
+    (void)confer_transaction_set_acl(transaction, "/a", &entry, 1, CONFER_ANY_VERSION);
+    (void)confer_transaction_remove(transaction, "/none", CONFER_ANY_VERSION);
+    status = confer_commit(confer, transaction, NULL, &result);
+    confer_transaction_free(transaction);
+    return ended(status, result);
+}
+
+static enum confer_status drain(enum confer_status status, struct confer_iterator *iterator)
+{
+    const struct confer_node *found;
+
+    while (status == CONFER_OK) {
+        status = confer_next(iterator, &found);
+        (void)strlen(status == CONFER_OK ? found->path : confer_iterator_message(iterator));
+    }
+    confer_iterator_free(iterator);
+    return status == CONFER_END ? CONFER_OK : status;
+}
+
+static enum confer_status do_list_all(struct confer *confer)
+{
+    struct confer_iterator *iterator = NULL;
+    enum confer_status status = confer_list_begin(confer, "/", NULL, NULL, &iterator);
+
+    return drain(status, iterator);
+}
+
+static enum confer_status do_read_whole_tree(struct confer *confer)
+{
+    const struct confer_page page = {.with_values = true};
+    struct confer_iterator *iterator = NULL;
+    enum confer_status status = confer_tree_begin(confer, "/", &page, NULL, &iterator);
+
+    return drain(status, iterator);
+}
+
+/* It ends once, whether it is ended by its owner or for want of memory. */
+static enum confer_status do_watch(struct confer *confer)
+{
+    uint64_t end_us = clock_monotonic_us() + DEADLINE_US;
+    int before = atomic_load(&ends);
+    uint64_t id = 0;
+    enum confer_status status = confer_watch(
+        confer, "/", CONFER_WATCH_RECURSIVE | CONFER_WATCH_INITIAL, 0, on_event, NULL, &id);
+
+    if (status != CONFER_OK) {
+        return status;
+    }
+    status = confer_unwatch(confer, id);
+    while (status == CONFER_OK && atomic_load(&ends) == before && clock_monotonic_us() < end_us) {
+        (void)sched_yield();
+    }
+    EXPECT(status != CONFER_OK || atomic_load(&ends) == before + 1);
+    return status;
+}
+
+static enum confer_status do_check_servers(struct confer *confer)
+{
+    char message[200];
+
+    (void)confer;
+    return confer_check_servers("127.0.0.1:1,[::1]:2", message, sizeof message);
+}
+
+/* One more handle, with a credential, closed with a call under way. */
+static enum confer_status do_open_and_close(struct confer *confer)
+{
+    static const struct confer_credential credential = {
+        .scheme = "digest", .secret = "ann:secret", .secret_bytes = 10};
+    struct confer_options options;
+    struct confer *other = NULL;
+    enum confer_status status;
+    int accepted;
+
+    (void)confer;
+    confer_options_init(&options);
+    options.credentials = &credential;
+    options.credential_count = 1;
+    status = confer_open("127.0.0.1:1", &options, &other);
+    if (status == CONFER_OK) {
+        atomic_store(&completions, 0);
+        accepted = confer_get_async(other, "/a", 0, NULL, on_result, NULL) == CONFER_OK;
+        confer_close(other);
+        EXPECT_EQ(atomic_load(&completions), accepted);
+    }
+    return status;
+}
+
+static const struct deed {
+    const char *name;
+    enum confer_status (*run)(struct confer *confer);
+} deeds[] = {
+    {"get", do_get},
+    {"exists", do_exists},
+    {"list", do_list},
+    {"read_tree", do_read_tree},
+    {"create", do_create},
+    {"set", do_set},
+    {"remove", do_remove},
+    {"set_acl", do_set_acl},
+    {"commit", do_commit},
+    {"list_begin", do_list_all},
+    {"tree_begin", do_read_whole_tree},
+    {"watch", do_watch},
+    {"init", do_init},
+    {"add_learner", do_add_learner},
+    {"add_voter", do_add_voter},
+    {"change_membership", do_change_membership},
+    {"force_membership", do_force_membership},
+    {"cancel_change", do_cancel_change},
+    {"remove_member", do_remove_member},
+    {"transfer_leader", do_transfer_leader},
+    {"cluster_status", do_cluster_status},
+    {"check_servers", do_check_servers},
+    {"open", do_open_and_close},
+};
+
+/* On a handle that is at rest; with `reconnect` it has to find the server again first. */
+static void
+exhaust(struct fake_server *server, struct confer *confer, const struct deed *deed, bool reconnect)
+{
+    enum confer_status usual = deed->run(confer);
+    enum confer_status status;
+    int n = 0;
+
+    do {
+        atomic_store(&refused, 0);
+        if (reconnect) {
+            fake_server_disconnect(server);
+        }
+        atomic_store(&countdown, n++);
+        status = deed->run(confer);
+        atomic_store(&countdown, -1);
+        if (status != usual && status != CONFER_NO_MEMORY) {
+            (void)fprintf(stderr, "confer_%s without its allocation %d: %s, else %s\n", deed->name,
+                          n, confer_status_text(status), confer_status_text(usual));
+        }
+        EXPECT(status == usual || (status == CONFER_NO_MEMORY && atomic_load(&refused) > 0));
+    } while (atomic_load(&refused) > 0);
+    EXPECT_EQ(deed->run(confer), usual);
+}
+
+static void exhaust_all(bool reconnect)
+{
+    event_set_mem_functions(event_malloc, event_realloc, free);
+    client_memory_refuse = refuse;
+    atomic_store(&countdown, -1);
+    for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++) {
+        struct fake_server *server = fake_server_start(1, NULL, NULL);
+        struct confer *confer = NULL;
+
+        (void)fake_server_set(server, "/a", "1");
+        EXPECT_EQ(confer_open(fake_server_addresses(server), NULL, &confer), CONFER_OK);
+        EXPECT_EQ(confer_set(confer, "/b", "1", 1, CONFER_ANY_VERSION, NULL, NULL), CONFER_OK);
+        exhaust(server, confer, &deeds[i], reconnect);
+        EXPECT_EQ(confer_state(confer) == CONFER_STATE_EXPIRED, false);
+        confer_close(confer);
+        fake_server_stop(server);
+    }
+    client_memory_refuse = NULL;
+}
+
+static void test_every_call_may_lack_memory(void)
+{
+    exhaust_all(false);
+}
+
+static void test_every_call_may_lack_memory_while_the_server_is_found_again(void)
+{
+    exhaust_all(true);
+}
+
 static void test_a_buffer_keeps_what_was_not_consumed(void)
 {
     struct client_buffer buffer = {.data = NULL};
@@ -192,9 +448,12 @@ static void test_an_arena_has_a_bound_and_zeroed_memory(void)
 
 int main(int argc, char **argv)
 {
-    static const struct test_case cases[] = {TEST_CASE(test_any_single_allocation_may_fail),
-                                             TEST_CASE(test_a_buffer_keeps_what_was_not_consumed),
-                                             TEST_CASE(test_an_arena_has_a_bound_and_zeroed_memory),
-                                             TEST_END};
+    static const struct test_case cases[] = {
+        TEST_CASE(test_any_single_allocation_may_fail),
+        TEST_CASE(test_every_call_may_lack_memory),
+        TEST_CASE(test_every_call_may_lack_memory_while_the_server_is_found_again),
+        TEST_CASE(test_a_buffer_keeps_what_was_not_consumed),
+        TEST_CASE(test_an_arena_has_a_bound_and_zeroed_memory),
+        TEST_END};
     return test_main("client_memory", cases, argc, argv);
 }
