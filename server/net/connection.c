@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 enum {
+    FRAMES_A_LOOK = 16,
     /* A read into a frame under way takes at most as many bytes as it has, or this many. */
     INPUT_GROWTH_BYTES_MIN = 64 * 1024,
     /* An idle connection keeps no more memory than this for input. */
@@ -23,8 +24,9 @@ enum {
 };
 
 struct connection {
-    struct list dirty_link;
-    struct list ready_link; /* of `ready`: there is more to take; later of `closed` */
+    struct list link; /* of `dirty`; later of `closed` */
+    struct round_robin_place reading;
+    struct round_robin_place writing;
     struct connection_loop *loop;
     const struct connection_handler *handler;
     void *context;
@@ -37,10 +39,13 @@ struct connection {
     uint32_t frame_bytes_max;
     struct seal *sent_seal; /* of peer frames; NULL = checksums */
     struct seal *came_seal;
+    bool readable;  /* the socket has something */
+    bool cut_short; /* this visit ended before all frames were taken */
     bool paused;
     bool retiring;
     bool shut;    /* the end of our stream was sent */
-    bool waiting; /* the socket took no more: write_event is armed */
+    bool behind;  /* output did not all go with the last write */
+    bool waiting; /* as the socket took no more: write_event is armed */
     struct event read_event;
     struct event write_event;
     struct event timer;
@@ -52,8 +57,8 @@ struct connection {
     size_t frame_progress_bytes; /* came since the frame's deadline was set */
     struct buffer input;         /* bytes from `taken` on are not a whole frame yet, or held back */
     size_t taken;
-    size_t frames_left; /* to be taken in this turn */
-    uint64_t served_turn;
+    size_t frames_left; /* of this visit */
+    uint64_t visit_us;  /* when it began */
     struct holding input_held;
     struct evbuffer *output;
     struct holding output_held;
@@ -70,7 +75,8 @@ struct connection_limits connection_limits_default(void)
                                       .stall_ms = 30 * 1000,
                                       .output_bytes_max = 64 * 1024 * 1024,
                                       .input_bytes_all_max = UINT64_C(256) << 20,
-                                      .output_bytes_all_max = UINT64_C(1) << 30};
+                                      .output_bytes_all_max = UINT64_C(1) << 30,
+                                      .share_us = 4 * 1000};
 }
 
 const char *connection_state_name(enum connection_state state)
@@ -188,9 +194,10 @@ void connection_close(struct connection *connection, const char *reason)
     connection->socket = -1;
     (void)evbuffer_drain(connection->output, evbuffer_get_length(connection->output));
     account_output(connection);
-    list_remove(&connection->dirty_link);
-    list_remove(&connection->ready_link);
-    list_append(&connection->loop->closed, &connection->ready_link);
+    list_remove(&connection->reading.link);
+    list_remove(&connection->writing.link);
+    list_remove(&connection->link);
+    list_append(&connection->loop->closed, &connection->link);
 }
 
 void connection_refuse(struct connection *connection, const char *reason)
@@ -312,17 +319,32 @@ static size_t cut_frame(struct connection *connection, struct bytes bytes)
     return head + body_bytes;
 }
 
+/* Links to servers, handshakes with them included, have no share. */
+static bool has_share(const struct connection *connection)
+{
+    return is_client(connection) || connection->state == CONNECTION_PREFACE;
+}
+
+/* The clock costs more than a small frame: it is not looked at for each. */
+static bool visit_is_over(const struct connection *connection)
+{
+    return is_client(connection) &&
+           (connection->frames_left == 0 ||
+            (connection->frames_left % FRAMES_A_LOOK == 0 &&
+             clock_monotonic_us() - connection->visit_us > CONNECTION_VISIT_US));
+}
+
 /* Give what is whole; returns how many bytes are done with. */
 static size_t cut(struct connection *connection, struct bytes bytes)
 {
     size_t taken = 0;
 
-    while (!connection->paused && connection->state < CONNECTION_DRAINING &&
-           connection->frames_left > 0) {
+    while (!connection->paused && connection->state < CONNECTION_DRAINING && taken < bytes.size) {
         struct bytes rest = bytes_of(bytes.data + taken, bytes.size - taken);
         size_t used = 0;
 
-        if (rest.size == 0) {
+        if (visit_is_over(connection)) {
+            connection->cut_short = true;
             break;
         }
         if (connection->state == CONNECTION_PREFACE) {
@@ -342,50 +364,6 @@ static size_t cut(struct connection *connection, struct bytes bytes)
 }
 
 /* --- Input --- */
-
-static size_t share_of(const struct connection_loop *loop, size_t all, size_t least, size_t most)
-{
-    size_t share = loop->served_last > 0 ? all / loop->served_last : most;
-
-    return share < least ? least : share > most ? most : share;
-}
-
-static size_t read_bytes_max(const struct connection *connection)
-{
-    return is_client(connection) ? share_of(connection->loop, CONNECTION_TURN_BYTES,
-                                            CONNECTION_READ_BYTES_MIN, CONNECTION_READ_BYTES)
-                                 : (size_t)CONNECTION_READ_BYTES;
-}
-
-static void begin_service(struct connection *connection)
-{
-    struct connection_loop *loop = connection->loop;
-
-    connection->frames_left =
-        share_of(loop, CONNECTION_TURN_FRAMES, CONNECTION_FRAMES_MIN, CONNECTION_TURN_FRAMES);
-    loop->served += is_client(connection) ? 1 : 0;
-    connection->served_turn = loop->turn;
-}
-
-static bool is_ready(const struct connection *connection)
-{
-    return !list_is_empty(&connection->ready_link);
-}
-
-static bool has_more_to_take(const struct connection *connection)
-{
-    return connection->frames_left == 0 && !connection->paused &&
-           connection->state < CONNECTION_DRAINING && connection->input.size > connection->taken;
-}
-
-static void end_service(struct connection *connection)
-{
-    if (has_more_to_take(connection) && !is_ready(connection)) {
-        list_append(&connection->loop->ready, &connection->ready_link);
-    }
-    account_input(connection);
-    relieve_input(connection->loop);
-}
 
 static struct bytes input_rest(const struct connection *connection)
 {
@@ -418,7 +396,7 @@ static void cut_input(struct connection *connection)
     rest = input_rest(connection);
     if (rest.size == 0) {
         input_clear(connection);
-    } else if (connection->taken > 0 && ((!connection->paused && connection->frames_left > 0) ||
+    } else if (connection->taken > 0 && ((!connection->paused && !connection->cut_short) ||
                                          connection->taken > connection->input.size / 2)) {
         memmove(connection->input.data, rest.data, rest.size);
         connection->input.size = rest.size;
@@ -464,8 +442,8 @@ static void watch_progress(struct connection *connection, size_t came, bool fini
     }
 }
 
-/* Read into the frame under way first, as far as it goes, and into the scratch memory behind it:
- * one call, and a large body is not copied again. */
+/* Read into the frame under way first, as far as it goes and a visit allows, and into the scratch
+ * memory behind it: one call, and a large body is not copied again. */
 static ssize_t read_socket(struct connection *connection, size_t *ret_in_input)
 {
     size_t kept = connection->input.size;
@@ -479,11 +457,15 @@ static ssize_t read_socket(struct connection *connection, size_t *ret_in_input)
         size_t missing = missing_bytes(connection);
 
         room = missing < growth ? missing : growth;
+        if (has_share(connection) && room > CONNECTION_VISIT_BYTES) {
+            room = CONNECTION_VISIT_BYTES;
+        }
     }
     parts[0] = (struct iovec){.iov_base = room > 0 ? buffer_extend(&connection->input, room) : NULL,
                               .iov_len = room};
     parts[1] = (struct iovec){.iov_base = connection->loop->scratch,
-                              .iov_len = read_bytes_max(connection)};
+                              .iov_len = has_share(connection) ? CONNECTION_VISIT_BYTES - room
+                                                               : (size_t)CONNECTION_VISIT_BYTES};
     came = room > 0 ? readv(connection->socket, parts, 2)
                     : read(connection->socket, parts[1].iov_base, parts[1].iov_len);
     *ret_in_input = came <= 0 ? 0 : (size_t)came < room ? (size_t)came : room;
@@ -529,35 +511,69 @@ static void on_end_of_stream(struct connection *connection)
     connection_close(connection, "closed by the other side");
 }
 
-static void on_readable(evutil_socket_t socket, short events, void *context)
+/* Returns how many bytes came. */
+static size_t read_some(struct connection *connection)
 {
-    struct connection *connection = context;
     size_t in_input;
-    ssize_t came;
+    ssize_t came = read_socket(connection, &in_input);
 
-    (void)socket;
-    (void)events;
-    if (is_ready(connection)) {
-        return; /* first what is here already */
-    }
-    begin_service(connection);
-    came = read_socket(connection, &in_input);
+    connection->readable = false;
     if (came < 0) {
         if (errno != EAGAIN && errno != EINTR) {
             close_for_errno(connection, "cannot read", errno);
         }
-        return;
+        return 0;
     }
     if (came == 0) {
         on_end_of_stream(connection);
-        return;
+        return 0;
     }
     connection->heard_us = clock_monotonic_us();
-    if (connection->state == CONNECTION_DRAINING) {
-        return;
+    if (connection->state != CONNECTION_DRAINING) {
+        take_bytes(connection, in_input, (size_t)came - in_input);
     }
-    take_bytes(connection, in_input, (size_t)came - in_input);
-    end_service(connection);
+    return (size_t)came;
+}
+
+/* First what is here already. */
+static void visit(struct connection *connection)
+{
+    size_t came = 0;
+
+    connection->visit_us = clock_monotonic_us();
+    connection->frames_left = CONNECTION_VISIT_FRAMES;
+    connection->cut_short = false;
+    if (input_rest(connection).size > 0) {
+        cut_input(connection);
+        watch_progress(connection, 0, true);
+    }
+    if (connection->readable && !connection->cut_short &&
+        (!connection->paused || connection->state == CONNECTION_DRAINING) &&
+        connection->state != CONNECTION_CLOSED) {
+        came = read_some(connection);
+    }
+    connection->reading.is_heavy =
+        connection->cut_short || came >= CONNECTION_VISIT_BYTES ||
+        clock_monotonic_us() - connection->visit_us > CONNECTION_VISIT_US;
+    if (connection->cut_short && !connection->paused && connection->state < CONNECTION_DRAINING) {
+        round_robin_enter(&connection->loop->readers, &connection->reading);
+    }
+    account_input(connection);
+    relieve_input(connection->loop);
+}
+
+static void on_readable(evutil_socket_t socket, short events, void *context)
+{
+    struct connection *connection = context;
+
+    (void)socket;
+    (void)events;
+    connection->readable = true;
+    if (has_share(connection)) {
+        round_robin_enter(&connection->loop->readers, &connection->reading);
+    } else {
+        visit(connection);
+    }
 }
 
 void connection_pause(struct connection *connection)
@@ -566,7 +582,9 @@ void connection_pause(struct connection *connection)
         return;
     }
     connection->paused = true;
+    connection->readable = false;
     connection->frame_deadline_us = 0;
+    list_remove(&connection->reading.link);
     (void)event_del(&connection->read_event);
 }
 
@@ -578,8 +596,7 @@ void connection_resume(struct connection *connection)
     connection->paused = false;
     CHECK(event_add(&connection->read_event, NULL) == 0);
     if (input_rest(connection).size > 0) {
-        list_remove(&connection->ready_link);
-        list_append(&connection->loop->ready, &connection->ready_link);
+        round_robin_enter(&connection->loop->readers, &connection->reading);
     }
 }
 
@@ -600,18 +617,32 @@ static void on_output_empty(struct connection *connection)
     }
 }
 
+static void wait_until_writable(struct connection *connection)
+{
+    if (!connection->waiting) {
+        connection->waiting = true;
+        CHECK(event_add(&connection->write_event, NULL) == 0);
+    }
+}
+
+/* What the socket takes, and of a client no more than a visit allows. */
 static void write_output(struct connection *connection)
 {
-    int written = evbuffer_get_length(connection->output) == 0
-                      ? 0
-                      : evbuffer_write(connection->output, connection->socket);
+    size_t size = evbuffer_get_length(connection->output);
+    bool is_share = is_client(connection) && size > CONNECTION_VISIT_BYTES;
+    size_t most = is_share ? (size_t)CONNECTION_VISIT_BYTES : size;
+    int written =
+        most == 0 ? 0
+                  : evbuffer_write_atmost(connection->output, connection->socket, (ev_ssize_t)most);
 
     if (written < 0 && errno != EAGAIN && errno != EINTR) {
         close_for_errno(connection, "cannot write", errno);
         return;
     }
     account_output(connection);
-    if (evbuffer_get_length(connection->output) == 0) {
+    connection->writing.is_heavy = is_share;
+    connection->behind = evbuffer_get_length(connection->output) > 0;
+    if (!connection->behind) {
         on_output_empty(connection);
         return;
     }
@@ -619,9 +650,31 @@ static void write_output(struct connection *connection)
         connection->stall_deadline_us = after_ms(connection->loop->limits.stall_ms);
         arm_timer(connection);
     }
-    if (!connection->waiting) {
-        connection->waiting = true;
-        CHECK(event_add(&connection->write_event, NULL) == 0);
+    if (is_share && written == (int)most) {
+        round_robin_enter(&connection->loop->writers, &connection->writing);
+    } else {
+        wait_until_writable(connection);
+    }
+}
+
+/* The same, and the owner is told when output that had to wait is gone. */
+static void write_visit(struct connection *connection)
+{
+    bool was_behind = connection->behind;
+
+    write_output(connection);
+    if (was_behind && !connection->behind && connection->state < CONNECTION_DRAINING &&
+        connection->handler->on_drained != NULL) {
+        connection->handler->on_drained(connection->context, connection);
+    }
+}
+
+static void mark_dirty(struct connection *connection)
+{
+    if (is_client(connection) && !connection->waiting) {
+        round_robin_enter(&connection->loop->writers, &connection->writing);
+    } else if (!is_client(connection) && list_is_empty(&connection->link)) {
+        list_append(&connection->loop->dirty, &connection->link);
     }
 }
 
@@ -631,17 +684,10 @@ static void on_writable(evutil_socket_t socket, short events, void *context)
 
     (void)socket;
     (void)events;
-    write_output(connection);
-    if (connection->state < CONNECTION_DRAINING && !connection->waiting &&
-        connection->handler != NULL && connection->handler->on_drained != NULL) {
-        connection->handler->on_drained(connection->context, connection);
-    }
-}
-
-static void mark_dirty(struct connection *connection)
-{
-    if (list_is_empty(&connection->dirty_link)) {
-        list_append(&connection->loop->dirty, &connection->dirty_link);
+    if (is_client(connection)) {
+        round_robin_enter(&connection->loop->writers, &connection->writing);
+    } else {
+        write_visit(connection);
     }
 }
 
@@ -717,7 +763,7 @@ void connection_finish(struct connection *connection, const char *reason)
     }
     (void)snprintf(connection->reason, sizeof connection->reason, "%s", reason);
     connection->frame_deadline_us = 0;
-    list_remove(&connection->ready_link);
+    list_remove(&connection->reading.link);
     if (connection->paused) {
         CHECK(event_add(&connection->read_event, NULL) == 0);
     }
@@ -784,8 +830,9 @@ struct connection *connection_new(struct connection_loop *loop,
     connection->heard_us = clock_monotonic_us();
     connection->output = evbuffer_new();
     CHECK(connection->output != NULL);
-    list_init(&connection->dirty_link);
-    list_init(&connection->ready_link);
+    list_init(&connection->link);
+    round_robin_place_init(&connection->reading);
+    round_robin_place_init(&connection->writing);
     holding_init(&connection->input_held, &loop->input);
     holding_init(&connection->output_held, &loop->output);
     CHECK(event_assign(&connection->read_event, loop->base, socket, EV_READ | EV_PERSIST,
@@ -883,11 +930,12 @@ void connection_loop_init(struct connection_loop *loop,
                           const struct connection_limits *limits)
 {
     *loop = (struct connection_loop){
-        .base = base, .limits = *limits, .turn = 1, .scratch = xmalloc(CONNECTION_READ_BYTES)};
+        .base = base, .limits = *limits, .scratch = xmalloc(CONNECTION_VISIT_BYTES)};
     holdings_init(&loop->input, limits->input_bytes_all_max);
     holdings_init(&loop->output, limits->output_bytes_all_max);
+    round_robin_init(&loop->readers);
+    round_robin_init(&loop->writers);
     list_init(&loop->dirty);
-    list_init(&loop->ready);
     list_init(&loop->closed);
 }
 
@@ -899,42 +947,53 @@ void connection_loop_release(struct connection_loop *loop)
     free(loop->scratch);
 }
 
-static void take_all(struct list *from, struct list *to)
+static void read_round(struct connection_loop *loop)
 {
-    struct list *link;
+    uint64_t end_us = clock_monotonic_us() + loop->limits.share_us;
+    struct round_robin_place *place;
 
-    list_init(to);
-    while ((link = list_take_first(from)) != NULL) {
-        list_append(to, link);
+    round_robin_begin(&loop->readers);
+    while ((place = round_robin_next(&loop->readers, clock_monotonic_us() >= end_us)) != NULL) {
+        visit(CONTAINER_OF(place, struct connection, reading));
     }
+    round_robin_end(&loop->readers);
 }
 
-void connection_loop_begin(struct connection_loop *loop)
+static void write_round(struct connection_loop *loop)
 {
-    struct list batch;
+    uint64_t end_us = clock_monotonic_us() + loop->limits.share_us;
+    struct round_robin_place *place;
+
+    round_robin_begin(&loop->writers);
+    while ((place = round_robin_next(&loop->writers, clock_monotonic_us() >= end_us)) != NULL) {
+        write_visit(CONTAINER_OF(place, struct connection, writing));
+    }
+    round_robin_end(&loop->writers);
+}
+
+/* What a client leaves behind may be much, and those that leave together many. */
+static void report_closed(struct connection_loop *loop)
+{
+    uint64_t end_us = clock_monotonic_us() + loop->limits.share_us;
     struct list *link;
 
-    take_all(&loop->ready, &batch);
-    while ((link = list_take_first(&batch)) != NULL) {
-        struct connection *connection = CONTAINER_OF(link, struct connection, ready_link);
-
-        if (connection->served_turn == loop->turn) {
-            list_append(&loop->ready, &connection->ready_link);
-            continue;
-        }
-        begin_service(connection);
-        cut_input(connection);
-        watch_progress(connection, 0, true);
-        end_service(connection);
-    }
     while ((link = list_take_first(&loop->closed)) != NULL) {
-        struct connection *connection = CONTAINER_OF(link, struct connection, ready_link);
+        struct connection *connection = CONTAINER_OF(link, struct connection, link);
 
         if (connection->handler->on_closed != NULL) {
             connection->handler->on_closed(connection->context, connection, connection->reason);
         }
         connection_free(connection);
+        if (clock_monotonic_us() >= end_us) {
+            return;
+        }
     }
+}
+
+void connection_loop_begin(struct connection_loop *loop)
+{
+    read_round(loop);
+    report_closed(loop);
 }
 
 void connection_loop_end(struct connection_loop *loop)
@@ -942,15 +1001,13 @@ void connection_loop_end(struct connection_loop *loop)
     struct list *link;
 
     while ((link = list_take_first(&loop->dirty)) != NULL) {
-        struct connection *connection = CONTAINER_OF(link, struct connection, dirty_link);
+        struct connection *connection = CONTAINER_OF(link, struct connection, link);
 
         if (!connection->waiting) {
             write_output(connection);
         }
     }
-    loop->turn++;
-    loop->served_last = loop->served;
-    loop->served = 0;
+    write_round(loop);
 }
 
 void connection_loop_log_refusal(struct connection_loop *loop,
@@ -973,5 +1030,6 @@ void connection_loop_log_refusal(struct connection_loop *loop,
 
 bool connection_loop_is_pending(const struct connection_loop *loop)
 {
-    return !list_is_empty(&loop->ready) || !list_is_empty(&loop->closed);
+    return !round_robin_is_empty(&loop->readers) || !round_robin_is_empty(&loop->writers) ||
+           !list_is_empty(&loop->closed);
 }

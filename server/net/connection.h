@@ -5,18 +5,21 @@
  *
  * Main thread only. Nothing here calls back out of a function that the owner called: frames come
  * from libevent's dispatch and from connection_loop_begin, closings from connection_loop_begin
- * alone. So an owner may close, pause or send at any point.
+ * alone, the news that output is empty from connection_loop_end. So an owner may close, pause or
+ * send at any point.
  *
- * In a turn each connection makes at most one read call and, at its end, one write call. The more
- * connections want something, the less of each is taken in one turn, so that a round of all of them
- * stays short: a flood of some costs the others a few milliseconds. Links to servers have no share:
- * their bytes are taken whole. */
+ * In a turn each connection has at most one visit, with one read call, and at its end one with a
+ * write call. A visit is bounded in bytes, frames and time, and so is what all clients' visits take
+ * of a turn together; who has no turn is among the first of the next (base/round_robin.h). So a
+ * flood of some costs the others a few milliseconds. Links to servers come first and have no share:
+ * their bytes are taken and sent whole. */
 #ifndef NET_CONNECTION_H
 #define NET_CONNECTION_H
 
 #include "base/bytes.h"
 #include "base/holdings.h"
 #include "base/list.h"
+#include "base/round_robin.h"
 #include "proto/frame.h"
 #include "server/net/seal.h"
 #include "server/net/socket.h"
@@ -28,12 +31,10 @@
 
 enum {
     CONNECTION_REASON_BYTES_MAX = 320,
-    /* Taken in one turn from all clients together, about; and from each, at least and at most. */
-    CONNECTION_TURN_BYTES = 16 * 1024 * 1024,
-    CONNECTION_READ_BYTES_MIN = 16 * 1024,
-    CONNECTION_READ_BYTES = 256 * 1024,
-    CONNECTION_TURN_FRAMES = 8192,
-    CONNECTION_FRAMES_MIN = 16
+    /* Of one client in one visit, at most. */
+    CONNECTION_VISIT_BYTES = 256 * 1024,
+    CONNECTION_VISIT_FRAMES = 1024,
+    CONNECTION_VISIT_US = 1000
 };
 
 struct connection;
@@ -51,6 +52,8 @@ struct connection_limits {
     /* Of all clients together; beyond it, the one that holds most is closed. */
     uint64_t input_bytes_all_max;  /* 256 MiB, of requests that are not whole or not taken yet */
     uint64_t output_bytes_all_max; /* 1 GiB */
+    /* In each turn reading from clients takes about so long, writing to them, and closing them. */
+    unsigned share_us; /* 4 ms */
 };
 
 enum { CONNECTION_PROGRESS_BYTES = 64 * 1024 };
@@ -65,14 +68,12 @@ struct connection_loop {
     struct holdings input; /* of clients */
     struct holdings output;
     size_t count;
-    uint64_t turn;
-    size_t served;      /* clients from which something was taken in this turn */
-    size_t served_last; /* and in the one before */
     uint64_t refused_logged_us;
     uint64_t refused_unlogged;
     uint8_t *scratch;
-    struct list dirty;
-    struct list ready;
+    struct round_robin readers; /* clients that something came from, or is left of */
+    struct round_robin writers; /* clients with something to be sent */
+    struct list dirty;          /* others with that */
     struct list closed;
 };
 
@@ -82,12 +83,12 @@ void connection_loop_init(struct connection_loop *loop,
                           const struct connection_limits *limits);
 /* All connections must be closed and reported. */
 void connection_loop_release(struct connection_loop *loop);
-/* After the events of a turn: give the frames of resumed connections, then report the closed ones
- * (on_closed) and free them. */
+/* After the events of a turn: give the frames that came from clients, then report the closed
+ * connections (on_closed) and free them. */
 void connection_loop_begin(struct connection_loop *loop);
 /* At the end of a turn: write what was sent. */
 void connection_loop_end(struct connection_loop *loop);
-/* There is something for connection_loop_begin to do: do not wait for events. */
+/* Something was left by this turn: do not wait for events. */
 bool connection_loop_is_pending(const struct connection_loop *loop);
 
 /* Somebody is turned away, for what he did or for want of room: one line in ten seconds, with how

@@ -422,9 +422,9 @@ static void test_all_connections_together_meet_a_limit(void)
     seen_release(&seen);
 }
 
-static void test_frames_beyond_a_turns_share_wait_for_the_next(void)
+static void test_frames_beyond_a_visit_wait_for_the_next_turn(void)
 {
-    enum { FRAMES = 2 * CONNECTION_TURN_FRAMES + 100 };
+    enum { FRAMES = 2 * CONNECTION_VISIT_FRAMES + 100 };
     struct seen seen;
     struct buffer stream = BUFFER_INIT;
 
@@ -433,15 +433,146 @@ static void test_frames_beyond_a_turns_share_wait_for_the_next(void)
     for (size_t i = 0; i < FRAMES; i++) {
         put_client_frame(&stream, 1, 7);
     }
-    EXPECT(stream.size < CONNECTION_READ_BYTES);
+    EXPECT(stream.size < CONNECTION_VISIT_BYTES);
     EXPECT_EQ(write(seen.far, stream.data, stream.size), stream.size);
     LAB_UNTIL(&seen.lab, seen.frames > 0);
-    EXPECT(seen.frames <= CONNECTION_TURN_FRAMES);
+    EXPECT(seen.frames <= CONNECTION_VISIT_FRAMES);
     lab_turn(&seen.lab);
-    EXPECT(seen.frames <= 2 * CONNECTION_TURN_FRAMES);
+    EXPECT(seen.frames <= 2 * CONNECTION_VISIT_FRAMES);
     LAB_UNTIL(&seen.lab, seen.frames == FRAMES);
     seen_release(&seen);
     buffer_release(&stream);
+}
+
+/* Floods beside one that asks for little, on a loop that has time for one visit of each kind in a
+ * turn. */
+enum { FLOODS = 4 };
+
+struct crowd {
+    struct seen floods[FLOODS];
+    struct seen quiet; /* its loop is that of all */
+};
+
+static void seen_join(struct seen *seen, struct seen *host)
+{
+    const struct socket_address remote = lab_loopback(2);
+    int ends[2];
+
+    memset(seen, 0, sizeof *seen);
+    lab_socket_pair(ends);
+    seen->far = ends[0];
+    seen->connection =
+        connection_new(&host->lab.loop, ends[1], &remote, CONNECTION_PREFACE, &handler, seen);
+    lab_write(&host->lab, seen->far, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
+    LAB_UNTIL(&host->lab, seen->prefaces == 1);
+}
+
+static void crowd_init(struct crowd *crowd)
+{
+    struct connection_limits limits = connection_limits_default();
+
+    limits.share_us = 0;
+    seen_init(&crowd->quiet, &limits);
+    open_it(&crowd->quiet);
+    for (size_t i = 0; i < FLOODS; i++) {
+        seen_join(&crowd->floods[i], &crowd->quiet);
+    }
+}
+
+static void crowd_release(struct crowd *crowd)
+{
+    for (size_t i = 0; i < FLOODS; i++) {
+        connection_close(crowd->floods[i].connection, "the test is over");
+        LAB_UNTIL(&crowd->quiet.lab, crowd->floods[i].closed == 1);
+        (void)close(crowd->floods[i].far);
+        buffer_release(&crowd->floods[i].bodies);
+    }
+    seen_release(&crowd->quiet);
+}
+
+/* More frames than two visits take, of each of them. */
+static void flood_input(struct crowd *crowd)
+{
+    struct buffer stream = BUFFER_INIT;
+
+    for (size_t i = 0; i < 8 * CONNECTION_VISIT_FRAMES; i++) {
+        put_client_frame(&stream, 1, 7);
+    }
+    for (size_t i = 0; i < FLOODS; i++) {
+        EXPECT_EQ(write(crowd->floods[i].far, stream.data, stream.size), stream.size);
+    }
+    for (size_t i = 0; i < FLOODS; i++) {
+        LAB_UNTIL(&crowd->quiet.lab, crowd->floods[i].frames > 0);
+    }
+    buffer_release(&stream);
+}
+
+static void test_who_asks_little_is_read_before_those_that_flood(void)
+{
+    struct crowd crowd;
+    struct buffer stream = BUFFER_INIT;
+
+    crowd_init(&crowd);
+    flood_input(&crowd);
+    put_client_frame(&stream, 1, 7);
+    EXPECT_EQ(write(crowd.quiet.far, stream.data, stream.size), stream.size);
+    lab_turn(&crowd.quiet.lab);
+    EXPECT_EQ(crowd.quiet.frames, 1);
+    for (size_t i = 0; i < FLOODS; i++) {
+        EXPECT(crowd.floods[i].frames < 8 * CONNECTION_VISIT_FRAMES);
+    }
+    crowd_release(&crowd);
+    buffer_release(&stream);
+}
+
+static void test_those_that_flood_take_turns(void)
+{
+    struct crowd crowd;
+    size_t least = SIZE_MAX;
+    size_t most = 0;
+
+    crowd_init(&crowd);
+    flood_input(&crowd);
+    for (size_t i = 0; i < 2 * FLOODS; i++) {
+        lab_turn(&crowd.quiet.lab);
+    }
+    for (size_t i = 0; i < FLOODS; i++) {
+        least = crowd.floods[i].frames < least ? crowd.floods[i].frames : least;
+        most = crowd.floods[i].frames > most ? crowd.floods[i].frames : most;
+    }
+    EXPECT(least >= 2 * CONNECTION_VISIT_FRAMES);
+    EXPECT(most <= 5 * CONNECTION_VISIT_FRAMES);
+    crowd_release(&crowd);
+}
+
+static void test_who_is_sent_little_is_written_to_before_the_others(void)
+{
+    enum { MUCH = 4 * CONNECTION_VISIT_BYTES };
+    struct crowd crowd;
+    struct buffer came = BUFFER_INIT;
+
+    crowd_init(&crowd);
+    for (size_t i = 0; i < FLOODS; i++) {
+        memset(connection_reserve(crowd.floods[i].connection, MUCH), 5, MUCH);
+        connection_commit(crowd.floods[i].connection, MUCH);
+    }
+    for (size_t i = 0; i < FLOODS; i++) {
+        LAB_UNTIL(&crowd.quiet.lab, connection_output_bytes(crowd.floods[i].connection) < MUCH);
+    }
+    send_filled(&crowd.quiet, 100, 5);
+    lab_turn(&crowd.quiet.lab);
+    EXPECT_EQ(connection_output_bytes(crowd.quiet.connection), 0);
+    for (size_t i = 0; i < FLOODS; i++) {
+        EXPECT(connection_output_bytes(crowd.floods[i].connection) > 0);
+    }
+    for (size_t i = 0; i < FLOODS; i++) {
+        do {
+            lab_turn(&crowd.quiet.lab);
+            EXPECT(lab_read(crowd.floods[i].far, &came));
+        } while (came.size < (i + 1) * MUCH);
+    }
+    crowd_release(&crowd);
+    buffer_release(&came);
 }
 
 /* Whoever holds most gives way, and nobody else. */
@@ -622,7 +753,10 @@ int main(int argc, char **argv)
         TEST_CASE(test_output_arrives_and_the_owner_is_told_when_it_had_to_wait),
         TEST_CASE(test_a_reader_that_never_reads_meets_the_output_limit),
         TEST_CASE(test_all_connections_together_meet_a_limit),
-        TEST_CASE(test_frames_beyond_a_turns_share_wait_for_the_next),
+        TEST_CASE(test_frames_beyond_a_visit_wait_for_the_next_turn),
+        TEST_CASE(test_who_asks_little_is_read_before_those_that_flood),
+        TEST_CASE(test_those_that_flood_take_turns),
+        TEST_CASE(test_who_is_sent_little_is_written_to_before_the_others),
         TEST_CASE(test_requests_of_all_together_meet_a_limit),
         TEST_CASE(test_a_reader_that_stops_reading_is_closed_in_time),
         TEST_CASE(test_the_end_of_the_stream_is_reported_once),
