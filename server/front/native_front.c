@@ -9,19 +9,6 @@
 
 #include <stdlib.h>
 
-enum {
-    /* Of answers not sent yet: no further requests are taken until less waits. */
-    OUTPUT_HELD_BYTES = 4 * 1024 * 1024,
-    /* The largest answers: a value with its stat and ACL; a page, which the node cuts at 2 MiB and
-     * one more value, with up to 16384 stats of at most 100 bytes. */
-    GET_BYTES_MAX = STATE_VALUE_BYTES_MAX + 128 * 1024,
-    PAGE_BYTES_MAX = 5 * 1024 * 1024,
-    /* Of the answers that the reads already taken may have. The node answers all of them in one
-     * turn, so with what is held above this stays below a connection's output limit of 64 MiB: a
-     * client is never closed for reading large values one behind the other. */
-    EXPECTED_BYTES_MAX = 48 * 1024 * 1024
-};
-
 struct native_client {
     struct list link; /* of the front's clients */
     struct gate_pass pass;
@@ -29,8 +16,7 @@ struct native_client {
     struct connection *connection;
     struct client *client;
     struct identities identities;
-    size_t pending;        /* requests submitted and not answered */
-    size_t expected_bytes; /* at most, of the answers to the reads among them */
+    size_t pending; /* requests submitted and not answered */
     /* A request that is refused here: answered when all before it are, as replies keep order. */
     bool has_refusal;
     struct native_refusal refusal;
@@ -45,23 +31,12 @@ struct native_front {
     struct arena arena;
 };
 
-static size_t answer_bytes_max(enum request_kind kind)
-{
-    if (kind == REQUEST_GET) {
-        return GET_BYTES_MAX;
-    }
-    return kind == REQUEST_LIST || kind == REQUEST_READ_TREE ? PAGE_BYTES_MAX : 0;
-}
-
-/* May another request be taken? Besides the node's own bound, a reader that asks for much and does
- * not read must not make us keep all the answers. */
+/* May no further request be taken? */
 static bool is_full(const struct gate_pass *pass)
 {
     const struct native_client *client = CONTAINER_OF(pass, struct native_client, pass);
 
-    return client->has_refusal || client_is_full(client->client) ||
-           connection_output_bytes(client->connection) > OUTPUT_HELD_BYTES ||
-           client->expected_bytes > EXPECTED_BYTES_MAX - PAGE_BYTES_MAX;
+    return client->has_refusal || client_is_full(client->client);
 }
 
 /* --- From the connection --- */
@@ -69,7 +44,6 @@ static bool is_full(const struct gate_pass *pass)
 static void submit(struct native_client *client, struct request *request)
 {
     client->pending++;
-    client->expected_bytes += answer_bytes_max(request->kind);
     client_submit(client->client, request);
 }
 
@@ -137,7 +111,6 @@ static void on_reply(void *context, const struct request *request, const struct 
     arena_reset(&client->front->arena);
     CHECK_OP(client->pending, >, 0);
     client->pending--;
-    client->expected_bytes -= answer_bytes_max(request->kind);
     if (client->pending == 0 && client->has_refusal) {
         client->has_refusal = false;
         (void)native_encode_refusal(client->connection, &client->refusal);

@@ -14,10 +14,6 @@
 #include <string.h>
 
 enum {
-    /* Of answers not sent yet: no further requests are taken until less waits. An answer is at most
-     * JUTE_FRAME_BYTES_MAX, and the node answers at most so many at once that are not: */
-    OUTPUT_HELD_BYTES = 4 * 1024 * 1024,
-    PENDING_READS_MAX = 32,
     MULTI_END_BYTES = 9,
     /* Elections are sooner over. */
     READ_ONLY_AFTER_US = 2 * 1000 * 1000
@@ -36,7 +32,6 @@ struct zookeeper_client {
     struct zookeeper_watcher watcher;
     struct identities identities;
     struct zookeeper_connection shown; /* with `pending`: requests submitted and not answered */
-    size_t pending_reads;              /* those with answers of any size */
     bool is_connecting;                /* the connect request is with the node */
     bool is_connected;
     bool has_read_only; /* the client knows the field */
@@ -59,23 +54,11 @@ struct zookeeper_front {
 
 /* --- Back-pressure --- */
 
-static bool has_large_answer(const struct request *request)
-{
-    const struct zookeeper_details *details = zookeeper_details_of(request);
-
-    return request->kind == REQUEST_GET || request->kind == REQUEST_LIST ||
-           request->kind == REQUEST_EPHEMERALS || details->type == JUTE_TYPE_MULTI_READ ||
-           details->type == JUTE_TYPE_SET_WATCHES || details->type == JUTE_TYPE_SET_WATCHES_2 ||
-           details->type == JUTE_TYPE_MULTI;
-}
-
 static bool is_full(const struct gate_pass *pass)
 {
     const struct zookeeper_client *client = CONTAINER_OF(pass, struct zookeeper_client, pass);
 
-    return client->is_connecting || client->is_ending || client_is_full(client->client) ||
-           connection_output_bytes(client->connection) > OUTPUT_HELD_BYTES ||
-           client->pending_reads >= PENDING_READS_MAX;
+    return client->is_connecting || client->is_ending || client_is_full(client->client);
 }
 
 /* --- Output --- */
@@ -505,7 +488,6 @@ static void on_frame(void *context, struct connection *connection, struct bytes 
         refuse(request, JUTE_ERROR_RECONFIG_DISABLED);
     }
     zookeeper_details_of(request)->begun_us = clock_monotonic_us();
-    client->pending_reads += has_large_answer(request);
     client->is_ending = zookeeper_details_of(request)->closes;
     submit(client, request);
     if (is_full(&client->pass)) {
@@ -619,7 +601,6 @@ static void on_reply(void *context, const struct request *request, const struct 
     if (client->is_connecting) {
         on_connect_reply(client, reply);
     } else {
-        client->pending_reads -= has_large_answer(request);
         answer(client, request, reply);
     }
     gate_look_again(&client->pass);

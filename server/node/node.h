@@ -245,7 +245,7 @@ void client_close(struct client *client);
 /* Takes the request over. Requests beyond a bound per client are the front's to hold back: see
  * client_is_full. */
 void client_submit(struct client *client, struct request *request);
-/* Stop reading from this connection until a reply went out. */
+/* Stop reading from this connection until a reply went out, or its output is empty. */
 bool client_is_full(const struct client *client);
 
 /* What each command changed, before anybody is answered who may see it; the changes are lent for

@@ -23,10 +23,10 @@ enum {
     /* Answers that one client has not read: its reads wait. */
     OUTPUT_BYTES_MAX = 4 * 1024 * 1024,
     /* In one round each client gets so many requests or, if they take longer, so much time, and
-     * rounds go on for so long in one turn; who needed more time last waits behind the others. */
+     * rounds go on for so long; who needed more time last waits behind the others. */
     ROUND_REQUESTS_MAX = 32,
     ROUND_US_MAX = 1000,
-    TURN_US_MAX = 5000,
+    ROUNDS_US_MAX = 4000,
     SESSIONS_MAX = 1000 * 1000, /* of the cluster; each costs every server some 300 bytes */
     PREFIX_BYTES_MAX = 32
 };
@@ -46,16 +46,16 @@ static struct request *request_of(struct list *link)
     return CONTAINER_OF(link, struct request, link);
 }
 
-static struct client *client_of_blocked(struct list *link)
+static struct client *client_at(struct round_robin_place *place)
 {
-    return CONTAINER_OF(link, struct client, blocked_link);
+    return CONTAINER_OF(place, struct client, place);
 }
 
 void node_clients_init(struct node *node)
 {
     list_init(&node->clients);
-    list_init(&node->blocked);
-    list_init(&node->blocked_slow);
+    round_robin_init(&node->blocked);
+    admission_init(&node->admission);
     holdings_init(&node->request_memory, REQUEST_BYTES_ALL_MAX);
     list_init(&node->barriers);
     map_init(&node->clients_by_session);
@@ -187,10 +187,7 @@ void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Cod
 
 static void block(struct client *client)
 {
-    if (list_is_empty(&client->blocked_link)) {
-        list_append(client->is_slow ? &client->node->blocked_slow : &client->node->blocked,
-                    &client->blocked_link);
-    }
+    round_robin_enter(&client->node->blocked, &client->place);
 }
 
 static void hold_memory(struct client *client, size_t bytes)
@@ -252,7 +249,6 @@ static void on_cluster_answer(struct request *request, const struct reply *reply
 
 /* --- Writes --- */
 
-static void run(struct client *client);
 static struct read_barrier *open_barrier(struct node *node);
 
 /* A write's result decides the code: an op error is below 100, as on the wire. */
@@ -277,6 +273,7 @@ static void on_write_done(void *context, Client__Code code, const struct state_r
     struct reply reply = {.code = code_of(code, result), .result = result};
 
     request->proposal = NULL;
+    client->proposed_bytes -= request->proposed_bytes;
     if (client->requests.next != &request->link) {
         CHECK(result == NULL);
         MARK(refusal_waits_for_earlier_writes);
@@ -285,7 +282,7 @@ static void on_write_done(void *context, Client__Code code, const struct state_r
     }
     answer(request, &reply);
     answer_held(client);
-    run(client);
+    block(client);
 }
 
 static void on_session_done(void *context, Client__Code code, const struct state_result *result)
@@ -307,7 +304,7 @@ static void on_session_done(void *context, Client__Code code, const struct state
         reply.session.last_sequence = session.last_sequence;
     }
     answer(request, &reply);
-    run(client);
+    block(client);
 }
 
 static size_t put_varint(uint8_t *to, uint64_t value)
@@ -339,13 +336,26 @@ session_prefix(uint8_t prefix[PREFIX_BYTES_MAX], session_id session, uint64_t ge
     return bytes_of(prefix, size);
 }
 
+static struct admission_load load_of(const struct client *client, const struct request *write)
+{
+    return (struct admission_load){.own = client->proposed_bytes,
+                                   .all = node_proposed_bytes(client->node),
+                                   .more = write->write.command.size};
+}
+
 static bool propose_write(struct request *request)
 {
     static const uint8_t enforce_quotas[] = {6 << 3, 1}; /* field 6 of record.Command */
     struct client *client = request->client;
     struct buffer *prefix = &client->node->turn_buffer;
     uint8_t session[PREFIX_BYTES_MAX];
+    const struct admission_load load = load_of(client, request);
+    enum admission_answer answer = admission_ask(&client->node->admission, &client->place, &load);
 
+    client->waits_to_propose = answer == ADMISSION_IN_TURN;
+    if (answer != ADMISSION_NOW) {
+        return false; /* AFTER_OWN: it is run again when one of its own is done */
+    }
     buffer_clear(prefix);
     buffer_put(prefix, session_prefix(session, client->session, client->generation));
     buffer_put(prefix, client->identity_fields);
@@ -354,7 +364,12 @@ static bool propose_write(struct request *request)
     }
     request->proposal = node_propose(client->node, buffer_lend(prefix), request->write.command,
                                      on_write_done, request);
-    return request->proposal != NULL;
+    if (request->proposal == NULL) {
+        return false;
+    }
+    request->proposed_bytes = load.more;
+    client->proposed_bytes += load.more;
+    return true;
 }
 
 static bool propose_session_change(struct request *request)
@@ -590,6 +605,11 @@ static uint64_t clock_us(const struct node *node)
     return node->port.now_us(node->port.context);
 }
 
+static bool has_more_to_start(const struct client *client)
+{
+    return client->first_unstarted != &client->requests && lets_pass(client);
+}
+
 /* As many requests as one round allows. */
 static void run(struct client *client)
 {
@@ -597,11 +617,8 @@ static void run(struct client *client)
     uint64_t begun_us = clock_us(node);
     size_t count = 0;
 
-    if (client->running) {
-        return;
-    }
-    client->running = true;
-    while (client->first_unstarted != &client->requests && lets_pass(client)) {
+    client->waits_to_propose = false;
+    while (has_more_to_start(client)) {
         if (count == ROUND_REQUESTS_MAX || clock_us(node) - begun_us > ROUND_US_MAX) {
             node->clients_left = true;
             break;
@@ -611,11 +628,14 @@ static void run(struct client *client)
         }
         count++;
     }
-    client->is_slow = clock_us(node) - begun_us > ROUND_US_MAX;
-    if (client->first_unstarted != &client->requests && lets_pass(client)) {
+    if (!has_more_to_start(client)) {
+        client->place.is_heavy = clock_us(node) - begun_us > ROUND_US_MAX;
+    } else if (client->waits_to_propose) {
+        round_robin_enter(&node->admission.waiting, &client->place);
+    } else {
+        client->place.is_heavy = clock_us(node) - begun_us > ROUND_US_MAX;
         block(client);
     }
-    client->running = false;
 }
 
 static void tell_of_leader(struct node *node)
@@ -627,40 +647,61 @@ static void tell_of_leader(struct node *node)
     }
 }
 
-/* Run those of a list until `end_us`, at least one; those that block again go behind those that had
- * no turn. */
-static void run_list(struct node *node, struct list *list, uint64_t end_us)
+static void run_round(struct node *node, uint64_t end_us)
 {
-    struct list round;
+    struct round_robin_place *place;
 
-    list_init(&round);
-    while (!list_is_empty(list)) {
-        list_append(&round, list_take_first(list));
+    round_robin_begin(&node->blocked);
+    while (!node->failed &&
+           (place = round_robin_next(&node->blocked, clock_us(node) > end_us)) != NULL) {
+        run(client_at(place));
     }
-    while (!list_is_empty(&round) && !node->failed) {
-        run(client_of_blocked(list_take_first(&round)));
-        if (clock_us(node) > end_us) {
-            node->clients_left = node->clients_left || !list_is_empty(&round);
+    node->clients_left = node->clients_left || round_robin_has_due(&node->blocked);
+    round_robin_end(&node->blocked);
+}
+
+/* Is there room for the write that this client waits with? Whatever else it has come to meanwhile
+ * goes on at once. */
+static bool is_admitted(const struct client *client)
+{
+    const struct request *first = request_of(client->first_unstarted);
+    struct admission_load load;
+
+    if (client->first_unstarted == &client->requests || first->kind != REQUEST_WRITE) {
+        return true;
+    }
+    load = load_of(client, first);
+    return admission_has_room(&load);
+}
+
+static void run_writers(struct node *node, uint64_t end_us)
+{
+    struct admission *admission = &node->admission;
+    struct round_robin_place *place;
+
+    round_robin_begin(&admission->waiting);
+    while (!node->failed &&
+           (place = round_robin_next(&admission->waiting, clock_us(node) > end_us)) != NULL) {
+        if (!is_admitted(client_at(place))) {
+            round_robin_return(&admission->waiting, place);
             break;
         }
+        admission->turn = place;
+        run(client_at(place));
+        admission->turn = NULL;
     }
-    while (!list_is_empty(&round)) {
-        struct list *last = round.previous;
-
-        list_remove(last);
-        list_prepend(list, last);
-    }
+    round_robin_end(&admission->waiting);
 }
 
 bool node_clients_run(struct node *node)
 {
-    uint64_t end_us = clock_us(node) + TURN_US_MAX;
+    uint64_t end_us = clock_us(node) + ROUNDS_US_MAX;
 
     tell_of_leader(node);
+    run_writers(node, end_us);
     do {
         node->clients_left = false;
-        run_list(node, &node->blocked, end_us);
-        run_list(node, &node->blocked_slow, end_us);
+        run_round(node, end_us);
     } while (node->clients_left && !node->failed && clock_us(node) < end_us);
     return node->clients_left;
 }
@@ -736,24 +777,33 @@ static Client__Code late_code(const struct request *request)
     return CLIENT__CODE__BEHIND;
 }
 
-static uint64_t expire_list(struct node *node, const struct list *list)
+/* Refuse what came to its deadline. Returns the next one of this client. */
+static uint64_t expire_client(struct client *client)
+{
+    while (!list_is_empty(&client->requests)) {
+        struct request *first = request_of(client->requests.next);
+
+        if (first->started || has_full_output(client)) {
+            break;
+        }
+        if (first->deadline_us > node_now(client->node)) {
+            return first->deadline_us;
+        }
+        refuse(first, late_code(first));
+    }
+    return UINT64_MAX;
+}
+
+static uint64_t expire_waiting(struct round_robin *robin)
 {
     uint64_t next_us = UINT64_MAX;
 
-    LIST_FOR_EACH (link, list) {
-        struct client *client = client_of_blocked(link);
+    for (int kind = 0; kind < ROUND_ROBIN_KINDS; kind++) {
+        LIST_FOR_EACH (link, &robin->waiting[kind]) {
+            uint64_t deadline_us =
+                expire_client(client_at(CONTAINER_OF(link, struct round_robin_place, link)));
 
-        while (!list_is_empty(&client->requests)) {
-            struct request *first = request_of(client->requests.next);
-
-            if (first->started || has_full_output(client)) {
-                break;
-            }
-            if (first->deadline_us > node_now(node)) {
-                next_us = first->deadline_us < next_us ? first->deadline_us : next_us;
-                break;
-            }
-            refuse(first, late_code(first));
+            next_us = deadline_us < next_us ? deadline_us : next_us;
         }
     }
     return next_us;
@@ -761,10 +811,10 @@ static uint64_t expire_list(struct node *node, const struct list *list)
 
 uint64_t node_clients_expire(struct node *node)
 {
-    uint64_t next_us = expire_list(node, &node->blocked);
-    uint64_t next_slow_us = expire_list(node, &node->blocked_slow);
+    uint64_t next_us = expire_waiting(&node->blocked);
+    uint64_t next_writer_us = expire_waiting(&node->admission.waiting);
 
-    return next_us < next_slow_us ? next_us : next_slow_us;
+    return next_us < next_writer_us ? next_us : next_writer_us;
 }
 
 /* --- Who a connection is --- */
@@ -814,7 +864,7 @@ client_open(struct node *node, const struct client_callbacks *callbacks, void *c
     client->callbacks = *callbacks;
     client->context = context;
     list_init(&client->requests);
-    list_init(&client->blocked_link);
+    round_robin_place_init(&client->place);
     holding_init(&client->held, &node->request_memory);
     arena_init(&client->identity_arena);
     client->first_unstarted = &client->requests;
@@ -842,7 +892,7 @@ void client_close(struct client *client)
     }
     holding_set(&client->held, 0);
     list_remove(&client->link);
-    list_remove(&client->blocked_link);
+    list_remove(&client->place.link);
     arena_release(&client->identity_arena);
     free(client);
 }
@@ -871,5 +921,6 @@ void client_submit(struct client *client, struct request *request)
 
 bool client_is_full(const struct client *client)
 {
-    return client->request_count >= REQUESTS_MAX || client->request_bytes > REQUEST_BYTES_MAX;
+    return client->request_count >= REQUESTS_MAX || client->request_bytes > REQUEST_BYTES_MAX ||
+           has_full_output(client);
 }

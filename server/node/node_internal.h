@@ -7,6 +7,8 @@
 #include "base/holdings.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/round_robin.h"
+#include "server/node/admission.h"
 #include "server/node/agreement.h"
 #include "server/node/disk_lag.h"
 #include "server/node/dump_transfer.h"
@@ -51,10 +53,11 @@ struct member_report {
 
 /* A connection: its requests in order, its session, its watches. */
 struct client {
-    struct list link;         /* in node->clients */
-    struct list blocked_link; /* in node->blocked or blocked_slow: to be run */
-    bool is_slow;             /* its requests took long when it was run last */
-    bool must_go;             /* its front was told */
+    struct list link;               /* in node->clients */
+    struct round_robin_place place; /* in node->blocked or admission.waiting: to be run */
+    bool waits_to_propose;          /* until it is its write's turn */
+    size_t proposed_bytes;          /* of its writes under way */
+    bool must_go;                   /* its front was told */
     struct map_node by_session;
     struct node *node;
     struct client_callbacks callbacks;
@@ -67,7 +70,6 @@ struct client {
     session_id session;           /* 0 = none */
     uint64_t generation;
     Client__Code session_end; /* why the last session ended by itself; OK = it did not */
-    bool running;
     struct watch_owner watches;
     struct arena identity_arena;
     struct state_identities identities;
@@ -179,6 +181,7 @@ struct node {
     struct list placed;    /* by (term, index): wait to be applied */
     size_t queued_count;
     uint64_t queued_bytes;
+    uint64_t proposed_bytes; /* of all three */
     uint64_t forward_id;
     raft_id forwarded_to;
     uint64_t retry_us;
@@ -188,9 +191,9 @@ struct node {
     /* node_clients */
     struct list clients;
     struct map clients_by_session;
-    struct list blocked;      /* clients to be run */
-    struct list blocked_slow; /* and those that take long, behind them */
-    bool clients_left;        /* some had more than their share of a turn */
+    struct round_robin blocked; /* clients to be run */
+    struct admission admission; /* and those whose write must wait for its turn */
+    bool clients_left;          /* some had more than their share of a turn */
     struct holdings request_memory;
     struct list barriers;
     struct read_barrier *leader_barrier; /* NULL = the clients know all about the leader */

@@ -23,6 +23,7 @@ enum {
 struct proposal {
     struct list link;
     struct payload *payload; /* the entry: room for the stamp, then the command */
+    uint64_t *under_way;     /* the node's sum of all */
     raft_term term;
     raft_index index;
     uint64_t deadline_us;
@@ -50,6 +51,7 @@ void node_proposals_init(struct node *node)
 
 static void proposal_free(struct proposal *proposal)
 {
+    *proposal->under_way -= proposal->payload->size;
     list_remove(&proposal->link);
     payload_unref(proposal->payload);
     free(proposal);
@@ -119,8 +121,15 @@ struct proposal *node_propose(struct node *node,
     proposal->deadline_us = node_now(node) + node->options.request_timeout_us;
     proposal->done = done;
     proposal->context = context;
+    proposal->under_way = &node->proposed_bytes;
+    node->proposed_bytes += size;
     enter_queue(node, proposal, false);
     return proposal;
+}
+
+uint64_t node_proposed_bytes(const struct node *node)
+{
+    return node->proposed_bytes;
 }
 
 void proposal_abandon(struct proposal *proposal)

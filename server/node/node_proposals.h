@@ -23,6 +23,8 @@ struct proposal *node_propose(struct node *node,
                               struct bytes command,
                               proposal_done *done,
                               void *context);
+/* Of all commands that are neither applied nor given up. */
+uint64_t node_proposed_bytes(const struct node *node);
 /* Nobody waits for it any more; it goes on without calling `done`. */
 void proposal_abandon(struct proposal *proposal);
 

@@ -96,6 +96,7 @@ struct request {
     uint64_t deadline_us;
     size_t held_bytes;         /* of memory */
     struct proposal *proposal; /* of a started write, until its fate is known */
+    size_t proposed_bytes;     /* of it */
     Client__Code held;         /* a refusal that waits for the answers before it; OK = none */
     bool started;              /* proposed or handed on; its answer comes by itself */
     struct request_progress progress;
