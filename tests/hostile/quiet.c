@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "tests/hostile/victim.h"
 #include "tests/support/wire.h"
 
 #include <pthread.h>
@@ -11,15 +12,27 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { PAUSE_US = 5 * 1000, ANSWER_DEADLINE_MS = 30000 };
+enum { PAUSE_US = 5 * 1000, ANSWER_DEADLINE_MS = 30000, SERVERS_MAX = 8 };
+
+/* How long they waited for a processor: this thread and that on which the asked server serves
+ * clients, which every call needs; and of each server all others, which work side by side. */
+struct starved {
+    uint64_t both_us;
+    uint64_t others_us[SERVERS_MAX];
+};
 
 struct quiet {
     const char *address;
+    pid_t servers[SERVERS_MAX];
+    size_t server_count;
+    pid_t self; /* the thread */
     pthread_t thread;
     pthread_mutex_t lock; /* of all below */
     bool stopping;
-    uint64_t begun_us; /* of the call under way; 0 = none */
+    uint64_t begun_us;      /* of the call under way; 0 = none */
+    struct starved starved; /* by then */
     struct quiet_report report;
 };
 
@@ -77,12 +90,51 @@ static bool read_value(struct wire *wire, const char *expected)
     return call(wire, &request, expected);
 }
 
+static struct starved starved(const struct quiet *quiet)
+{
+    uint64_t main_us = victim_starved_us(quiet->servers[0], quiet->servers[0]);
+    struct starved starved = {.both_us = main_us + victim_starved_us(getpid(), quiet->self)};
+
+    for (size_t i = 0; i < quiet->server_count; i++) {
+        starved.others_us[i] = victim_all_starved_us(quiet->servers[i]) - (i == 0 ? main_us : 0);
+    }
+    return starved;
+}
+
+static uint64_t starved_since(const struct quiet *quiet, const struct starved *before)
+{
+    struct starved now = starved(quiet);
+    uint64_t most_us = 0;
+
+    for (size_t i = 0; i < quiet->server_count; i++) {
+        uint64_t others_us = now.others_us[i] - before->others_us[i];
+
+        most_us = others_us > most_us ? others_us : most_us;
+    }
+    return now.both_us - before->both_us + most_us;
+}
+
+/* Note how long the call under way took so far. */
+static void note(const struct quiet *quiet, struct quiet_report *report)
+{
+    uint64_t took_us = clock_monotonic_us() - quiet->begun_us;
+    uint64_t lost_us = starved_since(quiet, &quiet->starved);
+    uint64_t unstarved_us = took_us > lost_us ? took_us - lost_us : 0;
+
+    report->longest_us = took_us > report->longest_us ? took_us : report->longest_us;
+    if (unstarved_us > report->longest_unstarved_us) {
+        report->longest_unstarved_us = unstarved_us;
+    }
+}
+
 static bool begin_call(struct quiet *quiet)
 {
     bool goes_on;
 
     CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    quiet->self = gettid();
     quiet->begun_us = clock_monotonic_us();
+    quiet->starved = starved(quiet);
     goes_on = !quiet->stopping;
     CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
     return goes_on;
@@ -90,16 +142,11 @@ static bool begin_call(struct quiet *quiet)
 
 static void end_call(struct quiet *quiet, bool succeeded)
 {
-    uint64_t took_us;
-
     CHECK(pthread_mutex_lock(&quiet->lock) == 0);
-    took_us = clock_monotonic_us() - quiet->begun_us;
+    note(quiet, &quiet->report);
     quiet->begun_us = 0;
     quiet->report.calls++;
     quiet->report.failures += succeeded ? 0 : 1;
-    if (took_us > quiet->report.longest_us) {
-        quiet->report.longest_us = took_us;
-    }
     CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
 }
 
@@ -128,11 +175,14 @@ static void *run(void *context)
     return NULL;
 }
 
-struct quiet *quiet_start(const char *address)
+struct quiet *quiet_start(const char *address, const pid_t *servers, size_t count)
 {
     struct quiet *quiet = xcalloc(1, sizeof *quiet);
 
     quiet->address = address;
+    CHECK_OP(count, <=, SERVERS_MAX);
+    memcpy(quiet->servers, servers, count * sizeof *servers);
+    quiet->server_count = count;
     CHECK(pthread_mutex_init(&quiet->lock, NULL) == 0);
     CHECK(pthread_create(&quiet->thread, NULL, run, quiet) == 0);
     return quiet;
@@ -152,9 +202,7 @@ struct quiet_report quiet_report(struct quiet *quiet)
     CHECK(pthread_mutex_lock(&quiet->lock) == 0);
     report = quiet->report;
     if (quiet->begun_us != 0) {
-        uint64_t so_far_us = clock_monotonic_us() - quiet->begun_us;
-
-        report.longest_us = so_far_us > report.longest_us ? so_far_us : report.longest_us;
+        note(quiet, &report);
     }
     CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
     return report;
