@@ -139,6 +139,13 @@ static void start_anew(struct client_stream *item)
     forget_after(item);
 }
 
+static void end(struct client_stream *item)
+{
+    item->state = CLIENT_STREAM_NONE;
+    item->reading = false;
+    forget_after(item);
+}
+
 static void on_watch(struct client_streams *streams,
                      const struct cluster_server *server,
                      const struct request *request,
@@ -233,9 +240,7 @@ void client_streams_on_reply(struct client_streams *streams,
     } else {
         item = find_name(streams, request->watch.watch);
         if (item != NULL && reply->code == CLIENT__CODE__OK) {
-            item->state = CLIENT_STREAM_NONE;
-            item->reading = false;
-            forget_after(item);
+            end(item);
         } else if (item != NULL) {
             item->state = CLIENT_STREAM_LIVE;
         }
@@ -260,6 +265,8 @@ void client_streams_on_events(struct client_streams *streams,
         streams->counts->lost++;
         if (item->state == CLIENT_STREAM_LIVE) {
             start_anew(item);
+        } else {
+            end(item); /* whatever the answer to its UNWATCH will be */
         }
         return;
     }
