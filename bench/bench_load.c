@@ -52,6 +52,47 @@ struct load {
     bool is_ending;     /* nothing more is put */
 };
 
+/* --- Nodes --- */
+
+#define POPULATED "/populated"
+
+/* Number 0 is the folder of all, then folders of so many nodes, each before its own. */
+static void populated_path(char path[BENCH_PATH_BYTES], uint64_t number)
+{
+    uint64_t each = bench_options.folder_nodes;
+    uint64_t folder = (number - 1) / (each + 1);
+    uint64_t within = (number - 1) % (each + 1);
+
+    if (number == 0) {
+        (void)snprintf(path, BENCH_PATH_BYTES, POPULATED);
+    } else if (within == 0) {
+        (void)snprintf(path, BENCH_PATH_BYTES, POPULATED "/d%05" PRIu64, folder);
+    } else {
+        (void)snprintf(path, BENCH_PATH_BYTES, POPULATED "/d%05" PRIu64 "/n%03" PRIu64, folder,
+                       within - 1);
+    }
+}
+
+static uint64_t populated_count(void)
+{
+    uint64_t each = bench_options.folder_nodes;
+
+    return 1 + bench_options.nodes + (bench_options.nodes + each - 1) / each;
+}
+
+/* Keys in their order; of what populate made any, in an order that no cache foresees. */
+static void next_path(struct lane *lane, char path[BENCH_PATH_BYTES])
+{
+    uint64_t next = lane->next_key++;
+
+    if (strcmp(bench_options.among, "populated") == 0) {
+        next = (next + 1) * UINT64_C(0x9e3779b97f4a7c15);
+        populated_path(path, 1 + (next ^ next >> 32) % (populated_count() - 1));
+    } else {
+        bench_key_path(path, 1 + next % bench_options.keys);
+    }
+}
+
 /* --- Requests --- */
 
 enum { MIXED_GETS = 9 };
@@ -90,7 +131,7 @@ static void put_next(struct load *load, struct lane *lane, uint64_t started_us)
     } else if (op == BENCH_LIST) {
         bench_key_path(path, 0);
     } else {
-        bench_key_path(path, 1 + lane->next_key++ % bench_options.keys);
+        next_path(lane, path);
     }
     bench_options.protocol->put(connection, op, path, bench_value());
     lane->started_us[connection->last_id % PIPELINE_MAX] = started_us;
@@ -396,31 +437,9 @@ int bench_load_run(void)
     return 0;
 }
 
-/* --- Nodes --- */
-
-#define POPULATED "/populated"
-
-/* Folders of so many nodes. */
-static void populated_path(char path[BENCH_PATH_BYTES], uint64_t number)
-{
-    uint64_t each = bench_options.folder_nodes;
-    uint64_t folder = (number - 1) / (each + 1);
-    uint64_t within = (number - 1) % (each + 1);
-
-    if (number == 0) {
-        (void)snprintf(path, BENCH_PATH_BYTES, POPULATED);
-    } else if (within == 0) {
-        (void)snprintf(path, BENCH_PATH_BYTES, POPULATED "/d%05" PRIu64, folder);
-    } else {
-        (void)snprintf(path, BENCH_PATH_BYTES, POPULATED "/d%05" PRIu64 "/n%03" PRIu64, folder,
-                       within - 1);
-    }
-}
-
 int bench_load_populate(void)
 {
-    uint64_t each = bench_options.folder_nodes;
-    uint64_t count = 1 + bench_options.nodes + (bench_options.nodes + each - 1) / each;
+    uint64_t count = populated_count();
     uint64_t start_us = clock_monotonic_us();
     double cpu_s = bench_server_cpu_s();
 

@@ -16,6 +16,7 @@ struct bench_options bench_options = {.connections = 1,
                                       .value_bytes = 100,
                                       .nodes = 1000000,
                                       .folder_nodes = 1000,
+                                      .among = "keys",
                                       .watched = 1,
                                       .session_timeout_ms = 30000,
                                       .dir = "."};
@@ -114,6 +115,7 @@ static const struct option options[] = {
     REAL_OPTION("--seconds", seconds),
     REAL_OPTION("--warmup", warmup),
     TEXT_OPTION("--op", op),
+    TEXT_OPTION("--among", among),
     TEXT_OPTION("--nodes", init_nodes),
     TEXT_OPTION("--dir", dir),
 };

@@ -31,6 +31,7 @@ struct bench_options {
     uint64_t value_bytes;
     uint64_t nodes;
     uint64_t folder_nodes; /* of them in one folder */
+    const char *among;     /* what a load goes to: its keys, or what populate made */
     uint64_t watched;      /* nodes, by each connection */
     uint64_t session_timeout_ms;
     char *init_nodes;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
+#include <time.h>
 
 /* A line of /proc/PID/NAME that begins with `start`. */
 static void read_line(int pid, const char *name, const char *start, char *line, int bytes)
@@ -26,34 +26,19 @@ static void read_line(int pid, const char *name, const char *start, char *line, 
     (void)fclose(file);
 }
 
-/* Field `number` (from 1) of the text behind the name in /proc/PID/stat: proc(5). */
-static unsigned long stat_field(const char *text, int number)
-{
-    const char *at = text;
-
-    for (int i = 1; i < number && *at != '\0'; i++) {
-        at += strspn(at, " ");
-        at += strcspn(at, " ");
-    }
-    return strtoul(at, NULL, 10);
-}
-
 double bench_server_cpu_s(void)
 {
     double total = 0;
 
     for (size_t i = 0; i < bench_options.pid_count; i++) {
-        char line[1024];
-        const char *rest;
+        struct timespec used;
+        clockid_t clock;
 
-        read_line(bench_options.pids[i], "stat", "", line, sizeof line);
-        rest = strrchr(line, ')');
-        if (rest == NULL) {
-            bench_die("cannot understand /proc", "");
+        if (clock_getcpuclockid(bench_options.pids[i], &clock) != 0 ||
+            clock_gettime(clock, &used) != 0) {
+            bench_die("a server of --pids is gone", "");
         }
-        /* utime and stime: fields 14 and 15 of the line, whose second one ends in the bracket */
-        total += (double)(stat_field(rest + 1, 12) + stat_field(rest + 1, 13)) /
-                 (double)sysconf(_SC_CLK_TCK);
+        total += (double)used.tv_sec + (double)used.tv_nsec / 1e9;
     }
     return total;
 }

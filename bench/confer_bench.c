@@ -17,8 +17,8 @@
  * then; each connection still has at most `pipeline` under way, and what never found room is
  * `unsent`. Operations are set, get, lget (linearizable; ZooKeeper: sync and get), create, list,
  * and mixed (nine gets and a set). With --operations it ends after so many instead of `seconds`.
- * With --pids the CPU of servers is read from /proc/PID/stat (10 ms ticks: use seconds, not
- * fractions).
+ * With --pids the CPU of servers counts. It goes to its own keys, or --among populated to what
+ * populate made with the same --nodes-count and --folder-nodes.
  *
  * watch: each connection watches `watched` nodes; then these are set, and all events are waited
  * for, `rounds` times. sessions: each connection opens a session and keeps it alive for `seconds`.

@@ -89,6 +89,19 @@ def loads_end_and_fall_due(folder):
         cluster.end()
 
 
+def growth_has_tables_and_plots(folder):
+    plots = folder / "plots"
+    done = subprocess.run([sys.executable, SOURCES / "bench/growth.py", "--build", BUILD, "--dir", folder, "--out", plots, "--first", "1",
+                           "--seconds", "0.1"], capture_output=True, text=True)
+    expect("growth is measured", done.returncode == 0, done.stderr[-500:])
+    names = ("servers", "nodes", "children", "values", "connections", "watches")
+    text = (plots / "README.md").read_text() if done.returncode == 0 else ""
+    for name in names:
+        expect(f"{name} have a table of one point", len([line for line in text.splitlines() if line.startswith(f"| {name} ")]) == 1, text)
+        plot = plots / f"{name}.svg"
+        expect(f"{name} have a plot", shutil.which("gnuplot") is None or plot.exists() and "</svg>" in plot.read_text(), plot)
+
+
 def more_instructions_are_a_finding(folder):
     if shutil.which("valgrind") is None or "-fsanitize" in (BUILD / "build.ninja").read_text():
         return
@@ -118,7 +131,7 @@ with tempfile.TemporaryDirectory(prefix="bench-smoke-") as name:
     place = pathlib.Path(name)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         tasks = [pool.submit(task, place) for task in (every_suite_measures_something, systems_are_measured_alike, a_leader_is_missed, loads_end_and_fall_due,
-                                                        more_instructions_are_a_finding)]
+                                                        more_instructions_are_a_finding, growth_has_tables_and_plots)]
         mistakes_are_told()
         for task in tasks:
             task.result()
