@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "persistence/damage.h"
 #include "persistence/data_folder.h"
 #include "persistence/log_store.h"
 #include "persistence/tree_store.h"
@@ -302,11 +303,25 @@ static enum status recover(struct survivor *survivor, FILE *to, struct error *er
     return status;
 }
 
+/* There are no others to get the data from. */
+static void name_way_out(struct error *error)
+{
+    char *usual = strstr(error->text, DAMAGE_WAY_OUT);
+
+    if (usual != NULL) {
+        (void)snprintf(usual, sizeof error->text - (size_t)(usual - error->text),
+                       "nothing was changed; take another survivor, or restore a backup");
+    }
+}
+
 enum status recover_run(const struct config *config, FILE *to, struct error *error)
 {
     struct survivor survivor = {.config = config, .folder = {.lock = -1}};
     enum status status = look(&survivor, error);
 
+    if (status == STATUS_CORRUPT) {
+        name_way_out(error);
+    }
     if (status == STATUS_OK) {
         status = check_member(&survivor, error);
     }

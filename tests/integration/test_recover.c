@@ -381,8 +381,8 @@ static void test_a_damaged_folder_is_refused_and_left_as_it_is(void)
     EXPECT(damage_flip(path, bytes_of_text(text)) > 0);
     damaged = damage_read(path, &bytes);
 
-    expect_refused(recover(2, "show"), "is damaged");
-    expect_refused(recover(2, old_last), "is damaged");
+    expect_refused(recover(2, "show"), "is damaged: nothing was changed; take another survivor");
+    expect_refused(recover(2, old_last), "is damaged: nothing was changed");
     EXPECT(is_same_file(path, damaged, bytes));
 
     damage_write(path, 0, bytes_of(sound, bytes));
