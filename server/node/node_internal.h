@@ -198,6 +198,9 @@ struct node {
     struct list barriers;
     struct read_barrier *leader_barrier; /* NULL = the clients know all about the leader */
 
+    /* node_reconfigure */
+    uint64_t reconfigure_warn_us; /* when a refusal is told next */
+
     /* node_watches */
     struct watch_table *watches;
     uint64_t progress_us;

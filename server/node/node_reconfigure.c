@@ -9,7 +9,10 @@
 #include <string.h>
 
 /* Each server is added, made a voter and, before that, taken from where it was. */
-enum { STEPS_MAX = 4 * RAFT_MEMBERS_MAX };
+enum {
+    STEPS_MAX = 4 * RAFT_MEMBERS_MAX,
+    WARN_INTERVAL_US = 1000 * 1000 /* anybody may ask, as often as he likes */
+};
 
 struct reconfigure_progress {
     size_t steps;
@@ -27,11 +30,12 @@ bool node_reconfigure_is_begun(const struct request *request)
 /* --- Judging --- */
 
 static enum reconfigure_next
-refuse(struct reply *reply, const struct request *request, Client__Code code, const char *why)
+refuse(struct node *node, struct reply *reply, Client__Code code, const char *why)
 {
-    log_event(LOG_LEVEL_WARN, "reconfiguration_refused", "steps=%zu reason=%s",
-              request->progress.reconfigure == NULL ? 0 : request->progress.reconfigure->steps,
-              log_quote(why));
+    if (node_now(node) >= node->reconfigure_warn_us) {
+        node->reconfigure_warn_us = node_now(node) + WARN_INTERVAL_US;
+        log_event(LOG_LEVEL_WARN, "reconfiguration_refused", "reason=%s", log_quote(why));
+    }
     reply->code = code;
     return RECONFIGURE_OVER;
 }
@@ -100,7 +104,7 @@ undo(struct request *request, struct reconfigure_progress *progress, struct repl
     return RECONFIGURE_STEP;
 }
 
-static enum reconfigure_next begin(const struct node *node,
+static enum reconfigure_next begin(struct node *node,
                                    struct request *request,
                                    const struct state_node *shown,
                                    const struct raft_config *config,
@@ -112,29 +116,29 @@ static enum reconfigure_next begin(const struct node *node,
     bool is_null;
 
     if (state_node_value(shown, &is_null).size == 0) {
-        return refuse(reply, request, CLIENT__CODE__UNSUPPORTED, "one server alone has no members");
+        return refuse(node, reply, CLIENT__CODE__UNSUPPORTED, "one server alone has no members");
     }
     if (config->joint) {
-        return refuse(reply, request, CLIENT__CODE__CONFLICT, "a change of voters is under way");
+        return refuse(node, reply, CLIENT__CODE__CONFLICT, "a change of voters is under way");
     }
     if (wanted->has_version && wanted->version != node->applied_config_index) {
-        return refuse(reply, request, CLIENT__CODE__BAD_VERSION, "the configuration is another");
+        return refuse(node, reply, CLIENT__CODE__BAD_VERSION, "the configuration is another");
     }
     if (wanted->is_illegal) {
-        return refuse(reply, request, CLIENT__CODE__BAD_ARGUMENTS, "it cannot be read");
+        return refuse(node, reply, CLIENT__CODE__BAD_ARGUMENTS, "it cannot be read");
     }
     if (reconfiguration_next(config, wanted, &step, &error) != STATUS_OK) {
-        return refuse(reply, request, CLIENT__CODE__BAD_ARGUMENTS, error.text);
+        return refuse(node, reply, CLIENT__CODE__BAD_ARGUMENTS, error.text);
     }
     if (!client_may(request->client, shown, STATE_PERMISSION_WRITE)) {
-        return refuse(reply, request, CLIENT__CODE__NO_AUTH, "not permitted");
+        return refuse(node, reply, CLIENT__CODE__NO_AUTH, "not permitted");
     }
     request->progress.reconfigure =
         arena_calloc(&request->arena, 1, sizeof *request->progress.reconfigure);
     return RECONFIGURE_STEP;
 }
 
-static enum reconfigure_next go_on(const struct node *node,
+static enum reconfigure_next go_on(struct node *node,
                                    struct request *request,
                                    const struct raft_config *config,
                                    struct reply *reply)
@@ -148,7 +152,7 @@ static enum reconfigure_next go_on(const struct node *node,
     if (reconfiguration_next(config, &request->membership.wanted, &progress->step, &error) !=
             STATUS_OK ||
         progress->steps == STEPS_MAX) {
-        (void)refuse(reply, request, CLIENT__CODE__CONFLICT, "others change the members too");
+        (void)refuse(node, reply, CLIENT__CODE__CONFLICT, "others change the members too");
         progress->failure = CLIENT__CODE__CONFLICT;
         return undo(request, progress, reply);
     }
