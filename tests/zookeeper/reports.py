@@ -22,7 +22,8 @@ class Reports:
         """Those lines that begin with one of `wanted`, or all; of wanted ones with a single number, the change."""
         *lines, last = told.split("\n")
         lines += [f"{last} (no end of line)"] if last else []
-        return [self.line(word, line, bool(wanted)) for line in lines if not wanted or line.startswith(wanted)]
+        shown = [self.line(word, line, bool(wanted)) for line in lines if not wanted or line.startswith(wanted)]
+        return sorted(shown) if word.startswith("cons") else shown  # which has no order
 
     def line(self, word, line, counts):
         if not line:
