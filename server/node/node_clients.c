@@ -427,14 +427,14 @@ static Client__Code obstacle(const struct request *request)
     const struct node *node = request->client->node;
 
     if (request->kind == REQUEST_STATUS || request->kind == REQUEST_MEMBERSHIP ||
-        request->kind == REQUEST_PING || node_reconfigure_is_begun(request)) {
+        request->kind == REQUEST_PING) {
         return CLIENT__CODE__OK;
     }
     if (!has_cluster(node)) {
         return CLIENT__CODE__NO_CLUSTER;
     }
-    if (node->is_outside) {
-        return CLIENT__CODE__NOT_MEMBER;
+    if (node->is_outside && !node_reconfigure_is_begun(request)) {
+        return CLIENT__CODE__NOT_MEMBER; /* unless it was to become just that */
     }
     if (node->is_condemned) {
         return CLIENT__CODE__STOPPING;
@@ -504,20 +504,20 @@ static bool start_reconfiguration(struct request *request)
 {
     struct node *node = request->client->node;
     struct reply reply = {.code = CLIENT__CODE__OK};
+    enum reconfigure_next next;
 
     if (!is_ready(request)) {
         return false;
     }
-    switch (node_reconfigure_next(node, request, &reply)) {
-    case RECONFIGURE_WAIT:
+    next = node_reconfigure_next(node, request, &reply);
+    if (node->failed || next == RECONFIGURE_WAIT) {
         return false;
-    case RECONFIGURE_OVER:
-        answer(request, &reply);
-        return true;
-    case RECONFIGURE_STEP:
-        break;
     }
-    ask_cluster(request, on_reconfiguration_stepped);
+    if (next == RECONFIGURE_OVER) {
+        answer(request, &reply);
+    } else {
+        ask_cluster(request, on_reconfiguration_stepped);
+    }
     return true;
 }
 
