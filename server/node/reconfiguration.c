@@ -25,7 +25,8 @@ static void leave(struct target *target, raft_id id)
     for (size_t i = 0; i < target->count; i++) {
         if (target->servers[i].id == id) {
             target->count--;
-            target->servers[i] = target->servers[target->count];
+            memmove(&target->servers[i], &target->servers[i + 1],
+                    (target->count - i) * sizeof target->servers[0]);
             return;
         }
     }
