@@ -9,8 +9,11 @@ enum {
      * more item of at most a value's size, and about 100 bytes of stat and framing for each of the
      * items. */
     PAGE_BYTES_MAX = 2 * 1024 * 1024,
-    PAGE_COUNT_MAX = 16384,
-    NAMES_COUNT_MAX = 256 * 1024 /* names alone, to those who ask for as many */
+    PAGE_COUNT_MAX = 4096, /* some milliseconds */
+    /* Names alone, by default, and to those who ask for as many as a ZooKeeper frame may hold. */
+    NAMES_COUNT_MAX = 16384,
+    MOST_NAMES_COUNT_MAX = 256 * 1024,
+    NAMES_BYTES_MAX = 1024 * 1024
 };
 
 bool node_reads_failed(struct node *node, enum status status, const char *what)
@@ -86,9 +89,10 @@ static void read_node(struct request *request, struct reply *reply)
 
 static size_t count_limit(const struct request *request)
 {
-    uint32_t most = request->kind == REQUEST_LIST && !request->page.with_nodes ? NAMES_COUNT_MAX
-                                                                               : PAGE_COUNT_MAX;
-    uint32_t wanted = request->page.count_max == 0 ? PAGE_COUNT_MAX : request->page.count_max;
+    bool is_names = request->kind == REQUEST_LIST && !request->page.with_nodes;
+    uint32_t most = is_names ? MOST_NAMES_COUNT_MAX : PAGE_COUNT_MAX;
+    uint32_t by_default = is_names ? NAMES_COUNT_MAX : PAGE_COUNT_MAX;
+    uint32_t wanted = request->page.count_max == 0 ? by_default : request->page.count_max;
 
     return wanted < most ? wanted : most;
 }
@@ -115,6 +119,7 @@ static Client__Code list(const struct client *client,
                          struct state_children *ret_children)
 {
     struct node *node = client->node;
+    size_t bytes_max = with_nodes ? PAGE_BYTES_MAX : NAMES_BYTES_MAX;
     enum op_error error = OP_NO_NODE;
     Client__Code code = check_readable(client, path);
 
@@ -122,7 +127,7 @@ static Client__Code list(const struct client *client,
         return code;
     }
     if (node_reads_failed(node,
-                          state_read_children(node->state, path, after, count_max, PAGE_BYTES_MAX,
+                          state_read_children(node->state, path, after, count_max, bytes_max,
                                               with_nodes, arena, &error, ret_children),
                           "children")) {
         return CLIENT__CODE__STOPPING;
@@ -135,7 +140,7 @@ Client__Code client_list(const struct client *client,
                          struct arena *arena,
                          struct state_children *ret_children)
 {
-    return list(client, path, BYTES_EMPTY, NAMES_COUNT_MAX, false, arena, ret_children);
+    return list(client, path, BYTES_EMPTY, MOST_NAMES_COUNT_MAX, false, arena, ret_children);
 }
 
 static void read_children(struct request *request, struct reply *reply)
