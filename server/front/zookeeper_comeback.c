@@ -1,5 +1,6 @@
 #include "server/front/zookeeper_comeback.h"
 
+#include "base/clock.h"
 #include "proto/jute.h"
 #include "server/front/zookeeper_replay.h"
 
@@ -83,63 +84,100 @@ static void set_lasting(struct zookeeper_comeback *comeback,
     (void)!zookeeper_replay_add(replay, path, kind);
 }
 
-static void set_watch(struct zookeeper_comeback *comeback,
-                      struct zookeeper_replay *replay,
-                      enum watch_list list,
-                      struct bytes path,
-                      int64_t seen_zxid)
+/* Look through all lists before the first has an effect. */
+static enum jute_error check(const struct zookeeper_details *details, int last)
 {
-    if (list == LIST_PERSISTENT) {
-        set_lasting(comeback, replay, path, ZOOKEEPER_WATCH_PERSISTENT);
-    } else if (list == LIST_RECURSIVE) {
-        set_lasting(comeback, replay, path, ZOOKEEPER_WATCH_RECURSIVE);
-    } else {
-        set_one_shot(comeback, list, path, seen_zxid);
-    }
-}
-
-/* Read all lists, and set the watches unless `replay` is NULL. */
-static enum jute_error walk_watches(struct zookeeper_comeback *comeback,
-                                    const struct zookeeper_details *details,
-                                    struct zookeeper_replay *replay,
-                                    int64_t *ret_seen_zxid)
-{
-    enum watch_list last = details->type == JUTE_TYPE_SET_WATCHES_2 ? LIST_RECURSIVE : LIST_CHILD;
     struct reader reader = reader_of(details->body);
 
-    *ret_seen_zxid = jute_read_long(&reader);
-    for (int list = LIST_DATA; list <= (int)last; list++) {
+    (void)jute_read_long(&reader);
+    for (int list = LIST_DATA; list <= last; list++) {
         uint32_t count = jute_read_count(&reader, sizeof(int32_t), NULL);
 
         for (uint32_t i = 0; i < count && !reader.failed; i++) {
-            struct bytes path = jute_read_buffer(&reader, NULL);
-
-            if (replay != NULL) {
-                set_watch(comeback, replay, (enum watch_list)list, path, *ret_seen_zxid);
-            }
+            (void)jute_read_buffer(&reader, NULL);
         }
     }
     return reader.failed ? JUTE_ERROR_MARSHALLING : JUTE_ERROR_OK;
 }
 
-/* All lists are looked through before the first has an effect. A client that has seen nothing has
- * missed nothing. */
-enum jute_error zookeeper_come_back(struct zookeeper_comeback *comeback,
-                                    const struct zookeeper_details *details)
+static int last_list(const struct zookeeper_details *details)
 {
-    struct zookeeper_replay replay;
-    int64_t seen_zxid = 0;
-    enum jute_error error = walk_watches(comeback, details, NULL, &seen_zxid);
+    return details->type == JUTE_TYPE_SET_WATCHES_2 ? LIST_RECURSIVE : LIST_CHILD;
+}
 
-    if (error != JUTE_ERROR_OK) {
-        return error;
+static void begin(const struct zookeeper_details *details, struct zookeeper_comeback_place *place)
+{
+    place->is_begun = true;
+    place->error = check(details, last_list(details));
+    place->reader = reader_of(details->body);
+    if (place->error == JUTE_ERROR_OK) {
+        place->seen_zxid = jute_read_long(&place->reader);
+        place->list = LIST_DATA;
+        place->left = jute_read_count(&place->reader, sizeof(int32_t), NULL);
+    } else {
+        place->is_done = true;
+    }
+}
+
+bool zookeeper_come_back_some(struct zookeeper_comeback *comeback,
+                              const struct zookeeper_details *details,
+                              struct zookeeper_comeback_place *place,
+                              uint64_t end_us)
+{
+    if (!place->is_begun) {
+        begin(details, place);
+    }
+    while (!place->is_done && comeback->trouble == NULL) {
+        if (place->left > 0) {
+            place->left--;
+            set_one_shot(comeback, (enum watch_list)place->list,
+                         jute_read_buffer(&place->reader, NULL), place->seen_zxid);
+        } else if (place->list == LIST_CHILD) {
+            place->is_done = true;
+        } else {
+            place->list++;
+            place->left = jute_read_count(&place->reader, sizeof(int32_t), NULL);
+        }
+        if (clock_monotonic_us() >= end_us) {
+            break;
+        }
+    }
+    return place->is_done || comeback->trouble != NULL;
+}
+
+static void set_all_lasting(struct zookeeper_comeback *comeback,
+                            struct reader *reader,
+                            struct zookeeper_replay *replay)
+{
+    static const enum zookeeper_watch kinds[] = {ZOOKEEPER_WATCH_PERSISTENT,
+                                                 ZOOKEEPER_WATCH_RECURSIVE};
+
+    for (size_t list = 0; list < sizeof kinds / sizeof *kinds; list++) {
+        uint32_t count = jute_read_count(reader, sizeof(int32_t), NULL);
+
+        for (uint32_t i = 0; i < count; i++) {
+            set_lasting(comeback, replay, jute_read_buffer(reader, NULL), kinds[list]);
+        }
+    }
+}
+
+/* A client that has seen nothing has missed nothing. */
+enum jute_error zookeeper_come_back(struct zookeeper_comeback *comeback,
+                                    const struct zookeeper_details *details,
+                                    struct zookeeper_comeback_place *place)
+{
+    bool forgets = comeback->forgets_missed;
+    struct zookeeper_replay replay;
+
+    (void)zookeeper_come_back_some(comeback, details, place, UINT64_MAX);
+    if (place->error != JUTE_ERROR_OK || comeback->trouble != NULL ||
+        last_list(details) < LIST_RECURSIVE) {
+        return place->error;
     }
     zookeeper_replay_begin(&replay, comeback->node, comeback->client, comeback->output,
                            comeback->hash_seed);
-    (void)walk_watches(comeback, details, &replay, &seen_zxid);
-    if (comeback->forgets_missed || seen_zxid <= 0) {
-        seen_zxid = INT64_MAX;
-    }
-    comeback->events += zookeeper_replay_finish(&replay, (zxid)seen_zxid);
+    set_all_lasting(comeback, &place->reader, &replay);
+    comeback->events += zookeeper_replay_finish(
+        &replay, forgets || place->seen_zxid <= 0 ? (zxid)INT64_MAX : (zxid)place->seen_zxid);
     return JUTE_ERROR_OK;
 }

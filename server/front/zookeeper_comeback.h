@@ -21,8 +21,27 @@ struct zookeeper_comeback {
     const char *trouble; /* the connection must be closed, and why; NULL = fine */
 };
 
-/* Set the watches of the request. MARSHALLING: it is unreadable, and nothing was done. */
+/* How far a request has come, which may hold sixty thousand watches. Zeroed: not begun. */
+struct zookeeper_comeback_place {
+    bool is_begun;
+    bool is_done;
+    enum jute_error error;
+    struct reader reader;
+    int list;
+    uint32_t left; /* in it */
+    int64_t seen_zxid;
+};
+
+/* Set one-shot watches until all are or the time is up (clock_monotonic_us), at least one; they
+ * have nothing to do with each other. True: all are, or the request is unreadable. */
+bool zookeeper_come_back_some(struct zookeeper_comeback *comeback,
+                              const struct zookeeper_details *details,
+                              struct zookeeper_comeback_place *place,
+                              uint64_t end_us);
+/* Set all others; the lasting ones and what they missed belong to one moment. MARSHALLING: the
+ * request is unreadable, and nothing was done. */
 enum jute_error zookeeper_come_back(struct zookeeper_comeback *comeback,
-                                    const struct zookeeper_details *details);
+                                    const struct zookeeper_details *details,
+                                    struct zookeeper_comeback_place *place);
 
 #endif

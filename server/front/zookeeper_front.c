@@ -8,13 +8,15 @@
 #include "server/front/gate.h"
 #include "server/front/zookeeper_comeback.h"
 #include "server/front/zookeeper_encode.h"
+#include "server/front/zookeeper_multi_read.h"
 #include "server/front/zookeeper_watches.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    MULTI_END_BYTES = 9,
+    /* Of one request that takes long, in one go. */
+    WORK_US = 1000,
     /* Elections are sooner over. */
     READ_ONLY_AFTER_US = 2 * 1000 * 1000
 };
@@ -22,6 +24,12 @@ enum {
 /* Sessions of read-only connections are this server's alone and end with them. No session of the
  * cluster has such a number: those are zxids. */
 #define LOCAL_SESSION_BITS (UINT64_C(0x7e) << 56)
+
+/* A request that takes long, of one client: the one whose turn it is. */
+struct zookeeper_work {
+    struct zookeeper_comeback_place comeback;
+    struct zookeeper_multi_read reading;
+};
 
 struct zookeeper_client {
     struct list link; /* of the front's clients */
@@ -32,7 +40,8 @@ struct zookeeper_client {
     struct zookeeper_watcher watcher;
     struct identities identities;
     struct zookeeper_connection shown; /* with `pending`: requests submitted and not answered */
-    bool is_connecting;                /* the connect request is with the node */
+    struct zookeeper_work work;
+    bool is_connecting; /* the connect request is with the node */
     bool is_connected;
     bool has_read_only; /* the client knows the field */
     bool is_ending;     /* nothing more is read */
@@ -245,24 +254,71 @@ static void add_watch(struct zookeeper_client *client, struct bytes path, enum z
     }
 }
 
+static bool sets_watches(const struct zookeeper_details *details)
+{
+    return details->type == JUTE_TYPE_SET_WATCHES || details->type == JUTE_TYPE_SET_WATCHES_2;
+}
+
+static struct zookeeper_comeback comeback_of(struct zookeeper_client *client)
+{
+    struct zookeeper_front *front = client->front;
+
+    return (struct zookeeper_comeback){.node = front->node,
+                                       .client = client->client,
+                                       .watches = front->watches,
+                                       .watcher = &client->watcher,
+                                       .output = &front->output,
+                                       .hash_seed = front->options.hash_seed,
+                                       .forgets_missed = front->options.forgets_missed};
+}
+
+static void end_comeback(struct zookeeper_client *client, const struct zookeeper_comeback *comeback)
+{
+    count_sent(client, comeback->events);
+    if (comeback->trouble != NULL) {
+        connection_close(client->connection, comeback->trouble);
+    }
+}
+
 static enum jute_error set_watches(struct zookeeper_client *client,
                                    const struct zookeeper_details *details)
 {
-    struct zookeeper_front *front = client->front;
-    struct zookeeper_comeback comeback = {.node = front->node,
-                                          .client = client->client,
-                                          .watches = front->watches,
-                                          .watcher = &client->watcher,
-                                          .output = &front->output,
-                                          .hash_seed = front->options.hash_seed,
-                                          .forgets_missed = front->options.forgets_missed};
-    enum jute_error error = zookeeper_come_back(&comeback, details);
+    struct zookeeper_comeback comeback = comeback_of(client);
+    enum jute_error error = zookeeper_come_back(&comeback, details, &client->work.comeback);
 
-    count_sent(client, comeback.events);
-    if (comeback.trouble != NULL) {
-        connection_close(client->connection, comeback.trouble);
-    }
+    end_comeback(client, &comeback);
     return error;
+}
+
+/* The events of the watches that were missed leave with each piece: a watch set just now may fire
+ * before the next. */
+static bool set_some_watches(struct zookeeper_client *client,
+                             const struct zookeeper_details *details,
+                             uint64_t end_us)
+{
+    struct buffer *output = &client->front->output;
+    struct zookeeper_comeback comeback = comeback_of(client);
+    bool is_done = zookeeper_come_back_some(&comeback, details, &client->work.comeback, end_us);
+
+    end_comeback(client, &comeback);
+    if (output->size > 0) {
+        connection_send(client->connection, buffer_lend(output));
+        buffer_clear(output);
+    }
+    return is_done;
+}
+
+static bool
+read_some(struct zookeeper_client *client, const struct zookeeper_details *details, uint64_t end_us)
+{
+    zookeeper_multi_read_go_on(&client->work.reading, client->client, details, end_us);
+    return client->work.reading.is_done;
+}
+
+static void forget_work(struct zookeeper_client *client)
+{
+    zookeeper_multi_read_reset(&client->work.reading);
+    client->work.comeback = (struct zookeeper_comeback_place){.is_begun = false};
 }
 
 /* The kinds that ZooKeeper's WatcherType names. */
@@ -301,90 +357,22 @@ static void put_identities(struct buffer *output, const struct identities *ident
     }
 }
 
-/* A read among others that failed. What there is no word for closes the connection. */
-static void put_read_error(struct zookeeper_client *client, Client__Code code)
+static enum jute_error multi_read(struct zookeeper_client *client,
+                                  const struct zookeeper_details *details)
 {
-    struct buffer *output = &client->front->output;
-    enum jute_error error = JUTE_ERROR_SYSTEM;
+    struct zookeeper_multi_read *reading = &client->work.reading;
 
-    if (!zookeeper_error_of(code, &error)) {
-        connection_close(client->connection, "the server cannot read");
+    (void)read_some(client, details, UINT64_MAX);
+    if (reading->trouble != NULL) {
+        connection_close(client->connection, reading->trouble);
     }
-    jute_put_multi_header(
-        output, (struct jute_multi_header){.type = JUTE_TYPE_ERROR, .error = (int32_t)error});
-    jute_put_int(output, (int32_t)error);
-}
-
-static void put_read_data(struct zookeeper_client *client, struct bytes path)
-{
-    struct buffer *output = &client->front->output;
-    struct state_node *node = NULL;
-    Client__Code code = client_read(client->client, path, STATE_PERMISSION_READ, &node);
-
-    if (code != CLIENT__CODE__OK) {
-        put_read_error(client, code);
-        return;
-    }
-    jute_put_multi_header(output, (struct jute_multi_header){.type = JUTE_TYPE_GET_DATA});
-    zookeeper_put_data(output, node);
-    state_node_unref(node);
-}
-
-static void put_read_children(struct zookeeper_client *client, struct bytes path)
-{
-    struct zookeeper_front *front = client->front;
-    struct state_children children = {.count = 0};
-    Client__Code code = client_list(client->client, path, &front->arena, &children);
-
-    if (code == CLIENT__CODE__OK && children.more) {
-        code = CLIENT__CODE__UNREADABLE; /* more than fits into an answer */
-    }
-    if (code == CLIENT__CODE__OK) {
-        jute_put_multi_header(&front->output,
-                              (struct jute_multi_header){.type = JUTE_TYPE_GET_CHILDREN});
-        zookeeper_put_names(&front->output, &children);
-    } else {
-        put_read_error(client, code);
-    }
-    arena_reset(&front->arena);
-}
-
-/* Each read succeeds or fails for itself. Stops where the answer is too large to be sent. */
-static enum jute_error
-multi_read(struct zookeeper_client *client, const struct zookeeper_details *details, size_t begin)
-{
-    struct zookeeper_front *front = client->front;
-    struct reader reader = reader_of(details->body);
-
-    while (front->output.size - begin <= JUTE_FRAME_BYTES_MAX - MULTI_END_BYTES) {
-        struct jute_multi_header header = jute_read_multi_header(&reader);
-        struct bytes path;
-
-        if (!reader.failed && header.done) {
-            jute_put_multi_header(
-                &front->output,
-                (struct jute_multi_header){.type = JUTE_TYPE_ERROR, .done = true, .error = -1});
-            return JUTE_ERROR_OK;
-        }
-        path = jute_read_buffer(&reader, NULL);
-        (void)jute_read_bool(&reader); /* a watch, which ZooKeeper does not leave here either */
-        if (reader.failed) {
-            return JUTE_ERROR_MARSHALLING;
-        }
-        if (header.type == JUTE_TYPE_GET_DATA) {
-            put_read_data(client, path);
-        } else if (header.type == JUTE_TYPE_GET_CHILDREN) {
-            put_read_children(client, path);
-        } else {
-            return JUTE_ERROR_MARSHALLING;
-        }
-    }
-    return JUTE_ERROR_MARSHALLING;
+    buffer_put(&client->front->output, buffer_lend(&reading->output));
+    return reading->error;
 }
 
 /* The body goes behind the header that is in the output already. */
-static enum jute_error
-run_own(struct zookeeper_client *client, const struct zookeeper_details *details, size_t begin)
+static enum jute_error run_own(struct zookeeper_client *client,
+                               const struct zookeeper_details *details)
 {
     struct buffer *output = &client->front->output;
 
@@ -401,7 +389,7 @@ run_own(struct zookeeper_client *client, const struct zookeeper_details *details
         put_identities(output, &client->identities);
         return JUTE_ERROR_OK;
     case JUTE_TYPE_MULTI_READ:
-        return multi_read(client, details, begin);
+        return multi_read(client, details);
     case JUTE_TYPE_MULTI: /* of nothing */
         jute_put_multi_header(
             output, (struct jute_multi_header){.type = JUTE_TYPE_ERROR, .done = true, .error = -1});
@@ -421,14 +409,13 @@ static void answer_own(struct zookeeper_client *client, const struct request *re
     enum jute_error error = details->refusal;
     size_t begin;
 
-    if (error == JUTE_ERROR_OK &&
-        (details->type == JUTE_TYPE_SET_WATCHES || details->type == JUTE_TYPE_SET_WATCHES_2)) {
+    if (error == JUTE_ERROR_OK && sets_watches(details)) {
         error = set_watches(client, details);
     }
     begin = jute_begin_frame(output);
     zookeeper_put_header(output, details, at, error);
     if (error == JUTE_ERROR_OK) {
-        error = run_own(client, details, begin);
+        error = run_own(client, details);
         if (error != JUTE_ERROR_OK) {
             output->size = begin + JUTE_FRAME_HEAD_BYTES;
             zookeeper_put_header(output, details, at, error);
@@ -437,6 +424,7 @@ static void answer_own(struct zookeeper_client *client, const struct request *re
         jute_put_buffer(output, BYTES_EMPTY, true);
     }
     jute_end_frame(output, begin);
+    forget_work(client);
 }
 
 /* --- From the connection --- */
@@ -511,6 +499,7 @@ static void on_closed(void *context, struct connection *connection, const char *
     socket_address_text(connection_remote(connection), remote);
     log_event(LOG_LEVEL_DEBUG, "client_closed", "remote=%s reason=%s", remote, log_quote(reason));
     client_close(client->client);
+    forget_work(client);
     zookeeper_watcher_release(client->front->watches, &client->watcher);
     identities_release(&client->identities);
     list_remove(&client->link);
@@ -622,6 +611,21 @@ static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
     }
 }
 
+static bool on_work(void *context, const struct request *request)
+{
+    struct zookeeper_client *client = context;
+    const struct zookeeper_details *details = zookeeper_details_of(request);
+    uint64_t end_us = clock_monotonic_us() + WORK_US;
+
+    if (!client->is_connected || details->refusal != JUTE_ERROR_OK) {
+        return true;
+    }
+    if (sets_watches(details)) {
+        return set_some_watches(client, details, end_us);
+    }
+    return details->type != JUTE_TYPE_MULTI_READ || read_some(client, details, end_us);
+}
+
 static size_t output_bytes(void *context)
 {
     struct zookeeper_client *client = context;
@@ -713,6 +717,7 @@ void zookeeper_front_take(struct zookeeper_front *front, struct connection *conn
 {
     static const struct client_callbacks callbacks = {.on_reply = on_reply,
                                                       .on_notice = on_notice,
+                                                      .on_work = on_work,
                                                       .output_bytes = output_bytes,
                                                       .on_excess = on_excess};
     struct zookeeper_client *client = xcalloc(1, sizeof *client);

@@ -194,6 +194,7 @@ struct node {
     struct round_robin blocked; /* clients to be run */
     struct admission admission; /* and those whose write must wait for its turn */
     bool clients_left;          /* some had more than their share of a turn */
+    bool rounds_overran;        /* the last time of running them */
     struct holdings request_memory;
     struct list barriers;
     struct read_barrier *leader_barrier; /* NULL = the clients know all about the leader */

@@ -18,7 +18,7 @@
 #include <stdint.h>
 
 enum request_kind {
-    REQUEST_PING = 1, /* answered in its turn, and nothing else */
+    REQUEST_PING = 1, /* answered in its turn, and nothing else but on_work */
     REQUEST_OPEN_SESSION,
     REQUEST_ATTACH_SESSION,
     REQUEST_CLOSE_SESSION,
@@ -173,6 +173,9 @@ struct client_callbacks {
                       zxid up_to,
                       bool lost);
     void (*on_notice)(void *context, Client__NoticeKind kind, Client__Code code);
+    /* A PING whose answer is work of the front: do a millisecond of it, and return whether it may
+     * be answered. NULL in a front without such. */
+    bool (*on_work)(void *context, const struct request *request);
     /* Bytes waiting in the connection's output: the node gives no events and answers no reads
      * beyond a limit, so a reader that never reads costs a bounded amount. */
     size_t (*output_bytes)(void *context);

@@ -88,11 +88,12 @@ static enum jute_error come_back(zxid seen, const char *const paths[LISTS])
     struct buffer record = record_of(JUTE_TYPE_SET_WATCHES_2, seen, paths);
     const struct zookeeper_details details = {.type = JUTE_TYPE_SET_WATCHES_2,
                                               .body = buffer_lend(&record)};
+    struct zookeeper_comeback_place place = {.is_begun = false};
     enum jute_error error;
 
     buffer_clear(&output);
     comeback.events = 0;
-    error = zookeeper_come_back(&comeback, &details);
+    error = zookeeper_come_back(&comeback, &details, &place);
     buffer_release(&record);
     return error;
 }
@@ -318,6 +319,40 @@ static void test_a_secret_node_is_not_told_of(void)
     end();
 }
 
+/* Without time, one step in a call; what comes between two calls is told of what is set already. */
+static void test_watches_are_set_in_pieces(void)
+{
+    const char *const paths[LISTS] = {"/a", "/b", "/c", "/d", "/e"};
+    struct buffer record;
+    struct zookeeper_comeback_place place = {.is_begun = false};
+    struct zookeeper_details details = {.type = JUTE_TYPE_SET_WATCHES_2};
+    size_t steps = 0;
+
+    begin();
+    create("/a", "1");
+    create("/c", "1");
+    record = record_of(JUTE_TYPE_SET_WATCHES_2, now(), paths);
+    details.body = buffer_lend(&record);
+    buffer_clear(&output);
+    EXPECT(!zookeeper_come_back_some(&comeback, &details, &place, 0));
+    EXPECT_EQ(watcher.count, 1);
+    EXPECT_EQ(watched("/a"), ZOOKEEPER_WATCH_DATA);
+    create("/b", "1");
+    while (!zookeeper_come_back_some(&comeback, &details, &place, 0)) {
+        steps++;
+    }
+    EXPECT(steps >= 2);
+    expect_told("created /b");
+    EXPECT_EQ(watcher.count, 2);
+    EXPECT_EQ(watched("/d"), 0);
+    EXPECT_EQ(zookeeper_come_back(&comeback, &details, &place), JUTE_ERROR_OK);
+    EXPECT_EQ(watcher.count, 4);
+    EXPECT_EQ(watched("/d"), ZOOKEEPER_WATCH_PERSISTENT);
+    EXPECT_EQ(watched("/e"), ZOOKEEPER_WATCH_RECURSIVE);
+    buffer_release(&record);
+    end();
+}
+
 static void test_an_unreadable_request_has_no_effect(void)
 {
     static const int32_t types[] = {JUTE_TYPE_SET_WATCHES, JUTE_TYPE_SET_WATCHES_2};
@@ -331,7 +366,9 @@ static void test_an_unreadable_request_has_no_effect(void)
             const struct zookeeper_details details = {.type = types[i],
                                                       .body = bytes_of(record.data, cut)};
 
-            EXPECT_EQ((uint32_t)zookeeper_come_back(&comeback, &details),
+            struct zookeeper_comeback_place place = {.is_begun = false};
+
+            EXPECT_EQ((uint32_t)zookeeper_come_back(&comeback, &details, &place),
                       (uint32_t)JUTE_ERROR_MARSHALLING);
         }
         buffer_release(&record);
@@ -363,6 +400,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_what_the_history_does_not_reach_is_lost),
         TEST_CASE(test_more_than_fits_is_as_good_as_lost),
         TEST_CASE(test_a_secret_node_is_not_told_of),
+        TEST_CASE(test_watches_are_set_in_pieces),
         TEST_CASE(test_an_unreadable_request_has_no_effect),
         TEST_CASE(test_a_node_that_cannot_be_read_ends_the_connection),
         TEST_END};
