@@ -143,13 +143,14 @@ static void below(const char *folder, const char *name, char path[PATH_MAX + 16]
 
 /* --- One story, in the process made for it --- */
 
-/* LMDB commits with one write, of a part of one sector. A kernel that did half of it, for a process
- * that ended before it could put the page back, leaves a page that says two things at once: that
- * this is named is all there is to ask. */
+/* LMDB commits with one write, of a part of one sector; and if that fails it writes the old number
+ * into the new page, before it can be put back whole. A kernel that did half of it, for a process
+ * that ended then, and a power cut just then leave a page that says two things at once: that this
+ * is named is all there is to ask. */
 static bool is_half_a_commit(const struct run *run)
 {
-    return run->fault != NULL && run->fault->kind == TAPE_FAULT_SHORT &&
-           strstr(run->text, "a meta page is of transaction") != NULL;
+    return run->fault != NULL && (strstr(run->text, "a meta page is of transaction") != NULL ||
+                                  strstr(run->text, "the list of free pages is at page") != NULL);
 }
 
 static void judge_image(struct run *run, const struct stores *stores, const struct image *image)
