@@ -4,6 +4,7 @@
 #include "client/client_memory.h"
 
 #include <confer.h>
+#include <confer_event.h>
 
 #include "base/clock.h"
 #include "tests/support/test.h"
@@ -317,6 +318,44 @@ static enum confer_status do_open_and_close(struct confer *confer)
     return status;
 }
 
+static void on_state(struct confer *confer, enum confer_state state, void *argument)
+{
+    (void)confer;
+    *(bool *)argument = state == CONFER_STATE_CLOSED;
+}
+
+/* The same in the caller's loop, where the handle is gone once CLOSED was told. */
+static enum confer_status do_open_on_base(struct confer *confer)
+{
+    struct event_base *base = event_base_new();
+    struct confer_options options;
+    struct confer *other = NULL;
+    enum confer_status status;
+    bool is_closed = false;
+    int accepted;
+
+    (void)confer;
+    if (base == NULL) {
+        return CONFER_NO_MEMORY;
+    }
+    confer_options_init(&options);
+    options.on_state = on_state;
+    options.argument = &is_closed;
+    status = confer_open_on_base(base, "127.0.0.1:1", &options, &other);
+    if (status == CONFER_OK) {
+        atomic_store(&completions, 0);
+        accepted = confer_get_async(other, "/a", 0, NULL, on_result, NULL) == CONFER_OK;
+        (void)event_base_loop(base, EVLOOP_NONBLOCK);
+        confer_close(other);
+        while (!is_closed) {
+            EXPECT_EQ(event_base_loop(base, EVLOOP_ONCE), 0);
+        }
+        EXPECT_EQ(atomic_load(&completions), accepted);
+    }
+    event_base_free(base);
+    return status;
+}
+
 static const struct deed {
     const char *name;
     enum confer_status (*run)(struct confer *confer);
@@ -344,6 +383,7 @@ static const struct deed {
     {"cluster_status", do_cluster_status},
     {"check_servers", do_check_servers},
     {"open", do_open_and_close},
+    {"open_on_base", do_open_on_base},
 };
 
 /* On a handle that is at rest; with `reconnect` it has to find the server again first. */
