@@ -684,13 +684,14 @@ static void on_replaced(void *context)
 struct zookeeper_front *zookeeper_front_new(struct node *node,
                                             const struct zookeeper_options *options)
 {
+    const struct zookeeper_watch_limits watch_limits = zookeeper_watch_limits_default();
     struct zookeeper_front *front = xcalloc(1, sizeof *front);
     const struct node_observer observer = {
         .on_changes = on_changes, .on_replaced = on_replaced, .context = front};
 
     front->node = node;
     front->options = *options;
-    front->watches = zookeeper_watches_new(options->hash_seed, may_see, send_event);
+    front->watches = zookeeper_watches_new(&watch_limits, options->hash_seed, may_see, send_event);
     list_init(&front->clients);
     gate_init(&front->gate);
     arena_init(&front->arena);

@@ -28,8 +28,9 @@ void zookeeper_replay_begin(struct zookeeper_replay *replay,
                             struct buffer *output,
                             uint64_t hash_seed)
 {
+    const struct zookeeper_watch_limits watch_limits = zookeeper_watch_limits_default();
     *replay = (struct zookeeper_replay){.node = node, .client = client, .output = output};
-    replay->watches = zookeeper_watches_new(hash_seed, may_see, put_event);
+    replay->watches = zookeeper_watches_new(&watch_limits, hash_seed, may_see, put_event);
     zookeeper_watcher_init(replay->watches, &replay->watcher);
 }
 

@@ -37,6 +37,8 @@ struct zookeeper_watches {
     struct map paths;
     struct list paths_in_order; /* of their first watch */
     struct map registrations;
+    struct zookeeper_watch_limits limits;
+    uint64_t bytes; /* of all registrations */
     uint64_t hash_seed;
     uint64_t last_id;
     uint64_t firing; /* the number of the present one */
@@ -85,7 +87,14 @@ static struct registration *find_registration(const struct zookeeper_watches *wa
     return NULL;
 }
 
-struct zookeeper_watches *zookeeper_watches_new(uint64_t hash_seed,
+struct zookeeper_watch_limits zookeeper_watch_limits_default(void)
+{
+    return (struct zookeeper_watch_limits){
+        .one_count = 1024 * 1024, .one_bytes = 256 * 1024 * 1024, .all_bytes = UINT64_C(512) << 20};
+}
+
+struct zookeeper_watches *zookeeper_watches_new(const struct zookeeper_watch_limits *limits,
+                                                uint64_t hash_seed,
                                                 bool (*may_see)(struct zookeeper_watcher *watcher,
                                                                 const struct state_node *node),
                                                 void (*send)(struct zookeeper_watcher *watcher,
@@ -93,6 +102,7 @@ struct zookeeper_watches *zookeeper_watches_new(uint64_t hash_seed,
 {
     struct zookeeper_watches *watches = xcalloc(1, sizeof *watches);
 
+    watches->limits = *limits;
     watches->may_see = may_see;
     watches->send = send;
     watches->hash_seed = hash_seed;
@@ -108,10 +118,17 @@ void zookeeper_watches_free(struct zookeeper_watches *watches)
         return;
     }
     CHECK_OP(watches->registrations.count, ==, 0);
+    CHECK_OP(watches->bytes, ==, 0);
     map_release(&watches->paths);
     map_release(&watches->registrations);
     buffer_release(&watches->frame);
     free(watches);
+}
+
+/* What a registration takes, its path counted as if nobody else watched it. */
+static size_t bytes_of_one(size_t path_size)
+{
+    return sizeof(struct registration) + sizeof(struct watched_path) + path_size;
 }
 
 /* Only these kinds remain; without any, registration and path go. */
@@ -128,6 +145,8 @@ keep_kinds(struct zookeeper_watches *watches, struct registration *registration,
     if (registration->kinds != 0) {
         return;
     }
+    registration->watcher->bytes -= bytes_of_one(path->size);
+    watches->bytes -= bytes_of_one(path->size);
     map_remove(&watches->registrations, &registration->by_both);
     list_remove(&registration->path_link);
     list_remove(&registration->watcher_link);
@@ -180,10 +199,18 @@ enum status zookeeper_watches_add(struct zookeeper_watches *watches,
     if (registration != NULL && (registration->kinds & kind) != 0) {
         return STATUS_OK;
     }
-    if (watcher->count >= ZOOKEEPER_WATCHES_OF_ONE_MAX) {
+    if (watcher->count >= watches->limits.one_count) {
         return STATUS_LIMIT;
     }
     if (registration == NULL) {
+        size_t bytes = bytes_of_one(path.size);
+
+        if (watcher->bytes + bytes > watches->limits.one_bytes ||
+            watches->bytes + bytes > watches->limits.all_bytes) {
+            return STATUS_LIMIT;
+        }
+        watcher->bytes += bytes;
+        watches->bytes += bytes;
         registration = xcalloc(1, sizeof *registration);
         registration->watcher = watcher;
         registration->path = take_path(watches, path, hash);

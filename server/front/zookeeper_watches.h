@@ -17,7 +17,14 @@ enum zookeeper_watch {
     ZOOKEEPER_WATCH_RECURSIVE = 8
 };
 
-enum { ZOOKEEPER_WATCHES_OF_ONE_MAX = 1024 * 1024 };
+/* What one connection may watch, and all of them. */
+struct zookeeper_watch_limits {
+    size_t one_count;   /* 1,048,576 */
+    size_t one_bytes;   /* 256 MiB, with the paths */
+    uint64_t all_bytes; /* 512 MiB */
+};
+
+struct zookeeper_watch_limits zookeeper_watch_limits_default(void);
 
 struct zookeeper_watches;
 
@@ -25,6 +32,7 @@ struct zookeeper_watches;
 struct zookeeper_watcher {
     struct list registrations;
     size_t count;
+    size_t bytes;
     uint64_t id;
     uint64_t fired; /* the last firing that it was told of */
 };
@@ -32,7 +40,8 @@ struct zookeeper_watcher {
 /* `may_see` judges whether a connection is told of what happened at `node`, or (NULL) to a parent
  * that is gone as well; who is not loses a one-shot watch all the same. `send` is given the whole
  * frame of an event, the same bytes for all who watch. Neither may add or remove watches. */
-struct zookeeper_watches *zookeeper_watches_new(uint64_t hash_seed,
+struct zookeeper_watches *zookeeper_watches_new(const struct zookeeper_watch_limits *limits,
+                                                uint64_t hash_seed,
                                                 bool (*may_see)(struct zookeeper_watcher *watcher,
                                                                 const struct state_node *node),
                                                 void (*send)(struct zookeeper_watcher *watcher,
@@ -44,7 +53,8 @@ void zookeeper_watcher_init(struct zookeeper_watches *watches, struct zookeeper_
 void zookeeper_watcher_release(struct zookeeper_watches *watches,
                                struct zookeeper_watcher *watcher);
 
-/* Leave a watch; the same twice is the same as once. LIMIT: ZOOKEEPER_WATCHES_OF_ONE_MAX. */
+/* Leave a watch; the same twice is the same as once. LIMIT: it has as many as may be, or
+ * they or those of all connections take as much. */
 MUST_CHECK enum status zookeeper_watches_add(struct zookeeper_watches *watches,
                                              struct zookeeper_watcher *watcher,
                                              struct bytes path,

@@ -88,6 +88,7 @@ struct watch_table {
     struct list all;
     struct heap behind;
     struct list blocked_owners;
+    uint64_t bytes;             /* of all streams */
     history_sequence published; /* live streams have everything before it */
     uint64_t hash_base;
     uint64_t last_serial;
@@ -145,8 +146,11 @@ find_place(const struct watch_table *table, const uint8_t *path, size_t size, ui
 
 struct watch_table_options watch_table_options_default(uint64_t seed)
 {
-    return (struct watch_table_options){
-        .owner_streams_max = 100000, .streams_max = 1000000, .seed = seed};
+    return (struct watch_table_options){.owner_streams_max = 100000,
+                                        .owner_bytes_max = 128 * 1024 * 1024,
+                                        .streams_max = 1000000,
+                                        .bytes_max = UINT64_C(512) << 20,
+                                        .seed = seed};
 }
 
 struct watch_table *watch_table_new(const struct watch_table_options *options,
@@ -175,6 +179,7 @@ void watch_table_free(struct watch_table *table)
 {
     if (table != NULL) {
         CHECK_OP(table->streams.count, ==, 0);
+        CHECK_OP(table->bytes, ==, 0);
         map_release(&table->places);
         map_release(&table->streams);
         heap_release(&table->behind);
@@ -326,6 +331,33 @@ find_start(const struct watch_table *table, zxid from, zxid *ret_from, history_s
     return STATUS_OK;
 }
 
+/* What a stream takes, its place counted as if it were alone there. */
+static size_t bytes_of_stream(size_t path_size)
+{
+    return sizeof(struct stream) + sizeof(struct place) + path_size;
+}
+
+static bool
+has_room(const struct watch_table *table, const struct watch_owner *owner, size_t path_size)
+{
+    const struct watch_table_options *options = &table->options;
+    size_t bytes = bytes_of_stream(path_size);
+
+    return owner->count < options->owner_streams_max &&
+           owner->bytes + bytes <= options->owner_bytes_max &&
+           table->streams.count < options->streams_max &&
+           table->bytes + bytes <= options->bytes_max;
+}
+
+static void account(struct watch_table *table, struct stream *stream, bool is_there)
+{
+    size_t bytes = bytes_of_stream(stream->place->path_size);
+
+    stream->owner->count += is_there ? 1 : (size_t)-1;
+    stream->owner->bytes += is_there ? bytes : -bytes;
+    table->bytes += is_there ? bytes : -(uint64_t)bytes;
+}
+
 enum status watch_table_add(struct watch_table *table,
                             struct watch_owner *owner,
                             uint64_t watch,
@@ -343,8 +375,7 @@ enum status watch_table_add(struct watch_table *table,
     if (find_stream(table, owner, watch) != NULL) {
         return STATUS_EXISTS;
     }
-    if (owner->count >= table->options.owner_streams_max ||
-        table->streams.count >= table->options.streams_max) {
+    if (!has_room(table, owner, path.size)) {
         return STATUS_LIMIT;
     }
     status = find_start(table, from, &start, &next);
@@ -361,7 +392,7 @@ enum status watch_table_add(struct watch_table *table,
     stream->place = take_place(table, path);
     list_init(&stream->link);
     list_append(&owner->streams, &stream->owner_link);
-    owner->count++;
+    account(table, stream, true);
     list_append(&table->all, &stream->all_link);
     map_insert(&table->streams, &stream->map_node, hash_name(table, owner->serial, watch));
     settle(table, stream);
@@ -375,7 +406,7 @@ static void drop_stream(struct watch_table *table, struct stream *stream)
     map_remove(&table->streams, &stream->map_node);
     list_remove(&stream->owner_link);
     list_remove(&stream->all_link);
-    stream->owner->count--;
+    account(table, stream, false);
     drop_place(table, stream->place);
     free(stream);
 }
@@ -401,6 +432,7 @@ void watch_owner_release(struct watch_table *table, struct watch_owner *owner)
         drop_stream(table, stream);
     }
     CHECK_OP(owner->count, ==, 0);
+    CHECK_OP(owner->bytes, ==, 0);
 }
 
 /* --- A window: which change concerns which place --- */

@@ -24,6 +24,7 @@ struct watch_owner {
     void *context; /* for the callbacks below */
     uint64_t serial;
     size_t count; /* of its streams */
+    size_t bytes; /* that they take */
     struct list streams;
     struct list blocked;      /* streams that wait for its output to drain */
     struct list blocked_link; /* in the table's list of such owners */
@@ -53,7 +54,9 @@ enum {
 
 struct watch_table_options {
     size_t owner_streams_max; /* 100,000 */
+    size_t owner_bytes_max;   /* 128 MiB, with their paths */
     size_t streams_max;       /* 1,000,000 */
+    uint64_t bytes_max;       /* 512 MiB */
     uint64_t seed;            /* for the hash of paths: random, so that clients cannot aim at it */
 };
 
@@ -73,7 +76,7 @@ void watch_owner_release(struct watch_table *table, struct watch_owner *owner);
 /* Start a stream with the changes after `from`; 0 = after history_last. *ret_from is where it
  * starts. `watch` is the owner's name for it; `path` is copied.
  * EXISTS       the owner has a stream of this name.
- * LIMIT        the owner, or the table, has as many streams as may be.
+ * LIMIT        the owner, or the table, has as many streams as may be, or they take as much.
  * NOT_FOUND    the history does not reach back that far (COMPACTED, see history_oldest).
  * UNAVAILABLE  `from` is above history_last: this server is behind; wait or say BEHIND. */
 MUST_CHECK enum status watch_table_add(struct watch_table *table,

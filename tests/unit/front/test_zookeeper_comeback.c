@@ -30,8 +30,9 @@ static void ignore(struct zookeeper_watcher *of, struct bytes frame)
 
 static void begin(void)
 {
+    const struct zookeeper_watch_limits watch_limits = zookeeper_watch_limits_default();
     node_double_init();
-    watches = zookeeper_watches_new(1, see_all, ignore);
+    watches = zookeeper_watches_new(&watch_limits, 1, see_all, ignore);
     zookeeper_watcher_init(watches, &watcher);
     comeback = (struct zookeeper_comeback){
         .watches = watches, .watcher = &watcher, .output = &output, .hash_seed = 7};

@@ -39,7 +39,8 @@ static bool may_see(struct zookeeper_watcher *watcher, const struct state_node *
 
 static void begin(void)
 {
-    watches = zookeeper_watches_new(1, may_see, send_event);
+    const struct zookeeper_watch_limits watch_limits = zookeeper_watch_limits_default();
+    watches = zookeeper_watches_new(&watch_limits, 1, may_see, send_event);
     for (size_t i = 0; i < WATCHERS; i++) {
         zookeeper_watcher_init(watches, &watchers[i]);
     }
@@ -239,6 +240,46 @@ static void test_watches_of_data_are_shown_by_path_and_by_watcher(void)
     finish();
 }
 
+/* How many paths of a KiB one connection may watch. */
+static size_t fill(size_t watcher)
+{
+    char path[1025];
+    size_t count = 0;
+
+    memset(path, 'p', sizeof path - 1);
+    path[0] = '/';
+    path[sizeof path - 1] = '\0';
+    do {
+        (void)snprintf(path + 1, 9, "%08zu", count++);
+        path[9] = 'p';
+    } while (zookeeper_watches_add(watches, &watchers[watcher], bytes_of_text(path),
+                                   ZOOKEEPER_WATCH_DATA) == STATUS_OK);
+    return watchers[watcher].count;
+}
+
+static void test_bytes_are_limited_for_one_and_for_all(void)
+{
+    struct zookeeper_watch_limits limits = zookeeper_watch_limits_default();
+    size_t first;
+
+    limits.one_bytes = 64 * 1024;
+    limits.all_bytes = 96 * 1024;
+    watches = zookeeper_watches_new(&limits, 1, may_see, send_event);
+    for (size_t i = 0; i < WATCHERS; i++) {
+        zookeeper_watcher_init(watches, &watchers[i]);
+    }
+    first = fill(0);
+    EXPECT(first <= 64);
+    EXPECT(first > 32);
+    EXPECT(fill(1) <= first / 2 + 1);
+    EXPECT(watchers[1].count > 0);
+    EXPECT_EQ(fill(0), first); /* what is there already takes nothing more */
+    zookeeper_watcher_release(watches, &watchers[0]);
+    zookeeper_watcher_init(watches, &watchers[0]);
+    EXPECT_EQ(fill(0), first); /* and what went makes room */
+    finish();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -251,6 +292,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_what_is_taken_back_fires_no_more),
         TEST_CASE(test_a_path_never_stands_for_its_prefix),
         TEST_CASE(test_watches_of_data_are_shown_by_path_and_by_watcher),
+        TEST_CASE(test_bytes_are_limited_for_one_and_for_all),
         TEST_END};
     return test_main("zookeeper_watches", cases, argc, argv);
 }

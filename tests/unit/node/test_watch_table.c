@@ -614,8 +614,11 @@ static const struct watch_table_port counting_port = {.is_full = never_full,
 
 static void test_limits_hold_for_an_owner_and_for_all(void)
 {
-    const struct watch_table_options options = {
-        .owner_streams_max = 3, .streams_max = 5, .seed = 1};
+    const struct watch_table_options options = {.owner_streams_max = 3,
+                                                .owner_bytes_max = SIZE_MAX,
+                                                .streams_max = 5,
+                                                .bytes_max = UINT64_MAX,
+                                                .seed = 1};
     struct watch_owner left;
     struct watch_owner right;
     struct bytes path = bytes_of_text("/a");
@@ -634,6 +637,47 @@ static void test_limits_hold_for_an_owner_and_for_all(void)
     EXPECT_EQ(watch_table_add(table, &right, 3, path, false, false, 0, &from), STATUS_LIMIT);
     watch_owner_release(table, &left);
     EXPECT_OK(watch_table_add(table, &right, 3, path, false, false, 0, &from));
+    watch_owner_release(table, &right);
+    watch_table_free(table);
+    history_free(history);
+}
+
+/* How many streams with paths of a KiB one owner gets. */
+static uint64_t fill(struct watch_owner *owner)
+{
+    char text[1025];
+    uint64_t count = 0;
+    zxid from;
+
+    memset(text, 'p', sizeof text - 1);
+    text[0] = '/';
+    text[sizeof text - 1] = '\0';
+    while (watch_table_add(table, owner, count, bytes_of_text(text), false, false, 0, &from) ==
+           STATUS_OK) {
+        count++;
+    }
+    return count;
+}
+
+static void test_bytes_are_limited_for_an_owner_and_for_all(void)
+{
+    struct watch_table_options options = watch_table_options_default(1);
+    struct watch_owner left;
+    struct watch_owner right;
+
+    options.owner_bytes_max = 64 * 1024;
+    options.bytes_max = 96 * 1024;
+    history = history_new(0, 1000, 1000);
+    table = watch_table_new(&options, &counting_port, history);
+    watch_owner_init(table, &left, NULL);
+    watch_owner_init(table, &right, NULL);
+    EXPECT(fill(&left) <= 64);
+    EXPECT(left.count > 32);
+    EXPECT(fill(&right) <= left.count / 2 + 1);
+    EXPECT(right.count > 0);
+    EXPECT_OK(watch_table_remove(table, &left, 0));
+    EXPECT_EQ(fill(&left), 1); /* the name is free, and as much room */
+    watch_owner_release(table, &left);
     watch_owner_release(table, &right);
     watch_table_free(table);
     history_free(history);
@@ -848,6 +892,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_progress_says_nothing_before_the_pump),
         TEST_CASE(test_names_are_unique_per_owner_only),
         TEST_CASE(test_limits_hold_for_an_owner_and_for_all),
+        TEST_CASE(test_bytes_are_limited_for_an_owner_and_for_all),
         TEST_CASE(test_ten_thousand_watchers_of_one_path_all_get_each_change),
         TEST_CASE(test_hundred_thousand_streams_resume_from_the_far_past),
         TEST_CASE(test_random_runs_agree_with_the_naive_twin),
