@@ -468,22 +468,27 @@ static bool takes_other(enum fault_class class)
     return class == FAULT_LINK || class == FAULT_CORRUPTION || class == FAULT_SLOW_LINK;
 }
 
-static bool draw(struct faults *faults, struct plan_item *ret_item)
+static size_t list_classes(const struct settings *settings,
+                           enum fault_class ret_classes[FAULT_CLASSES])
 {
-    const struct settings *settings = &faults->cluster->settings;
-    enum fault_class classes[FAULT_CLASSES];
     size_t count = 0;
-    size_t place = (size_t)prng_below(&faults->prng, settings->places);
 
     for (uint32_t i = 0; i < FAULT_CLASSES; i++) {
         if ((settings->faults >> i & 1) != 0 &&
             (settings->places > 1 || !takes_other((enum fault_class)i))) {
-            classes[count++] = (enum fault_class)i;
+            ret_classes[count++] = (enum fault_class)i;
         }
     }
-    if (count == 0) {
-        return false;
-    }
+    return count;
+}
+
+static void draw(struct faults *faults, struct plan_item *ret_item)
+{
+    const struct settings *settings = &faults->cluster->settings;
+    enum fault_class classes[FAULT_CLASSES];
+    size_t count = list_classes(settings, classes);
+    size_t place = (size_t)prng_below(&faults->prng, settings->places);
+
     *ret_item = (struct plan_item){.actor = (uint32_t)place + 1};
     ret_item->kind = classes[prng_below(&faults->prng, count)];
     if (takes_other((enum fault_class)ret_item->kind)) {
@@ -493,7 +498,6 @@ static bool draw(struct faults *faults, struct plan_item *ret_item)
     }
     ret_item->amount = draw_amount(faults, (enum fault_class)ret_item->kind, place);
     ret_item->for_us = draw_us(faults);
-    return true;
 }
 
 /* --- Time --- */
@@ -502,14 +506,18 @@ static void run_next(struct timeline_event *event);
 
 static void plan_next(struct faults *faults)
 {
+    enum fault_class classes[FAULT_CLASSES];
     const struct plan *plan = faults->cluster->plan;
     uint64_t now_us = timeline_of(faults)->now_us;
 
     if (!plan_is_replayed(plan)) {
-        timeline_after(
-            timeline_of(faults), &faults->next,
-            1 + prng_below(&faults->prng, 2 * faults->cluster->settings.fault_interval_us),
-            run_next);
+        /* Without any class nothing happens, as in the plan of such a run. */
+        if (list_classes(&faults->cluster->settings, classes) > 0) {
+            timeline_after(
+                timeline_of(faults), &faults->next,
+                1 + prng_below(&faults->prng, 2 * faults->cluster->settings.fault_interval_us),
+                run_next);
+        }
         return;
     }
     while (faults->position < plan->count && plan->items[faults->position].kind >= FAULT_CLASSES) {
@@ -532,7 +540,8 @@ static void run_next(struct timeline_event *event)
     if (plan_is_replayed(plan)) {
         item = plan->items[faults->position++];
         begin(faults, &item);
-    } else if (draw(faults, &item)) {
+    } else {
+        draw(faults, &item);
         plan_record(plan, timeline_of(faults)->now_us, &item);
         begin(faults, &item);
     }

@@ -32,6 +32,8 @@ struct echo {
 struct speaker {
     struct grant *grants; /* by term */
     size_t grant_count;
+    raft_term
+        prevoted[NETWORK_PLACES_MAX]; /* the highest term it gave a pre-vote for, by whom to */
     /* As leader: the newest round in this term. */
     raft_term round_term;
     uint64_t round;
@@ -122,6 +124,46 @@ bool ledger_has_granted(const struct ledger *ledger,
     const struct speaker *speaker = &ledger->speakers[voter - 1];
 
     return term < speaker->grant_count && speaker->grants[term].candidate == candidate;
+}
+
+struct campaign {
+    const struct ledger *ledger;
+    const struct cluster_server *candidate;
+    raft_term term;
+};
+
+static bool has_prevoted(raft_id id, const void *context)
+{
+    const struct campaign *campaign = context;
+
+    return id == campaign->candidate->id ||
+           campaign->ledger->speakers[id - 1].prevoted[campaign->candidate->place] >=
+               campaign->term;
+}
+
+static void check_campaign(const struct ledger *ledger,
+                           const struct cluster_server *server,
+                           const Peer__RaftMessage *message,
+                           const struct raft_config *const configs[2])
+{
+    const struct campaign campaign = {.ledger = ledger, .candidate = server, .term = message->term};
+    bool is_transfer = message->flag;
+
+    if (!is_transfer && !configs_is_quorum(configs[0], has_prevoted, &campaign) &&
+        !configs_is_quorum(configs[1], has_prevoted, &campaign)) {
+        cluster_violation(server, "L3: it began term %" PRIu64 " without a quorum of pre-votes",
+                          message->term);
+    }
+}
+
+void ledger_on_prevote(struct ledger *ledger,
+                       const struct cluster_server *server,
+                       raft_id to,
+                       raft_term term)
+{
+    raft_term *prevoted = &ledger->speakers[server->place].prevoted[to - 1];
+
+    *prevoted = term > *prevoted ? term : *prevoted;
 }
 
 /* --- Reads --- */
@@ -232,6 +274,7 @@ void ledger_on_send(struct ledger *ledger,
 
     switch (message->type) {
     case RAFT_VOTE:
+        check_campaign(ledger, server, message, configs);
         grant(ledger, server, server->id, message->term);
         break;
     case RAFT_VOTE_RESPONSE:

@@ -13,12 +13,18 @@ void ledger_free(struct ledger *ledger);
 /* A message leaves. Violations: S1 two servers speak as leaders of one term, S2 two grants in one
  * term, S16 a read index is given out although no quorum of voters answered a round that began
  * after it was asked for. `configs`: the leader's configuration now and at the end of its last
- * turn; one of them must have that quorum. */
+ * turn; one of them must have that quorum. L3: votes are asked for in a term that no quorum gave
+ * pre-votes for, and not because leadership is handed over. */
 void ledger_on_send(struct ledger *ledger,
                     const struct cluster_server *server,
                     raft_id to,
                     const Peer__RaftMessage *message,
                     const struct raft_config *const configs[2]);
+/* An answer to a pre-vote leaves: it would vote for `to` in this term. */
+void ledger_on_prevote(struct ledger *ledger,
+                       const struct cluster_server *server,
+                       raft_id to,
+                       raft_term term);
 /* S1: it leads in this term. */
 void ledger_on_leader(struct ledger *ledger, const struct cluster_server *server, raft_term term);
 /* 0: nobody that is known of. */

@@ -376,8 +376,11 @@ void oracle_on_send(struct oracle *oracle,
                    message->term, message->index, message->index_term, message->commit,
                    message->flag, message->hint_index, message->hint_term, message->n_entries);
     /* The term that is asked for in a pre-vote is nobody's yet. */
-    if (message->type == RAFT_PREVOTE ||
-        (message->type == RAFT_PREVOTE_RESPONSE && message->flag)) {
+    if (message->type == RAFT_PREVOTE_RESPONSE && message->flag) {
+        ledger_on_prevote(oracle->ledger, server, to, message->term);
+        return;
+    }
+    if (message->type == RAFT_PREVOTE) {
         return;
     }
     if (message->term > watched->durable_term) {

@@ -57,6 +57,8 @@ enum status settings_parse_profile(const char *text, enum settings_profile *ret_
 
 /* --- Drawing --- */
 
+enum { CALM_WRITE_US = 1000 };
+
 static uint64_t one_of(struct prng *prng, const uint64_t *values, size_t count)
 {
     return values[prng_below(prng, count)];
@@ -255,6 +257,17 @@ static void bend(struct settings *settings, struct prng *prng)
     }
 }
 
+/* Nothing goes wrong, so nobody may be elected but once (L2). From a disk that is slow leadership
+ * moves away. */
+static void calm(struct settings *settings)
+{
+    settings->faults = 0;
+    settings->write_us = settings->write_us < CALM_WRITE_US ? settings->write_us : CALM_WRITE_US;
+    settings->network.loose = false;
+    settings->with_core = false;
+    settings->membership_interval_us = 0;
+}
+
 /* Drawn apart: what happens before it stays what it was. */
 static void draw_ending(struct settings *settings)
 {
@@ -269,6 +282,9 @@ static void draw_ending(struct settings *settings)
         settings->faults |= UINT64_C(1) << FAULT_OLD_FOLDER;
     }
     settings->with_quotas = timeline_chance(&prng, 300);
+    if (timeline_chance(&prng, 30)) {
+        calm(settings);
+    }
     settings->node.enforce_quotas = timeline_chance(&prng, 700);
 }
 
