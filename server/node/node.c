@@ -88,7 +88,7 @@ void node_differs(struct node *node, const struct error *error)
 
 const struct member_report *node_linked_report(const struct node *node, raft_id id)
 {
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX && node->reports[i].id != 0; i++) {
         if (node->reports[i].id == id && node->reports[i].is_linked) {
             return &node->reports[i];
         }

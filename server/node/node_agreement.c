@@ -15,7 +15,9 @@ enum {
 
 void node_agreement_init(struct node *node)
 {
-    node->digests = xcalloc(1, sizeof *node->digests);
+    /* Of its digests only those that were noted are looked at. */
+    node->digests = xmalloc(sizeof *node->digests);
+    digest_ring_clear(node->digests);
 }
 
 void node_agreement_release(struct node *node)

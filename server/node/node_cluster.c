@@ -303,7 +303,11 @@ static struct member_report *find_report(struct node *node, raft_id id, bool mak
         if (node->reports[i].id == id) {
             return &node->reports[i];
         }
-        if (node->reports[i].id == 0 || (free_report == NULL && !node->reports[i].is_linked)) {
+        if (node->reports[i].id == 0) {
+            free_report = &node->reports[i];
+            break;
+        }
+        if (free_report == NULL && !node->reports[i].is_linked) {
             free_report = &node->reports[i];
         }
     }
@@ -316,7 +320,7 @@ static struct member_report *find_report(struct node *node, raft_id id, bool mak
 
 bool node_cluster_is_linked(const struct node *node, raft_id member)
 {
-    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX && node->reports[i].id != 0; i++) {
         if (node->reports[i].id == member) {
             return node->reports[i].is_linked;
         }

@@ -221,8 +221,8 @@ struct node {
 
     /* node_cluster */
     struct membership *membership;
-    struct member_report reports[RAFT_MEMBERS_MAX];
-    struct raft_config linked_config; /* as last given to set_peers */
+    struct member_report reports[RAFT_MEMBERS_MAX]; /* those with an id come first */
+    struct raft_config linked_config;               /* as last given to set_peers */
     uint64_t introduced_us;
     zxid introduced_applied;
     struct list calls;

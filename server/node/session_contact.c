@@ -30,7 +30,7 @@ _Static_assert(SESSION_CONTACT_QUERY_MAX <= SESSION_CONTACT_REPORT_MAX, "an answ
 
 struct session_contact *session_contact_new(uint64_t now_us)
 {
-    struct session_contact *contact = xcalloc(1, sizeof *contact);
+    struct session_contact *contact = xmalloc(sizeof *contact); /* most of it is for reports */
 
     awake_clock_init(&contact->clock, now_us);
     map_init(&contact->sessions);
