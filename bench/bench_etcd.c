@@ -200,8 +200,11 @@ static int on_close(nghttp2_session *session, int32_t stream, uint32_t error, vo
     if (call == NULL) {
         return 0;
     }
-    if (call->is_lasting) {
-        bench_die("etcd ended a stream that should last", "");
+    if (call->kind == CALL_WATCH) {
+        bench_die("etcd ended a watch", "");
+    }
+    if (call->kind == CALL_KEEP) {
+        codec->keeps = NULL; /* a lease outlives its stream: the next sign of life opens another */
     }
     call->answer.id = call->id;
     call->answer.is_ok = call->answer.is_ok && !call->failed && error == NGHTTP2_NO_ERROR;

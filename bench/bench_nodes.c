@@ -7,7 +7,11 @@
 #include <poll.h>
 #include <stdio.h>
 
-enum { CREATIONS_UNDER_WAY = 900, WAIT_MS = 50 };
+enum {
+    CREATIONS_UNDER_WAY = 900,
+    TRIES_MAX = 10, /* who is overrun refuses some */
+    WAIT_MS = 50
+};
 
 void bench_key_path(char path[BENCH_PATH_BYTES], uint64_t number)
 {
@@ -91,41 +95,55 @@ static bool is_there(struct bench_connection *connection, const char *path)
     return answer.is_ok;
 }
 
-static uint64_t take_creations(struct bench_connection *connection)
+struct creations {
+    uint64_t put;
+    uint64_t done;
+    uint64_t failed; /* of those done */
+};
+
+static void take_creations(struct bench_connection *connection, struct creations *creations)
 {
     struct bench_answer answer;
-    uint64_t done = 0;
 
     while (bench_options.protocol->take(connection, &answer)) {
-        if (answer.id != 0 && !answer.is_ok && !answer.exists_already) {
-            bench_die("a node cannot be created", "");
-        }
-        done += answer.id != 0;
+        creations->done += answer.id != 0;
+        creations->failed += answer.id != 0 && !answer.is_ok && !answer.exists_already;
     }
-    return done;
+}
+
+static bool
+create_all(struct bench_connection *connection, bench_node_path *path_of, uint64_t count)
+{
+    struct creations creations = {.put = 0};
+    char path[BENCH_PATH_BYTES];
+
+    while (creations.done < count) {
+        while (creations.put < count && creations.put - creations.done < CREATIONS_UNDER_WAY) {
+            path_of(path, creations.put++);
+            bench_options.protocol->put(connection, BENCH_CREATE, path, bench_value());
+        }
+        exchange(connection);
+        take_creations(connection, &creations);
+    }
+    return creations.failed == 0;
 }
 
 void bench_make_nodes(bench_node_path *path_of, uint64_t count)
 {
     struct bench_connection connection;
     char path[BENCH_PATH_BYTES];
-    uint64_t put = 0;
-    uint64_t done = 0;
+    unsigned tries = 0;
 
     if (!bench_open(&connection, bench_options.addresses[0])) {
         bench_die("nobody listens at ", bench_options.addresses[0]);
     }
     path_of(path, count - 1);
-    if (is_there(&connection, path)) {
-        done = count;
-    }
-    while (done < count) {
-        while (put < count && put - done < CREATIONS_UNDER_WAY) {
-            path_of(path, put++);
-            bench_options.protocol->put(&connection, BENCH_CREATE, path, bench_value());
+    if (!is_there(&connection, path)) {
+        while (!create_all(&connection, path_of, count)) {
+            if (++tries == TRIES_MAX) {
+                bench_die("a node cannot be created", "");
+            }
         }
-        exchange(&connection);
-        done += take_creations(&connection);
     }
     bench_connection_close(&connection);
 }

@@ -11,7 +11,6 @@ import time
 import urllib.request
 
 HOST = "127.0.0.1"
-TICKS_S = os.sysconf("SC_CLK_TCK")
 
 
 def free_ports(count):
@@ -125,8 +124,8 @@ class Cluster:
         return [pathlib.Path(f"/proc/{process.pid}/{name}").read_text() for process in self.processes.values()]
 
     def cpu_s(self):
-        fields = [text.rsplit(")", 1)[1].split() for text in self.proc("stat")]
-        return sum(int(one[11]) + int(one[12]) for one in fields) / TICKS_S
+        """Since they began. The number of a process's clock is made of its id as clock_getcpuclockid(3) does on Linux."""
+        return sum(time.clock_gettime(~process.pid << 3 | 2) for process in self.processes.values())
 
     def memory_mb(self, what):
         """VmRSS, RssAnon or VmHWM of all servers."""

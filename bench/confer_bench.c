@@ -62,14 +62,14 @@ static int run_init(void)
     }
     for (char *part = strtok_r(bench_options.init_nodes, ",", &rest);
          part != NULL && init.n_nodes < BENCH_ADDRESSES_MAX; part = strtok_r(NULL, ",", &rest)) {
-        char *equals = strchr(part, '=');
+        size_t id_bytes = strcspn(part, "=");
 
-        if (equals == NULL) {
+        if (part[id_bytes] == '\0') {
             bench_die("--nodes is written as 1=HOST:PORT,2=HOST:PORT, not ", part);
         }
         client__node_address__init(&nodes[init.n_nodes]);
         nodes[init.n_nodes].id = strtoull(part, NULL, 10);
-        nodes[init.n_nodes].address = equals + 1;
+        nodes[init.n_nodes].address = part + id_bytes + 1;
         pointers[init.n_nodes] = &nodes[init.n_nodes];
         init.n_nodes++;
     }

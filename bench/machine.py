@@ -5,7 +5,7 @@ import resource
 import subprocess
 import time
 
-from clusters import TICKS_S
+TICKS_S = os.sysconf("SC_CLK_TCK")
 
 
 def floor(programs, folder, seconds=0.3):
