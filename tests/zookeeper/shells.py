@@ -45,11 +45,25 @@ def zk_cli(hosts):
            "version No is not valid : /k", "Sync is OK", "NodeDeleted path:/k", "Node does not exist: /k")
 
 
+def zk_cli_members(hosts):
+    """A member leaves and comes again, named with the three ports of ZooKeeper's documents."""
+    first, _, third = hosts.split(",")
+    host, port = third.split(":")
+    member = f"server.3={host}:{port}:{port}:participant;{host}:{port}"
+    said = ["reconfig -remove 3", "addauth digest super:test", "reconfig -remove 3", "reconfig -remove 2 -v 1",
+            f"reconfig -add server.3={host}:2888:3888:participant;{port}", "config", "quit"]
+    output = run([ZK_CLI, "-server", first], "\n".join(said) + "\n")
+    expect(output, "Insufficient permission", "Committed new configuration:\nserver.1=", "\nserver.2=", "\nversion=",
+           "version No is not valid", f"Committed new configuration:\nserver.1=", f"\n{member}\nversion=",
+           f"\n{member}\nversion=")
+
+
 missing = [str(shell) for shell in (CLI_MT, ZK_CLI) if not shell.exists()]
 if missing:
     print(f"not installed: {', '.join(missing)} (scripts/setup --clients)")
     sys.exit(77)
 cli_mt(os.environ["ZOOKEEPER_HOSTS"])
 zk_cli(os.environ["ZOOKEEPER_HOSTS"])
+zk_cli_members(os.environ["ZOOKEEPER_HOSTS"])
 print("\n".join(FAULTS))
 sys.exit(1 if FAULTS else 0)

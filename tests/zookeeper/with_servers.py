@@ -50,7 +50,7 @@ def converse(program, operator):
 
 def main(server_folder, cli_folder, count, *words):
     with tempfile.TemporaryDirectory() as folder:
-        cluster = Confer(int(count), folder, confer_programs(server_folder, cli_folder))
+        cluster = Confer(int(count), folder, confer_programs(server_folder, cli_folder), "--zookeeper-reconfig")
         try:
             return run(words, Operator(cluster))
         finally:
