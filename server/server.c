@@ -586,6 +586,7 @@ static void open_network(struct server *server)
                   .self_context = server},
         .dial_ms = 3000,
         .backoff_ms_min = 50,
+        .unnamed_max = 32,
         .backoff_ms_max = 1000};
 
     struct zookeeper_words_options words = {

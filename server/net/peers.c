@@ -317,6 +317,21 @@ static bool is_connected_already(const struct peer *peer)
            clock_monotonic_us() - peer_link_heard_us(peer->control) < STALE_US;
 }
 
+/* A server that joins is called by members that it does not know yet, and those are few; whoever
+ * proves the secret under ever new ids must not be remembered under all of them. */
+static bool has_room_for(const struct peers *peers, uint64_t id)
+{
+    size_t unnamed = 0;
+
+    if (find(peers, id) != NULL) {
+        return true;
+    }
+    LIST_FOR_EACH (link, &peers->all) {
+        unnamed += !CONTAINER_OF(link, struct peer, link)->wanted;
+    }
+    return unnamed < peers->options.unnamed_max;
+}
+
 static enum handshake_verdict
 admit(void *context, struct peer_link *link, char refusal[ERROR_TEXT_BYTES_MAX])
 {
@@ -335,6 +350,12 @@ admit(void *context, struct peer_link *link, char refusal[ERROR_TEXT_BYTES_MAX])
     if (handshake->channel != PEER__CHANNEL__PROBE &&
         !peers->handler->recognize(peers->context, &handshake->peer, refusal)) {
         return HANDSHAKE_SUPERSEDED;
+    }
+    if (!handshake->dials && handshake->channel != PEER__CHANNEL__PROBE &&
+        !has_room_for(peers, handshake->peer.id)) {
+        (void)snprintf(refusal, ERROR_TEXT_BYTES_MAX,
+                       "too many servers that are not in its configuration are linked already");
+        return HANDSHAKE_REFUSED;
     }
     if (!handshake->dials && handshake->channel == PEER__CHANNEL__CONTROL &&
         is_connected_already(find(peers, handshake->peer.id))) {

@@ -45,6 +45,7 @@ struct peers_options {
     unsigned dial_ms;             /* one attempt, 3 s */
     unsigned backoff_ms_min;      /* 50 ms, doubling */
     unsigned backoff_ms_max;      /* 1 s */
+    size_t unnamed_max;           /* peers that are linked and were never named; 32 */
     uint64_t seed;                /* of the jitter */
 };
 

@@ -207,6 +207,7 @@ static void start_peers(struct station *station, const char *secret)
                                           .dial_ms = 3000,
                                           .backoff_ms_min = 5,
                                           .backoff_ms_max = 20,
+                                          .unnamed_max = 1,
                                           .seed = station->id};
     const struct entrance_options entrance = {
         .clients_max = 10, .clients_per_address_max = 1000, .strangers_max = 100};
@@ -506,6 +507,32 @@ static void test_a_peer_that_was_only_admitted_keeps_its_link(void)
     two_stop(&two);
 }
 
+/* One is the bound here; who goes makes room. */
+static void test_few_peers_that_were_never_named_are_linked(void)
+{
+    struct two two;
+    struct station late;
+
+    two_start(&two, "secret", "secret");
+    station_start(&late, &two.lab, 3, "secret");
+    name(&two.a, &two.b, 1);
+    LAB_UNTIL(&two.lab, are_linked(&two));
+    name(&late, &two.b, 1);
+    LAB_UNTIL(&two.lab, strstr(late.unreachable, "too many servers") != NULL);
+    EXPECT_EQ(two.b.up[3], 0);
+    expect_exchange(&two);
+    peers_set(two.a.peers, NULL, 0);
+    LAB_UNTIL(&two.lab, two.b.up[3] == 1);
+    station_stop(&late);
+    station_stop(&two.a);
+    station_stop(&two.b);
+    LAB_UNTIL(&two.lab, two.lab.loop.count == 0);
+    station_free(&late);
+    station_free(&two.a);
+    station_free(&two.b);
+    lab_release(&two.lab);
+}
+
 static void test_an_unreadable_message_closes_that_link(void)
 {
     struct two two;
@@ -703,6 +730,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_server_that_dials_itself_does_not_link),
         TEST_CASE(test_a_peer_that_left_the_configuration_is_cut),
         TEST_CASE(test_a_peer_that_was_only_admitted_keeps_its_link),
+        TEST_CASE(test_few_peers_that_were_never_named_are_linked),
         TEST_CASE(test_an_unreadable_message_closes_that_link),
         TEST_CASE(test_the_queue_to_a_peer_is_bounded),
         TEST_CASE(test_bulk_messages_have_a_link_of_their_own),
