@@ -103,12 +103,26 @@ static const struct connection_handler handler = {
 
 /* --- From the node --- */
 
+/* Who has no session keeps no connection for nothing. */
+static void
+note_session(struct native_client *client, const struct request *request, const struct reply *reply)
+{
+    bool has_one = request->kind != REQUEST_CLOSE_SESSION;
+
+    if (reply->code == CLIENT__CODE__OK &&
+        (request->kind == REQUEST_OPEN_SESSION || request->kind == REQUEST_ATTACH_SESSION ||
+         request->kind == REQUEST_CLOSE_SESSION)) {
+        connection_forbid_idling(client->connection, !has_one);
+    }
+}
+
 static void on_reply(void *context, const struct request *request, const struct reply *reply)
 {
     struct native_client *client = context;
 
     (void)native_encode_reply(client->connection, &client->front->arena, request, reply);
     arena_reset(&client->front->arena);
+    note_session(client, request, reply);
     CHECK_OP(client->pending, >, 0);
     client->pending--;
     if (client->pending == 0 && client->has_refusal) {
@@ -137,6 +151,9 @@ static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
 {
     struct native_client *client = context;
 
+    if (kind == CLIENT__NOTICE_KIND__SESSION_ENDED) {
+        connection_forbid_idling(client->connection, true);
+    }
     (void)native_encode_notice(client->connection, kind, code);
 }
 
@@ -201,6 +218,7 @@ void native_front_take(struct native_front *front, struct connection *connection
     connection_set_protocol(connection, FRAME_PROTOCOL_CLIENT, FRAME_CLIENT_BYTES_MAX);
     connection_set_handler(connection, &handler, client);
     connection_set_state(connection, CONNECTION_OPEN);
+    connection_forbid_idling(connection, true);
 }
 
 void native_front_end(struct native_front *front)

@@ -41,6 +41,7 @@ struct connection {
     struct seal *came_seal;
     bool readable;  /* the socket has something */
     bool cut_short; /* this visit ended before all frames were taken */
+    bool may_not_idle;
     bool paused;
     bool retiring;
     bool shut;    /* the end of our stream was sent */
@@ -72,6 +73,7 @@ struct connection_limits connection_limits_default(void)
     return (struct connection_limits){.handshake_ms = 10 * 1000,
                                       .drain_ms = 5 * 1000,
                                       .frame_ms = 30 * 1000,
+                                      .idle_ms = 10 * 60 * 1000,
                                       .stall_ms = 30 * 1000,
                                       .output_bytes_max = 64 * 1024 * 1024,
                                       .input_bytes_all_max = UINT64_C(256) << 20,
@@ -118,11 +120,20 @@ static uint64_t sooner(uint64_t left_us, uint64_t right_us)
     return left_us < right_us ? left_us : right_us;
 }
 
+/* 0 = none. */
+static uint64_t idle_deadline_us(const struct connection *connection)
+{
+    bool has_one =
+        connection->may_not_idle && !connection->paused && connection->state < CONNECTION_DRAINING;
+
+    return has_one ? connection->heard_us + (uint64_t)connection->loop->limits.idle_ms * 1000 : 0;
+}
+
 /* The timer is only ever moved forward to an earlier deadline; when it fires too early it is set
  * anew. So deadlines that come and go with each frame cost nothing. */
 static void arm_timer(struct connection *connection)
 {
-    uint64_t next_us = sooner(connection->state_deadline_us,
+    uint64_t next_us = sooner(sooner(connection->state_deadline_us, idle_deadline_us(connection)),
                               sooner(connection->frame_deadline_us, connection->stall_deadline_us));
     uint64_t now_us;
     uint64_t wait_us;
@@ -576,6 +587,14 @@ static void on_readable(evutil_socket_t socket, short events, void *context)
     }
 }
 
+void connection_forbid_idling(struct connection *connection, bool is_forbidden)
+{
+    connection->may_not_idle = is_forbidden;
+    if (connection->state < CONNECTION_DRAINING) {
+        arm_timer(connection);
+    }
+}
+
 void connection_pause(struct connection *connection)
 {
     if (connection->paused || connection->state >= CONNECTION_DRAINING) {
@@ -594,6 +613,7 @@ void connection_resume(struct connection *connection)
         return;
     }
     connection->paused = false;
+    arm_timer(connection);
     CHECK(event_add(&connection->read_event, NULL) == 0);
     if (input_rest(connection).size > 0) {
         round_robin_enter(&connection->loop->readers, &connection->reading);
@@ -802,6 +822,8 @@ static void on_timer(evutil_socket_t socket, short events, void *context)
         connection_refuse(connection, "a frame came too slowly");
     } else if (connection->stall_deadline_us != 0 && connection->stall_deadline_us <= now_us) {
         connection_refuse(connection, "the other side stopped reading");
+    } else if (idle_deadline_us(connection) != 0 && idle_deadline_us(connection) <= now_us) {
+        connection_refuse(connection, "without a session it was silent for too long");
     } else {
         arm_timer(connection);
     }

@@ -45,6 +45,9 @@ struct connection_limits {
     unsigned drain_ms;     /* 5 s */
     /* A frame that began must go on: CONNECTION_PROGRESS_BYTES or its end within this time. */
     unsigned frame_ms; /* 30 s */
+    /* Of a connection that may not be idle (connection_forbid_idling), something must come in this
+     * time, unless it is paused. */
+    unsigned idle_ms; /* 10 min */
     /* Bytes that wait to be sent must move within this time. */
     unsigned stall_ms; /* 30 s */
     /* Waiting to be sent on one connection: beyond it, the connection is closed. */
@@ -148,6 +151,9 @@ void connection_set_patience(struct connection *connection, const struct socket_
 const struct socket_address *connection_remote(const struct connection *connection);
 /* When bytes came last, on clock_monotonic_us. */
 uint64_t connection_heard_us(const struct connection *connection);
+
+/* Whether it is closed when nothing comes for limits.idle_ms; at first it is not. */
+void connection_forbid_idling(struct connection *connection, bool is_forbidden);
 
 /* Back-pressure: no frames are given and nothing is read between these two. */
 void connection_pause(struct connection *connection);

@@ -734,6 +734,39 @@ static void test_an_unreadable_request_closes_the_connection(void)
     bench_release(&bench);
 }
 
+static void turn_for(struct bench *bench, unsigned ms)
+{
+    uint64_t begun_us = clock_monotonic_us();
+
+    while (clock_monotonic_us() - begun_us < (uint64_t)ms * 1000) {
+        bench_turn(bench);
+    }
+}
+
+static void test_a_silent_connection_is_kept_for_its_session(void)
+{
+    enum { IDLE_MS = 30 };
+    struct bench bench;
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__OpenSession open = CLIENT__OPEN_SESSION__INIT;
+    const uint8_t password[STATE_PASSWORD_BYTES] = {0};
+    const struct reply reply = {.code = CLIENT__CODE__OK,
+                                .session = {.session = 5, .password = password}};
+
+    bench_init(&bench);
+    bench.lab.loop.limits.idle_ms = IDLE_MS;
+    request.body_case = CLIENT__REQUEST__BODY_OPEN_SESSION;
+    request.open_session = &open;
+    (void)submit(&bench, &request);
+    answer(&reply);
+    turn_for(&bench, 3 * IDLE_MS);
+    EXPECT_EQ(fake.closed, 0);
+    fake.client->callbacks.on_notice(fake.client->context, CLIENT__NOTICE_KIND__SESSION_ENDED,
+                                     CLIENT__CODE__SESSION_EXPIRED);
+    BENCH_UNTIL(&bench, fake.closed == 1);
+    bench_release(&bench);
+}
+
 static void test_answers_after_the_connection_broke_are_harmless(void)
 {
     struct bench bench;
@@ -889,6 +922,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_full_client_is_not_read_from),
         TEST_CASE(test_large_answers_that_nobody_reads_hold_further_requests_back),
         TEST_CASE(test_an_unreadable_request_closes_the_connection),
+        TEST_CASE(test_a_silent_connection_is_kept_for_its_session),
         TEST_CASE(test_answers_after_the_connection_broke_are_harmless),
         TEST_CASE(test_events_are_pushed_with_what_the_watch_wants),
         TEST_CASE(test_many_large_events_come_in_frames_that_promise_no_more_than_they_hold),

@@ -393,6 +393,30 @@ static void test_output_arrives_and_the_owner_is_told_when_it_had_to_wait(void)
     buffer_release(&came);
 }
 
+static void test_a_connection_that_may_not_idle_is_closed_in_time(void)
+{
+    struct connection_limits limits = hasty();
+    struct seen seen;
+    uint64_t begun_us;
+
+    limits.idle_ms = 30;
+    seen_init(&seen, &limits);
+    open_it(&seen);
+    connection_forbid_idling(seen.connection, true);
+    connection_forbid_idling(seen.connection, false);
+    begun_us = clock_monotonic_us();
+    LAB_UNTIL(&seen.lab, clock_monotonic_us() - begun_us > 3UL * limits.idle_ms * 1000);
+    EXPECT_EQ(seen.closed, 0);
+    connection_pause(seen.connection); /* what we hold up ourselves is no idling */
+    connection_forbid_idling(seen.connection, true);
+    begun_us = clock_monotonic_us();
+    LAB_UNTIL(&seen.lab, clock_monotonic_us() - begun_us > 3UL * limits.idle_ms * 1000);
+    EXPECT_EQ(seen.closed, 0);
+    connection_resume(seen.connection);
+    expect_closed(&seen, "silent for too long");
+    seen_release(&seen);
+}
+
 static void test_a_reader_that_never_reads_meets_the_output_limit(void)
 {
     struct connection_limits limits = hasty();
@@ -749,6 +773,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_who_says_nothing_is_closed_in_time),
         TEST_CASE(test_a_frame_that_stops_coming_is_not_waited_for),
         TEST_CASE(test_an_idle_open_connection_stays),
+        TEST_CASE(test_a_connection_that_may_not_idle_is_closed_in_time),
         TEST_CASE(test_a_paused_connection_gives_its_frames_later_and_in_order),
         TEST_CASE(test_output_arrives_and_the_owner_is_told_when_it_had_to_wait),
         TEST_CASE(test_a_reader_that_never_reads_meets_the_output_limit),
