@@ -4,10 +4,10 @@
  *     hostile [--seconds N] [--bound MS] [--children N] [--only NAME]... [--list]
  *
  * The attacked server is the leader; the quiet client is at the same one. Prints a table. Exits 1
- * when a server ended, or memory or descriptors did not come back; with a bound, also when the quiet
- * client waited longer, the time not counted for which threads on the way of a call waited for a
- * processor, or had a failure, or an election took place: that says something only on a machine
- * whose disk and processors have little else to do. */
+ * when a server ended, or memory or descriptors did not come back; with a bound, also when the
+ * quiet client waited longer, the time not counted for which threads on the way of a call waited
+ * for a processor, or had a failure, or an election took place: that says something only on a
+ * machine whose disk and processors have little else to do. */
 #include "base/check.h"
 #include "base/quantity.h"
 #include "tests/hostile/attacks.h"
