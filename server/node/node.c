@@ -21,6 +21,7 @@
 #include "server/node/node_walks.h"
 #include "server/node/node_watches.h"
 #include "server/node/peer_codec.h"
+#include "server/node/read_barrier.h"
 #include "server/node/succession.h"
 
 #include <stdlib.h>
@@ -309,7 +310,7 @@ static void on_read_index(struct node *node, const struct raft_finished_read *re
     if (node_sessions_is_token(read->token)) {
         node_sessions_on_read_index(node, read->token, read->ok);
     } else {
-        node_clients_on_read_index(node, read->token, read->ok, read->index);
+        read_barriers_on_index(node, read->token, read->ok, read->index);
     }
 }
 
@@ -404,7 +405,7 @@ uint64_t node_turn(struct node *node)
     raft_tick(node->raft, node_now(node));
     (void)node_clients_run(node);
     node_proposals_flush(node);
-    node_clients_ask_read_index(node);
+    read_barriers_ask(node);
     next_us = tick_cluster(node);
     next_us = earlier(next_us, node_sessions_tick(node));
     node_agreement_tick(node);

@@ -10,6 +10,7 @@
 #include "server/node/node_reconfigure.h"
 #include "server/node/node_walks.h"
 #include "server/node/node_watches.h"
+#include "server/node/read_barrier.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -31,16 +32,6 @@ enum {
     PREFIX_BYTES_MAX = 32
 };
 
-/* One read index, shared by the reads that came in one turn. */
-struct read_barrier {
-    struct list link;
-    uint32_t
-        references; /* requests, the news of a leader, and the node while the core has the token */
-    uint64_t token; /* of the core, while it looks for the index; else 0 */
-    bool finished;
-    raft_index index;
-};
-
 static struct request *request_of(struct list *link)
 {
     return CONTAINER_OF(link, struct request, link);
@@ -57,24 +48,14 @@ void node_clients_init(struct node *node)
     round_robin_init(&node->blocked);
     admission_init(&node->admission);
     holdings_init(&node->request_memory, REQUEST_BYTES_ALL_MAX);
-    list_init(&node->barriers);
+    read_barriers_init(node);
     map_init(&node->clients_by_session);
-}
-
-static void barrier_unref(struct read_barrier *barrier)
-{
-    if (barrier != NULL && --barrier->references == 0) {
-        list_remove(&barrier->link);
-        free(barrier);
-    }
 }
 
 void node_clients_release(struct node *node)
 {
     CHECK(list_is_empty(&node->clients));
-    LIST_FOR_EACH (link, &node->barriers) {
-        free(CONTAINER_OF(link, struct read_barrier, link));
-    }
+    read_barriers_release(node);
     map_release(&node->clients_by_session);
 }
 
@@ -227,7 +208,7 @@ static void answer(struct request *request, struct reply *reply)
     list_remove(&request->link);
     client->request_count--;
     hold_memory(client, client->request_bytes - request->held_bytes);
-    barrier_unref(request->barrier);
+    read_barrier_unref(request->barrier);
     request_free(request);
 }
 
@@ -248,8 +229,6 @@ static void on_cluster_answer(struct request *request, const struct reply *reply
 }
 
 /* --- Writes --- */
-
-static struct read_barrier *open_barrier(struct node *node);
 
 /* A write's result decides the code: an op error is below 100, as on the wire. */
 static Client__Code code_of(Client__Code code, const struct state_result *result)
@@ -455,17 +434,12 @@ static Client__Code obstacle(const struct request *request)
 }
 
 /* Whether this server's state is new enough for the request. */
-static bool is_reached(const struct node *node, const struct read_barrier *barrier)
-{
-    return barrier->finished && state_applied(node->state) >= barrier->index;
-}
-
 static bool is_ready(const struct request *request)
 {
     const struct node *node = request->client->node;
 
     return state_applied(node->state) >= request->seen_zxid &&
-           (request->barrier == NULL || is_reached(node, request->barrier));
+           (request->barrier == NULL || read_barrier_is_reached(node, request->barrier));
 }
 
 /* Whoever does not read gets nothing more: his connection has a deadline for that. */
@@ -494,8 +468,8 @@ static void on_reconfiguration_stepped(struct request *request, const struct rep
     request->deadline_us = node_now(node) + node->options.request_timeout_us;
     request->seen_zxid = config;
     if (config == 0) {
-        barrier_unref(request->barrier);
-        request->barrier = open_barrier(node);
+        read_barrier_unref(request->barrier);
+        request->barrier = read_barrier_join(node);
     }
     block(client);
 }
@@ -646,8 +620,8 @@ static void run(struct client *client)
 
 static void tell_of_leader(struct node *node)
 {
-    if (node->leader_barrier != NULL && is_reached(node, node->leader_barrier)) {
-        barrier_unref(node->leader_barrier);
+    if (node->leader_barrier != NULL && read_barrier_is_reached(node, node->leader_barrier)) {
+        read_barrier_unref(node->leader_barrier);
         node->leader_barrier = NULL;
         node_clients_notify(node, CLIENT__NOTICE_KIND__LEADER_FOUND, CLIENT__CODE__OK);
     }
@@ -718,60 +692,14 @@ bool node_clients_run(struct node *node)
     return node->clients_left || node->rounds_overran;
 }
 
-/* --- Read indexes --- */
-
-/* The barrier that reads of this turn join: the one not asked for yet. */
-static struct read_barrier *open_barrier(struct node *node)
-{
-    struct list *last = node->barriers.previous;
-    struct read_barrier *barrier = CONTAINER_OF(last, struct read_barrier, link);
-
-    if (last == &node->barriers || barrier->token != 0 || barrier->finished) {
-        barrier = xcalloc(1, sizeof *barrier);
-        list_append(&node->barriers, &barrier->link);
-    }
-    barrier->references++;
-    return barrier;
-}
+/* --- The leader --- */
 
 void node_clients_on_leader(struct node *node, bool is_known)
 {
-    barrier_unref(node->leader_barrier);
-    node->leader_barrier = is_known ? open_barrier(node) : NULL;
+    read_barrier_unref(node->leader_barrier);
+    node->leader_barrier = is_known ? read_barrier_join(node) : NULL;
     if (!is_known) {
         node_clients_notify(node, CLIENT__NOTICE_KIND__LEADER_LOST, CLIENT__CODE__OK);
-    }
-}
-
-void node_clients_ask_read_index(struct node *node)
-{
-    LIST_FOR_EACH (link, &node->barriers) {
-        struct read_barrier *barrier = CONTAINER_OF(link, struct read_barrier, link);
-
-        if (barrier->token == 0 && !barrier->finished && has_cluster(node)) {
-            uint64_t token = ++node->last_token;
-
-            if (raft_read(node->raft, node_now(node), token) == STATUS_OK) {
-                barrier->token = token;
-                barrier->references++;
-            }
-        }
-    }
-}
-
-void node_clients_on_read_index(struct node *node, uint64_t token, bool ok, raft_index index)
-{
-    LIST_FOR_EACH (link, &node->barriers) {
-        struct read_barrier *barrier = CONTAINER_OF(link, struct read_barrier, link);
-
-        if (barrier->token == token) {
-            MARK_IF(!ok, read_index_asked_for_again);
-            barrier->token = 0; /* a failed one is asked for again, with a new token */
-            barrier->finished = ok;
-            barrier->index = index;
-            barrier_unref(barrier);
-            return;
-        }
     }
 }
 
@@ -783,7 +711,7 @@ static Client__Code late_code(const struct request *request)
         request->kind == REQUEST_ATTACH_SESSION || request->kind == REQUEST_CLOSE_SESSION) {
         return CLIENT__CODE__BUSY;
     }
-    if (request->barrier != NULL && !request->barrier->finished) {
+    if (request->barrier != NULL && !read_barrier_is_found(request->barrier)) {
         return CLIENT__CODE__NO_LEADER;
     }
     return CLIENT__CODE__BEHIND;
@@ -899,7 +827,7 @@ void client_close(struct client *client)
         } else if (request->proposal != NULL) {
             proposal_abandon(request->proposal);
         }
-        barrier_unref(request->barrier);
+        read_barrier_unref(request->barrier);
         request_free(request);
     }
     holding_set(&client->held, 0);
@@ -916,7 +844,7 @@ void client_submit(struct client *client, struct request *request)
     request->client = client;
     request->started = false;
     request->deadline_us = node_now(node) + node->options.request_timeout_us;
-    request->barrier = request->linearizable ? open_barrier(node) : NULL;
+    request->barrier = request->linearizable ? read_barrier_join(node) : NULL;
     if (client->first_unstarted == &client->requests) {
         client->first_unstarted = &request->link;
     }

@@ -1,5 +1,5 @@
-/* Connections of clients: their requests in order, their sessions, and the read indexes that
- * linearizable reads wait for. The public part is in node.h (client_open and so on). */
+/* Connections of clients: their requests in order, and their sessions. The public part is in node.h
+ * (client_open and so on). */
 #ifndef NODE_NODE_CLIENTS_H
 #define NODE_NODE_CLIENTS_H
 
@@ -11,9 +11,6 @@ void node_clients_release(struct node *node); /* all are closed */
 /* Start and answer what can be, each client in its turn and all for a few milliseconds at most: at
  * the beginning of a turn and after applying. True: something is left, come back at once. */
 bool node_clients_run(struct node *node);
-/* Ask the core for read indexes that are wanted. Before the core is flushed. */
-void node_clients_ask_read_index(struct node *node);
-void node_clients_on_read_index(struct node *node, uint64_t token, bool ok, raft_index index);
 /* Give up what waited too long. Returns the next time this must be looked at. */
 uint64_t node_clients_expire(struct node *node);
 

@@ -196,8 +196,10 @@ struct node {
     bool clients_left;          /* some had more than their share of a turn */
     bool rounds_overran;        /* the last time of running them */
     struct holdings request_memory;
-    struct list barriers;
     struct read_barrier *leader_barrier; /* NULL = the clients know all about the leader */
+
+    /* read_barrier */
+    struct list barriers;
 
     /* node_reconfigure */
     uint64_t reconfigure_warn_us; /* when a refusal is told next */
