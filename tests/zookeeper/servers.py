@@ -42,6 +42,10 @@ class Servers:
         self.folder = pathlib.Path(folder)
         self.processes = [None] * count
 
+    def member(self, number, role):
+        """A server as reconfig and /zookeeper/config name it."""
+        return f"server.{number}={self.peers[number - 1]}:{role};{self.addresses[number - 1]}"
+
     @property
     def hosts(self):
         return ",".join(self.addresses)
@@ -86,6 +90,7 @@ class Confer(Servers):
         super().__init__(count, folder)
         self.programs = programs
         self.options = options
+        self.peers = [f"{address}:{address.split(':')[1]}" for address in self.addresses]
         for place in range(count):
             self.start(place)
         self.cli("init", "--nodes", ",".join(f"{place + 1}={one}" for place, one in enumerate(self.addresses)))
@@ -134,10 +139,9 @@ class ZooKeeper(Servers):
 
     def __init__(self, count, folder):
         super().__init__(count, folder)
-        peers = [f"127.0.0.1:{quorum}:{election}" for quorum, election in zip(*[iter(free_ports(2 * count))] * 2)]
-        members = "".join(f"server.{place + 1}={peer}:participant;{address}\n"
-                          for place, (peer, address) in enumerate(zip(peers, self.addresses)))
-        (self.folder / "members.cfg").write_text(members)
+        self.peers = [f"127.0.0.1:{quorum}:{election}" for quorum, election in zip(*[iter(free_ports(2 * count))] * 2)]
+        (self.folder / "members.cfg").write_text(
+            "".join(f"{self.member(place + 1, 'participant')}\n" for place in range(count)))
         for place in range(count):
             self.configure(place)
             self.start(place)

@@ -1,4 +1,5 @@
 """Connections of ZooKeeper's protocol that are told what to send in words, and tell in words what they got."""
+import re
 import socket
 import struct
 import time
@@ -8,6 +9,7 @@ from reports import Reports
 from words import EVENTS, VERBS, XIDS, Decoder, Encoder, Names, parse
 
 DEADLINE_SECONDS = 30
+MEMBER = re.compile(r"@(\d+):(\w+)")
 NO_PASSWORD = b"\0" * 16
 
 
@@ -153,7 +155,8 @@ class Connection:
 
 class Talk:
     """One case: its connections and what they are told. A line is NAME VERB WORD..., or NAME+ VERB WORD..., which is
-    sent with the connection's next line. With at=N before the verb it is about server N."""
+    sent with the connection's next line. With at=N before the verb it is about server N; @N:ROLE is what a
+    server is called among the members."""
 
     def __init__(self, server):
         self.server = server
@@ -164,7 +167,7 @@ class Talk:
     def step(self, line):
         """What was received because of the line, as words."""
         name, *rest = line.split(None, 1)
-        words = parse(rest[0]) if rest else []
+        words = parse(MEMBER.sub(lambda one: self.server.member(int(one[1]), one[2]), rest[0])) if rest else []
         is_held = name.endswith("+")
         name = name.rstrip("+")
         options = {}

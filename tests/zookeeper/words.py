@@ -9,6 +9,8 @@ from jute import Reader, Writer
 
 TOKEN = re.compile(r"""\s*(?:(?P<text>"(?:[^"\\]|\\.)*")(?:\*(?P<times>\d+))?|(?P<mark>[\[\],])|(?P<word>[^\s\[\],"]+))""")
 ACLS = {"open": [[b"31", b"world", b"anyone"]], "read": [[b"1", b"world", b"anyone"]]}
+# Of /zookeeper/config: the ports are other ones in each run, and in each kind of server.
+MEMBER = re.compile(r"(server\.\d+)=[\d.]+:\d+:\d+:(\w+);[\d.]+:\d+\n")
 EVENTS = {1: "NodeCreated", 2: "NodeDeleted", 3: "NodeDataChanged", 4: "NodeChildrenChanged"}
 # Of each verb the type, the fields of the request and those of the answer.
 VERBS = {
@@ -178,6 +180,7 @@ class Decoder:
         self.names = names
         self.reader = Reader(some)
         self.zxids = []
+        self.tells_members = False
 
     def fields(self, verb):
         return [getattr(self, kind)() for kind in VERBS[verb][2].split()]
@@ -185,7 +188,13 @@ class Decoder:
     def text(self):
         return quote(self.reader.buffer())
 
-    buffer = text
+    def buffer(self):
+        some = self.reader.buffer()
+        members, _, version = (some or b"").decode("latin-1").partition("version=")
+        self.tells_members = MEMBER.match(members) is not None
+        if not self.tells_members:
+            return quote(some)
+        return f"[{MEMBER.sub(lambda one: f'{one[1]} {one[2]}, ', members)}version {self.names.zxid(int(version, 16))}]"
 
     def int(self):
         return str(self.reader.int())
@@ -208,6 +217,7 @@ class Decoder:
         versions = "/".join(str(self.reader.int()) for _ in range(3))
         owner, size, children, pzxid = (self.reader.long(), self.reader.int(), self.reader.int(), self.reader.long())
         self.zxids += [czxid, mzxid, pzxid]
+        size = "members" if self.tells_members else size
         return (f"{{czxid={self.names.zxid(czxid)} mzxid={self.names.zxid(mzxid)} pzxid={self.names.zxid(pzxid)}"
                 f" versions={versions} owner={self.names.session(owner)} bytes={size} children={children}"
                 f" times={times(ctime, mtime, czxid == mzxid)}}}")
