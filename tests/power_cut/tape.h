@@ -21,10 +21,9 @@ enum tape_fault {
 /* Record what happens below `root`, an absolute path of an empty folder. Forgets what was recorded
  * before. */
 void tape_start(const char *root);
-/* The same for the rest of this process, into a file, on whose end the caller holds no descriptor:
- * a folder that is not empty counts as durable, unless the file tells how it came about; then this
- * process goes on where the one that wrote it ended. Before call `die_at` this process kills itself
- * (UINT64_MAX = never). */
+/* The same until the process ends, into `file`. What is in the folder counts as durable; unless the
+ * file tells already how it came there: then this process goes on where the last one ended. Before
+ * call `die_at` the process kills itself (UINT64_MAX = never). */
 void tape_resume(const char *root, const char *file, uint64_t die_at);
 /* What such a file tells, in the place of what was recorded before. */
 void tape_load(const char *file);
