@@ -6,6 +6,7 @@ NUMBER = re.compile(r"\d+(\.\d+)?")
 NAMES = [(re.compile(r"(Zookeeper version: |zk_version\t|zookeeper.version=)(\d+\.\d+).*"), r"\1VERSION"),
          (re.compile(r"/127\.0\.0\.1:\d+"), "/CLIENT"),
          (re.compile(r"0x[0-9a-f]+"), "HEX"),
+         (re.compile(r"^(version=)[0-9a-f]+"), r"\1HEX"),
          (re.compile(r"(expire at ).*:$"), r"\1DATE:"),
          (re.compile(r"^(Mode: |zk_server_state\t)(leader|follower)$"), r"\1ROLE"),
          (re.compile(r"^(zk_peer_state\t)(leading|following)( - broadcast)$"), r"\1ROLE\3"),
