@@ -116,6 +116,17 @@ static void put_ping(struct bench_connection *connection)
     put_request(connection, &request);
 }
 
+static struct bench_answer answer_of(const Client__Response *response)
+{
+    return (struct bench_answer){.id = response->id,
+                                 .is_ok = response->code == CLIENT__CODE__OK,
+                                 .exists_already = response->code == CLIENT__CODE__NODE_EXISTS,
+                                 .is_busy = response->code == CLIENT__CODE__BUSY,
+                                 .events = response->body_case == CLIENT__RESPONSE__BODY_EVENTS
+                                               ? response->events->n_events
+                                               : 0};
+}
+
 static bool take(struct bench_connection *connection, struct bench_answer *ret_answer)
 {
     struct bytes frame;
@@ -125,18 +136,12 @@ static bool take(struct bench_connection *connection, struct bench_answer *ret_a
         return false;
     }
     response = client__response__unpack(NULL, frame.size, frame.data);
-    if (response == NULL) {
+    if (response != NULL) {
+        *ret_answer = answer_of(response);
+        client__response__free_unpacked(response, NULL);
+    } else {
         bench_die("the server sent no response of its protocol", "");
     }
-    *ret_answer =
-        (struct bench_answer){.id = response->id,
-                              .is_ok = response->code == CLIENT__CODE__OK,
-                              .exists_already = response->code == CLIENT__CODE__NODE_EXISTS,
-                              .is_busy = response->code == CLIENT__CODE__BUSY};
-    if (response->body_case == CLIENT__RESPONSE__BODY_EVENTS) {
-        ret_answer->events = response->events->n_events;
-    }
-    client__response__free_unpacked(response, NULL);
     return true;
 }
 

@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 
-from clusters import Confer
+from clusters import Confer, end_when_told
 from machine import Disturbance, floor
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -188,6 +188,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=2, help="of one measurement")
     parser.add_argument("--rounds", type=int, default=1)
     options = parser.parse_args()
+    end_when_told()
     for name in options.curves:
         if name not in CURVES:
             parser.error(f"there is no {name}: curves are {', '.join(CURVES)}")

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 
-from clusters import Confer
+from clusters import Confer, end_when_told
 
 HERE = pathlib.Path(__file__).resolve().parent
 RISE_MAX = 0.05
@@ -124,6 +124,7 @@ def main():
     parser.add_argument("--file", type=pathlib.Path, default=HERE / "instructions.txt")
     parser.add_argument("--operations", type=int, default=1000, help="of each kind; the file is for 1000")
     options = parser.parse_args()
+    end_when_told()
     if shutil.which("valgrind") is None:
         parser.error("valgrind is not installed: apt-get install valgrind")
     recorded, counted, findings = read_record(options.file), {}, []

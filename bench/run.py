@@ -31,7 +31,7 @@ import statistics
 import sys
 import tempfile
 
-from clusters import KINDS, NAMES
+from clusters import KINDS, end_when_told
 from machine import Disturbance, floor
 from suites import SUITES, Bench
 
@@ -145,6 +145,7 @@ def parse():
 
 def main():
     options = parse()
+    end_when_told()
     with open(options.json or os.devnull, "a") as lines:
         for count in options.servers:
             run(options, count, lambda row: print(json.dumps(row), file=lines, flush=True))

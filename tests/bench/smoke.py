@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 SOURCES, BUILD = map(pathlib.Path, sys.argv[1:3])
 SHORT = ["--seconds", "0.1", "--points", "2x2", "--nodes", "200", "--sessions", "20", "--watchers", "20", "--watch-grid", "4x5", "--failovers", "1",
@@ -121,6 +122,20 @@ def more_instructions_are_a_finding(folder):
     expect("a tenth more is a finding", more.returncode == 1 and "codec unpack" in more.stdout.splitlines()[-1], more.stdout)
 
 
+def nothing_stays_when_it_is_told_to_end(folder):
+    place = folder / "ended"
+    place.mkdir()
+    running = subprocess.Popen([sys.executable, SOURCES / "bench/run.py", "--build", BUILD, "--dir", place, "--suites", "idle", "--seconds", "60"],
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list(place.rglob("*.log")) and running.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    expect("it is under way", running.poll() is None, running.returncode)
+    running.terminate()
+    expect("it fails", running.wait(60) != 0, running.returncode)
+    expect("its folder and servers are gone", not list(place.iterdir()), list(place.iterdir()))
+
+
 def mistakes_are_told():
     for words, told in ((["--suites", "nonsense"], "no nonsense"), (["--build", "/nowhere"], "not built")):
         done = subprocess.run([sys.executable, SOURCES / "bench/run.py", "--build", BUILD, *words], capture_output=True, text=True)
@@ -131,7 +146,8 @@ with tempfile.TemporaryDirectory(prefix="bench-smoke-") as name:
     place = pathlib.Path(name)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         tasks = [pool.submit(task, place) for task in (every_suite_measures_something, systems_are_measured_alike, a_leader_is_missed, loads_end_and_fall_due,
-                                                        more_instructions_are_a_finding, growth_has_tables_and_plots)]
+                                                        more_instructions_are_a_finding, growth_has_tables_and_plots,
+                                                        nothing_stays_when_it_is_told_to_end)]
         mistakes_are_told()
         for task in tasks:
             task.result()
