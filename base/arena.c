@@ -20,6 +20,11 @@ void arena_init(struct arena *arena)
     *arena = (struct arena){.chunks = NULL};
 }
 
+void arena_init_in(struct arena *arena, void *space, size_t bytes)
+{
+    *arena = (struct arena){.space = space, .capacity = bytes};
+}
+
 static void release_chunks(struct arena_chunk *chunk)
 {
     while (chunk != NULL) {
@@ -47,7 +52,12 @@ void arena_reset(struct arena *arena)
             kept = NULL;
         }
     }
-    *arena = (struct arena){.chunks = kept, .capacity = kept == NULL ? 0 : kept->capacity};
+    arena_init(arena);
+    if (kept != NULL) {
+        arena->chunks = kept;
+        arena->space = kept->data;
+        arena->capacity = kept->capacity;
+    }
 }
 
 void *arena_alloc(struct arena *arena, size_t bytes)
@@ -65,10 +75,11 @@ void *arena_alloc(struct arena *arena, size_t bytes)
         chunk->next = arena->chunks;
         chunk->capacity = capacity;
         arena->chunks = chunk;
+        arena->space = chunk->data;
         arena->capacity = capacity;
         arena->used = 0;
     }
-    memory = arena->chunks->data + arena->used;
+    memory = arena->space + arena->used;
     arena->used += rounded;
     arena->bytes += rounded;
     return memory;

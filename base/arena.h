@@ -10,12 +10,16 @@ struct arena_chunk;
 
 struct arena {
     struct arena_chunk *chunks;
-    size_t used;     /* of the newest chunk */
-    size_t capacity; /* of the newest chunk */
+    uint8_t *space;  /* of the newest chunk, or lent */
+    size_t used;     /* of it */
+    size_t capacity; /* of it */
     size_t bytes;    /* given out since the last reset */
 };
 
 void arena_init(struct arena *arena);
+/* The same, with `bytes` at `space`, aligned for any type, to be given out first. They stay the
+ * caller's, and outlive the arena; its first release or reset gives them up. */
+void arena_init_in(struct arena *arena, void *space, size_t bytes);
 /* Release everything given out; all pointers into the arena end here. */
 void arena_release(struct arena *arena);
 /* As release, but keep one chunk for the next round. */

@@ -3,13 +3,15 @@
 #include "base/alloc.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct request *request_new(enum request_kind kind)
 {
-    struct request *request = xcalloc(1, sizeof *request);
+    struct request *request = xmalloc(sizeof *request);
 
+    memset(request, 0, offsetof(struct request, space));
     request->kind = kind;
-    arena_init(&request->arena);
+    arena_init_in(&request->arena, request->space, sizeof request->space);
     list_init(&request->link);
     return request;
 }

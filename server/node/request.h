@@ -14,7 +14,9 @@
 #include "server/node/reconfiguration.h"
 #include "server/state/state.h"
 
+#include <stdalign.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum request_kind {
@@ -35,6 +37,8 @@ enum request_kind {
                            cancel-change */
     REQUEST_RECONFIGURE /* as many of those as it takes to have the wanted members */
 };
+
+enum { REQUEST_SPACE_BYTES = 512 };
 
 /* How far a read has come that takes several turns. */
 struct request_progress {
@@ -100,9 +104,12 @@ struct request {
     Client__Code held;         /* a refusal that waits for the answers before it; OK = none */
     bool started;              /* proposed or handed on; its answer comes by itself */
     struct request_progress progress;
+    /* What the arena gives out first: enough for most requests, so that one costs one allocation,
+     * and a small one. */
+    alignas(max_align_t) uint8_t space[REQUEST_SPACE_BYTES];
 };
 
-/* Heap allocated, zeroed, with an empty arena. */
+/* Heap allocated, zeroed but for its space, with an empty arena. */
 struct request *request_new(enum request_kind kind);
 void request_free(struct request *request); /* NULL is fine */
 

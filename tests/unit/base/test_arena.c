@@ -74,6 +74,28 @@ static void test_copies_are_independent_and_terminated(void)
     arena_release(&arena);
 }
 
+static void test_lent_space_is_given_out_first_and_stays_the_callers(void)
+{
+    alignas(max_align_t) uint8_t space[256];
+    struct arena arena;
+    uint8_t *first;
+    uint8_t *second;
+
+    arena_init_in(&arena, space, sizeof space);
+    first = arena_alloc(&arena, 100);
+    EXPECT(first == space);
+    EXPECT(arena.chunks == NULL);
+    second = arena_alloc(&arena, 200);
+    EXPECT(second < space || second >= space + sizeof space);
+    (void)memset(second, 1, 200);
+    arena_reset(&arena);
+    first = arena_alloc(&arena, 10);
+    EXPECT(first < space || first >= space + sizeof space);
+    arena_release(&arena);
+    EXPECT(arena_alloc(&arena, 1) != NULL);
+    arena_release(&arena);
+}
+
 static void test_reset_keeps_one_small_chunk(void)
 {
     struct arena arena;
@@ -103,6 +125,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_calloc_gives_zeros_even_in_used_memory),
         TEST_CASE(test_an_empty_piece_of_a_fresh_arena_is_a_valid_pointer),
         TEST_CASE(test_copies_are_independent_and_terminated),
+        TEST_CASE(test_lent_space_is_given_out_first_and_stays_the_callers),
         TEST_CASE(test_reset_keeps_one_small_chunk),
         TEST_END};
     return test_main("arena", cases, argc, argv);
