@@ -3,15 +3,9 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct bytes bytes_of(const void *data, size_t size)
-{
-    return (struct bytes){.data = data, .size = size};
-}
 
 struct bytes bytes_of_text(const char *text)
 {
@@ -52,45 +46,6 @@ void bytes_print(struct bytes bytes, char *text, size_t capacity)
 uint8_t *bytes_copy(struct bytes bytes)
 {
     return xmemdup(bytes.data, bytes.size);
-}
-
-void bytes_store_u16(uint8_t *to, uint16_t value)
-{
-    uint16_t big = htobe16(value);
-    memcpy(to, &big, sizeof big);
-}
-
-void bytes_store_u32(uint8_t *to, uint32_t value)
-{
-    uint32_t big = htobe32(value);
-    memcpy(to, &big, sizeof big);
-}
-
-void bytes_store_u64(uint8_t *to, uint64_t value)
-{
-    uint64_t big = htobe64(value);
-    memcpy(to, &big, sizeof big);
-}
-
-uint16_t bytes_load_u16(const uint8_t *from)
-{
-    uint16_t big;
-    memcpy(&big, from, sizeof big);
-    return be16toh(big);
-}
-
-uint32_t bytes_load_u32(const uint8_t *from)
-{
-    uint32_t big;
-    memcpy(&big, from, sizeof big);
-    return be32toh(big);
-}
-
-uint64_t bytes_load_u64(const uint8_t *from)
-{
-    uint64_t big;
-    memcpy(&big, from, sizeof big);
-    return be64toh(big);
 }
 
 void buffer_release(struct buffer *buffer)

@@ -5,9 +5,11 @@
 
 #include "base/status.h"
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* A slice of memory that somebody else owns. `data` may be NULL when `size` is 0. */
 struct bytes {
@@ -17,7 +19,11 @@ struct bytes {
 
 #define BYTES_EMPTY ((struct bytes){.data = NULL, .size = 0})
 
-struct bytes bytes_of(const void *data, size_t size);
+static inline struct bytes bytes_of(const void *data, size_t size)
+{
+    return (struct bytes){.data = data, .size = size};
+}
+
 struct bytes bytes_of_text(const char *text);
 bool bytes_equal(struct bytes left, struct bytes right);
 /* <0, 0, >0 in the order of memcmp, a prefix first: the order of LMDB's keys. */
@@ -27,12 +33,51 @@ void bytes_print(struct bytes bytes, char *text, size_t capacity);
 /* An owned copy, released with free(). */
 uint8_t *bytes_copy(struct bytes bytes);
 
-void bytes_store_u16(uint8_t *to, uint16_t value);
-void bytes_store_u32(uint8_t *to, uint32_t value);
-void bytes_store_u64(uint8_t *to, uint64_t value);
-uint16_t bytes_load_u16(const uint8_t *from);
-uint32_t bytes_load_u32(const uint8_t *from);
-uint64_t bytes_load_u64(const uint8_t *from);
+/* Here, like bytes_of, because every record and every key is made of them. */
+static inline void bytes_store_u16(uint8_t *to, uint16_t value)
+{
+    uint16_t big = htobe16(value);
+
+    memcpy(to, &big, sizeof big);
+}
+
+static inline void bytes_store_u32(uint8_t *to, uint32_t value)
+{
+    uint32_t big = htobe32(value);
+
+    memcpy(to, &big, sizeof big);
+}
+
+static inline void bytes_store_u64(uint8_t *to, uint64_t value)
+{
+    uint64_t big = htobe64(value);
+
+    memcpy(to, &big, sizeof big);
+}
+
+static inline uint16_t bytes_load_u16(const uint8_t *from)
+{
+    uint16_t big;
+
+    memcpy(&big, from, sizeof big);
+    return be16toh(big);
+}
+
+static inline uint32_t bytes_load_u32(const uint8_t *from)
+{
+    uint32_t big;
+
+    memcpy(&big, from, sizeof big);
+    return be32toh(big);
+}
+
+static inline uint64_t bytes_load_u64(const uint8_t *from)
+{
+    uint64_t big;
+
+    memcpy(&big, from, sizeof big);
+    return be64toh(big);
+}
 
 /* A growable byte string. Allocation failure ends the process (base/alloc.h). */
 struct buffer {
