@@ -274,12 +274,30 @@ static void test_requests_that_cannot_be_served_take_bounded_memory(void)
     cluster_release(&cluster);
 }
 
+/* Whether the server answers it, or closes it. */
+static bool is_taken(struct wire *wire)
+{
+    Client__Ping ping = CLIENT__PING__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Response *response;
+
+    request.body_case = CLIENT__REQUEST__BODY_PING;
+    request.ping = &ping;
+    response = wire_greet(wire) ? wire_call(wire, &request, CLOSE_DEADLINE_MS) : NULL;
+    if (response == NULL) {
+        wire_close(wire);
+        return false;
+    }
+    client__response__free_unpacked(response, NULL);
+    return true;
+}
+
 /* Clients take what they get of few descriptors, and servers find each other all the same. */
 static void test_clients_leave_descriptors_for_disks_and_servers(void)
 {
     enum { LIMIT = 200, CROWD = 2 * LIMIT };
     static struct wire wires[CROWD];
-    size_t refused = 0;
+    size_t taken = 0;
 
     cluster_init(&cluster, 3);
     for (unsigned id = 1; id <= 3; id++) {
@@ -289,15 +307,10 @@ static void test_clients_leave_descriptors_for_disks_and_servers(void)
     cluster_form(&cluster);
     for (size_t i = 0; i < CROWD; i++) {
         EXPECT(wire_connect(&wires[i], cluster.servers[1].address));
-        EXPECT(wire_greet(&wires[i]));
+        taken += is_taken(&wires[i]);
     }
-    for (uint64_t end = process_now_ms() + CLOSE_DEADLINE_MS;
-         refused < CROWD - LIMIT / 2 && process_now_ms() < end;) {
-        for (size_t i = 0; i < CROWD; i++) {
-            refused += wires[i].socket >= 0 && wire_wait_closed(&wires[i], 1);
-        }
-    }
-    EXPECT_EQ(refused, CROWD - LIMIT / 2);
+    EXPECT(taken <= LIMIT / 2);
+    EXPECT(taken > LIMIT / 4);
     /* Then nothing is written without a new link to the server with the crowd. */
     cluster_kill(&cluster, 2);
     cluster_kill(&cluster, 3);
