@@ -13,28 +13,6 @@ struct bench {
     zxid last;
 };
 
-static enum status lookup(void *context, struct bytes key, struct bytes *ret_value)
-{
-    (void)context;
-    (void)key;
-    (void)ret_value;
-    return STATUS_NOT_FOUND;
-}
-
-static enum status range(void *context,
-                         struct bytes from,
-                         struct bytes prefix,
-                         bool (*visit)(void *visitor, struct bytes key, struct bytes value),
-                         void *visitor)
-{
-    (void)context;
-    (void)from;
-    (void)prefix;
-    (void)visit;
-    (void)visitor;
-    return STATUS_OK;
-}
-
 static void apply(struct bench *bench, Record__Operation__KindCase kind, uint64_t number)
 {
     struct state_result result;
@@ -80,11 +58,10 @@ int parts_state(const char *what, uint64_t count)
 {
     struct bench bench = {.last = 0};
     struct state_options options = {.cache_bytes_max = CACHE_BYTES, .hash_seed = HASH_SEED};
-    struct state_source source = {.lookup = lookup, .range = range};
     struct error error;
 
     arena_init(&bench.arena);
-    if (state_new(&options, &source, &bench.state, &error) != STATUS_OK) {
+    if (state_new(&options, &state_source_empty, &bench.state, &error) != STATUS_OK) {
         parts_die("no state: ", error.text);
     }
     for (uint64_t i = 0; i < NODES; i++) {

@@ -21,34 +21,11 @@ enum {
 
 /* --- In the place of a damaged state --- */
 
-static enum status empty_lookup(void *context, struct bytes key, struct bytes *ret_value)
-{
-    (void)context;
-    (void)key;
-    (void)ret_value;
-    return STATUS_NOT_FOUND;
-}
-
-static enum status empty_range(void *context,
-                               struct bytes from,
-                               struct bytes prefix,
-                               bool (*visit)(void *visitor, struct bytes key, struct bytes value),
-                               void *visitor)
-{
-    (void)context;
-    (void)from;
-    (void)prefix;
-    (void)visit;
-    (void)visitor;
-    return STATUS_OK;
-}
-
 static enum status open_stand_in(struct node *node, zxid applied, struct error *error)
 {
     const struct state_options options = {.applied = applied};
-    const struct state_source empty = {.lookup = empty_lookup, .range = empty_range};
 
-    return state_new(&options, &empty, &node->state, error);
+    return state_new(&options, &state_source_empty, &node->state, error);
 }
 
 static bool names_other_voter(struct bytes packed, raft_id self)

@@ -30,6 +30,32 @@ const char *op_error_text(enum op_error error)
     }
 }
 
+/* --- A checkpoint that holds nothing --- */
+
+static enum status empty_lookup(void *context, struct bytes key, struct bytes *ret_value)
+{
+    (void)context;
+    (void)key;
+    (void)ret_value;
+    return STATUS_NOT_FOUND;
+}
+
+static enum status empty_range(void *context,
+                               struct bytes from,
+                               struct bytes prefix,
+                               bool (*visit)(void *visitor, struct bytes key, struct bytes value),
+                               void *visitor)
+{
+    (void)context;
+    (void)from;
+    (void)prefix;
+    (void)visit;
+    (void)visitor;
+    return STATUS_OK;
+}
+
+const struct state_source state_source_empty = {.lookup = empty_lookup, .range = empty_range};
+
 /* --- Life --- */
 
 static struct state_meta meta_of(const struct state *state)

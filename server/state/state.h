@@ -86,6 +86,8 @@ struct state_source {
                          bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                          void *visitor);
 };
+/* One that holds nothing. */
+extern const struct state_source state_source_empty;
 
 /* --- Life --- */
 

@@ -9,28 +9,6 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static enum status no_lookup(void *context, struct bytes key, struct bytes *ret_value)
-{
-    (void)context;
-    (void)key;
-    (void)ret_value;
-    return STATUS_NOT_FOUND;
-}
-
-static enum status no_range(void *context,
-                            struct bytes from,
-                            struct bytes prefix,
-                            bool (*visit)(void *visitor, struct bytes key, struct bytes value),
-                            void *visitor)
-{
-    (void)context;
-    (void)from;
-    (void)prefix;
-    (void)visit;
-    (void)visitor;
-    return STATUS_OK;
-}
-
 static void apply(struct state *state, zxid at, struct bytes command, struct state_result *result)
 {
     struct arena arena;
@@ -69,7 +47,6 @@ static zxid prepare(struct state *state)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct state_options options = {.cache_bytes_max = 1};
-    const struct state_source source = {.lookup = no_lookup, .range = no_range};
     struct bytes command = bytes_of(data, size);
     enum op_error refusal = state_command_check(command);
     struct state_digest before;
@@ -79,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error;
     zxid at;
 
-    CHECK(state_new(&options, &source, &state, &error) == STATUS_OK);
+    CHECK(state_new(&options, &state_source_empty, &state, &error) == STATUS_OK);
     at = prepare(state);
     state_prefetch(state, command);
     for (int round = 0; round < 2; round++) {

@@ -67,18 +67,6 @@ static void wait_for_log(unsigned id, const char *words)
     EXPECT(log_contains(id, words));
 }
 
-static void wait_for_status(unsigned through, const char *words)
-{
-    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
-    const struct outcome *status = cluster_cli(&cluster, through, "status", NULL);
-
-    while (strstr(status->out, words) == NULL && process_now_ms() < deadline_ms) {
-        process_pause();
-        status = cluster_cli(&cluster, through, "status", NULL);
-    }
-    EXPECT_CONTAINS(status->out, words);
-}
-
 /* Until the one asked knows that all three members have applied as much. */
 static void wait_until_all_say_the_same(unsigned through)
 {
@@ -140,7 +128,7 @@ static void add_anew(unsigned through, unsigned id)
     wipe(id);
     cluster_start(&cluster, id);
     expect_done(cluster_cli(&cluster, through, "add-learner", "--node", node, "--promote", NULL));
-    wait_for_status(through, "Tolerates 1 failure.");
+    cluster_wait_status(&cluster, through, "Tolerates 1 failure.");
 }
 
 /* --- Wiped --- */
@@ -153,8 +141,8 @@ static void test_a_wiped_folder_is_refused_until_the_member_is_added_anew(void)
     cluster_kill(&cluster, 3);
     wipe(3);
     cluster_start(&cluster, 3);
-    wait_for_status(1, "another data folder");
-    wait_for_status(2, "remove-member 3");
+    cluster_wait_status(&cluster, 1, "another data folder");
+    cluster_wait_status(&cluster, 2, "remove-member 3");
     wait_for_log(1, "another data folder");
     wait_for_log(3, "another data folder");
     wait_for_log(3, "add-learner --node 3=");
@@ -174,7 +162,7 @@ static void test_two_wiped_of_three_elect_nobody_and_the_third_says_why(void)
     cluster_init(&cluster, 3);
     cluster_form(&cluster);
     set(1, "/kept", "here");
-    wait_for_status(1, "Tolerates 1 failure.");
+    cluster_wait_status(&cluster, 1, "Tolerates 1 failure.");
     for (unsigned id = 1; id <= 3; id++) {
         cluster_kill(&cluster, id);
     }
@@ -183,11 +171,13 @@ static void test_two_wiped_of_three_elect_nobody_and_the_third_says_why(void)
     for (unsigned id = 1; id <= 3; id++) {
         cluster_start(&cluster, id);
     }
-    wait_for_status(1, "Server 2: not reachable: refused there: server 2 has another data folder");
-    wait_for_status(1, "Server 3: not reachable: refused there: server 3 has another data folder");
-    wait_for_status(1, "There is no leader");
-    wait_for_status(1, "--recover");
-    wait_for_status(2, "belongs to no cluster yet");
+    cluster_wait_status(&cluster, 1,
+                        "Server 2: not reachable: refused there: server 2 has another data folder");
+    cluster_wait_status(&cluster, 1,
+                        "Server 3: not reachable: refused there: server 3 has another data folder");
+    cluster_wait_status(&cluster, 1, "There is no leader");
+    cluster_wait_status(&cluster, 1, "--recover");
+    cluster_wait_status(&cluster, 2, "belongs to no cluster yet");
     outcome = cluster_cli(&cluster, 1, "--timeout", "2s", "set", "/kept", "lost", NULL);
     EXPECT(outcome->exit_code != 0);
     /* Nor does the first configuration, said again, make them members. */
@@ -223,7 +213,7 @@ static void test_a_server_of_another_cluster_is_refused(void)
                    cluster.servers[2].address);
     cluster_start(&cluster, 3);
     wait_for_log(1, "different clusters");
-    wait_for_status(1, "start it with an empty data folder");
+    cluster_wait_status(&cluster, 1, "start it with an empty data folder");
     wait_for_log(3, "different clusters");
     cluster_release(&cluster);
 }
@@ -240,8 +230,9 @@ static void expect_refused_as_old(unsigned id)
     /* One is enough; it ends the server. */
     teller = log_contains(1, "error old_copy") ? 1 : 2;
     wait_for_log(teller, "is an old copy");
-    wait_for_status(teller, "Server 3: not reachable: the data folder of server 3 is an old copy");
-    wait_for_status(3 - teller, "Server 3: not reachable");
+    cluster_wait_status(&cluster, teller,
+                        "Server 3: not reachable: the data folder of server 3 is an old copy");
+    cluster_wait_status(&cluster, 3 - teller, "Server 3: not reachable");
     /* And it is not for the others to say so again. */
     cluster_launch(&cluster, id);
     expect_it_ends(id, "as another member found");
@@ -256,7 +247,7 @@ static void test_a_copy_made_before_the_last_start_is_refused(void)
     back_up(3);
     /* Known by its start alone: nothing else has changed. */
     cluster_start(&cluster, 3);
-    wait_for_status(1, "Tolerates 1 failure.");
+    cluster_wait_status(&cluster, 1, "Tolerates 1 failure.");
     cluster_kill(&cluster, 3);
     restore(3);
     expect_refused_as_old(3);
@@ -273,7 +264,7 @@ static void test_an_old_copy_is_refused_after_a_restart_of_the_others(void)
     cluster_kill(&cluster, 3);
     back_up(3);
     cluster_start(&cluster, 3);
-    wait_for_status(1, "Tolerates 1 failure.");
+    cluster_wait_status(&cluster, 1, "Tolerates 1 failure.");
     set(1, "/kept", "here"); /* is written after what they saw */
     for (unsigned id = 1; id <= 3; id++) {
         cluster_kill(&cluster, id);
@@ -294,7 +285,7 @@ static void test_a_copy_made_while_it_ran_is_refused(void)
     cluster_signal(&cluster, 3, SIGSTOP);
     back_up(3);
     cluster_signal(&cluster, 3, SIGCONT);
-    wait_for_status(1, "Tolerates 1 failure.");
+    cluster_wait_status(&cluster, 1, "Tolerates 1 failure.");
     for (int i = 0; i < 5; i++) {
         set(1, "/kept", "after");
     }
@@ -336,7 +327,7 @@ static void test_a_whole_cluster_restored_from_one_moment_works(void)
     for (unsigned id = 1; id <= 3; id++) {
         cluster_start(&cluster, id);
     }
-    wait_for_status(1, "Tolerates 1 failure.");
+    cluster_wait_status(&cluster, 1, "Tolerates 1 failure.");
     expect_value(2, "/kept", "before");
     set(3, "/kept", "again");
     cluster_release(&cluster);

@@ -153,19 +153,6 @@ static void test_add_learner_refuses_servers_that_cannot_take_part(void)
     cluster_release(&cluster);
 }
 
-/* Whether a server tells `words` in its status; waits for them. */
-static void wait_for_status(unsigned through, const char *words)
-{
-    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
-    const struct outcome *status = cluster_cli(&cluster, through, "status", NULL);
-
-    while (strstr(status->out, words) == NULL && process_now_ms() < deadline_ms) {
-        process_pause();
-        status = cluster_cli(&cluster, through, "status", NULL);
-    }
-    EXPECT_CONTAINS(status->out, words);
-}
-
 static void test_a_promotion_outlives_its_leader_under_load(void)
 {
     struct process command;
@@ -241,8 +228,8 @@ static void test_a_promotion_to_a_server_that_never_gets_there_is_cancelled(void
                           node_of(4, cluster.servers[4].address), NULL);
     EXPECT_EQ(outcome->exit_code, 5);
     EXPECT_CONTAINS(outcome->err, "becomes a voter by itself");
-    wait_for_status(2, "refuses the dump");
-    wait_for_status(3, "Server 4 becomes a voter once it has caught up");
+    cluster_wait_status(&cluster, 2, "refuses the dump");
+    cluster_wait_status(&cluster, 3, "Server 4 becomes a voter once it has caught up");
     cluster_kill(&cluster, 4);
 
     /* It does not hold up others, but is not forgotten either. */

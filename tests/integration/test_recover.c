@@ -66,18 +66,6 @@ static void expect_refused(const struct outcome *outcome, const char *words)
     EXPECT_EQ(outcome->exit_code, 1);
 }
 
-static void wait_for_status(unsigned through, const char *words)
-{
-    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
-    const struct outcome *status = cluster_cli(&cluster, through, "status", NULL);
-
-    while (strstr(status->out, words) == NULL && process_now_ms() < deadline_ms) {
-        process_pause();
-        status = cluster_cli(&cluster, through, "status", NULL);
-    }
-    EXPECT_CONTAINS(status->out, words);
-}
-
 /* The disk of the leader `id` holds all of its log. */
 static void wait_until_durable(unsigned id)
 {
@@ -170,7 +158,7 @@ static void test_a_survivor_goes_on_alone_and_grows_again(void)
     expect_all(1); /* linearizable: server 1 holds them */
     cluster_kill(&cluster, 2);
     cluster_kill(&cluster, 3);
-    wait_for_status(1, "--recover");
+    cluster_wait_status(&cluster, 1, "--recover");
 
     /* Not beside a running server. */
     expect_refused(recover(1, "show"), "is in use by process");
@@ -206,11 +194,11 @@ static void test_a_survivor_goes_on_alone_and_grows_again(void)
     cluster_start(&cluster, 2);
     cluster_start(&cluster, 3);
     wait_for_log(1, "different clusters");
-    wait_for_status(2, "Server 1: not reachable: refused there");
+    cluster_wait_status(&cluster, 2, "Server 1: not reachable: refused there");
 
     add(1, 4);
     add(1, 5);
-    wait_for_status(1, "Tolerates 1 failure.");
+    cluster_wait_status(&cluster, 1, "Tolerates 1 failure.");
     expect_all(5);
     cluster_kill(&cluster, 1);
     EXPECT(cluster_wait_leader(&cluster, 1, CLUSTER_DEADLINE_MS) != 0);
@@ -281,7 +269,7 @@ static void test_a_joint_configuration_without_a_leader_is_resolved(void)
     cluster_signal(&cluster, 3, SIGSTOP);
     cluster_cli_start(&cluster, &command, 1, "change-membership", "--force", "--members", "1,2,3",
                       NULL);
-    wait_for_status(1, "is under way for");
+    cluster_wait_status(&cluster, 1, "is under way for");
     wait_until_durable(1);
     cluster_kill(&cluster, 1);
     process_release(&command);
@@ -289,7 +277,7 @@ static void test_a_joint_configuration_without_a_leader_is_resolved(void)
     expect_done(recover(1, last_entry(1)));
     cluster_start(&cluster, 1);
     expect_done(cluster_cli(&cluster, 1, "set", "/after", "alone", NULL));
-    wait_for_status(1, "Tolerates 0 failures");
+    cluster_wait_status(&cluster, 1, "Tolerates 0 failures");
     cluster_release(&cluster);
 }
 
@@ -321,14 +309,14 @@ static void test_two_servers_of_which_one_is_an_old_copy(void)
     cluster_launch(&cluster, 2);
     EXPECT(process_wait(&cluster.servers[2].process, CLUSTER_DEADLINE_MS));
     EXPECT_EQ(cluster.servers[2].process.exit_code, 1);
-    wait_for_status(1, "is an old copy");
+    cluster_wait_status(&cluster, 1, "is an old copy");
     cluster_kill(&cluster, 1);
     EXPECT_CONTAINS(recover(2, "show")->out, "look for a newer one");
     expect_done(recover(1, last_entry(1)));
     cluster_start(&cluster, 1);
     expect_done(outcome_of(wiping, CLUSTER_DEADLINE_MS));
     add(1, 2);
-    wait_for_status(1, "Tolerates 0 failures");
+    cluster_wait_status(&cluster, 1, "Tolerates 0 failures");
     EXPECT_CONTAINS(cluster_cli(&cluster, 2, "get", "/kept/0", NULL)->out, "value-0");
     cluster_release(&cluster);
 }

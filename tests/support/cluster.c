@@ -322,6 +322,18 @@ void cluster_form(struct cluster *cluster)
     EXPECT(cluster_wait_leader(cluster, 0, CLUSTER_DEADLINE_MS) != 0);
 }
 
+void cluster_wait_status(struct cluster *cluster, unsigned through, const char *words)
+{
+    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
+    const struct outcome *status = cluster_cli(cluster, through, "status", NULL);
+
+    while (strstr(status->out, words) == NULL && process_now_ms() < deadline_ms) {
+        process_pause();
+        status = cluster_cli(cluster, through, "status", NULL);
+    }
+    EXPECT_CONTAINS(status->out, words);
+}
+
 uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id)
 {
     char path[64];

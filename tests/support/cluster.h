@@ -66,6 +66,10 @@ Client__Response *cluster_status(const struct cluster *cluster, unsigned id);
  * after `deadline_ms`. `not` names a former leader that does not count; 0 = none. */
 unsigned cluster_wait_leader(struct cluster *cluster, unsigned not, unsigned deadline_ms);
 
+/* Wait until what the command `status` prints through a server has these words; a failed
+ * expectation if it never does. */
+void cluster_wait_status(struct cluster *cluster, unsigned through, const char *words);
+
 /* The memory that a running server holds now (VmRSS). */
 uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id);
 
