@@ -7,7 +7,7 @@ enum {
     LARGE_BUFFER_BYTES = 256 * 1024,
     TRIM_BYTES = 16 * 1024 * 1024,
     LOOK_INTERVAL_US = 2 * 1000 * 1000,
-    FREE_BYTES = 64 * 1024 * 1024
+    FREE_BYTES = 32 * 1024 * 1024
 };
 
 void memory_prepare(void)

@@ -22,7 +22,7 @@ enum {
     /* Of all; beyond it the client with most must go. */
     REQUEST_BYTES_ALL_MAX = 256 * 1024 * 1024,
     /* Answers that one client has not read: its reads wait. */
-    OUTPUT_BYTES_MAX = 4 * 1024 * 1024,
+    OUTPUT_BYTES_MAX = 1024 * 1024,
     /* In one round each client gets so many requests or, if they take longer, so much time, and
      * rounds go on for so long; who needed more time last waits behind the others. */
     ROUND_REQUESTS_MAX = 32,
