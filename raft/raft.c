@@ -63,7 +63,7 @@ size_t raft_size(const struct raft_options *options)
 struct raft *raft_init(void *memory, const struct raft_options *options)
 {
     CHECK((uintptr_t)memory % sizeof(uint64_t) == 0);
-    memset(memory, 0, raft_size(options));
+    check_options(options);
     struct raft *raft = memory;
     raft->options = *options;
     prng_init(&raft->prng, options->seed);

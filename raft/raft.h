@@ -204,7 +204,8 @@ struct raft_options raft_options_default(raft_id id);
 
 struct raft;
 
-/* One block of memory holds the whole core; copying it copies the core. */
+/* One block of memory holds the whole core; copying it copies the core. raft_init takes it zeroed,
+ * aligned as by calloc, and touches little of it: what is never used costs no memory. */
 size_t raft_size(const struct raft_options *options);
 struct raft *raft_init(void *memory, const struct raft_options *options);
 

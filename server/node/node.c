@@ -167,7 +167,7 @@ static struct node *allocate(const struct node_options *options, const struct no
     node->options.raft.id = options->id;
     node->options.raft.seed = options->seed;
     memcpy(node->options.raft.incarnation, options->incarnation, RAFT_INCARNATION_BYTES);
-    node->raft = raft_init(xmalloc(raft_size(&node->options.raft)), &node->options.raft);
+    node->raft = raft_init(xcalloc(1, raft_size(&node->options.raft)), &node->options.raft);
     node->output = xcalloc(1, sizeof *node->output);
     node_proposals_init(node);
     node_clients_init(node);

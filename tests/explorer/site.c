@@ -278,6 +278,7 @@ static void start_core(struct site_bench *bench)
     struct site_model *model = bench->model;
     const struct site_disk *disk = &model->disk;
     struct raft_options options = options_of(model->id);
+    memset(bench->raft, 0, raft_size(&options));
     raft_init(bench->raft, &options);
     bench->raft->election.round = 0;
     bench->raft->reads.batch = (raft_seq)model->starts * BATCHES_PER_START;

@@ -243,6 +243,7 @@ static void start_memory(struct cluster *cluster, struct cluster_node *node)
     memset(node->options.incarnation, node->incarnation, sizeof node->options.incarnation);
     memset(node->entries, 0, sizeof node->entries[0] * CLUSTER_LOG_MAX);
     memset(&node->shown, 0, sizeof node->shown);
+    memset(node->memory, 0, raft_size(&node->options));
     node->raft = raft_init(node->memory, &node->options);
 }
 

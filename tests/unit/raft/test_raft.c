@@ -31,7 +31,7 @@ static struct raft_options small_options(void)
 
 static struct raft *new_raft(const struct raft_options *options)
 {
-    return raft_init(malloc(raft_size(options)), options);
+    return raft_init(calloc(1, raft_size(options)), options);
 }
 
 static struct raft *fresh_with(const struct raft_options *options)

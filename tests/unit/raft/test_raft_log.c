@@ -12,7 +12,7 @@ static struct raft *new_log(uint32_t entries_max, raft_index base, raft_term bas
 {
     struct raft_options options = raft_options_default(1);
     options.log_entries_max = entries_max;
-    struct raft *raft = raft_init(malloc(raft_size(&options)), &options);
+    struct raft *raft = raft_init(calloc(1, raft_size(&options)), &options);
     raft->term = 1000;
     raft->log = (struct raft_log){.base = base, .base_term = base_term, .last = base};
     return raft;
