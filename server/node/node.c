@@ -705,3 +705,8 @@ bool node_is_condemned(const struct node *node)
 {
     return node->is_condemned;
 }
+
+bool node_is_disputed(const struct node *node)
+{
+    return node->is_disputed;
+}

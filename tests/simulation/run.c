@@ -289,11 +289,15 @@ static bool is_core(const struct run *run, const bool core[NETWORK_PLACES_MAX])
 }
 
 /* While members differ and no majority says who is wrong, a member that lags gets no dump: a quorum
- * that needs one to work waits, as it should. */
+ * that needs one to work waits, as it should. So it does when the one that differed has another
+ * state by now, until those who saw the difference hear of that. */
 static bool may_be_disputed(struct run *run)
 {
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
-        if (cluster_has_diverged(&run->cluster.servers[place])) {
+        struct cluster_server *server = &run->cluster.servers[place];
+
+        if (cluster_has_diverged(server) ||
+            (server->node != NULL && node_is_disputed(server->node))) {
             return true;
         }
     }
