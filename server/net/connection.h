@@ -34,7 +34,11 @@ enum {
     /* Of one client in one visit, at most. */
     CONNECTION_VISIT_BYTES = 256 * 1024,
     CONNECTION_VISIT_FRAMES = 1024,
-    CONNECTION_VISIT_US = 1000
+    CONNECTION_VISIT_US = 1000,
+    /* Who sends no more in a visit comes before the others in the next, and is then read so much.
+     */
+    CONNECTION_LITTLE_BYTES = 4096,
+    CONNECTION_FIRST_BYTES = 16 * 1024
 };
 
 struct connection;

@@ -239,6 +239,14 @@ static void watch_progress(struct connection *connection, size_t came, bool fini
     }
 }
 
+/* Before the others comes who is read little of. */
+static size_t share_of(const struct connection *connection)
+{
+    bool is_little = has_share(connection) && !connection->reading.is_heavy;
+
+    return is_little ? (size_t)CONNECTION_FIRST_BYTES : (size_t)CONNECTION_VISIT_BYTES;
+}
+
 /* Read into the frame under way first, as far as it goes and a visit allows, and into the scratch
  * memory behind it: one call, and a large body is not copied again. */
 static ssize_t read_socket(struct connection *connection, size_t *ret_in_input)
@@ -254,14 +262,14 @@ static ssize_t read_socket(struct connection *connection, size_t *ret_in_input)
         size_t missing = missing_bytes(connection);
 
         room = missing < growth ? missing : growth;
-        if (has_share(connection) && room > CONNECTION_VISIT_BYTES) {
-            room = CONNECTION_VISIT_BYTES;
+        if (has_share(connection) && room > share_of(connection)) {
+            room = share_of(connection);
         }
     }
     parts[0] = (struct iovec){.iov_base = room > 0 ? buffer_extend(&connection->input, room) : NULL,
                               .iov_len = room};
     parts[1] = (struct iovec){.iov_base = connection->loop->scratch,
-                              .iov_len = has_share(connection) ? CONNECTION_VISIT_BYTES - room
+                              .iov_len = has_share(connection) ? share_of(connection) - room
                                                                : (size_t)CONNECTION_VISIT_BYTES};
     came = room > 0 ? readv(connection->socket, parts, 2)
                     : read(connection->socket, parts[1].iov_base, parts[1].iov_len);
@@ -349,9 +357,8 @@ void connection_visit(struct connection *connection)
         connection->state != CONNECTION_CLOSED) {
         came = read_some(connection);
     }
-    connection->reading.is_heavy =
-        connection->cut_short || came >= CONNECTION_VISIT_BYTES ||
-        clock_monotonic_us() - connection->visit_us > CONNECTION_VISIT_US;
+    /* Not by time alone: whoever was being served when others took the processor did nothing. */
+    connection->reading.is_heavy = connection->cut_short || came > CONNECTION_LITTLE_BYTES;
     if (connection->cut_short && !connection->paused && connection->state < CONNECTION_DRAINING) {
         round_robin_enter(&connection->loop->readers, &connection->reading);
     }

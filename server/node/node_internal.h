@@ -56,6 +56,7 @@ struct client {
     struct list link;               /* in node->clients */
     struct round_robin_place place; /* in node->blocked or admission.waiting: to be run */
     bool waits_to_propose;          /* until it is its write's turn */
+    bool was_long;                  /* the last run of its requests */
     size_t proposed_bytes;          /* of its writes under way */
     bool must_go;                   /* its front was told */
     struct map_node by_session;
