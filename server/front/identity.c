@@ -3,8 +3,8 @@
 #include "base/check.h"
 #include "base/network.h"
 
-#include <openssl/evp.h>
-#include <openssl/sha.h>
+#include <nettle/base64.h>
+#include <nettle/sha1.h>
 #include <string.h>
 
 enum { DIGEST_TEXT_BYTES = 28 };
@@ -55,15 +55,16 @@ static struct bytes digest_of(struct identities *identities, struct bytes creden
     const uint8_t *colon =
         credentials.size == 0 ? NULL : memchr(credentials.data, ':', credentials.size);
     size_t user_bytes = colon == NULL ? credentials.size : (size_t)(colon - credentials.data);
-    uint8_t hash[SHA_DIGEST_LENGTH];
-    uint8_t text[DIGEST_TEXT_BYTES + 1];
+    struct sha1_ctx sha1;
+    uint8_t hash[SHA1_DIGEST_SIZE];
     uint8_t *id = arena_alloc(&identities->arena, user_bytes + 1 + DIGEST_TEXT_BYTES);
 
-    (void)SHA1(credentials.data, credentials.size, hash);
-    CHECK(EVP_EncodeBlock(text, hash, sizeof hash) == DIGEST_TEXT_BYTES);
+    sha1_init(&sha1);
+    sha1_update(&sha1, credentials.size, credentials.data);
+    sha1_digest(&sha1, sizeof hash, hash);
     memcpy(id, credentials.data, user_bytes);
     id[user_bytes] = ':';
-    memcpy(id + user_bytes + 1, text, DIGEST_TEXT_BYTES);
+    base64_encode_raw((char *)id + user_bytes + 1, sizeof hash, hash);
     return bytes_of(id, user_bytes + 1 + DIGEST_TEXT_BYTES);
 }
 

@@ -3,9 +3,8 @@
 #include "base/check.h"
 
 #include <inttypes.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <nettle/hmac.h>
+#include <nettle/memops.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -171,7 +170,7 @@ static void derive(const struct handshake *handshake,
 {
     static const uint8_t none[HANDSHAKE_ID_BYTES];
     struct buffer text = BUFFER_INIT;
-    unsigned size = 0;
+    struct hmac_sha256_ctx mac;
 
     buffer_put(&text, bytes_of(label, strlen(label) + 1));
     buffer_put_u8(&text, role);
@@ -184,9 +183,10 @@ static void derive(const struct handshake *handshake,
     buffer_put_u8(&text, handshake->has_to_incarnation ? 1 : 0);
     buffer_put(&text, bytes_of(handshake->has_to_incarnation ? handshake->to_incarnation : none,
                                HANDSHAKE_ID_BYTES));
-    CHECK(HMAC(EVP_sha256(), handshake->policy.secret.data, (int)handshake->policy.secret.size,
-               text.data, text.size, secret, &size) != NULL);
-    CHECK_OP(size, ==, HANDSHAKE_PROOF_BYTES);
+    hmac_sha256_set_key(&mac, handshake->policy.secret.size, handshake->policy.secret.data);
+    hmac_sha256_update(&mac, text.size, text.data);
+    hmac_sha256_digest(&mac, HANDSHAKE_PROOF_BYTES, secret);
+    explicit_bzero(&mac, sizeof mac);
     buffer_release(&text);
 }
 
@@ -222,8 +222,7 @@ proves(const struct handshake *handshake, const char *label, const ProtobufCBina
         return proof->len == 0;
     }
     derive(handshake, label, handshake->dials ? ROLE_ACCEPTOR : ROLE_DIALLER, expected);
-    return proof->len == sizeof expected &&
-           CRYPTO_memcmp(proof->data, expected, sizeof expected) == 0;
+    return proof->len == sizeof expected && memeql_sec(proof->data, expected, sizeof expected) != 0;
 }
 
 /* NULL if `proof` proves it, else what is wrong. */

@@ -3,8 +3,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 
-#include <openssl/crypto.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/random.h>
 
 struct peer_link {
@@ -39,8 +39,8 @@ static void seal_frames(struct peer_link *link)
     if (link->world->policy.secret.size > 0) {
         handshake_keys(&link->handshake, sent, came);
         connection_set_seals(link->connection, seal_new(sent), seal_new(came));
-        OPENSSL_cleanse(sent, sizeof sent);
-        OPENSSL_cleanse(came, sizeof came);
+        explicit_bzero(sent, sizeof sent);
+        explicit_bzero(came, sizeof came);
     }
 }
 

@@ -5,7 +5,7 @@
 #include "server/node/config_codec.h"
 #include "server/node/peer_codec.h"
 
-#include <openssl/evp.h>
+#include <nettle/sha2.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,13 +66,12 @@ void membership_operation_cluster_id(const struct raft_config *config,
                                      uint8_t cluster_id[NODE_CLUSTER_ID_BYTES])
 {
     struct buffer packed = BUFFER_INIT;
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned int digest_bytes = 0;
+    struct sha256_ctx sha256;
 
     config_codec_pack(config, &packed);
-    CHECK(EVP_Digest(packed.data, packed.size, digest, &digest_bytes, EVP_sha256(), NULL) == 1);
-    CHECK_OP(digest_bytes, >=, NODE_CLUSTER_ID_BYTES);
-    memcpy(cluster_id, digest, NODE_CLUSTER_ID_BYTES);
+    sha256_init(&sha256);
+    sha256_update(&sha256, packed.size, packed.data);
+    sha256_digest(&sha256, NODE_CLUSTER_ID_BYTES, cluster_id); /* its first bytes */
     buffer_release(&packed);
 }
 
