@@ -360,7 +360,8 @@ static void native_noise(struct site *site)
         }
         for (size_t i = 0; i < 8; i++) {
             size_t size = prng_between(&site->prng, 2, 120);
-            uint32_t field = (uint32_t)prng_between(&site->prng, 10, 57);
+            /* 54 moves the leader, as it should: the others would attack one that is none. */
+            uint32_t field = (uint32_t)prng_between(&site->prng, 10, 53);
 
             frame_client_put_head(buffer_extend(&frames, FRAME_CLIENT_HEAD_BYTES),
                                   (uint32_t)size + 5);
