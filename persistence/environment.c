@@ -226,33 +226,33 @@ extend(const struct environment *environment, const struct page_walk *walk, stru
                : environment_error(environment, errno, "extending data.mdb", error);
 }
 
-/* What was found is what the page cache holds. An earlier process may have died in the middle of a
- * commit, or seen one fail: then the disk can hold an older meta page, or one that LMDB took back
- * in the cache alone. Before anything is built upon what was found, both meta pages are written
- * again as they are; each fits into a sector, so this cannot tear one. Their pages were synced
- * before they were first written. */
-static enum status make_durable(struct environment *environment, struct error *error)
+/* 0 or the errno. What was found is what the page cache holds. An earlier process may have died in
+ * the middle of a commit, or seen one fail: then the disk can hold an older meta page, or one that
+ * LMDB took back in the cache alone. Before anything is built upon what was found, both meta pages
+ * are written again as they are; each fits into a sector, so this cannot tear one. Their pages were
+ * synced before they were first written. */
+static int make_durable(const struct environment *environment)
 {
     uint8_t *page = xmalloc(environment->page_bytes);
     mdb_filehandle_t file;
-    enum status status = STATUS_OK;
+    int result = 0;
 
     CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
-    for (size_t i = 0; status == STATUS_OK && i < META_PAGES; i++) {
+    for (size_t i = 0; result == 0 && i < META_PAGES; i++) {
         off_t offset = (off_t)(i * environment->page_bytes);
         ssize_t bytes = (ssize_t)environment->page_bytes;
 
         errno = EIO; /* of a short one */
         if (pread(file, page, environment->page_bytes, offset) != bytes ||
             pwrite(file, page, environment->page_bytes, offset) != bytes) {
-            status = environment_error(environment, errno, "writing its meta pages again", error);
+            result = errno;
         }
     }
-    if (status == STATUS_OK && fdatasync(file) != 0) {
-        status = environment_error(environment, errno, "syncing it at the start", error);
+    if (result == 0 && fdatasync(file) != 0) {
+        result = errno;
     }
     free(page);
-    return status;
+    return result;
 }
 
 /* LMDB writes over what no snapshot but the newest holds. With late metas the disk may be one
@@ -298,7 +298,11 @@ static enum status open_existing(struct environment *environment,
     }
     status = extend(environment, &walk, error);
     if (status == STATUS_OK) {
-        status = make_durable(environment, error);
+        int result = make_durable(environment);
+
+        status = result == 0 ? STATUS_OK
+                             : environment_error(environment, result,
+                                                 "writing its meta pages again", error);
     }
     if (status == STATUS_OK) {
         status = environment_begin_read(environment, &txn, error);
@@ -542,7 +546,9 @@ enum status environment_commit(struct environment *environment,
 {
     bool meta_is_late = sync == ENVIRONMENT_SYNC_PAGES;
     uint64_t used = used_bytes(txn, environment->database, environment->page_bytes);
+    size_t transaction = mdb_txn_id(txn);
     struct old_meta old;
+    MDB_envinfo info;
     int result;
 
     CHECK(!meta_is_late || environment->pins[0] != NULL);
@@ -551,7 +557,11 @@ enum status environment_commit(struct environment *environment,
     result = mdb_txn_commit(txn);
     if (result == MDB_SUCCESS) {
         environment->used_bytes = used;
-        move_pin(environment);
+        /* One that changed nothing is none. */
+        CHECK(mdb_env_info(environment->env, &info) == MDB_SUCCESS);
+        if (info.me_last_txnid == transaction) {
+            move_pin(environment);
+        }
         return STATUS_OK;
     }
     if ((result == MDB_MAP_FULL || is_disk_full(environment, result)) &&
@@ -572,9 +582,11 @@ enum status environment_settle(struct environment *environment, struct error *er
     if (environment->failed) {
         return fail_again(environment, error);
     }
-    result = mdb_env_sync(environment->env, 1);
-    if (result != MDB_SUCCESS) {
-        return environment_fail(environment, result, "syncing it", error);
+    /* Written again, not only synced: a sync that failed may have been the one that told of the
+     * meta page, and the kernel tells once. */
+    result = make_durable(environment);
+    if (result != 0) {
+        return environment_fail(environment, result, "writing its meta pages again", error);
     }
     move_pin(environment);
     move_pin(environment);

@@ -94,7 +94,7 @@ MUST_CHECK enum status environment_begin_read(const struct environment *environm
                                               MDB_txn **ret_txn,
                                               struct error *error);
 /* Commit, durably as `sync` says; the transaction is gone afterwards.
- * NO_SPACE  map or disk are full: nothing was written, and the environment goes on.
+ * NO_SPACE  map or disk are full: nothing counts of it, and the environment goes on.
  * others    the outcome is unknown, and every later write fails with the same words. */
 MUST_CHECK enum status environment_commit(struct environment *environment,
                                           MDB_txn *txn,

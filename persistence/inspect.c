@@ -188,10 +188,14 @@ static enum status count_tail(struct log_inspection *inspection, struct error *e
 {
     struct log_tail tail;
     enum status status =
-        log_tail_search(inspection->path, &inspection->state, inspection->stamp, &tail, error);
+        log_tail_find(inspection->path, &inspection->state, inspection->stamp, &tail, error);
 
     inspection->tail_count = tail.count;
     log_tail_release(&tail);
+    if (status == STATUS_CORRUPT) {
+        tell(inspection->on_damage, inspection->context, "its end, saved in log-tail, is damaged");
+        return STATUS_OK;
+    }
     return status;
 }
 

@@ -16,7 +16,8 @@ struct file_end {
     uint64_t end;
 };
 
-/* The file's end is asked for once: afterwards only these zeros and LMDB's pages move it. */
+/* The file's end is asked for once: afterwards only these zeros and LMDB's pages move it. Where it
+ * is short of what is said here, nothing is written twice or lost. */
 static bool find_end(struct log_store *store, struct file_end *ret_end)
 {
     MDB_envinfo info;
@@ -129,6 +130,8 @@ enum status log_prezero_step(struct log_store *store, struct error *error)
     store->file_bytes = result == 0 ? until : 0;
     if (result == ENOSPC || result == EDQUOT || result == EFBIG) {
         store->prezero_rest = BATCHES_AFTER_FULL_DISK;
+        /* The sync may have told of more than these zeros. */
+        status = environment_settle(&store->environment, error);
     } else if (result != 0) {
         status = environment_fail(&store->environment, result, "writing zeros ahead", error);
     }

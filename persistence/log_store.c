@@ -165,9 +165,6 @@ begin_start(struct log_store *store, const struct log_tail *tail, struct error *
     enum status status = draw(&start, sizeof start, error);
 
     if (status == STATUS_OK) {
-        status = draw(&store->stamp, sizeof store->stamp, error);
-    }
-    if (status == STATUS_OK) {
         status = log_work_begin(store, &work, error);
     }
     if (status != STATUS_OK) {
@@ -187,6 +184,21 @@ begin_start(struct log_store *store, const struct log_tail *tail, struct error *
     return status;
 }
 
+/* The same without a start. */
+static enum status
+put_back(struct log_store *store, const struct log_tail *tail, struct error *error)
+{
+    const struct log_write write = {.entries = tail->entries, .entry_count = tail->count};
+    struct log_work work;
+    enum status status = log_work_begin(store, &work, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    work.needs_meta = true;
+    return log_work_finish(&work, log_work_apply(&work, &write, error), error);
+}
+
 static enum status start(struct log_store *store, uint32_t format, struct error *error)
 {
     const char *path = store->environment.path;
@@ -194,10 +206,15 @@ static enum status start(struct log_store *store, uint32_t format, struct error 
     enum status status = STATUS_OK;
 
     if (format >= LOG_STORE_FORMAT_OF_STAMPS) {
-        status = log_tail_take(path, &store->state, store->synced_stamp, &tail, error);
+        status = log_tail_find(path, &store->state, store->synced_stamp, &tail, error);
     }
     if (status == STATUS_OK) {
+        status = log_tail_save(path, store->synced_stamp, &tail, error);
+    }
+    if (status == STATUS_OK && !store->is_inspected) {
         status = begin_start(store, &tail, error);
+    } else if (status == STATUS_OK && tail.count > 0) {
+        status = put_back(store, &tail, error);
     }
     if (status == STATUS_OK) {
         status = log_tail_forget(path, error);
@@ -242,12 +259,15 @@ enum status log_store_open(const char *path,
     CHECK(pthread_mutex_init(&store->state_lock, NULL) == 0);
     store->prezero = options->prezero;
     store->is_inspected = options->is_inspected;
-    status = open_or_create(store, path, node_id, options->map_bytes, error);
+    status = draw(&store->stamp, sizeof store->stamp, error);
+    if (status == STATUS_OK) {
+        status = open_or_create(store, path, node_id, options->map_bytes, error);
+    }
     if (status == STATUS_OK) {
         status = load(store, node_id, &format, error);
     }
     store->shown = store->identity;
-    if (status == STATUS_OK && !store->is_inspected) {
+    if (status == STATUS_OK) {
         status = start(store, format, error);
     }
     if (status != STATUS_OK) {

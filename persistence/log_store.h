@@ -65,7 +65,9 @@ struct log_witness {
 struct log_store_options {
     uint64_t map_bytes; /* fixed size of the map; 8 GiB */
     bool prezero;       /* write zeros ahead of use (storage.md 2: 8-23 % less latency) */
-    bool is_inspected;  /* count no start, write nothing, and open a superseded folder too */
+    /* Count no start, open a superseded folder too, and write nothing but the log's own end to its
+     * place, if a power cut took it from there (log_tail.h). */
+    bool is_inspected;
 };
 
 /* Open, or make for `node_id` when the folder is new.

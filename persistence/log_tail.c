@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/mark.h"
+#include "persistence/damage.h"
 #include "persistence/environment.h"
 #include "persistence/log_format.h"
 #include "persistence/page_walk.h"
@@ -42,28 +43,41 @@ static void keep(struct search *search, const struct log_entry *entry, uint64_t 
     buffer_put(&search->tail->payloads, entry->payload);
 }
 
-static void see_record(void *context, struct bytes key, struct bytes value)
+/* The index of what a key names, if that is an entry, or its first piece. */
+static bool get_index(struct bytes key, raft_index *ret_index)
+{
+    uint64_t number;
+
+    memcpy(&number, key.data, sizeof number);
+    *ret_index = number >> LOG_KEY_PIECE_BITS;
+    return number == log_key(*ret_index, 0) && *ret_index > 0;
+}
+
+static bool wants(void *context, struct bytes key, struct bytes beginning, uint64_t bytes)
+{
+    const struct search *search = context;
+    raft_index index;
+    uint64_t stamp;
+
+    return get_index(key, &index) && index > search->state->last &&
+           bytes <= LOG_ENTRY_HEAD_BYTES + LOG_STAMP_BYTES + LOG_PIECE_BYTES + SEAL_BYTES &&
+           log_format_get_stamp(beginning, &stamp) && stamp != search->stamp &&
+           stamp - search->stamp <= LOG_TAIL_COMMITS_MAX;
+}
+
+static void see_loose(void *context, struct bytes key, struct bytes value)
 {
     struct search *search = context;
     struct log_entry entry;
-    uint64_t number;
     uint64_t stamp;
     size_t payload_bytes;
     raft_index index;
 
-    if (key.size != sizeof number) {
-        return;
+    if (get_index(key, &index) && log_format_get_stamp(value, &stamp) &&
+        log_format_get_first_piece(index, value, &entry, &payload_bytes) &&
+        payload_bytes == entry.payload.size) {
+        keep(search, &entry, stamp - search->stamp);
     }
-    memcpy(&number, key.data, sizeof number);
-    index = number >> LOG_KEY_PIECE_BITS;
-    if (index <= search->state->last || number != log_key(index, 0) ||
-        !log_format_get_stamp(value, &stamp) || stamp == search->stamp ||
-        stamp - search->stamp > LOG_TAIL_COMMITS_MAX ||
-        !log_format_get_first_piece(index, value, &entry, &payload_bytes) ||
-        payload_bytes != entry.payload.size) {
-        return;
-    }
-    keep(search, &entry, stamp - search->stamp);
 }
 
 static int compare(const void *left, const void *right)
@@ -118,32 +132,20 @@ static bool pass_over(void *context, const char *text)
     return true;
 }
 
-enum status log_tail_search(const char *log_path,
-                            const struct log_state *state,
-                            uint64_t stamp,
-                            struct log_tail *ret_tail,
-                            struct error *error)
+static enum status search_log(const char *log_path, struct search *search, struct error *error)
 {
-    struct search search = {.state = state, .stamp = stamp, .tail = ret_tail};
     char data[FILES_PATH_BYTES_MAX];
     struct page_walk walk = {.path = data,
                              .integer_keys = true,
                              .depth = PAGE_WALK_BRANCHES,
-                             .on_loose = see_record,
+                             .wants_loose = wants,
+                             .on_loose = see_loose,
                              /* Whoever opened the log has looked at its pages. */
                              .on_damage = pass_over,
-                             .context = &search};
+                             .context = search};
     enum status status = files_join(log_path, "/data.mdb", data, error);
 
-    *ret_tail = (struct log_tail){.payloads = BUFFER_INIT};
-    if (status == STATUS_OK) {
-        status = page_walk(&walk, error);
-    }
-    if (status == STATUS_OK) {
-        select_run(&search);
-    }
-    free(search.found);
-    return status;
+    return status == STATUS_OK ? page_walk(&walk, error) : status;
 }
 
 /* --- What is saved --- */
@@ -205,109 +207,110 @@ static struct environment_options saved_options(const struct log_tail *tail)
     return (struct environment_options){.map_bytes = bytes, .database_flags = MDB_INTEGERKEY};
 }
 
-/* *ret_is_of_log: it was saved for a log with this stamp record. Otherwise the log has it already,
- * and went on. */
-static enum status load_saved(struct environment *environment,
-                              MDB_cursor *cursor,
-                              struct search *search,
-                              bool *ret_is_of_log,
-                              struct error *error)
+struct saved {
+    struct search *search;
+    uint64_t stamp;
+    bool has_stamp;
+    bool is_damaged;
+};
+
+static void see_saved(void *context, struct bytes key, struct bytes value)
 {
-    MDB_val key;
-    MDB_val value;
-    int result = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-    uint64_t saved = 0;
+    struct saved *saved = context;
+    struct log_entry entry;
+    size_t payload_bytes;
+    raft_index index;
+    uint64_t number;
 
-    if (result == MDB_SUCCESS &&
-        !log_format_get_stamp_record(bytes_of(value.mv_data, value.mv_size), &saved)) {
-        result = MDB_CORRUPTED;
+    memcpy(&number, key.data, sizeof number);
+    if (number == LOG_KEY_STAMP && log_format_get_stamp_record(value, &saved->stamp)) {
+        saved->has_stamp = true;
+    } else if (get_index(key, &index) &&
+               log_format_get_first_piece(index, value, &entry, &payload_bytes) &&
+               payload_bytes == entry.payload.size) {
+        keep(saved->search, &entry, 0);
+    } else {
+        saved->is_damaged = true;
     }
-    *ret_is_of_log = saved == search->stamp;
-    while (result == MDB_SUCCESS && *ret_is_of_log &&
-           (result = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
-        struct bytes stored = bytes_of(value.mv_data, value.mv_size);
-        struct log_entry entry;
-        size_t payload_bytes;
-        uint64_t number;
-
-        memcpy(&number, key.mv_data, sizeof number);
-        if (log_format_get_first_piece(number >> LOG_KEY_PIECE_BITS, stored, &entry,
-                                       &payload_bytes) &&
-            payload_bytes == entry.payload.size) {
-            keep(search, &entry, 0);
-        } else {
-            result = MDB_CORRUPTED;
-        }
-    }
-    return result == MDB_SUCCESS || result == MDB_NOTFOUND
-               ? STATUS_OK
-               : environment_error(environment, result, "reading the saved end of the log", error);
 }
 
-/* NOT_FOUND: nothing was saved, or for another time. */
-static enum status read_saved(const char *path, struct search *search, struct error *error)
+static bool note_damage(void *context, const char *text)
 {
-    struct environment_options options = saved_options(search->tail);
-    struct environment environment;
-    bool is_of_log = false;
-    MDB_cursor *cursor;
-    MDB_txn *txn;
-    int result;
-    enum status status = environment_open(&environment, path, &options, error);
+    struct saved *saved = context;
 
-    if (status != STATUS_OK) {
-        return status;
-    }
-    status = environment_begin_read(&environment, &txn, error);
+    (void)text;
+    saved->is_damaged = true;
+    return false;
+}
+
+/* Without LMDB, so that nothing is changed. NOT_FOUND: nothing was saved, or for another time. */
+static enum status read_saved(const char *log_path, struct search *search, struct error *error)
+{
+    char data[FILES_PATH_BYTES_MAX];
+    struct saved saved = {.search = search};
+    struct page_walk walk = {.path = data,
+                             .integer_keys = true,
+                             .depth = PAGE_WALK_VALUES,
+                             .on_entry = see_saved,
+                             .on_damage = note_damage,
+                             .context = &saved};
+    enum status status = files_join(log_path, "-tail/data.mdb", data, error);
+
     if (status == STATUS_OK) {
-        result = mdb_cursor_open(txn, environment.database, &cursor);
-        if (result == MDB_SUCCESS) {
-            status = load_saved(&environment, cursor, search, &is_of_log, error);
-            mdb_cursor_close(cursor);
-        } else {
-            status =
-                environment_error(&environment, result, "reading the saved end of the log", error);
-        }
-        mdb_txn_abort(txn);
+        status = page_walk(&walk, error);
     }
-    environment_close(&environment);
-    return status == STATUS_OK && !is_of_log ? STATUS_NOT_FOUND : status;
+    if (status == STATUS_CORRUPT ||
+        (status == STATUS_OK && (saved.is_damaged || !saved.has_stamp))) {
+        return error_set(error, STATUS_CORRUPT, "%s is damaged: " DAMAGE_WAY_OUT, data);
+    }
+    return status == STATUS_OK && saved.stamp != search->stamp ? STATUS_NOT_FOUND : status;
 }
 
-enum status log_tail_take(const char *log_path,
+enum status log_tail_find(const char *log_path,
                           const struct log_state *state,
                           uint64_t stamp,
                           struct log_tail *ret_tail,
                           struct error *error)
 {
     struct search search = {.state = state, .stamp = stamp, .tail = ret_tail};
-    struct saving saving = {.tail = ret_tail, .stamp = stamp};
-    struct environment_options options;
-    char path[FILES_PATH_BYTES_MAX];
     enum status status;
 
     *ret_tail = (struct log_tail){.payloads = BUFFER_INIT};
-    status = files_join(log_path, "-tail", path, error);
-    if (status == STATUS_OK) {
-        status = read_saved(path, &search, error);
+    status = read_saved(log_path, &search, error);
+    ret_tail->is_saved = status == STATUS_OK;
+    MARK_IF(ret_tail->is_saved, log_end_taken_from_what_was_saved);
+    if (status == STATUS_NOT_FOUND) {
+        search.count = 0;
+        buffer_clear(&ret_tail->payloads);
+        status = search_log(log_path, &search, error);
     }
     if (status == STATUS_OK) {
-        MARK(log_end_taken_from_what_was_saved);
         select_run(&search);
     }
     free(search.found);
-    if (status != STATUS_NOT_FOUND) {
-        return status;
+    return status;
+}
+
+enum status log_tail_save(const char *log_path,
+                          uint64_t stamp,
+                          const struct log_tail *tail,
+                          struct error *error)
+{
+    struct environment_options options = saved_options(tail);
+    struct saving saving = {.tail = tail, .stamp = stamp};
+    char path[FILES_PATH_BYTES_MAX];
+    enum status status = files_join(log_path, "-tail", path, error);
+
+    if (status == STATUS_OK && tail->is_saved) {
+        return STATUS_OK;
     }
-    status = log_tail_forget(log_path, error);
     if (status == STATUS_OK) {
-        status = log_tail_search(log_path, state, stamp, ret_tail, error);
+        status = log_tail_forget(log_path, error); /* what was saved for another time */
     }
-    if (status != STATUS_OK || ret_tail->count == 0) {
+    if (status != STATUS_OK || tail->count == 0) {
         return status;
     }
     MARK(log_end_found_behind_the_newest_transaction);
-    options = saved_options(ret_tail);
     return environment_create(path, &options, fill, &saving, error);
 }
 

@@ -25,21 +25,20 @@ struct log_tail {
     struct log_entry *entries; /* in order, from the log's last + 1 on */
     size_t count;
     struct buffer payloads;
+    bool is_saved;
 };
 
-/* Look for what continues a log that is in state `state`, with the stamp record `stamp`, in its
- * file. Changes nothing. IO, CORRUPT. */
-MUST_CHECK enum status log_tail_search(const char *log_path,
-                                       const struct log_state *state,
-                                       uint64_t stamp,
-                                       struct log_tail *ret_tail,
-                                       struct error *error);
-/* The same, or what was saved by an earlier start that did not get further; and save it. IO,
- * CORRUPT, NO_SPACE, NO_MEMORY. */
-MUST_CHECK enum status log_tail_take(const char *log_path,
+/* What continues a log that is in state `state`, with the stamp record `stamp`: what an earlier
+ * start saved that did not get further, or what its file has. Changes nothing. IO, CORRUPT. */
+MUST_CHECK enum status log_tail_find(const char *log_path,
                                      const struct log_state *state,
                                      uint64_t stamp,
                                      struct log_tail *ret_tail,
+                                     struct error *error);
+/* Save what was found, before anything is written to the log. IO, NO_SPACE, NO_MEMORY. */
+MUST_CHECK enum status log_tail_save(const char *log_path,
+                                     uint64_t stamp,
+                                     const struct log_tail *tail,
                                      struct error *error);
 /* The log holds it durably: remove what was saved. IO. */
 MUST_CHECK enum status log_tail_forget(const char *log_path, struct error *error);

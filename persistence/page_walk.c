@@ -598,34 +598,40 @@ static void check_length(struct walker *walker)
 
 /* --- Pages that nothing refers to --- */
 
-/* BYTES_EMPTY: it is not whole. */
-static enum status read_loose_value(struct walker *walker,
-                                    const struct page_node *node,
-                                    struct bytes *ret_value,
-                                    struct error *error)
+/* A record that is wanted, and whole, is told. */
+static enum status
+see_loose_record(struct walker *walker, const struct page_node *node, struct error *error)
 {
-    uint64_t offset = node->big_page * walker->walk->page_bytes;
-    uint8_t head[PAGE_HEAD_BYTES];
+    struct page_walk *walk = walker->walk;
+    uint64_t offset = node->big_page * walk->page_bytes;
+    uint8_t head[PAGE_HEAD_BYTES + PAGE_WALK_BEGINNING_BYTES];
+    size_t beginning =
+        node->size < PAGE_WALK_BEGINNING_BYTES ? (size_t)node->size : PAGE_WALK_BEGINNING_BYTES;
     enum status status;
 
     if (!node->is_big) {
-        *ret_value = bytes_of(node->data, (size_t)node->size);
+        if (walk->wants_loose(walk->context, node->key, bytes_of(node->data, beginning),
+                              node->size)) {
+            walk->on_loose(walk->context, node->key, bytes_of(node->data, (size_t)node->size));
+        }
         return STATUS_OK;
     }
-    *ret_value = BYTES_EMPTY;
     if (node->big_page < PAGE_META_COUNT || node->big_page >= walker->pages_there ||
-        page_format_big_pages(node, walker->walk->page_bytes) >
-            walker->pages_there - node->big_page) {
+        page_format_big_pages(node, walk->page_bytes) > walker->pages_there - node->big_page) {
         return STATUS_OK;
     }
-    status = read_at(walker, head, sizeof head, offset, error);
-    if (status != STATUS_OK || !page_format_is_big_head(node, walker->walk->page_bytes, head)) {
+    status = read_at(walker, head, PAGE_HEAD_BYTES + beginning, offset, error);
+    if (status != STATUS_OK || !page_format_is_big_head(node, walk->page_bytes, head) ||
+        !walk->wants_loose(walk->context, node->key, bytes_of(head + PAGE_HEAD_BYTES, beginning),
+                           node->size)) {
         return status;
     }
     buffer_clear(&walker->value);
     status = read_at(walker, buffer_extend(&walker->value, (size_t)node->size), (size_t)node->size,
                      offset + PAGE_HEAD_BYTES, error);
-    *ret_value = buffer_lend(&walker->value);
+    if (status == STATUS_OK) {
+        walk->on_loose(walk->context, node->key, buffer_lend(&walker->value));
+    }
     return status;
 }
 
@@ -640,14 +646,10 @@ see_loose_page(struct walker *walker, uint64_t number, const uint8_t *page, stru
     }
     for (size_t i = 0; status == STATUS_OK && i < page_format_node_count(page); i++) {
         struct page_node node;
-        struct bytes value;
         size_t bytes;
 
         CHECK(load_node(walker, &tree, page, i, &node, &bytes));
-        status = read_loose_value(walker, &node, &value, error);
-        if (status == STATUS_OK) {
-            walker->walk->on_loose(walker->walk->context, node.key, value);
-        }
+        status = see_loose_record(walker, &node, error);
     }
     return status;
 }

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { PAGE_WALK_TEXT_BYTES_MAX = 160 };
+enum { PAGE_WALK_TEXT_BYTES_MAX = 160, PAGE_WALK_BEGINNING_BYTES = 32 };
 
 /* How far down. */
 enum page_walk_depth {
@@ -34,8 +34,12 @@ struct page_walk {
     void (*on_entry)(void *context, struct bytes key, struct bytes value);
     /* NULL, or told what records lie on leaf pages that the newest transaction does not use, in no
      * order, lent for the call: of older transactions, of one whose meta page was lost, or
-     * nobody's. What makes no sense is passed over. It costs to read the whole file. */
+     * nobody's. What makes no sense is passed over. It costs to read the whole file. With
+     * BRANCHES the pages of large values are looked at as well. */
     void (*on_loose)(void *context, struct bytes key, struct bytes value);
+    /* Asked before, with the value's beginning, up to PAGE_WALK_BEGINNING_BYTES, and its whole
+     * size: anybody may have made it up. */
+    bool (*wants_loose)(void *context, struct bytes key, struct bytes beginning, uint64_t bytes);
     /* One line on each thing that is wrong. False: do not go on. */
     bool (*on_damage)(void *context, const char *text);
     void *context;

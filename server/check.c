@@ -228,9 +228,9 @@ static void check_fit(struct check *check)
         wrong(check, "the log begins after entry %" PRIu64 ", the checkpoint ends at %" PRIu64,
               log->base, applied);
     }
-    if (log->last < applied) {
+    if (log->last + check->log.tail_count < applied) {
         wrong(check, "the log ends at entry %" PRIu64 ", before the checkpoint's %" PRIu64,
-              log->last, applied);
+              log->last + check->log.tail_count, applied);
     }
 }
 
@@ -304,7 +304,7 @@ static void check_dumps(struct check *check)
 static bool is_known(const char *name)
 {
     return name[0] == '.' || strcmp(name, "lock") == 0 || strcmp(name, "log") == 0 ||
-           strcmp(name, "dumps") == 0;
+           strcmp(name, "log-tail") == 0 || strcmp(name, "dumps") == 0;
 }
 
 static void check_names(struct check *check)

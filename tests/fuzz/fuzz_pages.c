@@ -42,6 +42,14 @@ static void on_loose(void *context, struct bytes key, struct bytes value)
     seen->loose_sum ^= checksum_pair(key, value);
 }
 
+static bool wants_loose(void *context, struct bytes key, struct bytes beginning, uint64_t bytes)
+{
+    struct seen *seen = context;
+
+    seen->loose_sum ^= checksum_pair(key, beginning);
+    return bytes <= INPUT_BYTES_MAX;
+}
+
 static bool on_damage(void *context, const char *text)
 {
     struct seen *seen = context;
@@ -59,6 +67,7 @@ walk(const char *path, enum page_walk_depth depth, bool integer_keys, struct see
                              .depth = depth,
                              .on_entry = on_entry,
                              .on_loose = on_loose,
+                             .wants_loose = wants_loose,
                              .on_damage = on_damage,
                              .context = seen};
     struct error error;

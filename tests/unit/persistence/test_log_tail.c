@@ -146,11 +146,14 @@ static void test_many_commits_lose_nothing_with_one_or_two_meta_pages(void)
 
     append(store, 1, 1, TERM, 64);
     for (unsigned i = 0; i < 200; i++) {
-        uint8_t *metas = save_metas();
+        uint8_t *metas = NULL;
 
-        for (unsigned commit = 0; commit <= i % 2; commit++) {
+        for (unsigned commit = 0; commit < 6; commit++) {
             size_t count = 1 + (i + commit) % 3;
 
+            if (commit == 4 + i % 2) {
+                metas = save_metas();
+            }
             append(store, last + 1, count, TERM, 100 + i * 7 % 900);
             last += count;
         }
@@ -166,6 +169,47 @@ static void test_many_commits_lose_nothing_with_one_or_two_meta_pages(void)
         }
     }
     log_store_close(store);
+}
+
+/* LMDB makes no transaction of it, so the snapshots that are kept stay those. */
+static void test_a_write_of_nothing_changes_nothing(void)
+{
+    for (unsigned i = 0; i < 6; i++) {
+        const struct log_write nothing = {.trim = 0};
+        struct log_store *store = new_store();
+        uint8_t *metas = NULL;
+        raft_index last = 0;
+
+        for (unsigned commit = 0; commit < 22 + i * 3; commit++) {
+            if (commit == 20 + i * 3) {
+                metas = save_metas();
+            }
+            append(store, last + 1, 1 + commit % 3, TERM, 50 + i);
+            last += 1 + commit % 3;
+            EXPECT_OK(log_store_write(store, &nothing, &error));
+        }
+        cut(store, metas);
+        EXPECT_EQ(last_after_restart(), last);
+    }
+}
+
+/* As for --recover, which counts no start. */
+static void test_an_inspected_log_gets_its_end_back_too(void)
+{
+    const struct log_store_options options = {.map_bytes = MAP_BYTES, .is_inspected = true};
+    struct log_store *store = new_store();
+    uint8_t *metas;
+
+    append(store, 1, 20, TERM, 50);
+    metas = save_metas();
+    append(store, 21, 7, TERM, 100);
+    cut(store, metas);
+    EXPECT_OK(log_store_open(path, NODE, &options, &store, &error));
+    EXPECT_EQ(log_store_identity(store)->start_count, 1);
+    expect_log(store, 27);
+    append(store, 28, 2, TERM, 100);
+    log_store_close(store);
+    EXPECT_EQ(last_after_restart(), 29);
 }
 
 /* Entries in pieces, a vote and entries that replace others wait for the meta page: it is on the
@@ -280,13 +324,13 @@ static void test_a_record_without_the_right_stamp_is_not_believed(void)
         forged = stamp + (uint64_t)offsets[i];
         log_format_put_piece(&entry, 0, &forged, page + at + 16);
         damage_write(data, bytes, bytes_of(page, PAGE));
-        EXPECT_OK(log_tail_search(path, &state, stamp, &tail, &error));
+        EXPECT_OK(log_tail_find(path, &state, stamp, &tail, &error));
         EXPECT_EQ(tail.count, 0);
         log_tail_release(&tail);
         forged = stamp + LOG_TAIL_COMMITS_MAX;
         log_format_put_piece(&entry, 0, &forged, page + at + 16);
         damage_write(data, bytes, bytes_of(page, PAGE));
-        EXPECT_OK(log_tail_search(path, &state, stamp, &tail, &error));
+        EXPECT_OK(log_tail_find(path, &state, stamp, &tail, &error));
         EXPECT_EQ(tail.count, 1);
         log_tail_release(&tail);
     }
@@ -319,10 +363,13 @@ static void test_what_was_saved_is_taken_once_and_when_the_pages_are_gone(void)
     EXPECT_EQ(inspection.state.last, 20);
     EXPECT_EQ(inspection.tail_count, 3);
 
-    EXPECT_OK(log_tail_take(path, &inspection.state, inspection.stamp, &tail, &error));
+    EXPECT_OK(log_tail_find(path, &inspection.state, inspection.stamp, &tail, &error));
     EXPECT_EQ(tail.count, 3);
+    EXPECT_OK(log_tail_save(path, inspection.stamp, &tail, &error));
     log_tail_release(&tail);
     saved = damage_read(tail_path, &saved_bytes);
+    EXPECT_OK(log_inspect(&inspection, &error));
+    EXPECT_EQ(inspection.tail_count, 3);
     for (int i = 21; i <= 23; i++) {
         memset(content, i * 16 + TERM, sizeof content);
         EXPECT(damage_flip(data, bytes_of(content, sizeof content)) > 0);
@@ -345,6 +392,8 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_appended_entries_outlive_their_meta_page),
         TEST_CASE(test_many_commits_lose_nothing_with_one_or_two_meta_pages),
+        TEST_CASE(test_a_write_of_nothing_changes_nothing),
+        TEST_CASE(test_an_inspected_log_gets_its_end_back_too),
         TEST_CASE(test_what_is_not_only_appended_is_not_looked_for),
         TEST_CASE(test_entries_that_were_replaced_do_not_come_back),
         TEST_CASE(test_entries_of_an_earlier_start_do_not_come_back),
