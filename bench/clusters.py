@@ -14,9 +14,31 @@ import urllib.request
 HOST = "127.0.0.1"
 
 
+class Ending:
+    """SIGTERM ends the program as an exception does, so that clusters and folders go too; but not between the start of a process and its being noted."""
+
+    def __init__(self):
+        self.is_held = self.is_told = False
+
+    def tell(self, *_):
+        self.is_told = True
+        if not self.is_held:
+            sys.exit("ended by SIGTERM")
+
+    def __enter__(self):
+        self.is_held = True
+
+    def __exit__(self, *_):
+        self.is_held = False
+        if self.is_told:
+            self.tell()
+
+
+ending = Ending()
+
+
 def end_when_told():
-    """SIGTERM ends the program as an exception does, so that clusters and folders go too."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    signal.signal(signal.SIGTERM, ending.tell)
 
 
 def free_ports(count):
@@ -49,7 +71,7 @@ class Cluster:
     # --- Life ---
 
     def start(self, number):
-        with open(self.folder / f"{number}.log", "ab") as out:
+        with open(self.folder / f"{number}.log", "ab") as out, ending:
             self.processes[number] = subprocess.Popen(self.command(number), stdout=out, stderr=out, start_new_session=True)
 
     def begin(self):
@@ -113,8 +135,9 @@ class Cluster:
 
     def bench_beside(self, command, *more, protocol=None):
         """Start it; what it prints comes by finish(). It looks at no server's CPU: servers may be killed meanwhile."""
-        process = subprocess.Popen(self.arguments(command, protocol, more), stdout=subprocess.PIPE, text=True)
-        self.benches.append(process)
+        with ending:
+            process = subprocess.Popen(self.arguments(command, protocol, more), stdout=subprocess.PIPE, text=True)
+            self.benches.append(process)
         return process
 
     def finish(self, process):

@@ -47,6 +47,8 @@ class Connection:
 
     def read_frame(self):
         """None: the server closed the connection."""
+        if not self.is_open:
+            return None
         while len(self.received) < 4 or len(self.received) < 4 + struct.unpack(">i", self.received[:4])[0]:
             try:
                 some = self.socket.recv(1 << 20)
