@@ -125,15 +125,18 @@ def more_instructions_are_a_finding(folder):
 def nothing_stays_when_it_is_told_to_end(folder):
     place = folder / "ended"
     place.mkdir()
-    running = subprocess.Popen([sys.executable, SOURCES / "bench/run.py", "--build", BUILD, "--dir", place, "--suites", "idle", "--seconds", "60"],
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    said = folder / "ended.txt"
+    with open(said, "w") as out:
+        running = subprocess.Popen([sys.executable, SOURCES / "bench/run.py", "--build", BUILD, "--dir", place, "--suites", "idle", "--seconds", "60"],
+                                   stdout=out, stderr=out)
     deadline = time.monotonic() + 60
     while not list(place.rglob("*.log")) and running.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     expect("it is under way", running.poll() is None, running.returncode)
     running.terminate()
     expect("it fails", running.wait(60) != 0, running.returncode)
-    expect("its folder and servers are gone", not list(place.iterdir()), list(place.iterdir()))
+    expect("its folder and servers are gone", not list(place.iterdir()),
+           [*map(str, place.rglob("*")), said.read_text()])
 
 
 def mistakes_are_told():
