@@ -25,11 +25,12 @@
 enum {
     ONLY_MAX = 32,
     RECOVERY_MS = 60 * 1000,
-/* What the allocator may keep beyond what is in use; the sanitizer's keeps much on purpose. */
+/* What may stay: the last writes, in 64 MiB of history and 64 MiB of the log, and what the
+ * allocator keeps beyond what is in use; the sanitizer's keeps much on purpose. */
 #ifdef __SANITIZE_ADDRESS__
     MEMORY_KEPT_BYTES_MAX = 1024 * 1024 * 1024
 #else
-    MEMORY_KEPT_BYTES_MAX = 96 * 1024 * 1024
+    MEMORY_KEPT_BYTES_MAX = 192 * 1024 * 1024
 #endif
 };
 
