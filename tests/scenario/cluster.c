@@ -1,147 +1,14 @@
 #include "tests/scenario/cluster.h"
 
 #include "base/alloc.h"
+#include "tests/scenario/cluster_oracle.h"
+#include "tests/scenario/cluster_text.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 static struct raft_output output;
-
-__attribute__((format(printf, 2, 3))) _Noreturn static void
-violated(const struct cluster *cluster, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    fprintf(stderr, "violated (seed %" PRIu64 ", time %" PRIu64 "): ", cluster->seed, cluster->now);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    if (cluster->trace != NULL) {
-        fflush(cluster->trace);
-    }
-    abort();
-}
-
-__attribute__((format(printf, 2, 3))) static void
-narrate(const struct cluster *cluster, const char *format, ...)
-{
-    if (cluster->trace != NULL) {
-        va_list arguments;
-        va_start(arguments, format);
-        vfprintf(cluster->trace, format, arguments);
-        va_end(arguments);
-    }
-}
-
-/* --- Texts --- */
-
-static void print_entries(FILE *to, const struct raft_message *message)
-{
-    static const char *const kinds[] = {
-        [RAFT_ENTRY_COMMAND] = "", [RAFT_ENTRY_NOOP] = " noop", [RAFT_ENTRY_CONFIG] = " config"};
-    fputs(" [", to);
-    for (uint32_t i = 0; i < message->append.entry_count; i++) {
-        const struct raft_entry *entry = &message->append.entries[i];
-        fprintf(to, "%s%" PRIu64 "/%" PRIu64 "%s", i > 0 ? ", " : "",
-                message->append.previous_index + 1 + i, entry->term, kinds[entry->type]);
-    }
-    fputc(']', to);
-}
-
-static void print_round(FILE *to, uint64_t round)
-{
-    if (round != 0) {
-        fprintf(to, " round=%" PRIu64, round);
-    }
-}
-
-static void print_body(FILE *to, const struct raft_message *m)
-{
-    switch (m->type) {
-    case RAFT_PREVOTE:
-    case RAFT_VOTE:
-        fprintf(to, " last=%" PRIu64 "/%" PRIu64 "%s", m->vote.last_index, m->vote.last_term,
-                m->vote.transfer ? " transfer" : "");
-        break;
-    case RAFT_PREVOTE_RESPONSE:
-    case RAFT_VOTE_RESPONSE:
-        fputs(m->vote_response.granted ? " granted" : " refused", to);
-        break;
-    case RAFT_APPEND:
-        fprintf(to, " previous=%" PRIu64 "/%" PRIu64 " commit=%" PRIu64, m->append.previous_index,
-                m->append.previous_term, m->append.commit);
-        print_entries(to, m);
-        print_round(to, m->append.read_round);
-        break;
-    case RAFT_APPEND_RESPONSE:
-        if (m->append_response.ok) {
-            fprintf(to, " ok %" PRIu64, m->append_response.index);
-        } else {
-            fprintf(to, " refused %" PRIu64 " hint=%" PRIu64 "/%" PRIu64, m->append_response.index,
-                    m->append_response.hint_index, m->append_response.hint_term);
-        }
-        print_round(to, m->append_response.read_round);
-        break;
-    case RAFT_HEARTBEAT:
-        fprintf(to, " commit=%" PRIu64, m->heartbeat.commit);
-        print_round(to, m->heartbeat.read_round);
-        break;
-    case RAFT_HEARTBEAT_RESPONSE:
-        print_round(to, m->heartbeat_response.read_round);
-        break;
-    case RAFT_TIMEOUT_NOW:
-        fprintf(to, " last=%" PRIu64 "/%" PRIu64, m->timeout_now.last_index,
-                m->timeout_now.last_term);
-        break;
-    case RAFT_TIMEOUT_NOW_RESPONSE:
-        fputs(m->timeout_now_response.accepted ? " accepted" : " refused", to);
-        break;
-    case RAFT_READ_INDEX:
-        break;
-    case RAFT_READ_INDEX_RESPONSE:
-        if (m->read_index_response.ok) {
-            fprintf(to, " ok %" PRIu64, m->read_index_response.index);
-        } else {
-            fputs(" failed", to);
-        }
-        break;
-    }
-}
-
-void cluster_print_message(FILE *to, const struct raft_message *message)
-{
-    fprintf(to, "%" PRIu64 " > %" PRIu64 " %s term=%" PRIu64, message->from, message->to,
-            raft_message_name(message->type), message->term);
-    print_body(to, message);
-    fputc('\n', to);
-}
-
-static void print_members(FILE *to, const struct raft_config *config, uint8_t flag)
-{
-    const char *separator = "";
-    for (uint32_t i = 0; i < config->member_count; i++) {
-        if ((config->members[i].flags & flag) != 0) {
-            fprintf(to, "%s%" PRIu64, separator, config->members[i].id);
-            separator = ",";
-        }
-    }
-}
-
-void cluster_print_config(FILE *to, const struct raft_config *config)
-{
-    if (config->joint) {
-        fputs("joint old=", to);
-        print_members(to, config, RAFT_VOTER_OLD);
-        fputs(" new=", to);
-    } else {
-        fputs("voters=", to);
-    }
-    print_members(to, config, RAFT_VOTER_NEW);
-    fputs(" learners=", to);
-    print_members(to, config, RAFT_LEARNER);
-}
 
 static void show_changes(struct cluster *cluster, struct cluster_node *node)
 {
@@ -151,27 +18,20 @@ static void show_changes(struct cluster *cluster, struct cluster_node *node)
     struct raft_status now = raft_status(node->raft);
     struct raft_status *old = &node->shown;
     if (now.role != old->role || now.term != old->term || now.leader != old->leader) {
-        narrate(cluster, "%" PRIu64 ": %s in term %" PRIu64 ", leader %" PRIu64 "\n", node->id,
-                raft_role_name(now.role), now.term, now.leader);
+        cluster_text_narrate(cluster, "%" PRIu64 ": %s in term %" PRIu64 ", leader %" PRIu64 "\n",
+                             node->id, raft_role_name(now.role), now.term, now.leader);
     }
     if (now.config_index != old->config_index) {
-        narrate(cluster, "%" PRIu64 ": configuration %" PRIu64 " ", node->id, now.config_index);
-        cluster_print_config(cluster->trace, raft_config_effective(node->raft));
-        narrate(cluster, "\n");
+        cluster_text_narrate(cluster, "%" PRIu64 ": configuration %" PRIu64 " ", node->id,
+                             now.config_index);
+        cluster_text_print_config(cluster->trace, raft_config_effective(node->raft));
+        cluster_text_narrate(cluster, "\n");
     }
     if (now.commit_index != old->commit_index) {
-        narrate(cluster, "%" PRIu64 ": commit %" PRIu64 "\n", node->id, now.commit_index);
+        cluster_text_narrate(cluster, "%" PRIu64 ": commit %" PRIu64 "\n", node->id,
+                             now.commit_index);
     }
     *old = now;
-}
-
-static struct cluster_node *node_of(struct cluster *cluster, raft_id id)
-{
-    struct cluster_node *node = cluster_find(cluster, id);
-    if (node == NULL) {
-        violated(cluster, "there is no node %" PRIu64, id);
-    }
-    return node;
 }
 
 /* --- Life --- */
@@ -282,7 +142,7 @@ boot(struct cluster *cluster, struct cluster_node *node, const struct raft_boot 
 struct cluster_node *cluster_add_node(struct cluster *cluster)
 {
     if (cluster->node_count == CLUSTER_NODES_MAX) {
-        violated(cluster, "too many nodes for the model");
+        cluster_oracle_violated(cluster, "too many nodes for the model");
     }
     struct cluster_node *node = &cluster->nodes[cluster->node_count++];
     node->cluster = cluster;
@@ -294,7 +154,7 @@ struct cluster_node *cluster_add_node(struct cluster *cluster)
     node->disk = xcalloc(1, sizeof *node->disk);
     node->entries = xcalloc(CLUSTER_LOG_MAX, sizeof node->entries[0]);
     if (cluster_restart(cluster, node) != STATUS_OK) {
-        violated(cluster, "an empty disk does not boot");
+        cluster_oracle_violated(cluster, "an empty disk does not boot");
     }
     return node;
 }
@@ -308,189 +168,6 @@ struct raft_member cluster_member(const struct cluster_node *node, uint8_t flags
     memset(member.incarnation, node->incarnation, sizeof member.incarnation);
     snprintf(member.address, sizeof member.address, "node%" PRIu64, node->id);
     return member;
-}
-
-/* --- Oracle --- */
-
-static bool disk_has(const struct cluster_node *node, raft_index index, raft_term term)
-{
-    const struct cluster_disk *disk = node->disk;
-    if (index <= disk->base) {
-        return true; /* was committed; compared when it was */
-    }
-    return index <= disk->last && disk->entries[index].entry.term == term;
-}
-
-static void watch_leader(struct cluster *cluster, struct cluster_node *node)
-{
-    struct raft_status status = raft_status(node->raft);
-    if (status.term >= CLUSTER_TERMS_MAX || status.last_index >= CLUSTER_LOG_MAX) {
-        violated(cluster, "the run is too long for the model");
-    }
-    if (status.role != RAFT_LEADER) {
-        return;
-    }
-    raft_id *leader = &cluster->leaders[status.term];
-    if (*leader != 0 && *leader != node->id) {
-        violated(cluster, "term %" PRIu64 " has leaders %" PRIu64 " and %" PRIu64, status.term,
-                 *leader, node->id);
-    }
-    if (*leader == 0) {
-        *leader = node->id;
-        /* Grants may arrive when a later term has already committed more. */
-        for (raft_index i = status.log_base + 1; i <= cluster->committed; i++) {
-            if (cluster->committed_in[i] < status.term &&
-                raft_term_at(node->raft, i) != cluster->history[i].entry.term) {
-                violated(cluster, "leader %" PRIu64 " lacks committed entry %" PRIu64, node->id, i);
-            }
-        }
-    }
-}
-
-struct holders {
-    struct cluster *cluster;
-    raft_index index;
-    raft_term term;
-};
-
-static bool holds(raft_id id, const void *context)
-{
-    const struct holders *holders = context;
-    return disk_has(node_of(holders->cluster, id), holders->index, holders->term);
-}
-
-static void watch_commit(struct cluster *cluster, struct cluster_node *node)
-{
-    struct raft_status status = raft_status(node->raft);
-    raft_index commit = status.commit_index;
-    if (commit > cluster->committed) {
-        if (status.role != RAFT_LEADER) {
-            violated(cluster, "follower %" PRIu64 " is the first to commit %" PRIu64, node->id,
-                     commit);
-        }
-        struct holders holders = {
-            .cluster = cluster, .index = commit, .term = raft_term_at(node->raft, commit)};
-        if (holders.term != status.term) {
-            violated(cluster, "%" PRIu64 " commits %" PRIu64 " of an earlier term", node->id,
-                     commit);
-        }
-        /* Inputs that came together may have committed under one configuration and then appended
-         * the next. */
-        raft_index ignored;
-        const struct raft_config *before = raft_config_committed(node->raft, &ignored);
-        if (!raft_config_is_quorum(raft_config_effective(node->raft), holds, &holders) &&
-            !raft_config_is_quorum(before, holds, &holders)) {
-            violated(cluster, "%" PRIu64 " commits %" PRIu64 " without a quorum of disks", node->id,
-                     commit);
-        }
-        for (raft_index i = cluster->committed + 1; i <= commit; i++) {
-            cluster->history[i] = node->entries[i];
-            cluster->committed_in[i] = status.term;
-        }
-        cluster->committed = commit;
-    }
-    for (raft_index i = status.log_base + 1; i <= commit; i++) {
-        if (raft_term_at(node->raft, i) != cluster->history[i].entry.term ||
-            node->entries[i].tag != cluster->history[i].tag) {
-            violated(cluster, "%" PRIu64 " committed another entry %" PRIu64, node->id, i);
-        }
-    }
-}
-
-/* Of what is committed there is one configuration, whatever way it came to a node. */
-static void watch_configuration(struct cluster *cluster, const struct cluster_node *node)
-{
-    raft_index index;
-    const struct raft_config *config = raft_config_committed(node->raft, &index);
-    if (index > 0 && index <= cluster->committed &&
-        memcmp(config, cluster->history[index].config, sizeof *config) != 0) {
-        violated(cluster, "%" PRIu64 " has another configuration %" PRIu64, node->id, index);
-    }
-}
-
-static void watch_vote(struct cluster *cluster, raft_id voter, raft_term term, raft_id candidate)
-{
-    raft_id *vote = &cluster->votes[voter][term];
-    if (*vote != 0 && *vote != candidate) {
-        violated(cluster, "%" PRIu64 " voted for %" PRIu64 " and %" PRIu64 " in term %" PRIu64,
-                 voter, *vote, candidate, term);
-    }
-    *vote = candidate;
-}
-
-static void watch_acknowledgement(struct cluster *cluster,
-                                  struct cluster_node *node,
-                                  const struct raft_message *message)
-{
-    struct cluster_node *leader = node_of(cluster, message->to);
-    raft_index index = message->append_response.index;
-    if (index > node->disk->last && index > node->disk->base) {
-        violated(cluster, "%" PRIu64 " acknowledges %" PRIu64 " beyond its disk", node->id, index);
-    }
-    if (!leader->alive || raft_status(leader->raft).role != RAFT_LEADER ||
-        raft_status(leader->raft).term != message->term) {
-        return;
-    }
-    for (raft_index i = index; i > node->disk->base; i--) {
-        raft_term term = raft_term_at(leader->raft, i);
-        if (term != 0 && !disk_has(node, i, term)) {
-            violated(cluster, "%" PRIu64 " acknowledges %" PRIu64 " but lacks %" PRIu64, node->id,
-                     index, i);
-        }
-    }
-}
-
-static void watch_message(struct cluster *cluster,
-                          struct cluster_node *node,
-                          const struct raft_message *message)
-{
-    bool asks_ahead = message->type == RAFT_PREVOTE ||
-                      (message->type == RAFT_PREVOTE_RESPONSE && message->vote_response.granted);
-    if (!asks_ahead && message->term > node->disk->term) {
-        violated(cluster, "%" PRIu64 " sends term %" PRIu64 " before it is durable", node->id,
-                 message->term);
-    }
-    if (message->type == RAFT_VOTE) {
-        watch_vote(cluster, node->id, message->term, node->id);
-        if (!disk_has(node, message->vote.last_index, message->vote.last_term)) {
-            violated(cluster, "%" PRIu64 " advertises an entry that is not durable", node->id);
-        }
-    }
-    if (message->type == RAFT_VOTE_RESPONSE && message->vote_response.granted) {
-        watch_vote(cluster, node->id, message->term, message->to);
-    }
-    if (message->type == RAFT_APPEND_RESPONSE && message->append_response.ok) {
-        watch_acknowledgement(cluster, node, message);
-    }
-}
-
-static void watch_read(struct cluster *cluster,
-                       struct cluster_node *node,
-                       const struct raft_finished_read *finished)
-{
-    for (size_t i = 0; i < cluster->read_count; i++) {
-        struct cluster_read *read = &cluster->reads[i];
-        if (read->token != finished->token) {
-            continue;
-        }
-        if (read->done || read->node != node->id) {
-            violated(cluster, "read %" PRIu64 " is answered twice", read->token);
-        }
-        read->done = true;
-        read->ok = finished->ok;
-        if (finished->ok && finished->index < read->known) {
-            violated(cluster, "read %" PRIu64 " on %" PRIu64 " is stale: %" PRIu64 " < %" PRIu64,
-                     read->token, node->id, finished->index, read->known);
-        }
-        if (finished->ok) {
-            narrate(cluster, "%" PRIu64 ": read %" PRIu64 " ok %" PRIu64 "\n", node->id,
-                    read->token, finished->index);
-        } else {
-            narrate(cluster, "%" PRIu64 ": read %" PRIu64 " failed\n", node->id, read->token);
-        }
-        return;
-    }
-    violated(cluster, "%" PRIu64 " answers an unknown read", node->id);
 }
 
 /* --- Output --- */
@@ -541,7 +218,7 @@ static void send_messages(struct cluster *cluster, struct cluster_node *node)
 {
     for (size_t i = 0; i < output.message_count; i++) {
         const struct raft_message *message = &output.messages[i];
-        watch_message(cluster, node, message);
+        cluster_oracle_watch_message(cluster, node, message);
         bool cut = message->to > cluster->node_count || cluster->cut[message->from][message->to];
         if (!cut) {
             put_flight(cluster, node, message);
@@ -555,7 +232,7 @@ static void send_messages(struct cluster *cluster, struct cluster_node *node)
             }
             struct raft_message printable = unpack(&shown, unpacked_entries, unpacked_configs);
             fputs(cut ? "lost: " : "", cluster->trace);
-            cluster_print_message(cluster->trace, &printable);
+            cluster_text_print_message(cluster->trace, &printable);
         }
     }
 }
@@ -567,22 +244,23 @@ static void take_write(struct cluster *cluster, struct cluster_node *node)
         return;
     }
     if (node->write_count == CLUSTER_WRITES_MAX) {
-        violated(cluster, "too many writes for the model");
+        cluster_oracle_violated(cluster, "too many writes for the model");
     }
     struct cluster_write *pending = &node->writes[node->write_count++];
     pending->write = *write;
     pending->entries = NULL;
-    narrate(cluster, "%" PRIu64 ": write", node->id);
+    cluster_text_narrate(cluster, "%" PRIu64 ": write", node->id);
     if (write->hard_state) {
-        narrate(cluster, " term=%" PRIu64 " vote=%" PRIu64, write->term, write->vote);
+        cluster_text_narrate(cluster, " term=%" PRIu64 " vote=%" PRIu64, write->term, write->vote);
     }
     if (write->reset) {
-        narrate(cluster, " reset=%" PRIu64 "/%" PRIu64, write->reset_index, write->reset_term);
+        cluster_text_narrate(cluster, " reset=%" PRIu64 "/%" PRIu64, write->reset_index,
+                             write->reset_term);
     }
     if (write->entries.first <= write->entries.last) {
         size_t count = write->entries.last - write->entries.first + 1;
-        narrate(cluster, " entries=%" PRIu64 "..%" PRIu64, write->entries.first,
-                write->entries.last);
+        cluster_text_narrate(cluster, " entries=%" PRIu64 "..%" PRIu64, write->entries.first,
+                             write->entries.last);
         for (raft_index i = write->entries.first; i <= write->entries.last; i++) {
             struct raft_entry entry = raft_entry_at(node->raft, i);
             node->entries[i].entry = entry;
@@ -595,7 +273,8 @@ static void take_write(struct cluster *cluster, struct cluster_node *node)
             if (entry.type == RAFT_ENTRY_CONFIG) {
                 const struct raft_config *config = raft_config_at(node->raft, i);
                 if (config == NULL) {
-                    violated(cluster, "configuration %" PRIu64 " was dropped unwritten", i);
+                    cluster_oracle_violated(cluster,
+                                            "configuration %" PRIu64 " was dropped unwritten", i);
                 }
                 node->entries[i].config = keep_config(cluster, config);
             }
@@ -604,15 +283,15 @@ static void take_write(struct cluster *cluster, struct cluster_node *node)
         memcpy(pending->entries, &node->entries[write->entries.first],
                count * sizeof pending->entries[0]);
     }
-    narrate(cluster, "\n");
+    cluster_text_narrate(cluster, "\n");
 }
 
 static void apply(struct cluster *cluster, struct cluster_node *node)
 {
     raft_index commit = output.commit_index;
     if (commit > raft_status(node->raft).durable_index && commit > node->applied) {
-        violated(cluster, "%" PRIu64 " may apply %" PRIu64 " before it is durable", node->id,
-                 commit);
+        cluster_oracle_violated(cluster, "%" PRIu64 " may apply %" PRIu64 " before it is durable",
+                                node->id, commit);
     }
     if (commit > node->applied) {
         node->applied = commit;
@@ -636,13 +315,13 @@ static void flush_node(struct cluster *cluster, struct cluster_node *node)
         forget_time(node);
         raft_check(node->raft);
         take_write(cluster, node);
-        watch_leader(cluster, node);
-        watch_commit(cluster, node);
+        cluster_oracle_watch_leader(cluster, node);
+        cluster_oracle_watch_commit(cluster, node);
         show_changes(cluster, node);
         send_messages(cluster, node);
         apply(cluster, node);
         for (size_t i = 0; i < output.read_count; i++) {
-            watch_read(cluster, node, &output.reads[i]);
+            cluster_oracle_watch_read(cluster, node, &output.reads[i]);
         }
         node->next_deadline = output.next_deadline;
     } while (output.more);
@@ -666,9 +345,9 @@ void cluster_touched(struct cluster_node *node)
     node->flush_due = true;
     forget_time(node);
     raft_check(node->raft);
-    watch_leader(node->cluster, node);
-    watch_commit(node->cluster, node);
-    watch_configuration(node->cluster, node);
+    cluster_oracle_watch_leader(node->cluster, node);
+    cluster_oracle_watch_commit(node->cluster, node);
+    cluster_oracle_watch_configuration(node->cluster, node);
 }
 
 enum status cluster_bootstrap(struct cluster *cluster,
@@ -748,11 +427,11 @@ static struct cluster_flight take_flight(struct cluster *cluster, size_t positio
 void cluster_deliver(struct cluster *cluster, size_t position)
 {
     struct cluster_flight flight = take_flight(cluster, position);
-    struct cluster_node *node = node_of(cluster, flight.message.to);
+    struct cluster_node *node = cluster_oracle_node(cluster, flight.message.to);
     if (node->alive) {
         struct raft_message message = unpack(&flight, unpacked_entries, unpacked_configs);
         if (raft_message_validate(&message, node->options.entry_bytes_max) != STATUS_OK) {
-            violated(cluster, "%" PRIu64 " sent an illegal message", message.from);
+            cluster_oracle_violated(cluster, "%" PRIu64 " sent an illegal message", message.from);
         }
         struct raft_range stored;
         raft_receive(node->raft, cluster->now, &message, &stored);
@@ -798,8 +477,9 @@ static void reset_disk(struct cluster *cluster, struct cluster_node *node, raft_
 {
     struct cluster_disk *disk = node->disk;
     if (disk->dump_index != index) {
-        violated(cluster, "%" PRIu64 " resets its log to %" PRIu64 " without that dump", node->id,
-                 index);
+        cluster_oracle_violated(cluster,
+                                "%" PRIu64 " resets its log to %" PRIu64 " without that dump",
+                                node->id, index);
     }
     disk->base = index;
     disk->last = index;
@@ -819,7 +499,7 @@ store(struct cluster *cluster, struct cluster_node *node, const struct cluster_w
     if (write->hard_state) {
         if (write->term < disk->term ||
             (write->term == disk->term && disk->vote != 0 && write->vote != disk->vote)) {
-            violated(cluster, "%" PRIu64 " takes back a term or a vote", node->id);
+            cluster_oracle_violated(cluster, "%" PRIu64 " takes back a term or a vote", node->id);
         }
         disk->term = write->term;
         disk->vote = write->vote;
@@ -830,12 +510,12 @@ store(struct cluster *cluster, struct cluster_node *node, const struct cluster_w
     }
     if (write->entries.first <= write->entries.last) {
         if (write->entries.first > disk->last + 1) {
-            violated(cluster, "%" PRIu64 " writes %" PRIu64 " after %" PRIu64, node->id,
-                     write->entries.first, disk->last);
+            cluster_oracle_violated(cluster, "%" PRIu64 " writes %" PRIu64 " after %" PRIu64,
+                                    node->id, write->entries.first, disk->last);
         }
         if (write->entries.first <= disk->checkpoint) {
-            violated(cluster, "%" PRIu64 " overwrites %" PRIu64 ", which is applied", node->id,
-                     write->entries.first);
+            cluster_oracle_violated(cluster, "%" PRIu64 " overwrites %" PRIu64 ", which is applied",
+                                    node->id, write->entries.first);
         }
         for (raft_index i = write->entries.first; i <= write->entries.last; i++) {
             disk->entries[i] = pending->entries[i - write->entries.first];
@@ -877,7 +557,7 @@ enum status cluster_restart_from(struct cluster *cluster,
 {
     enum status status = boot(cluster, node, from);
     if (status == STATUS_OK) {
-        violated(cluster, "%" PRIu64 " starts from a damaged record", node->id);
+        cluster_oracle_violated(cluster, "%" PRIu64 " starts from a damaged record", node->id);
     }
     return status;
 }
@@ -1015,39 +695,4 @@ void cluster_advance(struct cluster *cluster, raft_time until, bool stabilize)
         next = next_to_tick(cluster);
     }
     cluster->now = until > cluster->now ? until : cluster->now;
-}
-
-void cluster_check_converged(struct cluster *cluster)
-{
-    struct cluster_node *leader = NULL;
-    for (size_t i = 0; i < cluster->node_count; i++) {
-        struct cluster_node *node = &cluster->nodes[i];
-        if (node->alive && raft_status(node->raft).role == RAFT_LEADER) {
-            leader = leader == NULL || raft_status(node->raft).term > raft_status(leader->raft).term
-                         ? node
-                         : leader;
-        }
-    }
-    if (leader == NULL) {
-        violated(cluster, "no leader");
-    }
-    struct raft_status status = raft_status(leader->raft);
-    const struct raft_config *config = raft_config_effective(leader->raft);
-    if (status.commit_index != status.last_index || config->joint || !status.config_committed) {
-        violated(cluster, "leader %" PRIu64 " has unfinished entries: %" PRIu64 " of %" PRIu64,
-                 leader->id, status.commit_index, status.last_index);
-    }
-    for (uint32_t i = 0; i < config->member_count; i++) {
-        struct cluster_node *node = node_of(cluster, config->members[i].id);
-        if (node->alive && node->applied != status.last_index) {
-            violated(cluster, "%" PRIu64 " applied %" PRIu64 " of %" PRIu64, node->id,
-                     node->applied, status.last_index);
-        }
-    }
-    for (size_t i = 0; i < cluster->read_count; i++) {
-        if (!cluster->reads[i].done) {
-            violated(cluster, "read %" PRIu64 " on %" PRIu64 " was never answered",
-                     cluster->reads[i].token, cluster->reads[i].node);
-        }
-    }
 }

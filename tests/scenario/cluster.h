@@ -175,7 +175,4 @@ void cluster_advance(struct cluster *cluster, raft_time until, bool stabilize);
 /* Every live member of the last configuration has the same applied history up to the end. */
 void cluster_check_converged(struct cluster *cluster);
 
-void cluster_print_message(FILE *to, const struct raft_message *message);
-void cluster_print_config(FILE *to, const struct raft_config *config);
-
 #endif
