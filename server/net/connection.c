@@ -25,7 +25,7 @@ struct connection_limits connection_limits_default(void)
                                       .output_bytes_max = 64 * 1024 * 1024,
                                       .input_bytes_all_max = UINT64_C(256) << 20,
                                       .output_bytes_all_max = UINT64_C(1) << 30,
-                                      .share_us = 4 * 1000};
+                                      .share_us = 2 * 1000};
 }
 
 const char *connection_state_name(enum connection_state state)

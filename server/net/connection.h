@@ -35,10 +35,11 @@ enum {
     CONNECTION_VISIT_BYTES = 256 * 1024,
     CONNECTION_VISIT_FRAMES = 1024,
     CONNECTION_VISIT_US = 1000,
-    /* Who sends no more in a visit comes before the others in the next, and is then read so much.
-     */
+    /* Who sends no more in a visit comes before the others in the next. What he gets there is
+     * little as well, for he may be one of a crowd of which nothing is known yet. */
     CONNECTION_LITTLE_BYTES = 4096,
-    CONNECTION_FIRST_BYTES = 16 * 1024
+    CONNECTION_FIRST_BYTES = 16 * 1024,
+    CONNECTION_FIRST_FRAMES = 32
 };
 
 struct connection;
@@ -60,7 +61,7 @@ struct connection_limits {
     uint64_t input_bytes_all_max;  /* 256 MiB, of requests that are not whole or not taken yet */
     uint64_t output_bytes_all_max; /* 1 GiB */
     /* In each turn reading from clients takes about so long, writing to them, and closing them. */
-    unsigned share_us; /* 4 ms */
+    unsigned share_us; /* 2 ms */
 };
 
 enum { CONNECTION_PROGRESS_BYTES = 64 * 1024 };

@@ -157,6 +157,7 @@ static size_t cut(struct connection *connection, struct bytes bytes)
         taken += used;
         connection->frames_left -= connection_is_client(connection) ? 1 : 0;
     }
+    connection->visit_bytes += taken;
     return taken;
 }
 
@@ -340,13 +341,27 @@ static size_t read_some(struct connection *connection)
     return (size_t)came;
 }
 
+/* Not by time: whoever was being served when others took the processor did nothing. Who is paused
+ * with something left asks faster than he is answered, however little fits in between; but for one
+ * whose beginning waits. */
+static bool took_much(const struct connection *connection, size_t came)
+{
+    bool has_left = connection->paused && connection->state == CONNECTION_OPEN &&
+                    input_rest(connection).size > 0;
+
+    return connection->cut_short || has_left || came > CONNECTION_LITTLE_BYTES ||
+           connection->visit_bytes > CONNECTION_LITTLE_BYTES;
+}
+
 /* First what is here already. */
 void connection_visit(struct connection *connection)
 {
     size_t came = 0;
 
     connection->visit_us = clock_monotonic_us();
-    connection->frames_left = CONNECTION_VISIT_FRAMES;
+    connection->frames_left = connection->reading.is_heavy ? (size_t)CONNECTION_VISIT_FRAMES
+                                                           : (size_t)CONNECTION_FIRST_FRAMES;
+    connection->visit_bytes = 0;
     connection->cut_short = false;
     if (input_rest(connection).size > 0) {
         cut_input(connection);
@@ -357,8 +372,7 @@ void connection_visit(struct connection *connection)
         connection->state != CONNECTION_CLOSED) {
         came = read_some(connection);
     }
-    /* Not by time alone: whoever was being served when others took the processor did nothing. */
-    connection->reading.is_heavy = connection->cut_short || came > CONNECTION_LITTLE_BYTES;
+    connection->reading.is_heavy = took_much(connection, came);
     if (connection->cut_short && !connection->paused && connection->state < CONNECTION_DRAINING) {
         round_robin_enter(&connection->loop->readers, &connection->reading);
     }

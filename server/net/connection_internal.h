@@ -44,6 +44,7 @@ struct connection {
     struct buffer input;         /* bytes from `taken` on are not a whole frame yet, or held back */
     size_t taken;
     size_t frames_left; /* of this visit */
+    size_t visit_bytes; /* given as frames in it */
     uint64_t visit_us;  /* when it began */
     struct holding input_held;
     struct evbuffer *output;

@@ -46,6 +46,18 @@ static void wait_until_writable(struct connection *connection)
     }
 }
 
+/* By what waits, not by what was written last: a visit writes all that is little. */
+static void enter_writers(struct connection *connection)
+{
+    bool is_heavy = evbuffer_get_length(connection->output) > CONNECTION_FIRST_BYTES;
+
+    if (is_heavy != connection->writing.is_heavy) {
+        list_remove(&connection->writing.link);
+        connection->writing.is_heavy = is_heavy;
+    }
+    round_robin_enter(&connection->loop->writers, &connection->writing);
+}
+
 /* What the socket takes, and of a client no more than a visit allows. */
 void connection_write(struct connection *connection)
 {
@@ -61,7 +73,6 @@ void connection_write(struct connection *connection)
         return;
     }
     connection_account_output(connection);
-    connection->writing.is_heavy = is_share;
     connection->behind = evbuffer_get_length(connection->output) > 0;
     if (!connection->behind) {
         on_output_empty(connection);
@@ -72,7 +83,7 @@ void connection_write(struct connection *connection)
         connection_arm_timer(connection);
     }
     if (is_share && written == (int)most) {
-        round_robin_enter(&connection->loop->writers, &connection->writing);
+        enter_writers(connection);
     } else {
         wait_until_writable(connection);
     }
@@ -93,7 +104,7 @@ void connection_write_visit(struct connection *connection)
 void connection_mark_dirty(struct connection *connection)
 {
     if (connection_is_client(connection) && !connection->waiting) {
-        round_robin_enter(&connection->loop->writers, &connection->writing);
+        enter_writers(connection);
     } else if (!connection_is_client(connection) && list_is_empty(&connection->link)) {
         list_append(&connection->loop->dirty, &connection->link);
     }
@@ -106,7 +117,7 @@ void connection_on_writable(evutil_socket_t socket, short events, void *context)
     (void)socket;
     (void)events;
     if (connection_is_client(connection)) {
-        round_robin_enter(&connection->loop->writers, &connection->writing);
+        enter_writers(connection);
     } else {
         connection_write_visit(connection);
     }

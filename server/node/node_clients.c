@@ -29,7 +29,7 @@ enum {
     ROUND_REQUESTS_MAX = 32,
     ROUND_US_MAX = 1000,
     LITTLE_US = 100,
-    ROUNDS_US_MAX = 4000,
+    ROUNDS_US_MAX = 2000,
     SESSIONS_MAX = 1000 * 1000, /* of the cluster; each costs every server some 300 bytes */
     PREFIX_BYTES_MAX = 32
 };

@@ -569,6 +569,71 @@ static void test_those_that_flood_take_turns(void)
     crowd_release(&crowd);
 }
 
+/* Whoever comes at first has shown nothing yet: there may be many of them. */
+static void test_the_first_visit_takes_little_of_whoever_it_is(void)
+{
+    struct crowd crowd;
+    struct buffer stream = BUFFER_INIT;
+
+    crowd_init(&crowd);
+    for (size_t i = 0; i < 2 * CONNECTION_VISIT_FRAMES; i++) {
+        put_client_frame(&stream, 1, 7);
+    }
+    EXPECT_EQ(write(crowd.floods[0].far, stream.data, stream.size), stream.size);
+    LAB_UNTIL(&crowd.quiet.lab, crowd.floods[0].frames > 0);
+    EXPECT_EQ(crowd.floods[0].frames, CONNECTION_FIRST_FRAMES);
+    lab_turn(&crowd.quiet.lab);
+    EXPECT(crowd.floods[0].frames > 2 * CONNECTION_FIRST_FRAMES);
+    crowd_release(&crowd);
+    buffer_release(&stream);
+}
+
+/* A flood that its owner holds back gives little in each visit, and is one nevertheless. */
+static void test_who_is_held_back_with_more_to_give_is_no_small_client(void)
+{
+    struct crowd crowd;
+    struct buffer stream = BUFFER_INIT;
+
+    crowd_init(&crowd);
+    for (size_t i = 0; i < FLOODS; i++) {
+        crowd.floods[i].pause_after = 4;
+    }
+    flood_input(&crowd);
+    put_client_frame(&stream, 1, 7);
+    for (size_t turn = 1; turn <= 2 * FLOODS; turn++) {
+        for (size_t i = 0; i < FLOODS; i++) {
+            connection_resume(crowd.floods[i].connection);
+        }
+        EXPECT_EQ(write(crowd.quiet.far, stream.data, stream.size), stream.size);
+        lab_turn(&crowd.quiet.lab);
+        EXPECT_EQ(crowd.quiet.frames, turn);
+    }
+    crowd_release(&crowd);
+    buffer_release(&stream);
+}
+
+/* What counts is how much waits, though a visit may write all of it. */
+static void test_who_is_sent_much_at_once_is_written_to_behind_those_that_are_sent_little(void)
+{
+    enum { MUCH = CONNECTION_VISIT_BYTES / 2 };
+    struct crowd crowd;
+    size_t written = 0;
+
+    crowd_init(&crowd);
+    for (size_t i = 0; i < FLOODS; i++) {
+        send_filled(&crowd.floods[i], 100, 5);
+        send_filled(&crowd.floods[i], MUCH, 5);
+    }
+    send_filled(&crowd.quiet, 100, 5);
+    lab_turn(&crowd.quiet.lab);
+    EXPECT_EQ(connection_output_bytes(crowd.quiet.connection), 0);
+    for (size_t i = 0; i < FLOODS; i++) {
+        written += connection_output_bytes(crowd.floods[i].connection) == 0;
+    }
+    EXPECT_EQ(written, 1); /* one of them had his turn too */
+    crowd_release(&crowd);
+}
+
 static void test_who_is_sent_little_is_written_to_before_the_others(void)
 {
     enum { MUCH = 4 * CONNECTION_VISIT_BYTES };
@@ -781,7 +846,10 @@ int main(int argc, char **argv)
         TEST_CASE(test_frames_beyond_a_visit_wait_for_the_next_turn),
         TEST_CASE(test_who_asks_little_is_read_before_those_that_flood),
         TEST_CASE(test_those_that_flood_take_turns),
+        TEST_CASE(test_the_first_visit_takes_little_of_whoever_it_is),
+        TEST_CASE(test_who_is_held_back_with_more_to_give_is_no_small_client),
         TEST_CASE(test_who_is_sent_little_is_written_to_before_the_others),
+        TEST_CASE(test_who_is_sent_much_at_once_is_written_to_behind_those_that_are_sent_little),
         TEST_CASE(test_requests_of_all_together_meet_a_limit),
         TEST_CASE(test_a_reader_that_stops_reading_is_closed_in_time),
         TEST_CASE(test_the_end_of_the_stream_is_reported_once),
