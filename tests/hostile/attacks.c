@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "proto/frame.h"
+#include "tests/support/wire.h"
 #include "tests/support/zookeeper_wire.h"
 
 #include <errno.h>
@@ -146,53 +147,20 @@ static struct bytes native_greeting(void)
     return bytes_of(frame_client_preface, FRAME_PREFACE_BYTES);
 }
 
-static void put_native(struct buffer *frames, const Client__Request *request)
-{
-    size_t size = client__request__get_packed_size(request);
-
-    frame_client_put_head(buffer_extend(frames, FRAME_CLIENT_HEAD_BYTES), (uint32_t)size);
-    (void)client__request__pack(request, buffer_extend(frames, size));
-}
-
-static ProtobufCBinaryData data_of(const char *text)
-{
-    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)(uintptr_t)text};
-}
-
 static void put_get(struct buffer *frames, uint64_t id, const char *path, Client__ReadLevel level)
 {
-    Client__Get get = CLIENT__GET__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
+    struct wire_get get;
 
-    get.path = data_of(path);
-    get.level = level;
-    request.id = id;
-    request.body_case = CLIENT__REQUEST__BODY_GET;
-    request.get = &get;
-    put_native(frames, &request);
+    wire_get_init(&get, path, level)->id = id;
+    wire_put_request(frames, &get.request);
 }
 
 static void put_set(struct buffer *frames, uint64_t id, const char *path, struct bytes value)
 {
-    Record__Set set = RECORD__SET__INIT;
-    Record__Operation operation = RECORD__OPERATION__INIT;
-    Record__Operation *operations[] = {&operation};
-    Client__Write write = CLIENT__WRITE__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
+    struct wire_set set;
 
-    set.path = data_of(path);
-    set.value.data = (uint8_t *)(uintptr_t)value.data;
-    set.value.len = value.size;
-    set.version = -1;
-    set.create = true;
-    operation.kind_case = RECORD__OPERATION__KIND_SET;
-    operation.set = &set;
-    write.n_operations = 1;
-    write.operations = operations;
-    request.id = id;
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    put_native(frames, &request);
+    wire_set_init(&set, path, value)->id = id;
+    wire_put_request(frames, &set.request);
 }
 
 static void put_noise(struct site *site, struct buffer *bytes, size_t size)
@@ -221,7 +189,7 @@ static void make_children(struct wire *wire, size_t first, size_t count)
     for (size_t i = 0; i < count; i++) {
         (void)snprintf(paths[i], NAME_BYTES_MAX, "/wide/child-%08zu", first + i);
         record__create__init(&creates[i]);
-        creates[i].path = data_of(paths[i]);
+        creates[i].path = wire_data(bytes_of_text(paths[i]));
         creates[i].make_parents = true;
         record__operation__init(&operations[i]);
         operations[i].kind_case = RECORD__OPERATION__KIND_CREATE;
@@ -431,11 +399,11 @@ static void wide_lists(struct site *site)
     Client__Request request = CLIENT__REQUEST__INIT;
     struct buffer frames = BUFFER_INIT;
 
-    list.path = data_of("/wide");
+    list.path = wire_data(bytes_of_text("/wide"));
     request.body_case = CLIENT__REQUEST__BODY_LIST;
     request.list = &list;
     for (request.id = 1; request.id <= 50; request.id++) {
-        put_native(&frames, &request);
+        wire_put_request(&frames, &request);
     }
     pour(site, 50, native_greeting(), buffer_lend(&frames), true);
     buffer_release(&frames);
@@ -459,9 +427,9 @@ static void native_watches(struct site *site)
     for (request.id = 1; request.id <= 5000; request.id++) {
         (void)snprintf(path + 1, 12, "%010llu", (unsigned long long)request.id);
         path[11] = 'w';
-        watch.path = data_of(path);
+        watch.path = wire_data(bytes_of_text(path));
         watch.watch = request.id;
-        put_native(&frames, &request);
+        wire_put_request(&frames, &request);
     }
     pour(site, 100, native_greeting(), buffer_lend(&frames), true);
     buffer_release(&frames);
@@ -477,7 +445,7 @@ static void native_sessions(struct site *site)
     request.body_case = CLIENT__REQUEST__BODY_OPEN_SESSION;
     request.open_session = &open;
     for (request.id = 1; request.id <= 100; request.id++) {
-        put_native(&frames, &request);
+        wire_put_request(&frames, &request);
     }
     pour(site, 20, native_greeting(), buffer_lend(&frames), true);
     buffer_release(&frames);

@@ -36,11 +36,6 @@ struct quiet {
     struct quiet_report report;
 };
 
-static ProtobufCBinaryData data_of(const char *text)
-{
-    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)(uintptr_t)text};
-}
-
 static bool call(struct wire *wire, Client__Request *request, const char *expected)
 {
     Client__Response *response = wire_call(wire, request, ANSWER_DEADLINE_MS);
@@ -59,35 +54,16 @@ static bool call(struct wire *wire, Client__Request *request, const char *expect
 
 static bool write_value(struct wire *wire, const char *value)
 {
-    Record__Set set = RECORD__SET__INIT;
-    Record__Operation operation = RECORD__OPERATION__INIT;
-    Record__Operation *operations[] = {&operation};
-    Client__Write write = CLIENT__WRITE__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
+    struct wire_set set;
 
-    set.path = data_of("/quiet");
-    set.value = data_of(value);
-    set.version = -1;
-    set.create = true;
-    operation.kind_case = RECORD__OPERATION__KIND_SET;
-    operation.set = &set;
-    write.n_operations = 1;
-    write.operations = operations;
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    return call(wire, &request, NULL);
+    return call(wire, wire_set_init(&set, "/quiet", bytes_of_text(value)), NULL);
 }
 
 static bool read_value(struct wire *wire, const char *expected)
 {
-    Client__Get get = CLIENT__GET__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
+    struct wire_get get;
 
-    get.path = data_of("/quiet");
-    get.level = CLIENT__READ_LEVEL__LINEARIZABLE;
-    request.body_case = CLIENT__REQUEST__BODY_GET;
-    request.get = &get;
-    return call(wire, &request, expected);
+    return call(wire, wire_get_init(&get, "/quiet", CLIENT__READ_LEVEL__LINEARIZABLE), expected);
 }
 
 static struct starved starved(const struct quiet *quiet)

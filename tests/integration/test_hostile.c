@@ -192,10 +192,7 @@ static void test_a_client_that_never_reads_is_held_back_and_others_are_served(vo
     request.get = &get;
     /* 20,000 requests ask for 2 GB of answers in all. */
     for (request.id = 1; request.id <= 20000; request.id++) {
-        size_t size = client__request__get_packed_size(&request);
-
-        frame_client_put_head(buffer_extend(&frames, FRAME_CLIENT_HEAD_BYTES), (uint32_t)size);
-        (void)client__request__pack(&request, buffer_extend(&frames, size));
+        wire_put_request(&frames, &request);
     }
     EXPECT(wire_connect(&wire, cluster.servers[1].address) && wire_greet(&wire));
     wire_send_some(&wire, buffer_lend(&frames));
@@ -213,11 +210,7 @@ static void test_requests_that_cannot_be_served_take_bounded_memory(void)
 {
     enum { CONNECTIONS = 30, WRITES = 40, VALUE_BYTES = 1000 * 1000, ROUNDS = 60 };
     static struct wire wires[CONNECTIONS];
-    Record__Set set = RECORD__SET__INIT;
-    Record__Operation operation = RECORD__OPERATION__INIT;
-    Record__Operation *operations[] = {&operation};
-    Client__Write write = CLIENT__WRITE__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
+    struct wire_set set;
     struct buffer frames = BUFFER_INIT;
     char *value = xmalloc(VALUE_BYTES);
     uint64_t before;
@@ -227,21 +220,9 @@ static void test_requests_that_cannot_be_served_take_bounded_memory(void)
     cluster_kill(&cluster, 2);
     cluster_kill(&cluster, 3);
     memset(value, 'v', VALUE_BYTES);
-    set.path = (ProtobufCBinaryData){.len = 2, .data = (uint8_t *)(uintptr_t) "/w"};
-    set.value = (ProtobufCBinaryData){.len = VALUE_BYTES, .data = (uint8_t *)value};
-    set.version = -1;
-    set.create = true;
-    operation.kind_case = RECORD__OPERATION__KIND_SET;
-    operation.set = &set;
-    write.n_operations = 1;
-    write.operations = operations;
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    for (request.id = 1; request.id <= WRITES; request.id++) {
-        size_t size = client__request__get_packed_size(&request);
-
-        frame_client_put_head(buffer_extend(&frames, FRAME_CLIENT_HEAD_BYTES), (uint32_t)size);
-        (void)client__request__pack(&request, buffer_extend(&frames, size));
+    (void)wire_set_init(&set, "/w", bytes_of(value, VALUE_BYTES));
+    for (set.request.id = 1; set.request.id <= WRITES; set.request.id++) {
+        wire_put_request(&frames, &set.request);
     }
     before = cluster_memory_bytes(&cluster, 1);
     for (size_t i = 0; i < CONNECTIONS; i++) {

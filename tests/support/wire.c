@@ -82,16 +82,21 @@ bool wire_greet(struct wire *wire)
     return wire_send(wire, bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
 }
 
+void wire_put_request(struct buffer *frames, const Client__Request *request)
+{
+    size_t size = client__request__get_packed_size(request);
+
+    frame_client_put_head(buffer_extend(frames, FRAME_CLIENT_HEAD_BYTES), (uint32_t)size);
+    (void)client__request__pack(request, buffer_extend(frames, size));
+}
+
 bool wire_request(struct wire *wire, Client__Request *request)
 {
     struct buffer frame = BUFFER_INIT;
-    size_t size;
     bool sent;
 
     request->id = ++wire->last_id;
-    size = client__request__get_packed_size(request);
-    frame_client_put_head(buffer_extend(&frame, FRAME_CLIENT_HEAD_BYTES), (uint32_t)size);
-    (void)client__request__pack(request, buffer_extend(&frame, size));
+    wire_put_request(&frame, request);
     sent = wire_send(wire, buffer_lend(&frame));
     buffer_release(&frame);
     return sent;
@@ -188,9 +193,40 @@ bool wire_wait_closed(struct wire *wire, unsigned deadline_ms)
     return true;
 }
 
-static ProtobufCBinaryData data_of(const char *text)
+ProtobufCBinaryData wire_data(struct bytes bytes)
 {
-    return (ProtobufCBinaryData){.len = strlen(text), .data = (uint8_t *)(uintptr_t)text};
+    return (ProtobufCBinaryData){.len = bytes.size, .data = (uint8_t *)(uintptr_t)bytes.data};
+}
+
+Client__Request *wire_set_init(struct wire_set *set, const char *path, struct bytes value)
+{
+    client__request__init(&set->request);
+    client__write__init(&set->write);
+    record__operation__init(&set->operation);
+    record__set__init(&set->set);
+    set->set.path = wire_data(bytes_of_text(path));
+    set->set.value = wire_data(value);
+    set->set.version = -1;
+    set->set.create = true;
+    set->operation.kind_case = RECORD__OPERATION__KIND_SET;
+    set->operation.set = &set->set;
+    set->operations[0] = &set->operation;
+    set->write.n_operations = 1;
+    set->write.operations = set->operations;
+    set->request.body_case = CLIENT__REQUEST__BODY_WRITE;
+    set->request.write = &set->write;
+    return &set->request;
+}
+
+Client__Request *wire_get_init(struct wire_get *get, const char *path, Client__ReadLevel level)
+{
+    client__request__init(&get->request);
+    client__get__init(&get->get);
+    get->get.path = wire_data(bytes_of_text(path));
+    get->get.level = level;
+    get->request.body_case = CLIENT__REQUEST__BODY_GET;
+    get->request.get = &get->get;
+    return &get->request;
 }
 
 static Client__Response *
@@ -206,11 +242,6 @@ ask_within(const char *address, Client__Request *request, unsigned deadline_ms)
     return response;
 }
 
-static Client__Response *ask(const char *address, Client__Request *request)
-{
-    return ask_within(address, request, ANSWER_DEADLINE_MS);
-}
-
 int wire_set_text(const char *address, const char *path, const char *value)
 {
     return wire_set_text_within(address, path, value, ANSWER_DEADLINE_MS);
@@ -221,25 +252,11 @@ int wire_set_text_within(const char *address,
                          const char *value,
                          unsigned deadline_ms)
 {
-    Record__Set set = RECORD__SET__INIT;
-    Record__Operation operation = RECORD__OPERATION__INIT;
-    Record__Operation *operations[] = {&operation};
-    Client__Write write = CLIENT__WRITE__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__Response *response;
+    struct wire_set set;
+    Client__Response *response =
+        ask_within(address, wire_set_init(&set, path, bytes_of_text(value)), deadline_ms);
     int code;
 
-    set.path = data_of(path);
-    set.value = data_of(value);
-    set.version = -1;
-    set.create = true;
-    operation.kind_case = RECORD__OPERATION__KIND_SET;
-    operation.set = &set;
-    write.n_operations = 1;
-    write.operations = operations;
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    response = ask_within(address, &request, deadline_ms);
     if (response == NULL) {
         return -1;
     }
@@ -254,16 +271,11 @@ int wire_get_text(const char *address,
                   char *ret_value,
                   size_t capacity)
 {
-    Client__Get get = CLIENT__GET__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__Response *response;
+    struct wire_get get;
+    Client__Response *response =
+        ask_within(address, wire_get_init(&get, path, level), ANSWER_DEADLINE_MS);
     int code = -1;
 
-    get.path = data_of(path);
-    get.level = level;
-    request.body_case = CLIENT__REQUEST__BODY_GET;
-    request.get = &get;
-    response = ask(address, &request);
     if (response != NULL) {
         code = (int)response->code;
         if (code == (int)CLIENT__CODE__OK && response->body_case == CLIENT__RESPONSE__BODY_GET) {

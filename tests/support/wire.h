@@ -26,6 +26,8 @@ void wire_send_some(struct wire *wire, struct bytes bytes);
 bool wire_receive(struct wire *wire, uint8_t *data, size_t size, unsigned deadline_ms);
 /* The client's preface. */
 bool wire_greet(struct wire *wire);
+/* Append a request that has its id, framed. */
+void wire_put_request(struct buffer *frames, const Client__Request *request);
 /* Frame and send a request, giving it the next id. */
 bool wire_request(struct wire *wire, Client__Request *request);
 /* The next response, released with client__response__free_unpacked; NULL at the deadline, or when
@@ -35,6 +37,25 @@ Client__Response *wire_response(struct wire *wire, unsigned deadline_ms);
 Client__Response *wire_call(struct wire *wire, Client__Request *request, unsigned deadline_ms);
 /* True once the other end has closed the connection; what it still sent is dropped. */
 bool wire_wait_closed(struct wire *wire, unsigned deadline_ms);
+
+/* Requests that tests make most often, in the room they take. Each lends what it is given, and is
+ * to be sent from where it was made. */
+struct wire_set {
+    Client__Request request;
+    Client__Write write;
+    Record__Operation operation;
+    Record__Operation *operations[1];
+    Record__Set set;
+};
+struct wire_get {
+    Client__Request request;
+    Client__Get get;
+};
+
+ProtobufCBinaryData wire_data(struct bytes bytes);
+/* Any version; makes the node if there is none. */
+Client__Request *wire_set_init(struct wire_set *set, const char *path, struct bytes value);
+Client__Request *wire_get_init(struct wire_get *get, const char *path, Client__ReadLevel level);
 
 /* One question on a connection of its own. -1: no answer within half a minute; else the code of the
  * response (enum Client__Code). */
