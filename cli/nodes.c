@@ -38,6 +38,47 @@ static bool take_node(const char *text, size_t bytes, struct nodes *nodes)
     return address_parse(nodes->addresses[i], &address, NULL) == STATUS_OK;
 }
 
+typedef bool (*take_piece)(
+    const struct cli *cli, const char *option, const char *text, size_t bytes, void *list);
+
+/* Each piece between commas goes to `take`, which tells what is wrong with it. */
+static bool
+take_list(const struct cli *cli, const char *option, const char *text, take_piece take, void *list)
+{
+    for (size_t count = 0; count < NODES_MAX; count++) {
+        size_t bytes = strcspn(text, ",");
+
+        if (!take(cli, option, text, bytes, list)) {
+            return false;
+        }
+        if (text[bytes] == '\0') {
+            return true;
+        }
+        text += bytes + 1;
+    }
+    (void)cli_usage(cli, "a cluster has at most %d servers", NODES_MAX);
+    return false;
+}
+
+static bool
+add_node(const struct cli *cli, const char *option, const char *text, size_t bytes, void *list)
+{
+    struct nodes *nodes = list;
+
+    if (!take_node(text, bytes, nodes)) {
+        (void)cli_usage(cli, "--%s '%.*s': write it as ID=HOST:PORT, ids from 1", option,
+                        (int)bytes, text);
+        return false;
+    }
+    for (size_t i = 0; i + 1 < nodes->count; i++) {
+        if (nodes->items[i].id == nodes->items[nodes->count - 1].id) {
+            (void)cli_usage(cli, "--%s names an id twice: '%.*s'", option, (int)bytes, text);
+            return false;
+        }
+    }
+    return true;
+}
+
 bool nodes_parse(const struct cli *cli, const char *option, const char *text, struct nodes *ret)
 {
     *ret = (struct nodes){.count = 0};
@@ -45,29 +86,21 @@ bool nodes_parse(const struct cli *cli, const char *option, const char *text, st
         (void)cli_usage(cli, "--%s is missing: --%s 1=HOST:PORT", option, option);
         return false;
     }
-    for (;;) {
-        size_t bytes = strcspn(text, ",");
+    return take_list(cli, option, text, add_node, ret);
+}
 
-        if (ret->count == NODES_MAX) {
-            (void)cli_usage(cli, "a cluster has at most %d servers", NODES_MAX);
-            return false;
-        }
-        if (!take_node(text, bytes, ret)) {
-            (void)cli_usage(cli, "--%s '%.*s': write it as ID=HOST:PORT, ids from 1", option,
-                            (int)bytes, text);
-            return false;
-        }
-        for (size_t i = 0; i + 1 < ret->count; i++) {
-            if (ret->items[i].id == ret->items[ret->count - 1].id) {
-                (void)cli_usage(cli, "--%s names an id twice: '%.*s'", option, (int)bytes, text);
-                return false;
-            }
-        }
-        if (text[bytes] == '\0') {
-            return true;
-        }
-        text += bytes + 1;
+static bool
+add_id(const struct cli *cli, const char *option, const char *text, size_t bytes, void *list)
+{
+    struct ids *ids = list;
+
+    if (!take_id(text, bytes, &ids->items[ids->count])) {
+        (void)cli_usage(cli, "--%s '%.*s': ids are numbers from 1, as 1,2,3", option, (int)bytes,
+                        text);
+        return false;
     }
+    ids->count++;
+    return true;
 }
 
 bool ids_parse(const struct cli *cli, const char *option, const char *text, struct ids *ret)
@@ -77,22 +110,5 @@ bool ids_parse(const struct cli *cli, const char *option, const char *text, stru
         (void)cli_usage(cli, "--%s is missing: --%s 1,2,3", option, option);
         return false;
     }
-    for (;;) {
-        size_t bytes = strcspn(text, ",");
-
-        if (ret->count == NODES_MAX) {
-            (void)cli_usage(cli, "a cluster has at most %d servers", NODES_MAX);
-            return false;
-        }
-        if (!take_id(text, bytes, &ret->items[ret->count])) {
-            (void)cli_usage(cli, "--%s '%.*s': ids are numbers from 1, as 1,2,3", option,
-                            (int)bytes, text);
-            return false;
-        }
-        ret->count++;
-        if (text[bytes] == '\0') {
-            return true;
-        }
-        text += bytes + 1;
-    }
+    return take_list(cli, option, text, add_id, ret);
 }
