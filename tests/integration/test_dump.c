@@ -40,17 +40,25 @@ static void expect_complete(unsigned id, const struct writers *writers)
     EXPECT(!process_wait(&cluster.servers[id].process, 0));
 }
 
-static void test_a_member_left_behind_catches_up(void)
+/* Three servers under writes, of which a follower is away for more than the log keeps. */
+static struct writers *leave_behind(unsigned *ret_away)
 {
     struct writers *writers;
-    unsigned away;
 
     begin();
     writers = writers_start(servers, 4, "/written");
     writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
-    away = follower();
-    cluster_kill(&cluster, away);
+    *ret_away = follower();
+    cluster_kill(&cluster, *ret_away);
     writers_wait(writers, 300, 2 * CLUSTER_DEADLINE_MS);
+    return writers;
+}
+
+static void test_a_member_left_behind_catches_up(void)
+{
+    unsigned away;
+    struct writers *writers = leave_behind(&away);
+
     cluster_start(&cluster, away);
     writers_stop(writers);
     expect_complete(away, writers);
@@ -62,15 +70,9 @@ static void test_a_member_left_behind_catches_up(void)
 
 static void test_a_transfer_that_is_cut_begins_again(void)
 {
-    struct writers *writers;
     unsigned away;
+    struct writers *writers = leave_behind(&away);
 
-    begin();
-    writers = writers_start(servers, 4, "/written");
-    writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
-    away = follower();
-    cluster_kill(&cluster, away);
-    writers_wait(writers, 300, 2 * CLUSTER_DEADLINE_MS);
     for (int round = 0; round < 3; round++) {
         /* Killed amid it, as soon as it speaks of a dump in this run. */
         cluster_start(&cluster, away);

@@ -152,50 +152,44 @@ static void test_clients_and_peers_are_told_apart(void)
     house_close(&house);
 }
 
-static void test_more_clients_than_allowed_are_turned_away_and_peers_are_not(void)
+/* Two clients fit; peers do not count, and who hung up does not any more. */
+static void expect_two_clients(const struct entrance_options *options)
 {
-    struct entrance_options options = usual();
     struct house house;
     int third;
 
-    options.clients_max = 2;
-    house_open(&house, &options);
+    house_open(&house, options);
     (void)call(&house, client_words());
     (void)call(&house, client_words());
     LAB_UNTIL(&house.lab, house.clients == 2);
     third = call(&house, client_words());
     LAB_UNTIL(&house.lab, is_closed(third));
+    EXPECT_EQ(entrance_refused_count(house.entrance), 1);
     (void)call(&house, peer_words());
     LAB_UNTIL(&house.lab, house.peers == 1);
     EXPECT_EQ(entrance_refused_count(house.entrance), 1);
     hang_up(&house);
-    LAB_UNTIL(&house.lab, entrance_client_count(house.entrance) == 0);
+    LAB_UNTIL(&house.lab, entrance_connection_count(house.entrance) == 0);
+    EXPECT_EQ(entrance_client_count(house.entrance), 0);
     (void)call(&house, client_words());
     LAB_UNTIL(&house.lab, house.clients == 3);
     house_close(&house);
 }
 
+static void test_more_clients_than_allowed_are_turned_away_and_peers_are_not(void)
+{
+    struct entrance_options options = usual();
+
+    options.clients_max = 2;
+    expect_two_clients(&options);
+}
+
 static void test_one_address_has_so_many_clients_and_peers_are_not_counted(void)
 {
     struct entrance_options options = usual();
-    struct house house;
-    int third;
 
     options.clients_per_address_max = 2;
-    house_open(&house, &options);
-    (void)call(&house, client_words());
-    (void)call(&house, client_words());
-    LAB_UNTIL(&house.lab, house.clients == 2);
-    third = call(&house, client_words());
-    LAB_UNTIL(&house.lab, is_closed(third));
-    EXPECT_EQ(entrance_refused_count(house.entrance), 1);
-    (void)call(&house, peer_words());
-    LAB_UNTIL(&house.lab, house.peers == 1);
-    hang_up(&house);
-    LAB_UNTIL(&house.lab, entrance_connection_count(house.entrance) == 0);
-    (void)call(&house, client_words());
-    LAB_UNTIL(&house.lab, house.clients == 3);
-    house_close(&house);
+    expect_two_clients(&options);
 }
 
 /* A flood of silent connections drives out its own, and last of them a server's handshake. */

@@ -10,6 +10,7 @@
 static struct raft_config config;
 static struct reconfiguration_server servers[RAFT_MEMBERS_MAX];
 static char addresses[RAFT_MEMBERS_MAX][RAFT_ADDRESS_BYTES_MAX];
+static raft_id leaving[RAFT_MEMBERS_MAX];
 static struct reconfiguration wanted;
 
 struct piece {
@@ -64,6 +65,13 @@ static void join(const char *text)
             .id = piece.id, .address = addresses[wanted.server_count], .votes = piece.votes};
         wanted.server_count++;
     }
+}
+
+/* Called after join. */
+static void leave(raft_id id)
+{
+    wanted.leaving = leaving;
+    leaving[wanted.leaving_count++] = id;
 }
 
 static struct reconfiguration_step next(void)
@@ -137,12 +145,11 @@ static void test_an_observer_stays_a_learner(void)
 
 static void test_all_voters_change_in_one_step(void)
 {
-    const raft_id leaving[] = {1, 2, 9};
-
     members_are("1v 2v 3v 4l 5l");
     join("4v 5v");
-    wanted.leaving = leaving;
-    wanted.leaving_count = 3;
+    leave(1);
+    leave(2);
+    leave(9);
     expect_next("change 3,4,5 with new ones");
     members_are("3v 4v 5v");
     expect_next("done");
@@ -150,12 +157,9 @@ static void test_all_voters_change_in_one_step(void)
 
 static void test_learners_leave_by_themselves(void)
 {
-    const raft_id leaving[] = {2};
-
     members_are("1v 2l");
     join("");
-    wanted.leaving = leaving;
-    wanted.leaving_count = 1;
+    leave(2);
     expect_next("remove 2");
     members_are("1v");
     expect_next("done");
@@ -163,12 +167,9 @@ static void test_learners_leave_by_themselves(void)
 
 static void test_who_leaves_and_joins_stays(void)
 {
-    const raft_id leaving[] = {2};
-
     members_are("1v 2v");
     join("2v");
-    wanted.leaving = leaving;
-    wanted.leaving_count = 1;
+    leave(2);
     expect_next("done");
 }
 
@@ -212,12 +213,9 @@ static void test_two_members_may_change_places(void)
 
 static void test_a_server_waits_for_the_address_that_another_leaves(void)
 {
-    const raft_id leaving[] = {2};
-
     members_are("1v 2l@B");
     join("3l@B");
-    wanted.leaving = leaving;
-    wanted.leaving_count = 1;
+    leave(2);
     expect_next("remove 2");
     members_are("1v");
     expect_next("add 3 at hostB:1");
@@ -274,16 +272,14 @@ static void test_of_a_server_named_twice_the_last_counts(void)
 
 static void test_what_is_no_cluster_is_illegal(void)
 {
-    const raft_id leaving[] = {1, 2};
-
     members_are("1v 2v");
     join("3v@A 4v@A");
     expect_illegal("servers 3 and 4 have the same address hostA:1");
     join("3v@2");
     expect_illegal("the same address");
     join("");
-    wanted.leaving = leaving;
-    wanted.leaving_count = 2;
+    leave(1);
+    leave(2);
     expect_illegal("0 voters");
     join("3v 4v 5v 6v 7v 8v");
     expect_illegal("8 voters");
