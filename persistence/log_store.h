@@ -64,7 +64,7 @@ struct log_witness {
 
 struct log_store_options {
     uint64_t map_bytes; /* fixed size of the map; 8 GiB */
-    bool prezero;       /* write zeros ahead of use (storage.md 2: 8-23 % less latency) */
+    bool prezero;       /* write zeros ahead of use: a sync that lengthens the file costs more */
     /* Count no start, open a superseded folder too, and write nothing but the log's own end to its
      * place, if a power cut took it from there (log_tail.h). */
     bool is_inspected;

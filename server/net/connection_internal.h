@@ -1,5 +1,4 @@
-/* What the units of a connection share: its struct, and what they call of each other. Input and
- * output own the members below their names. */
+/* What the units of a connection share: its struct, and what they call of each other. */
 #ifndef NET_CONNECTION_INTERNAL_H
 #define NET_CONNECTION_INTERNAL_H
 

@@ -9,6 +9,7 @@
 
 /* Begun, so that something may have been changed. */
 bool node_reconfigure_is_begun(const struct request *request);
+
 enum reconfigure_next {
     RECONFIGURE_OVER, /* `reply` is filled; OK comes with the node `path` */
     RECONFIGURE_STEP, /* it is in membership.encoded, for node_cluster_submit */

@@ -131,8 +131,8 @@ struct reply {
             const uint8_t *password; /* STATE_PASSWORD_BYTES */
             uint64_t last_sequence;
         } session;
-        struct state_node
-            *node; /* GET, RECONFIGURE; its list of permissions is whole, see client_may */
+        /* GET, RECONFIGURE; its list of permissions is whole, see client_may */
+        struct state_node *node;
         struct state_children children; /* LIST; nodes that may not be read are NULL */
         struct {
             const struct reply_tree_node *nodes;
