@@ -3,487 +3,26 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "proto/record.pb-c.h"
+#include "tests/simulation/workload_answers.h"
+#include "tests/simulation/workload_operations.h"
 #include "tests/simulation/writes.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
     UNDER_WAY_MAX = 8,
-    LINGERING_MAX = 2,
     PATIENCE_US = 12 * 1000 * 1000, /* for an answer; then the connection is given up */
     FULL_OUTPUT_BYTES = 2 * 1024 * 1024
 };
-
-enum operation_kind {
-    OPERATION_SESSION, /* open or attach */
-    OPERATION_CLOSE,
-    OPERATION_WRITE,
-    OPERATION_AGAIN, /* a numbered write, sent once more for no reason */
-    OPERATION_READ,
-    OPERATION_STREAM,
-    OPERATION_PING
-};
-
-/* Something asked and not finally answered. */
-struct operation {
-    struct list link;
-    enum operation_kind kind;
-    uint64_t id; /* of its request on the present connection; 0 = not sent there */
-    struct truth_write write;
-    struct buffer body; /* the packed operation or transaction, without the numbers */
-    zxid at_least;      /* READ */
-    bool done;          /* WRITE: applied, whatever its outcome */
-    size_t call;        /* in the record */
-    uint64_t asked_us;  /* SESSION, CLOSE */
-};
-
-/* As a server sees it. */
-struct connection {
-    struct workload_client *client; /* NULL: given up by its client, and not closed yet */
-    struct cluster_server *server;
-    struct client *open;
-    zxid leaderless; /* what was committed when the server was last seen without a leader */
-};
-
-struct workload_client {
-    struct cluster *cluster;
-    struct oracle *oracle;
-    struct truth *truth;
-    struct workload_counts *counts;
-    uint64_t number;
-    struct prng prng;
-    struct connection *connection; /* NULL = not connected */
-    struct connection *lingering[LINGERING_MAX];
-    bool broken; /* to be closed */
-    bool ready;  /* session, if any, attached on this connection */
-    bool pinned;
-    bool quiet;
-    size_t place;         /* pinned: where */
-    uint32_t probes_left; /* 2: a write, then a read; 1: the read */
-    bool has_sessions;
-    bool closing;
-    uint32_t timeout_ms;
-    session_id session;
-    uint8_t password[STATE_PASSWORD_BYTES];
-    uint64_t sequence;  /* of the last write */
-    uint64_t confirmed; /* all writes up to this one are answered */
-    uint64_t told;      /* the highest that a server was told of as confirmed */
-    zxid seen;
-    struct list operations; /* in order; those sent on this connection are first asked, first
-                               answered */
-    size_t count;
-    uint64_t last_id;
-    uint64_t patience_us;
-    uint64_t sleep_us;     /* until then it stays away */
-    uint64_t slow_us;      /* until then it does not read what it is sent */
-    struct buffer made;    /* the path that a creation was answered with */
-    struct operation *old; /* a numbered write that was answered: to be sent again */
-    struct client_streams streams;
-};
-
-static uint64_t now(const struct workload_client *self)
-{
-    return self->cluster->timeline->now_us;
-}
-
-static struct operation *operation_of(struct list *link)
-{
-    return CONTAINER_OF(link, struct operation, link);
-}
-
-static void operation_release(struct operation *operation)
-{
-    if (operation != NULL) {
-        buffer_release(&operation->body);
-        free(operation);
-    }
-}
-
-static void operation_free(struct workload_client *self, struct operation *operation)
-{
-    list_remove(&operation->link);
-    self->count--;
-    operation_release(operation);
-}
-
-static struct operation *operation_new(struct workload_client *self, enum operation_kind kind)
-{
-    struct operation *operation = xcalloc(1, sizeof *operation);
-
-    operation->kind = kind;
-    operation->call = RECORDING_NO_CALL;
-    operation->asked_us = now(self);
-    list_append(&self->operations, &operation->link);
-    self->count++;
-    return operation;
-}
-
-static struct recording *recording(const struct workload_client *self)
-{
-    return truth_recording(self->truth);
-}
-
-static struct recording_caller caller(const struct workload_client *self)
-{
-    return (struct recording_caller){.client = self->number, .session = self->session};
-}
-
-static const struct cluster_server *any_server(const struct workload_client *self)
-{
-    return self->connection != NULL ? self->connection->server : &self->cluster->servers[0];
-}
-
-/* --- Sessions --- */
-
-static void confirm(struct workload_client *self)
-{
-    uint64_t lowest = self->sequence + 1;
-
-    LIST_FOR_EACH (link, &self->operations) {
-        struct operation *operation = operation_of(link);
-
-        if (operation->kind == OPERATION_WRITE && operation->write.sequence != 0 &&
-            operation->write.sequence < lowest) {
-            lowest = operation->write.sequence;
-        }
-    }
-    self->confirmed = lowest - 1;
-}
-
-static void forget_old(struct workload_client *self)
-{
-    operation_release(self->old);
-    self->old = NULL;
-}
-
-/* The session is gone: what its writes did stays unknown. */
-static void leave_session(struct workload_client *self)
-{
-    self->session = 0;
-    self->sequence = 0;
-    self->confirmed = 0;
-    self->told = 0;
-    self->closing = false;
-    self->broken = true;
-    forget_old(self);
-    LIST_FOR_EACH (link, &self->operations) {
-        struct operation *operation = operation_of(link);
-
-        if (operation->write.sequence != 0) {
-            /* Answers for it may still come on this connection: then nothing waits for them. */
-            self->counts->unknown += operation->kind == OPERATION_WRITE;
-            operation_free(self, operation);
-        }
-    }
-}
-
-static void lose_session(struct workload_client *self)
-{
-    if (self->session != 0) {
-        struct recording_caller told = caller(self);
-
-        truth_on_ended(self->truth, any_server(self), self->session);
-        recording_ended(recording(self), &told, false, now(self));
-        self->counts->sessions_lost++;
-    }
-    leave_session(self);
-}
-
-/* --- Answers --- */
-
-static void remember_made(struct workload_client *self, const struct state_result *result)
-{
-    for (size_t i = 0; i < result->operation_count; i++) {
-        if (result->operations[i].created) {
-            buffer_clear(&self->made);
-            buffer_put(&self->made, result->operations[i].path);
-        }
-    }
-}
-
-static void finish_write(struct workload_client *self, struct operation *operation)
-{
-    if (self->probes_left == 2) {
-        self->probes_left -= operation->done;
-    }
-    if (operation->write.sequence == 0 || !operation->done) {
-        operation_free(self, operation);
-        return;
-    }
-    list_remove(&operation->link);
-    self->count--;
-    forget_old(self);
-    self->old = operation;
-    confirm(self);
-}
-
-/* Answered by the state. */
-static void
-on_outcome(struct workload_client *self, struct operation *operation, const struct reply *reply)
-{
-    switch ((int)reply->code) {
-    case OP_OK:
-        truth_on_acknowledged(self->truth, any_server(self), &operation->write, reply->result);
-        recording_end_write(recording(self), operation->call, reply->code, reply->result);
-        remember_made(self, reply->result);
-        finish_write(self, operation);
-        break;
-    case OP_SESSION_EXPIRED:
-        lose_session(self);
-        break;
-    case OP_SESSION_MOVED:
-    case OP_SEQUENCE_GAP:
-        self->broken = true;
-        break;
-    case OP_SEQUENCE_FORGOTTEN:
-    case OP_TOO_MANY_UNCONFIRMED:
-    case OP_UNREADABLE:
-    case OP_LIMIT:
-    case OP_BAD_ARGUMENTS:
-    case OP_NO_SESSION:
-        cluster_violation(any_server(self), "client %" PRIu64 ": write %" PRIu64 " answered by %s",
-                          self->number, operation->write.serial,
-                          op_error_text((enum op_error)reply->code));
-    default:
-        truth_on_refused(self->truth, any_server(self), &operation->write, reply->result);
-        recording_end_write(recording(self), operation->call, reply->code, reply->result);
-        finish_write(self, operation);
-        break;
-    }
-}
-
-static void
-on_write(struct workload_client *self, struct operation *operation, const struct reply *reply)
-{
-    if ((int)reply->code < 100) {
-        operation->done = reply->result != NULL;
-        on_outcome(self, operation, reply);
-    } else if (operation->write.sequence != 0) {
-        self->broken = true; /* sent again after attaching elsewhere */
-    } else if (reply->code == CLIENT__CODE__UNKNOWN_OUTCOME) {
-        self->counts->unknown++;
-        recording_end_write(recording(self), operation->call, reply->code, NULL);
-        finish_write(self, operation);
-    } else {
-        truth_on_refused(self->truth, any_server(self), &operation->write, NULL);
-        recording_end_write(recording(self), operation->call, reply->code, NULL);
-        finish_write(self, operation);
-    }
-}
-
-/* The same answer as the first time; one that was confirmed need not be known any more. */
-static void
-on_again(struct workload_client *self, struct operation *operation, const struct reply *reply)
-{
-    const struct truth_write *write = &operation->write;
-
-    if ((int)reply->code == OP_SEQUENCE_FORGOTTEN && write->sequence > self->told) {
-        cluster_violation(any_server(self),
-                          "S21: write %" PRIu64 " of session %" PRIu64
-                          " is forgotten, only %" PRIu64 " were confirmed",
-                          write->sequence, write->session, self->told);
-    }
-    if ((int)reply->code < 100 && reply->result != NULL) {
-        truth_on_repeated(self->truth, any_server(self), write, reply->result);
-    }
-    operation_free(self, operation);
-}
-
-static void on_read(struct workload_client *self,
-                    struct operation *operation,
-                    const struct request *request,
-                    const struct reply *reply)
-{
-    struct chronicle *chronicle = truth_chronicle(self->truth);
-    bool found = reply->code == CLIENT__CODE__OK;
-
-    if (operation->call != RECORDING_NO_CALL) {
-        recording_end_read(recording(self), operation->call, request, reply);
-    }
-    if (found || reply->code == CLIENT__CODE__NO_NODE) {
-        if (reply->zxid < operation->at_least) {
-            cluster_violation(any_server(self),
-                              "S17: client %" PRIu64 " reads at %" PRIu64 ", not at %" PRIu64
-                              " or later",
-                              self->number, reply->zxid, operation->at_least);
-        }
-        if (request->kind == REQUEST_GET) {
-            chronicle_check_node(chronicle, any_server(self), request->path, reply->zxid,
-                                 found ? reply->node : NULL);
-        } else if (request->kind == REQUEST_LIST) {
-            chronicle_check_children(chronicle, any_server(self), request, reply->zxid, found,
-                                     &reply->children);
-        } else {
-            chronicle_check_tree(chronicle, any_server(self), request, reply);
-        }
-        self->counts->reads++;
-        self->probes_left -= self->probes_left == 1;
-    }
-    operation_free(self, operation);
-}
-
-static void
-on_session(struct workload_client *self, struct operation *operation, const struct reply *reply)
-{
-    bool opens = self->session == 0;
-    uint64_t asked_us = operation->asked_us;
-
-    operation_free(self, operation);
-    if (reply->code == CLIENT__CODE__OK) {
-        if (self->session != 0 && reply->session.last_sequence < self->confirmed) {
-            cluster_violation(any_server(self),
-                              "session %" PRIu64 " knows writes up to %" PRIu64 ", %" PRIu64
-                              " were answered",
-                              self->session, reply->session.last_sequence, self->confirmed);
-        }
-        self->counts->sessions += self->session == 0;
-        self->session = reply->session.session;
-        memcpy(self->password, reply->session.password, sizeof self->password);
-        self->ready = true;
-        if (opens) {
-            const struct recording_caller told = caller(self);
-
-            recording_opened(recording(self), &told, asked_us);
-        }
-    } else if (reply->code == CLIENT__CODE__SESSION_EXPIRED) {
-        lose_session(self);
-    } else {
-        self->broken = true;
-    }
-}
-
-static void
-on_close(struct workload_client *self, struct operation *operation, const struct reply *reply)
-{
-    const struct recording_caller told = caller(self);
-    uint64_t asked_us = operation->asked_us;
-
-    operation_free(self, operation);
-    self->closing = false;
-    if (reply->code == CLIENT__CODE__OK) {
-        self->counts->closed++;
-        truth_on_ended(self->truth, any_server(self), self->session);
-        recording_ended(recording(self), &told, true, asked_us);
-        leave_session(self);
-    } else if (reply->code == CLIENT__CODE__SESSION_EXPIRED) {
-        lose_session(self);
-    } else {
-        self->broken = true;
-    }
-}
-
-static struct operation *find_by_id(struct workload_client *self, uint64_t id)
-{
-    LIST_FOR_EACH (link, &self->operations) {
-        if (operation_of(link)->id == id) {
-            return operation_of(link);
-        }
-    }
-    return NULL;
-}
-
-static void on_reply(void *context, const struct request *request, const struct reply *reply)
-{
-    const struct connection *connection = context;
-    struct workload_client *self = connection->client;
-    struct operation *operation;
-
-    if (self == NULL) {
-        return;
-    }
-    operation = find_by_id(self, request->id);
-    timeline_mix(self->cluster->timeline, (uint64_t)reply->code << 32 ^ reply->zxid);
-    timeline_trace(self->cluster->timeline,
-                   "client %" PRIu64 ": answer %" PRIu64 " code %d at %" PRIu64, self->number,
-                   request->id, (int)reply->code, reply->zxid);
-    if (reply->zxid > self->seen) {
-        self->seen = reply->zxid;
-    }
-    if (operation == NULL) {
-        return;
-    }
-    switch (operation->kind) {
-    case OPERATION_SESSION:
-        on_session(self, operation, reply);
-        break;
-    case OPERATION_CLOSE:
-        on_close(self, operation, reply);
-        break;
-    case OPERATION_WRITE:
-        on_write(self, operation, reply);
-        break;
-    case OPERATION_AGAIN:
-        on_again(self, operation, reply);
-        break;
-    case OPERATION_READ:
-        on_read(self, operation, request, reply);
-        break;
-    case OPERATION_STREAM:
-        operation_free(self, operation);
-        client_streams_on_reply(&self->streams, any_server(self), request, reply);
-        break;
-    case OPERATION_PING:
-        operation_free(self, operation);
-        break;
-    }
-}
-
-static void on_events(void *context,
-                      uint64_t watch,
-                      bool with_values,
-                      const struct watch_event *events,
-                      size_t count,
-                      zxid up_to,
-                      bool lost)
-{
-    const struct connection *connection = context;
-    struct workload_client *self = connection->client;
-
-    (void)with_values;
-    if (self == NULL) {
-        return;
-    }
-    timeline_mix(self->cluster->timeline, watch << 32 ^ up_to << 1 ^ lost);
-    client_streams_on_events(&self->streams, connection->server, watch, events, count, up_to, lost);
-    if (up_to > self->seen) {
-        self->seen = up_to;
-    }
-}
-
-static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
-{
-    const struct connection *connection = context;
-    struct workload_client *self = connection->client;
-
-    if (self == NULL) {
-        return;
-    }
-    if (kind == CLIENT__NOTICE_KIND__SESSION_ENDED) {
-        self->broken = true;
-        if (code == CLIENT__CODE__SESSION_EXPIRED) {
-            lose_session(self);
-        }
-    } else if (kind == CLIENT__NOTICE_KIND__GOING_AWAY) {
-        self->broken = true;
-    } else if (kind == CLIENT__NOTICE_KIND__LEADER_FOUND &&
-               node_applied(connection->server->node) < connection->leaderless) {
-        cluster_violation(
-            connection->server,
-            "S25: a client is told that its session goes on from the state at %" PRIu64
-            ", but %" PRIu64 " was committed while there was no leader",
-            node_applied(connection->server->node), connection->leaderless);
-    }
-}
 
 static size_t output_bytes(void *context)
 {
     const struct connection *connection = context;
     const struct workload_client *self = connection->client;
 
-    return self != NULL && now(self) < self->slow_us ? FULL_OUTPUT_BYTES : 0;
+    return self != NULL && workload_operations_now_us(self) < self->slow_us ? FULL_OUTPUT_BYTES : 0;
 }
 
 /* --- Connections --- */
@@ -501,7 +40,7 @@ static void submit(struct workload_client *self, struct request *request)
         truth_on_contact(self->truth, server, self->session);
     }
     client_submit(self->connection->open, request);
-    self->patience_us = now(self) + PATIENCE_US;
+    self->patience_us = workload_operations_now_us(self) + PATIENCE_US;
     cluster_poke(server);
 }
 
@@ -515,12 +54,12 @@ static void forget_connection(struct workload_client *self)
     self->closing = false;
     client_streams_on_disconnect(&self->streams);
     LIST_FOR_EACH (link, &self->operations) {
-        struct operation *operation = operation_of(link);
+        struct operation *operation = workload_operations_at(link);
 
         operation->id = 0;
         if (operation->kind != OPERATION_WRITE || operation->write.sequence == 0) {
             self->counts->unknown += operation->kind == OPERATION_WRITE;
-            operation_free(self, operation);
+            workload_operations_free(self, operation);
         }
     }
 }
@@ -578,7 +117,7 @@ void workload_client_on_stop(struct workload_client *self, const struct cluster_
 
 static void ask_session(struct workload_client *self)
 {
-    struct operation *operation = operation_new(self, OPERATION_SESSION);
+    struct operation *operation = workload_operations_new(self, OPERATION_SESSION);
     struct request *request =
         request_new(self->session == 0 ? REQUEST_OPEN_SESSION : REQUEST_ATTACH_SESSION);
 
@@ -595,9 +134,9 @@ static void ask_session(struct workload_client *self)
 
 static void connect_somewhere(struct workload_client *self)
 {
-    static const struct client_callbacks callbacks = {.on_reply = on_reply,
-                                                      .on_events = on_events,
-                                                      .on_notice = on_notice,
+    static const struct client_callbacks callbacks = {.on_reply = workload_answers_on_reply,
+                                                      .on_events = workload_answers_on_events,
+                                                      .on_notice = workload_answers_on_notice,
                                                       .output_bytes = output_bytes};
     size_t place = self->pinned ? self->place
                                 : (size_t)prng_below(&self->prng, self->cluster->settings.places);
@@ -616,7 +155,7 @@ static void connect_somewhere(struct workload_client *self)
     self->connection->server = server;
     self->connection->open = client_open(server->node, &callbacks, self->connection);
     self->ready = !self->has_sessions;
-    self->patience_us = now(self) + PATIENCE_US;
+    self->patience_us = workload_operations_now_us(self) + PATIENCE_US;
     if (self->has_sessions) {
         ask_session(self);
     }
@@ -651,7 +190,7 @@ static void send_write(struct workload_client *self, struct operation *operation
 
 static void start_again(struct workload_client *self, const struct operation *first)
 {
-    struct operation *operation = operation_new(self, OPERATION_AGAIN);
+    struct operation *operation = workload_operations_new(self, OPERATION_AGAIN);
 
     operation->write = first->write;
     buffer_put(&operation->body, buffer_lend(&first->body));
@@ -661,14 +200,14 @@ static void start_again(struct workload_client *self, const struct operation *fi
 
 static void start_write(struct workload_client *self)
 {
-    struct operation *operation = operation_new(self, OPERATION_WRITE);
+    struct operation *operation = workload_operations_new(self, OPERATION_WRITE);
     const struct writes_draw draw = {.settings = &self->cluster->settings,
                                      .prng = &self->prng,
                                      .serial = truth_next_serial(self->truth),
                                      .in_session = self->session != 0,
                                      .made = buffer_lend(&self->made)};
 
-    const struct recording_caller told = caller(self);
+    const struct recording_caller told = workload_operations_caller(self);
 
     operation->write.serial = draw.serial;
     if (self->session != 0) {
@@ -676,7 +215,8 @@ static void start_write(struct workload_client *self)
         operation->write.sequence = ++self->sequence;
     }
     writes_draw(&draw, &operation->body, &operation->write.marked);
-    operation->call = recording_begin_write(recording(self), &told, buffer_lend(&operation->body));
+    operation->call = recording_begin_write(workload_operations_recording(self), &told,
+                                            buffer_lend(&operation->body));
     send_write(self, operation);
     if (operation->write.sequence != 0 && timeline_chance(&self->prng, 30)) {
         start_again(self, operation);
@@ -685,15 +225,15 @@ static void start_write(struct workload_client *self)
 
 static void send_read(struct workload_client *self, struct request *request, bool linearizable)
 {
-    struct operation *operation = operation_new(self, OPERATION_READ);
-    const struct recording_caller told = caller(self);
+    struct operation *operation = workload_operations_new(self, OPERATION_READ);
+    const struct recording_caller told = workload_operations_caller(self);
 
     operation->id = ++self->last_id;
     operation->at_least = linearizable ? oracle_committed(self->oracle) : self->seen;
     request->id = operation->id;
     request->seen_zxid = self->seen;
     request->linearizable = linearizable;
-    operation->call = recording_begin_read(recording(self), &told, request);
+    operation->call = recording_begin_read(workload_operations_recording(self), &told, request);
     submit(self, request);
 }
 
@@ -736,7 +276,7 @@ static void start_simple(struct workload_client *self,
                          enum operation_kind operation_kind,
                          enum request_kind kind)
 {
-    struct operation *operation = operation_new(self, operation_kind);
+    struct operation *operation = workload_operations_new(self, operation_kind);
     struct request *request = request_new(kind);
 
     operation->id = ++self->last_id;
@@ -752,7 +292,7 @@ static bool start_stream(struct workload_client *self)
     if (request == NULL) {
         return false;
     }
-    operation = operation_new(self, OPERATION_STREAM);
+    operation = workload_operations_new(self, OPERATION_STREAM);
     operation->id = ++self->last_id;
     request->id = operation->id;
     request->seen_zxid = self->seen;
@@ -766,9 +306,10 @@ static bool resend(struct workload_client *self)
     bool any = false;
 
     LIST_FOR_EACH (link, &self->operations) {
-        if (operation_of(link)->kind == OPERATION_WRITE && operation_of(link)->id == 0) {
+        if (workload_operations_at(link)->kind == OPERATION_WRITE &&
+            workload_operations_at(link)->id == 0) {
             self->counts->resent++;
-            send_write(self, operation_of(link));
+            send_write(self, workload_operations_at(link));
             any = true;
         }
     }
@@ -793,7 +334,7 @@ static void start_something(struct workload_client *self)
         self->closing = true;
         start_simple(self, OPERATION_CLOSE, REQUEST_CLOSE_SESSION);
     } else {
-        self->slow_us = now(self) + prng_below(&self->prng, 1000 * 1000);
+        self->slow_us = workload_operations_now_us(self) + prng_below(&self->prng, 1000 * 1000);
     }
 }
 
@@ -805,9 +346,10 @@ static void part(struct workload_client *self)
 {
     disconnect(self);
     if (!self->quiet && timeline_chance(&self->prng, 50)) {
-        self->sleep_us = now(self) + prng_below(&self->prng, 2500 * (uint64_t)self->timeout_ms);
+        self->sleep_us = workload_operations_now_us(self) +
+                         prng_below(&self->prng, 2500 * (uint64_t)self->timeout_ms);
     } else if (!self->quiet && self->session != 0 && timeline_chance(&self->prng, 20)) {
-        leave_session(self);
+        workload_operations_leave_session(self);
         self->broken = false;
     }
 }
@@ -826,7 +368,8 @@ void workload_client_step(struct workload_client *self, uint64_t seed, bool quie
         self->connection->leaderless = oracle_committed(self->oracle);
     }
     if (self->connection == NULL) {
-        if (now(self) >= self->sleep_us && (!self->pinned || self->probes_left > 0)) {
+        if (workload_operations_now_us(self) >= self->sleep_us &&
+            (!self->pinned || self->probes_left > 0)) {
             connect_somewhere(self);
         }
         return;
@@ -834,7 +377,8 @@ void workload_client_step(struct workload_client *self, uint64_t seed, bool quie
     if (!cluster_is_awake(self->connection->server)) {
         return;
     }
-    if (self->broken || (self->count > 0 && now(self) >= self->patience_us) ||
+    if (self->broken ||
+        (self->count > 0 && workload_operations_now_us(self) >= self->patience_us) ||
         (quiet ? !hears_leader(self->connection->server) : timeline_chance(&self->prng, 5))) {
         part(self);
         return;
@@ -883,10 +427,10 @@ void workload_client_free(struct workload_client *self)
         CHECK(self->lingering[i] == NULL);
     }
     LIST_FOR_EACH (link, &self->operations) {
-        operation_free(self, operation_of(link));
+        workload_operations_free(self, workload_operations_at(link));
     }
     client_streams_release(&self->streams);
-    forget_old(self);
+    workload_operations_forget_old(self);
     buffer_release(&self->made);
     free(self);
 }
@@ -907,7 +451,7 @@ bool workload_client_probes(const struct workload_client *self)
 bool workload_client_is_idle(const struct workload_client *self)
 {
     LIST_FOR_EACH (link, &self->operations) {
-        if (operation_of(link)->kind != OPERATION_PING) {
+        if (workload_operations_at(link)->kind != OPERATION_PING) {
             return false;
         }
     }
