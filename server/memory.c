@@ -1,13 +1,18 @@
 #include "server/memory.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <malloc.h>
-#include <stddef.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <unistd.h>
 
 enum {
     LARGE_BUFFER_BYTES = 256 * 1024,
     TRIM_BYTES = 16 * 1024 * 1024,
     LOOK_INTERVAL_US = 2 * 1000 * 1000,
-    FREE_BYTES = 32 * 1024 * 1024
+    UNUSED_BYTES = 32 * 1024 * 1024,
+    PAGE_COUNTS_BYTES_MAX = 256
 };
 
 void memory_prepare(void)
@@ -16,25 +21,62 @@ void memory_prepare(void)
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
 }
 
+static bool find_resident(uint64_t *ret_bytes)
+{
+    char text[PAGE_COUNTS_BYTES_MAX];
+    uint64_t resident;
+    uint64_t of_files;
+    ssize_t size;
+    int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+
+    if (file < 0) {
+        return false;
+    }
+    size = read(file, text, sizeof text - 1);
+    (void)close(file);
+    text[size > 0 ? size : 0] = '\0';
+    if (sscanf(text, "%*u %" SCNu64 " %" SCNu64, &resident, &of_files) != 2 ||
+        resident < of_files) {
+        return false;
+    }
+    *ret_bytes = (resident - of_files) * (uint64_t)sysconf(_SC_PAGESIZE);
+    return true;
+}
+
+/* What is resident beyond what is in use. Below zero when much that is in use was never touched. */
+static bool find_unused(int64_t *ret_bytes)
+{
+    const struct mallinfo2 heap = mallinfo2();
+    uint64_t resident;
+
+    if (!find_resident(&resident)) {
+        return false;
+    }
+    *ret_bytes = (int64_t)resident - (int64_t)(heap.uordblks + heap.hblkhd);
+    return true;
+}
+
 /* The heap shrinks by itself only at its end, and something small that stays there is enough to
- * keep all that is free before it. What was given back still counts as free: only more calls for
- * another time. */
+ * keep all that is free before it. How much is free does not tell: a flood shorter than the
+ * interval takes what was given back before and leaves it as free as it was, but resident. */
 void memory_give_back(uint64_t now_us)
 {
     static uint64_t look_us;
-    static size_t given_bytes;
-    size_t free_bytes;
+    static int64_t least_bytes = INT64_MAX; /* since pages were given back */
+    int64_t unused_bytes;
 
     if (now_us < look_us) {
         return;
     }
     look_us = now_us + LOOK_INTERVAL_US;
-    free_bytes = mallinfo2().fordblks;
-    if (free_bytes < given_bytes) {
-        given_bytes = free_bytes;
+    if (!find_unused(&unused_bytes)) {
+        return;
     }
-    if (free_bytes - given_bytes > FREE_BYTES) {
+    if (unused_bytes < least_bytes) {
+        least_bytes = unused_bytes;
+    }
+    if (unused_bytes - least_bytes > UNUSED_BYTES) {
         (void)malloc_trim(TRIM_BYTES);
-        given_bytes = mallinfo2().fordblks;
+        (void)find_unused(&least_bytes);
     }
 }

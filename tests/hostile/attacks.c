@@ -17,7 +17,8 @@
 
 enum {
     LARGE_BYTES = 900 * 1000,
-    SWARM_MAX = 900, /* below --max-connections-per-address */
+    LARGE_WRITES = 120, /* more than servers keep of the last writes: 64 MiB of history */
+    SWARM_MAX = 900,    /* below --max-connections-per-address */
     ANSWER_DEADLINE_MS = 30000,
     SETTLE_MS = 10
 };
@@ -217,10 +218,12 @@ void attacks_prepare(const char *address, size_t children)
     memset(value, 'v', LARGE_BYTES);
     CHECK(wire_connect(&wire, address) && wire_greet(&wire));
     put_set(&frames, 1, "/large", bytes_of(value, LARGE_BYTES));
-    CHECK(wire_send(&wire, buffer_lend(&frames)));
-    response = wire_response(&wire, ANSWER_DEADLINE_MS);
-    CHECK(response != NULL);
-    client__response__free_unpacked(response, NULL);
+    for (size_t i = 0; i < LARGE_WRITES; i++) {
+        CHECK(wire_send(&wire, buffer_lend(&frames)));
+        response = wire_response(&wire, ANSWER_DEADLINE_MS);
+        CHECK(response != NULL);
+        client__response__free_unpacked(response, NULL);
+    }
     for (size_t made = 0; made < children; made += ATTACK_WIDE_NODE_BATCH) {
         size_t left = children - made;
 

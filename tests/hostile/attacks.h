@@ -27,7 +27,8 @@ extern const struct attack attacks[];
 
 enum { ATTACK_WIDE_NODE_BATCH = 500 };
 
-/* Before the first attack: a large value, and a node with `children` children. */
+/* Before the first attack: a large value, written until servers have kept as much of the last
+ * writes as they do, and a node with `children` children. */
 void attacks_prepare(const char *address, size_t children);
 
 #endif

@@ -1,0 +1,122 @@
+#include "server/memory.h"
+
+#include "base/alloc.h"
+#include "tests/support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    PIECES = 12 * 1024,
+    PIECE_BYTES = 8 * 1024,
+    LOOK_US = 10 * 1000 * 1000, /* longer than from one look to the next */
+    KEPT_BYTES_MAX = 48 * 1024 * 1024
+};
+
+static uint64_t now_us;
+static void *pieces[PIECES];
+static void *last;
+
+static void look(void)
+{
+    now_us += LOOK_US;
+    memory_give_back(now_us);
+}
+
+static uint64_t resident_bytes(void)
+{
+    unsigned long long kib = 0;
+    char line[256];
+    FILE *file = fopen("/proc/self/status", "r");
+
+    EXPECT(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        (void)sscanf(line, "RssAnon: %llu", &kib);
+    }
+    (void)fclose(file);
+    return kib * 1024;
+}
+
+/* 96 MiB, and something small behind that stays. */
+static void take(void)
+{
+    for (size_t i = 0; i < PIECES; i++) {
+        pieces[i] = xmalloc(PIECE_BYTES);
+        memset(pieces[i], 1, PIECE_BYTES);
+    }
+    free(last);
+    last = xmalloc(64);
+}
+
+static void let_go(void)
+{
+    for (size_t i = 0; i < PIECES; i++) {
+        free(pieces[i]);
+    }
+}
+
+static void expect_given_back(uint64_t before)
+{
+    uint64_t after = resident_bytes();
+
+    (void)printf("%" PRIu64 " KiB before, %" PRIu64 " KiB after\n", before / 1024, after / 1024);
+    EXPECT(after < before + KEPT_BYTES_MAX);
+}
+
+static void test_what_was_in_use_at_a_look_is_given_back_at_the_next(void)
+{
+    uint64_t before = resident_bytes();
+
+    look();
+    take();
+    look();
+    EXPECT(resident_bytes() > before + (uint64_t)PIECES * PIECE_BYTES);
+    let_go();
+    look();
+    expect_given_back(before);
+}
+
+/* Each flood takes what was given back after the one before. */
+static void test_what_was_in_use_only_between_two_looks_is_given_back_each_time(void)
+{
+    uint64_t before = resident_bytes();
+
+    for (unsigned flood = 0; flood < 3; flood++) {
+        look();
+        take();
+        EXPECT(resident_bytes() > before + (uint64_t)PIECES * PIECE_BYTES / 2);
+        let_go();
+        look();
+        expect_given_back(before);
+    }
+}
+
+/* A table larger than all that a flood takes and leaves free, reserved and not yet filled. */
+static void test_memory_in_use_that_was_never_touched_hides_nothing(void)
+{
+    uint64_t before = resident_bytes();
+    void *table = xcalloc(PIECES, 2 * PIECE_BYTES);
+
+    look();
+    EXPECT(resident_bytes() < before + KEPT_BYTES_MAX);
+    take();
+    let_go();
+    look();
+    expect_given_back(before);
+    free(table);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_what_was_in_use_at_a_look_is_given_back_at_the_next),
+        TEST_CASE(test_what_was_in_use_only_between_two_looks_is_given_back_each_time),
+        TEST_CASE(test_memory_in_use_that_was_never_touched_hides_nothing), TEST_END};
+    int result;
+
+    memory_prepare();
+    result = test_main("memory", cases, argc, argv);
+    free(last);
+    return result;
+}
