@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/log.h"
+#include "base/mark.h"
 #include "server/node/node_agreement.h"
 #include "server/node/node_status.h"
 #include "server/node/node_witness.h"
@@ -160,6 +161,19 @@ void node_cluster_submit(struct node *node, struct request *request, node_cluste
     }
 }
 
+/* A leader that was stopped finds the request when it goes on. */
+static void withdraw(struct node *node, const struct cluster_call *call)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__Relay body = PEER__RELAY__INIT;
+
+    body.id = call->id;
+    body.given_up = true;
+    message.body_case = PEER__PEER_MESSAGE__BODY_RELAY;
+    message.relay = &body;
+    (void)node_send(node, call->relayed_to, &message);
+}
+
 void node_cluster_abandon(struct node *node, struct request *request)
 {
     LIST_FOR_EACH (link, &node->calls) {
@@ -167,17 +181,39 @@ void node_cluster_abandon(struct node *node, struct request *request)
 
         if (call->request == request) {
             call->request = NULL;
-            if (call->state == CALL_WAITING) {
+            if (call->state == CALL_RELAYED) {
+                withdraw(node, call);
+            }
+            if (call->state != CALL_RUNNING) {
                 call->state = CALL_DONE;
             }
         }
     }
 }
 
+/* Drop what `peer` relayed, under this id or any (0), and is not begun. */
+static void drop_relayed(struct node *node, raft_id peer, uint64_t id)
+{
+    LIST_FOR_EACH (link, &node->calls) {
+        struct cluster_call *call = call_of(link);
+
+        if (call->peer == peer && (id == 0 || call->peer_call_id == id) &&
+            call->state == CALL_WAITING) {
+            MARK(relayed_request_is_given_up_before_it_is_begun);
+            call_free(call);
+        }
+    }
+}
+
 void node_cluster_on_relay(struct node *node, raft_id peer, const Peer__Relay *relay)
 {
-    struct cluster_call *call = call_new(node, bytes_of(relay->request.data, relay->request.len));
+    struct cluster_call *call;
 
+    if (relay->given_up) {
+        drop_relayed(node, peer, relay->id);
+        return;
+    }
+    call = call_new(node, bytes_of(relay->request.data, relay->request.len));
     call->peer = peer;
     call->peer_call_id = relay->id;
     if (call_count(node) > CALLS_MAX) {
@@ -419,15 +455,13 @@ void node_cluster_on_peer_down(struct node *node, raft_id peer)
     if (report != NULL) {
         report->is_linked = false;
     }
+    /* If somebody still waits there, it comes again. */
+    drop_relayed(node, peer, 0);
     LIST_FOR_EACH (link, &node->calls) {
         struct cluster_call *call = call_of(link);
 
         if (call->state == CALL_RELAYED && call->relayed_to == peer) {
-            if (call->request != NULL) {
-                wait_again(node, call);
-            } else {
-                call->state = CALL_DONE;
-            }
+            wait_again(node, call);
         }
     }
 }

@@ -3,6 +3,7 @@
 #include "tests/support/cluster.h"
 #include "tests/support/test.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -330,32 +331,35 @@ static void test_servers_that_are_no_members_turn_clients_away_at_once(void)
     cluster_release(&cluster);
 }
 
-/* Who gave up may have asked elsewhere, and changed the members further since. The others are
- * killed, not stopped: what had reached a stopped leader's socket may be done when it goes on. */
-static void test_a_command_that_was_given_up_is_not_asked_again(void)
+/* The fourth only runs. One of the members that does not lead is to be asked. */
+static unsigned form_three_of_four(void)
 {
-    const struct outcome *status;
-    unsigned asked;
-
     cluster_init(&cluster, 4);
     cluster.server_count = 3;
     cluster_form(&cluster);
     cluster.server_count = 4;
-    asked = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) % 3 + 1;
-    for (unsigned id = 1; id <= 3; id++) {
-        if (id != asked) {
-            cluster_kill(&cluster, id);
-        }
-    }
-    EXPECT_EQ(cluster_cli(&cluster, asked, "remove-member", asked == 3 ? "2" : "3", "--timeout",
-                          "2s", NULL)
-                  ->exit_code,
-              5);
-    for (unsigned id = 1; id <= 3; id++) {
-        if (id != asked) {
-            cluster_start(&cluster, id);
-        }
-    }
+    return cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) % 3 + 1;
+}
+
+static void give_up_a_removal(unsigned asked, unsigned removed, const char *timeout)
+{
+    Client__Response *status;
+    char id[8];
+
+    (void)snprintf(id, sizeof id, "%u", removed);
+    EXPECT_EQ(
+        cluster_cli(&cluster, asked, "remove-member", id, "--timeout", timeout, NULL)->exit_code,
+        5);
+    /* It has seen by now that its client went: this one came later. */
+    status = cluster_status(&cluster, asked);
+    EXPECT(status != NULL);
+    client__response__free_unpacked(status, NULL);
+}
+
+static void expect_all_four_members(unsigned asked)
+{
+    const struct outcome *status;
+
     EXPECT(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) != 0);
     /* Through the same server, so what waited there would come before. */
     add_learner(asked, 4);
@@ -363,6 +367,36 @@ static void test_a_command_that_was_given_up_is_not_asked_again(void)
     for (unsigned id = 1; id <= 4; id++) {
         EXPECT_CONTAINS(status->out, cluster.servers[id].address);
     }
+}
+
+/* Who gave up may have asked elsewhere, and changed the members further since. */
+static void test_a_command_that_was_given_up_is_not_asked_again(void)
+{
+    unsigned asked = form_three_of_four();
+
+    for (unsigned id = 1; id <= 3; id++) {
+        if (id != asked) {
+            cluster_signal(&cluster, id, SIGSTOP);
+        }
+    }
+    give_up_a_removal(asked, asked % 3 + 1, "2s");
+    for (unsigned id = 1; id <= 3; id++) {
+        cluster_signal(&cluster, id, SIGCONT);
+    }
+    expect_all_four_members(asked);
+    cluster_release(&cluster);
+}
+
+/* It still leads when it goes on, and finds the command: this is too short for an election. */
+static void test_a_stopped_leader_does_not_begin_what_was_given_up_meanwhile(void)
+{
+    unsigned asked = form_three_of_four();
+    unsigned leader = asked == 1 ? 3 : asked - 1;
+
+    cluster_signal(&cluster, leader, SIGSTOP);
+    give_up_a_removal(asked, asked % 3 + 1, "200ms");
+    cluster_signal(&cluster, leader, SIGCONT);
+    expect_all_four_members(asked);
     cluster_release(&cluster);
 }
 
@@ -375,6 +409,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_promotion_outlives_its_leader_under_load),
         TEST_CASE(test_a_promotion_to_a_server_that_never_gets_there_is_cancelled),
         TEST_CASE(test_a_command_that_was_given_up_is_not_asked_again),
+        TEST_CASE(test_a_stopped_leader_does_not_begin_what_was_given_up_meanwhile),
         TEST_CASE(test_servers_that_are_no_members_turn_clients_away_at_once),
         TEST_END};
     return test_main("membership", cases, argc, argv);

@@ -209,6 +209,54 @@ static void test_folders_of_older_versions_are_taken_and_rewritten(void)
     cluster_release(&cluster);
 }
 
+/* A server that was stopped takes connections, for the kernel does, and answers nothing. */
+static void test_every_command_ends_by_its_timeout_when_the_server_hangs(void)
+{
+    static const char *const commands[][4] = {{"get", "/a"},
+                                              {"get", "--local", "/a"},
+                                              {"set", "/a", "2"},
+                                              {"create", "/b", "1"},
+                                              {"remove", "/a"},
+                                              {"remove", "-r", "/a"},
+                                              {"list", "/"},
+                                              {"tree", "/"},
+                                              {"watch", "/a"},
+                                              {"set-acl", "/a", "world:anyone:r"},
+                                              {"status"},
+                                              {"init", "--nodes", "1=127.0.0.1:1"},
+                                              {"add-learner", "--node", "2=127.0.0.1:1"},
+                                              {"add-learner", "--promote", "--node=2=127.0.0.1:1"},
+                                              {"change-membership", "--members", "1"},
+                                              {"remove-member", "2"},
+                                              {"cancel-change"},
+                                              {"transfer-leader"}};
+    enum { COMMANDS = sizeof commands / sizeof *commands };
+    static struct process processes[COMMANDS];
+
+    cluster_init(&cluster, 1);
+    cluster_form(&cluster);
+    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/a", "1", NULL)->exit_code, 0);
+    cluster_signal(&cluster, 1, SIGSTOP);
+    for (size_t i = 0; i < COMMANDS; i++) {
+        cluster_cli_start(&cluster, &processes[i], 1, "--timeout", "700ms", commands[i][0],
+                          commands[i][1], commands[i][2], NULL);
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        struct process *process = &processes[i];
+
+        EXPECT(process_wait(process, CLUSTER_DEADLINE_MS));
+        EXPECT_CONTAINS(process_text(process, process->err), "timed out after 700 ms");
+        EXPECT_CONTAINS(process_text(process, process->err), cluster.servers[1].address);
+        EXPECT_CONTAINS(process_text(process, process->err), commands[i][0]);
+        EXPECT_TEXT(process_text(process, process->out), "");
+        EXPECT_EQ(process->exit_code, 5);
+        process_release(process);
+    }
+    cluster_signal(&cluster, 1, SIGCONT);
+    EXPECT_TEXT(cluster_cli(&cluster, 1, "get", "/a", NULL)->out, "1");
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -221,6 +269,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_damaged_storage_is_refused_and_named),
         TEST_CASE(test_a_folder_of_a_newer_version_is_refused_and_left_alone),
         TEST_CASE(test_folders_of_older_versions_are_taken_and_rewritten),
+        TEST_CASE(test_every_command_ends_by_its_timeout_when_the_server_hangs),
         TEST_END};
     return test_main("single_server", cases, argc, argv);
 }
