@@ -412,6 +412,8 @@ static void take(struct image *image, size_t position)
     case TAPE_SYNC_FOLDER:
         sync_folder(image, event->node);
         break;
+    case TAPE_FAILED_WRITE:
+        break;
     case TAPE_BEGIN:
         image->begun = event->number;
         break;

@@ -351,6 +351,7 @@ static void replay_names(const struct tape_event *event)
         memcpy(node->name, event->new_name, sizeof node->name);
         break;
     case TAPE_WRITE:
+    case TAPE_FAILED_WRITE:
     case TAPE_RESIZE:
     case TAPE_SYNC:
     case TAPE_FAILED_SYNC:
@@ -524,6 +525,12 @@ write_at(const char *call, int file, int node, const void *data, size_t size, ui
     size_t part = part_of(fault, size);
     ssize_t written = 0;
 
+    if (fault != TAPE_FAULT_NONE) {
+        struct tape_event *event = add(TAPE_FAILED_WRITE, node);
+
+        event->offset = offset;
+        event->size = size;
+    }
     if (part > 0) {
         written = syscall(SYS_pwrite64, file, data, part, offset);
         CHECK_OP(written, ==, (ssize_t)part);
