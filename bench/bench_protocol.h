@@ -5,10 +5,10 @@
 #include "bench/bench_connection.h"
 
 enum bench_op {
-    BENCH_SET, /* the node is there */
-    BENCH_GET, /* what the server has */
-    BENCH_LINEARIZABLE_GET /* ZooKeeper: sync, then get; its answer counts */,
-    BENCH_CREATE /* the parent is there */,
+    BENCH_SET,              /* the node is there */
+    BENCH_GET,              /* what the server has */
+    BENCH_LINEARIZABLE_GET, /* ZooKeeper: sync, then get; its answer counts */
+    BENCH_CREATE,           /* the parent is there */
     BENCH_LIST /* the names of the children; native: a page of them, as long as they come */
 };
 

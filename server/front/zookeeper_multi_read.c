@@ -75,8 +75,8 @@ static void read_one(struct zookeeper_multi_read *reading, const struct client *
         return;
     }
     path = jute_read_buffer(&reading->reader, NULL);
-    (void)jute_read_bool(
-        &reading->reader); /* a watch, which ZooKeeper does not leave here either */
+    /* A watch, which ZooKeeper does not leave here either. */
+    (void)jute_read_bool(&reading->reader);
     if (!reading->reader.failed && header.type == JUTE_TYPE_GET_DATA) {
         put_data(reading, client, path);
     } else if (!reading->reader.failed && header.type == JUTE_TYPE_GET_CHILDREN) {

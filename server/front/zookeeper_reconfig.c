@@ -155,33 +155,46 @@ read_server(struct bytes text, struct arena *arena, struct reconfiguration_serve
 
 /* --- Lists --- */
 
-static struct reconfiguration_server *add(struct reconfiguration *wanted)
-{
-    if (wanted->server_count == SERVERS_MAX) {
-        return NULL;
-    }
-    return (struct reconfiguration_server *)(uintptr_t)&wanted->servers[wanted->server_count++];
-}
+/* What is wanted, while its servers are read. */
+struct reading {
+    struct arena *arena;
+    struct reconfiguration_server *servers;
+    size_t count;
+    bool is_illegal;
+};
 
 /* NAME.ID=SERVER */
-static bool read_entry(struct bytes entry, struct arena *arena, struct reconfiguration *wanted)
+static void read_entry(struct reading *reading, struct bytes entry)
 {
     struct bytes key = take(&entry, "=");
     const uint8_t *dot = memrchr(key.data, '.', key.size);
-    struct reconfiguration_server *server = add(wanted);
     struct bytes id =
         dot == NULL ? key : bytes_of(dot + 1, (size_t)(key.data + key.size - dot - 1));
+    struct reconfiguration_server *server = &reading->servers[reading->count];
 
-    return server != NULL && memchr(entry.data, '=', entry.size) == NULL &&
-           memchr(entry.data, 0, entry.size) == NULL &&
-           read_number(id, NUMBER_DIGITS_MAX, &server->id) && server->id > 0 &&
-           read_server(entry, arena, server);
+    if (reading->count == SERVERS_MAX || memchr(entry.data, '=', entry.size) != NULL ||
+        memchr(entry.data, 0, entry.size) != NULL ||
+        !read_number(id, NUMBER_DIGITS_MAX, &server->id) || server->id == 0 ||
+        !read_server(entry, reading->arena, server)) {
+        reading->is_illegal = true;
+        return;
+    }
+    reading->count++;
 }
 
-static void begin(struct arena *arena, struct reconfiguration *wanted)
+static struct reading begin(struct arena *arena)
 {
-    wanted->servers = arena_calloc(arena, SERVERS_MAX, sizeof *wanted->servers);
-    wanted->server_count = 0;
+    struct reading reading = {.arena = arena};
+
+    reading.servers = arena_calloc(arena, SERVERS_MAX, sizeof *reading.servers);
+    return reading;
+}
+
+static void finish(const struct reading *reading, struct reconfiguration *wanted)
+{
+    wanted->servers = reading->servers;
+    wanted->server_count = reading->count;
+    wanted->is_illegal = reading->is_illegal;
 }
 
 void zookeeper_reconfig_read_changes(struct bytes joining,
@@ -191,33 +204,34 @@ void zookeeper_reconfig_read_changes(struct bytes joining,
 {
     size_t most = leaving.size / 2 + 1 < LEAVING_MAX ? leaving.size / 2 + 1 : LEAVING_MAX;
     raft_id *ids = arena_calloc(arena, most, sizeof *ids);
+    struct reading reading = begin(arena);
 
-    begin(arena, wanted);
-    while (joining.size > 0) {
+    while (joining.size > 0 && !reading.is_illegal) {
         struct bytes entry = take(&joining, ",");
 
-        wanted->is_illegal =
-            wanted->is_illegal || (entry.size > 0 && !read_entry(entry, arena, wanted));
+        if (entry.size > 0) {
+            read_entry(&reading, entry);
+        }
     }
-    while (leaving.size > 0) {
+    while (leaving.size > 0 && !reading.is_illegal) {
         struct bytes id = take(&leaving, ",");
 
-        if (id.size > 0 && (wanted->leaving_count == most ||
-                            !read_number(id, NUMBER_DIGITS_MAX, &ids[wanted->leaving_count++]))) {
-            wanted->is_illegal = true;
-            break;
+        if (id.size > 0) {
+            reading.is_illegal = wanted->leaving_count == most ||
+                                 !read_number(id, NUMBER_DIGITS_MAX, &ids[wanted->leaving_count++]);
         }
     }
     wanted->leaving = ids;
+    finish(&reading, wanted);
 }
 
 void zookeeper_reconfig_read_members(struct bytes members,
                                      struct arena *arena,
                                      struct reconfiguration *wanted)
 {
-    begin(arena, wanted);
-    wanted->replaces = true;
-    while (members.size > 0) {
+    struct reading reading = begin(arena);
+
+    while (members.size > 0 && !reading.is_illegal) {
         struct bytes line = take(&members, ",\n");
         struct bytes rest = line;
 
@@ -225,8 +239,12 @@ void zookeeper_reconfig_read_members(struct bytes members,
             is_text(take(&rest, "="), "version")) {
             continue;
         }
-        wanted->is_illegal = wanted->is_illegal || line.size < 8 ||
-                             memcmp(line.data, "server.", 7) != 0 ||
-                             !read_entry(line, arena, wanted);
+        if (line.size < 8 || memcmp(line.data, "server.", 7) != 0) {
+            reading.is_illegal = true;
+        } else {
+            read_entry(&reading, line);
+        }
     }
+    wanted->replaces = true;
+    finish(&reading, wanted);
 }

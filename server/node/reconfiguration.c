@@ -10,6 +10,11 @@ struct target {
     size_t count;
 };
 
+static bool is_voter(const struct raft_member *member)
+{
+    return (member->flags & RAFT_VOTER_NEW) != 0;
+}
+
 static const struct reconfiguration_server *find(const struct target *target, raft_id id)
 {
     for (size_t i = 0; i < target->count; i++) {
@@ -66,10 +71,8 @@ static enum status find_target(const struct raft_config *config,
     for (uint32_t i = 0; i < config->member_count && !wanted->replaces; i++) {
         const struct raft_member *member = &config->members[i];
 
-        target->servers[target->count++] =
-            (struct reconfiguration_server){.id = member->id,
-                                            .address = member->address,
-                                            .votes = (member->flags & RAFT_VOTER_NEW) != 0};
+        target->servers[target->count++] = (struct reconfiguration_server){
+            .id = member->id, .address = member->address, .votes = is_voter(member)};
     }
     for (size_t i = 0; i < wanted->leaving_count; i++) {
         leave(target, wanted->leaving[i]);
@@ -89,11 +92,6 @@ static bool is_taken(const struct raft_config *config, const char *address)
         }
     }
     return false;
-}
-
-static bool is_voter(const struct raft_member *member)
-{
-    return (member->flags & RAFT_VOTER_NEW) != 0;
 }
 
 /* What the member stays as: it is where it shall be, and goes on as it is or becomes a voter. NULL:
