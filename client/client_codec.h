@@ -25,9 +25,6 @@ MUST_CHECK enum confer_status client_body_pack(Client__Request__BodyCase field,
                                                const ProtobufCMessage *message,
                                                struct client_body *ret_body);
 
-/* At most 10 bytes; how many. */
-size_t client_codec_put_varint(uint8_t *to, uint64_t value);
-
 struct client_envelope {
     uint64_t id;
     uint64_t seen_zxid;

@@ -1,14 +1,15 @@
 #include "client/client_call.h"
 #include "client/client_operation.h"
+#include "proto/field.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     TRANSACTION_BYTES_MAX = 4 * 1024 * 1024,
-    VARINT_BYTES_MAX = 10,
-    TAG_OPERATIONS = 1 << 3 | 2, /* Write.operations */
-    TAG_TRANSACTION = 2 << 3 | 0 /* Write.transaction */
+    /* Field numbers of Write. */
+    FIELD_OPERATIONS = 1,
+    FIELD_TRANSACTION = 2
 };
 
 /* The operations packed one by one as they are added: that is what a Write holds. */
@@ -34,19 +35,16 @@ static enum confer_status put(struct client_buffer *buffer, const ProtobufCMessa
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *room;
-    size_t used = 0;
 
     if (buffer->size + size > TRANSACTION_BYTES_MAX) {
         return CONFER_LIMIT;
     }
-    room = client_buffer_reserve(buffer, 1 + VARINT_BYTES_MAX + size);
+    room = client_buffer_reserve(buffer, field_message_bytes(FIELD_OPERATIONS, size));
     if (room == NULL) {
         return CONFER_NO_MEMORY;
     }
-    room[used++] = TAG_OPERATIONS;
-    used += client_codec_put_varint(room + used, size);
-    used += protobuf_c_message_pack(message, room + used);
-    client_buffer_filled(buffer, used);
+    (void)protobuf_c_message_pack(message, field_put_message_head(room, FIELD_OPERATIONS, size));
+    client_buffer_filled(buffer, field_message_bytes(FIELD_OPERATIONS, size));
     return CONFER_OK;
 }
 
@@ -132,7 +130,6 @@ static struct client_call commit_call(const struct confer_transaction *transacti
 {
     struct client_call call = {.status = transaction->status};
     struct bytes packed = client_buffer_lend(&transaction->packed);
-    static const uint8_t tail[] = {TAG_TRANSACTION, 1};
     struct client_body *body;
     Client__Write empty = CLIENT__WRITE__INIT;
 
@@ -145,7 +142,8 @@ static struct client_call commit_call(const struct confer_transaction *transacti
     }
     body = &call.request->body;
     free(body->data);
-    body->data = client_alloc(packed.size + sizeof tail);
+    body->size = packed.size + field_number_bytes(FIELD_TRANSACTION, true);
+    body->data = client_alloc(body->size);
     if (body->data == NULL) {
         client_request_free(call.request);
         call.request = NULL;
@@ -153,8 +151,7 @@ static struct client_call commit_call(const struct confer_transaction *transacti
         return call;
     }
     memcpy(body->data, packed.data, packed.size);
-    memcpy(body->data + packed.size, tail, sizeof tail);
-    body->size = packed.size + sizeof tail;
+    (void)field_put_number(body->data + packed.size, FIELD_TRANSACTION, true);
     return call;
 }
 

@@ -9,6 +9,8 @@ struct level {
     uint64_t seen; /* one bit for each field of the descriptor */
 };
 
+/* As lenient as protobuf-c, and less strict than field_read: every version has to read alike what a
+ * log holds. */
 static enum status take_varint(struct bytes *rest, uint64_t *ret_value)
 {
     uint64_t value = 0;

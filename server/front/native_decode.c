@@ -1,110 +1,9 @@
 #include "server/front/native_decode.h"
 
-#include <string.h>
+#include "proto/arena_allocator.h"
+#include "proto/field.h"
 
-/* --- The wire format of protobuf, as far as it is walked by hand --- */
-
-enum {
-    WIRE_VARINT = 0,
-    WIRE_FIXED64 = 1,
-    WIRE_BYTES = 2,
-    WIRE_FIXED32 = 5,
-    VARINT_BYTES_MAX = 10,
-    FIELD_NUMBER_MAX = (1 << 29) - 1,
-    LIST_COUNT_MAX = 16384 /* in one page */
-};
-
-struct field {
-    uint32_t number;
-    uint32_t type;
-    uint64_t value;     /* VARINT */
-    struct bytes bytes; /* BYTES */
-};
-
-static bool read_varint(struct reader *reader, uint64_t *ret_value)
-{
-    uint64_t value = 0;
-    uint8_t byte;
-
-    for (unsigned i = 0; i < VARINT_BYTES_MAX; i++) {
-        if (reader_u8(reader, &byte) != STATUS_OK) {
-            return false;
-        }
-        if (i == VARINT_BYTES_MAX - 1 && byte > 1) {
-            return false;
-        }
-        value |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if ((byte & 0x80) == 0) {
-            *ret_value = value;
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The next field; false at the end (reader not failed) or when it is malformed (failed). */
-static bool read_field(struct reader *reader, struct field *ret_field)
-{
-    uint64_t key;
-    uint64_t size = 0;
-    bool readable;
-
-    if (reader->rest.size == 0) {
-        return false;
-    }
-    if (!read_varint(reader, &key) || (key >> 3) == 0 || (key >> 3) > FIELD_NUMBER_MAX) {
-        reader->failed = true;
-        return false;
-    }
-    ret_field->number = (uint32_t)(key >> 3);
-    ret_field->type = (uint32_t)(key & 7);
-    switch (ret_field->type) {
-    case WIRE_VARINT:
-        readable = read_varint(reader, &ret_field->value);
-        break;
-    case WIRE_BYTES:
-        readable = read_varint(reader, &size) && size <= reader->rest.size &&
-                   reader_lend(reader, (size_t)size, &ret_field->bytes) == STATUS_OK;
-        break;
-    case WIRE_FIXED64:
-        readable = reader_lend(reader, 8, &ret_field->bytes) == STATUS_OK;
-        break;
-    case WIRE_FIXED32:
-        readable = reader_lend(reader, 4, &ret_field->bytes) == STATUS_OK;
-        break;
-    default:
-        readable = false;
-        break;
-    }
-    reader->failed = reader->failed || !readable;
-    return readable;
-}
-
-static size_t varint_bytes(uint64_t value)
-{
-    size_t count = 1;
-
-    while (value >= 0x80) {
-        value >>= 7;
-        count++;
-    }
-    return count;
-}
-
-static uint8_t *put_varint(uint8_t *to, uint64_t value)
-{
-    while (value >= 0x80) {
-        *to++ = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    *to++ = (uint8_t)value;
-    return to;
-}
-
-static uint64_t key_of(uint32_t number, uint32_t type)
-{
-    return (uint64_t)number << 3 | type;
-}
+enum { LIST_COUNT_MAX = 16384 /* in one page */ };
 
 /* --- The envelope --- */
 
@@ -123,14 +22,14 @@ static enum status read_envelope(struct bytes frame, struct envelope *envelope)
     struct reader reader = reader_of(frame);
     struct field field = {.number = 0};
 
-    while (read_field(&reader, &field)) {
-        if (field.number == REQUEST_ID && field.type == WIRE_VARINT) {
+    while (field_read(&reader, &field)) {
+        if (field.number == REQUEST_ID && field.type == FIELD_VARINT) {
             envelope->id = field.value;
-        } else if (field.number == REQUEST_SEEN_ZXID && field.type == WIRE_VARINT) {
+        } else if (field.number == REQUEST_SEEN_ZXID && field.type == FIELD_VARINT) {
             envelope->seen_zxid = field.value;
         } else if (field.number <= REQUEST_SEEN_ZXID) {
             return STATUS_INVALID;
-        } else if (field.type == WIRE_BYTES) {
+        } else if (field.type == FIELD_BYTES) {
             if (envelope->body_number != 0) {
                 return STATUS_INVALID;
             }
@@ -165,13 +64,7 @@ struct write {
 
 static bool is_operation(const struct field *field)
 {
-    return field->number == WRITE_OPERATIONS && field->type == WIRE_BYTES;
-}
-
-static size_t operation_bytes(struct bytes operation)
-{
-    return varint_bytes(key_of(TRANSACTION_OPERATIONS, WIRE_BYTES)) + varint_bytes(operation.size) +
-           operation.size;
+    return field->number == WRITE_OPERATIONS && field->type == FIELD_BYTES;
 }
 
 static enum status read_write(struct bytes body, struct write *write)
@@ -179,12 +72,13 @@ static enum status read_write(struct bytes body, struct write *write)
     struct reader reader = reader_of(body);
     struct field field = {.number = 0};
 
-    while (read_field(&reader, &field)) {
+    while (field_read(&reader, &field)) {
         if (is_operation(&field)) {
             write->operation_count++;
-            write->operations_bytes += operation_bytes(field.bytes);
+            write->operations_bytes +=
+                field_message_bytes(TRANSACTION_OPERATIONS, field.bytes.size);
         } else if (field.number == WRITE_OPERATIONS ||
-                   (field.number <= WRITE_CONFIRMED && field.type != WIRE_VARINT)) {
+                   (field.number <= WRITE_CONFIRMED && field.type != FIELD_VARINT)) {
             return STATUS_INVALID;
         } else if (field.number == WRITE_TRANSACTION) {
             write->transaction = field.value != 0;
@@ -197,43 +91,24 @@ static enum status read_write(struct bytes body, struct write *write)
     return reader_finish(&reader);
 }
 
-static uint8_t *put_operation(uint8_t *to, uint32_t number, struct bytes operation)
-{
-    to = put_varint(to, key_of(number, WIRE_BYTES));
-    to = put_varint(to, operation.size);
-    if (operation.size > 0) {
-        memcpy(to, operation.data, operation.size);
-    }
-    return to + operation.size;
-}
-
-static uint8_t *put_number(uint8_t *to, uint32_t number, uint64_t value)
-{
-    if (value == 0) {
-        return to;
-    }
-    return put_varint(put_varint(to, key_of(number, WIRE_VARINT)), value);
-}
-
 /* The only copy that is made of a value on its way into the log's entry. */
 static struct bytes make_command(struct arena *arena, struct bytes body, const struct write *write)
 {
     bool transaction = write->transaction || write->operation_count > 1;
-    uint8_t *start = arena_alloc(arena, write->operations_bytes + 5 * (1 + VARINT_BYTES_MAX));
+    uint8_t *start = arena_alloc(arena, write->operations_bytes + 5 * (1 + FIELD_VARINT_BYTES_MAX));
     uint8_t *to = start;
     struct reader reader = reader_of(body);
     struct field field = {.number = 0};
 
-    to = put_number(to, COMMAND_SEQUENCE, write->sequence);
-    to = put_number(to, COMMAND_CONFIRMED, write->confirmed);
+    to = field_put_number(to, COMMAND_SEQUENCE, write->sequence);
+    to = field_put_number(to, COMMAND_CONFIRMED, write->confirmed);
     if (transaction) {
-        to = put_varint(to, key_of(COMMAND_TRANSACTION, WIRE_BYTES));
-        to = put_varint(to, write->operations_bytes);
+        to = field_put_message_head(to, COMMAND_TRANSACTION, write->operations_bytes);
     }
-    while (read_field(&reader, &field)) {
+    while (field_read(&reader, &field)) {
         if (is_operation(&field)) {
-            to = put_operation(to, transaction ? TRANSACTION_OPERATIONS : COMMAND_OPERATION,
-                               field.bytes);
+            to = field_put_message(to, transaction ? TRANSACTION_OPERATIONS : COMMAND_OPERATION,
+                                   field.bytes);
         }
     }
     return bytes_of(start, (size_t)(to - start));
@@ -269,17 +144,6 @@ static enum status decode_write(const struct envelope *envelope,
 }
 
 /* --- The others: unpacked by protobuf-c into the request's arena --- */
-
-static void *allocate(void *arena, size_t size)
-{
-    return arena_alloc(arena, size);
-}
-
-static void release(void *arena, void *memory)
-{
-    (void)arena;
-    (void)memory;
-}
 
 static struct bytes bytes_from(ProtobufCBinaryData data)
 {
@@ -467,8 +331,7 @@ static enum status decode_body(const struct body_kind *kind,
                                struct request **ret_request)
 {
     struct request *request = request_new(kind->kind);
-    ProtobufCAllocator allocator = {
-        .alloc = allocate, .free = release, .allocator_data = &request->arena};
+    ProtobufCAllocator allocator = arena_allocator(&request->arena);
 
     if (kind->fill == NULL) {
         request->membership.encoded = arena_copy(&request->arena, frame);

@@ -1,6 +1,7 @@
 #include "client/client_codec.h"
 #include "client/client_result.h"
 
+#include "proto/field.h"
 #include "proto/frame.h"
 #include "tests/support/test.h"
 #include "tests/unit/client/fake_server.h"
@@ -152,12 +153,10 @@ static void test_an_answer_that_unpacks_to_too_much_is_refused(void)
     /* Four million children of two bytes each: 8 MiB that would become 400. */
     size_t count = 4 * 1024 * 1024 - 8;
     uint8_t *frame = calloc(1, 16 + 2 * count);
-    size_t size = 0;
+    size_t size =
+        (size_t)(field_put_message_head(frame, CLIENT__RESPONSE__BODY_LIST, 2 * count) - frame);
     struct client_answer answer;
 
-    frame[size++] = 0xaa; /* Response.list = 21, length-delimited */
-    frame[size++] = 0x01;
-    size += client_codec_put_varint(frame + size, 2 * count);
     for (size_t i = 0; i < count; i++) {
         frame[size++] = 0x0a; /* ListReply.children */
         frame[size++] = 0;
