@@ -143,25 +143,72 @@ static enum status decode_write(const struct envelope *envelope,
     return STATUS_OK;
 }
 
+/* --- A Get, which is asked most: read field by field --- */
+
+enum {
+    GET_PATH = 1 << 3 | FIELD_BYTES,
+    GET_LEVEL = 2 << 3 | FIELD_VARINT,
+    GET_WITH_ACL = 3 << 3 | FIELD_VARINT,
+    GET_STAT_ONLY = 4 << 3 | FIELD_VARINT,
+    GET_NUMBER_MAX = 4
+};
+
+struct get {
+    struct bytes path;
+    bool linearizable;
+    bool with_acl;
+    bool stat_only;
+};
+
+/* The fields of later versions are passed over. */
+static enum status read_get(struct bytes body, struct get *get)
+{
+    struct reader reader = reader_of(body);
+    struct field field = {.number = 0};
+
+    while (field_read(&reader, &field)) {
+        switch (field_key(field.number, field.type)) {
+        case GET_PATH:
+            get->path = field.bytes;
+            break;
+        case GET_LEVEL:
+            get->linearizable = (uint32_t)field.value == CLIENT__READ_LEVEL__LINEARIZABLE;
+            break;
+        case GET_WITH_ACL:
+            get->with_acl = field.value != 0;
+            break;
+        case GET_STAT_ONLY:
+            get->stat_only = field.value != 0;
+            break;
+        default:
+            if (field.number <= GET_NUMBER_MAX) {
+                return STATUS_INVALID;
+            }
+        }
+    }
+    return reader_finish(&reader);
+}
+
+static bool fill_get(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
+{
+    struct get get = {.path = BYTES_EMPTY};
+
+    (void)allocator;
+    if (read_get(body, &get) != STATUS_OK) {
+        return false;
+    }
+    request->path = arena_copy(&request->arena, get.path);
+    request->linearizable = get.linearizable;
+    request->notes =
+        (get.with_acl ? NATIVE_NOTE_ACL : 0U) | (get.stat_only ? NATIVE_NOTE_STAT_ONLY : 0U);
+    return true;
+}
+
 /* --- The others: unpacked by protobuf-c into the request's arena --- */
 
 static struct bytes bytes_from(ProtobufCBinaryData data)
 {
     return bytes_of(data.data, data.len);
-}
-
-static bool fill_get(struct request *request, ProtobufCAllocator *allocator, struct bytes body)
-{
-    const Client__Get *get = client__get__unpack(allocator, body.size, body.data);
-
-    if (get == NULL) {
-        return false;
-    }
-    request->path = bytes_from(get->path);
-    request->linearizable = get->level == CLIENT__READ_LEVEL__LINEARIZABLE;
-    request->notes =
-        (get->with_acl ? NATIVE_NOTE_ACL : 0U) | (get->stat_only ? NATIVE_NOTE_STAT_ONLY : 0U);
-    return true;
 }
 
 static bool fill_list(struct request *request, ProtobufCAllocator *allocator, struct bytes body)

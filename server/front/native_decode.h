@@ -1,9 +1,9 @@
 /* Bytes of client.Request to struct request. No I/O, no state.
  *
- * A hostile frame costs a small multiple of its size at most. The envelope is walked by hand; the
- * operations of a write are copied as they are, once, into the command that the log will hold (who
- * applies them reads them, see state_command_check); and what protobuf-c unpacks, which can grow
- * thirtyfold, is limited to NATIVE_BODY_BYTES_MAX. */
+ * A hostile frame costs a small multiple of its size at most. The envelope and a Get are read field
+ * by field; the operations of a write are copied as they are, once, into the command that the log
+ * will hold (who applies them reads them, see state_command_check); and what protobuf-c unpacks,
+ * which can grow thirtyfold, is limited to NATIVE_BODY_BYTES_MAX. */
 #ifndef FRONT_NATIVE_DECODE_H
 #define FRONT_NATIVE_DECODE_H
 

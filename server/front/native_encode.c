@@ -79,6 +79,83 @@ const char *native_code_text(Client__Code code)
 
 /* --- Frames --- */
 
+/* 0: it does not fit into a frame, and nothing was put. */
+static size_t put_answer(struct connection *connection, struct native_answer *answer)
+{
+    size_t size = native_answer_measure(answer);
+    uint8_t *frame;
+
+    if (size > FRAME_CLIENT_BYTES_MAX) {
+        return 0;
+    }
+    frame = connection_reserve(connection, FRAME_CLIENT_HEAD_BYTES + size);
+    frame_client_put_head(frame, (uint32_t)size);
+    native_answer_put(answer, frame + FRAME_CLIENT_HEAD_BYTES);
+    connection_commit(connection, FRAME_CLIENT_HEAD_BYTES + size);
+    return FRAME_CLIENT_HEAD_BYTES + size;
+}
+
+size_t native_encode_refusal(struct connection *connection, const struct native_refusal *refusal)
+{
+    struct native_answer answer = {
+        .id = refusal->id, .code = refusal->code, .message = refusal->message};
+
+    return put_answer(connection, &answer);
+}
+
+/* --- Bodies --- */
+
+/* The bodies that protobuf-c packs. */
+union other_body {
+    Client__SessionReply session;
+    Client__WatchReply watch;
+};
+
+static void fill_get(struct native_answer *answer,
+                     struct arena *arena,
+                     const struct request *request,
+                     const struct reply *reply)
+{
+    bool with_acl = (request->notes & NATIVE_NOTE_ACL) != 0;
+    uint32_t count = with_acl ? state_node_acl_count(reply->node) : 0;
+    struct state_acl_entry *acl = count == 0 ? NULL : arena_calloc(arena, count, sizeof *acl);
+    bool may_administer =
+        count > 0 && client_may(request->client, reply->node, STATE_PERMISSION_ADMIN);
+
+    for (uint32_t i = 0; i < count; i++) {
+        acl[i] = state_node_acl(reply->node, i);
+        acl[i].id = identity_shown_in_acl(&acl[i], may_administer, arena);
+    }
+    answer->body = CLIENT__RESPONSE__BODY_GET;
+    answer->get = (struct native_get){.stat = state_node_stat(reply->node),
+                                      .acl = acl,
+                                      .acl_count = count,
+                                      .ttl_ms = state_node_ttl_ms(reply->node),
+                                      .container = state_node_is_container(reply->node)};
+    if ((request->notes & NATIVE_NOTE_STAT_ONLY) == 0) {
+        answer->get.value = state_node_value(reply->node, &answer->get.value_is_null);
+    }
+}
+
+static void
+fill_list(struct native_answer *answer, const struct request *request, const struct reply *reply)
+{
+    answer->body = CLIENT__RESPONSE__BODY_LIST;
+    answer->list = (struct native_list){.children = &reply->children,
+                                        .with_stats = (request->notes & NATIVE_NOTE_STATS) != 0,
+                                        .with_values = (request->notes & NATIVE_NOTE_VALUES) != 0};
+}
+
+static void
+fill_tree(struct native_answer *answer, const struct request *request, const struct reply *reply)
+{
+    answer->body = CLIENT__RESPONSE__BODY_READ_TREE;
+    answer->tree = (struct native_tree){.nodes = reply->tree.nodes,
+                                        .count = reply->tree.count,
+                                        .more = reply->tree.more,
+                                        .with_values = (request->notes & NATIVE_NOTE_VALUES) != 0};
+}
+
 /* Packing only reads; protobuf-c has no const in its structs. */
 static ProtobufCBinaryData binary(struct bytes bytes)
 {
@@ -90,221 +167,9 @@ static ProtobufCBinaryData binary(struct bytes bytes)
     return (ProtobufCBinaryData){.data = pointer.out, .len = bytes.size};
 }
 
-static char *text(const char *constant)
-{
-    union {
-        const char *in;
-        char *out;
-    } pointer = {.in = constant};
-
-    return pointer.out;
-}
-
-/* 0: it does not fit into a frame, and nothing was put. */
-static size_t put_response(struct connection *connection, const Client__Response *response)
-{
-    size_t size = client__response__get_packed_size(response);
-    size_t frame = FRAME_CLIENT_HEAD_BYTES + size;
-    uint8_t *to;
-
-    if (size > FRAME_CLIENT_BYTES_MAX) {
-        return 0;
-    }
-    to = connection_reserve(connection, frame);
-    frame_client_put_head(to, (uint32_t)size);
-    (void)client__response__pack(response, to + FRAME_CLIENT_HEAD_BYTES);
-    connection_commit(connection, frame);
-    return frame;
-}
-
-size_t native_encode_refusal(struct connection *connection, const struct native_refusal *refusal)
-{
-    Client__Response response;
-
-    client__response__init(&response);
-    response.id = refusal->id;
-    response.code = refusal->code;
-    response.message = text(refusal->message);
-    return put_response(connection, &response);
-}
-
-/* --- Parts --- */
-
-static void fill_stat(Record__Stat *to, const struct state_stat *from)
-{
-    record__stat__init(to);
-    to->czxid = from->czxid;
-    to->mzxid = from->mzxid;
-    to->pzxid = from->pzxid;
-    to->ctime_ms = from->ctime_ms;
-    to->mtime_ms = from->mtime_ms;
-    to->version = from->version;
-    to->cversion = from->cversion;
-    to->aversion = from->aversion;
-    to->ephemeral_owner = from->ephemeral_owner;
-    to->value_bytes = from->value_bytes;
-    to->child_count = from->child_count;
-}
-
-static Record__Stat *make_node_stat(struct arena *arena, const struct state_node *node)
-{
-    const struct state_stat from = state_node_stat(node);
-    Record__Stat *stat = arena_alloc(arena, sizeof *stat);
-
-    fill_stat(stat, &from);
-    return stat;
-}
-
-static ProtobufCBinaryData node_value(const struct state_node *node, protobuf_c_boolean *ret_null)
-{
-    bool is_null = false;
-    struct bytes value = state_node_value(node, &is_null);
-
-    *ret_null = is_null;
-    return binary(value);
-}
-
-static void fill_acl(Client__GetReply *get,
-                     struct arena *arena,
-                     const struct request *request,
-                     const struct state_node *node)
-{
-    bool may_administer = client_may(request->client, node, STATE_PERMISSION_ADMIN);
-    uint32_t count = state_node_acl_count(node);
-
-    get->acl = arena_calloc(arena, count, sizeof *get->acl);
-    get->n_acl = count;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct state_acl_entry from = state_node_acl(node, i);
-        Record__AclEntry *entry = arena_alloc(arena, sizeof *entry);
-
-        record__acl_entry__init(entry);
-        entry->permissions = from.permissions;
-        entry->scheme = binary(from.scheme);
-        entry->id = binary(identity_shown_in_acl(&from, may_administer, arena));
-        get->acl[i] = entry;
-    }
-}
-
-/* --- Bodies --- */
-
-static void fill_get(Client__Response *response,
-                     struct arena *arena,
-                     const struct request *request,
-                     const struct reply *reply)
-{
-    Client__GetReply *get = arena_alloc(arena, sizeof *get);
-
-    client__get_reply__init(get);
-    get->stat = make_node_stat(arena, reply->node);
-    get->ttl_ms = state_node_ttl_ms(reply->node);
-    get->container = state_node_is_container(reply->node);
-    if ((request->notes & NATIVE_NOTE_STAT_ONLY) == 0) {
-        get->value = node_value(reply->node, &get->value_is_null);
-    }
-    if ((request->notes & NATIVE_NOTE_ACL) != 0) {
-        fill_acl(get, arena, request, reply->node);
-    }
-    response->body_case = CLIENT__RESPONSE__BODY_GET;
-    response->get = get;
-}
-
-static void fill_list(Client__Response *response,
-                      struct arena *arena,
-                      const struct request *request,
-                      const struct reply *reply)
-{
-    const struct state_children *children = &reply->children;
-    Client__ListReply *list = arena_alloc(arena, sizeof *list);
-    Client__ListReply__Child *items = arena_calloc(arena, children->count, sizeof *items);
-
-    client__list_reply__init(list);
-    list->children = arena_calloc(arena, children->count, sizeof *list->children);
-    list->n_children = children->count;
-    for (size_t i = 0; i < children->count; i++) {
-        const struct state_child *child = &children->items[i];
-
-        client__list_reply__child__init(&items[i]);
-        items[i].name = binary(child->name);
-        if ((request->notes & NATIVE_NOTE_STATS) != 0 && child->node != NULL) {
-            items[i].stat = make_node_stat(arena, child->node);
-        }
-        if ((request->notes & NATIVE_NOTE_VALUES) != 0 && child->node != NULL) {
-            items[i].value = node_value(child->node, &items[i].value_is_null);
-        }
-        list->children[i] = &items[i];
-    }
-    list->more = children->more;
-    list->parent = arena_alloc(arena, sizeof *list->parent);
-    fill_stat(list->parent, &children->parent);
-    response->body_case = CLIENT__RESPONSE__BODY_LIST;
-    response->list = list;
-}
-
-static void fill_tree(Client__Response *response,
-                      struct arena *arena,
-                      const struct request *request,
-                      const struct reply *reply)
-{
-    size_t count = reply->tree.count;
-    Client__ReadTreeReply *tree = arena_alloc(arena, sizeof *tree);
-    Client__ReadTreeReply__Node *items = arena_calloc(arena, count, sizeof *items);
-
-    client__read_tree_reply__init(tree);
-    tree->nodes = arena_calloc(arena, count, sizeof *tree->nodes);
-    tree->n_nodes = count;
-    for (size_t i = 0; i < count; i++) {
-        const struct reply_tree_node *node = &reply->tree.nodes[i];
-
-        client__read_tree_reply__node__init(&items[i]);
-        items[i].path = binary(node->path);
-        if (node->node == NULL) {
-            tree->nodes[i] = &items[i];
-            continue;
-        }
-        items[i].stat = make_node_stat(arena, node->node);
-        if ((request->notes & NATIVE_NOTE_VALUES) != 0) {
-            items[i].value = node_value(node->node, &items[i].value_is_null);
-        }
-        tree->nodes[i] = &items[i];
-    }
-    tree->more = reply->tree.more;
-    response->body_case = CLIENT__RESPONSE__BODY_READ_TREE;
-    response->read_tree = tree;
-}
-
 static void
-fill_write(Client__Response *response, struct arena *arena, const struct state_result *result)
+fill_session(struct native_answer *answer, Client__SessionReply *session, const struct reply *reply)
 {
-    size_t count = result->operation_count;
-    Client__WriteReply *write = arena_alloc(arena, sizeof *write);
-    Record__OperationResult *items = arena_calloc(arena, count, sizeof *items);
-
-    client__write_reply__init(write);
-    write->zxid = result->zxid;
-    write->operations = arena_calloc(arena, count, sizeof *write->operations);
-    write->n_operations = count;
-    for (size_t i = 0; i < count; i++) {
-        const struct state_op_result *from = &result->operations[i];
-
-        record__operation_result__init(&items[i]);
-        items[i].error = from->error;
-        items[i].path = binary(from->path);
-        items[i].created = from->created;
-        if (from->has_stat) {
-            items[i].stat = arena_alloc(arena, sizeof *items[i].stat);
-            fill_stat(items[i].stat, &from->stat);
-        }
-        write->operations[i] = &items[i];
-    }
-    response->body_case = CLIENT__RESPONSE__BODY_WRITE;
-    response->write = write;
-}
-
-static void fill_session(Client__Response *response, struct arena *arena, const struct reply *reply)
-{
-    Client__SessionReply *session = arena_alloc(arena, sizeof *session);
-
     client__session_reply__init(session);
     session->session = reply->session.session;
     session->generation = reply->session.generation;
@@ -313,34 +178,23 @@ static void fill_session(Client__Response *response, struct arena *arena, const 
     if (reply->session.password != NULL) {
         session->password = binary(bytes_of(reply->session.password, STATE_PASSWORD_BYTES));
     }
-    response->body_case = CLIENT__RESPONSE__BODY_SESSION;
-    response->session = session;
+    answer->body = CLIENT__RESPONSE__BODY_SESSION;
+    answer->other = &session->base;
 }
 
-static void fill_watch(Client__Response *response, struct arena *arena, const struct reply *reply)
+static void
+fill_watch(struct native_answer *answer, Client__WatchReply *watch, const struct reply *reply)
 {
-    Client__WatchReply *watch = arena_alloc(arena, sizeof *watch);
-
     client__watch_reply__init(watch);
     watch->from_zxid = reply->watch.from;
     watch->oldest_zxid = reply->watch.oldest;
-    response->body_case = CLIENT__RESPONSE__BODY_WATCH;
-    response->watch = watch;
-}
-
-static void fill_status(Client__Response *response, const struct reply *reply)
-{
-    union {
-        const Client__StatusReply *in;
-        Client__StatusReply *out;
-    } status = {.in = reply->status};
-
-    response->body_case = CLIENT__RESPONSE__BODY_STATUS;
-    response->status = status.out;
+    answer->body = CLIENT__RESPONSE__BODY_WATCH;
+    answer->other = &watch->base;
 }
 
 /* Which parts of the reply are valid depends on the code (request.h). */
-static void fill_body(Client__Response *response,
+static void fill_body(struct native_answer *answer,
+                      union other_body *other,
                       struct arena *arena,
                       const struct request *request,
                       const struct reply *reply)
@@ -351,37 +205,39 @@ static void fill_body(Client__Response *response,
     case REQUEST_OPEN_SESSION:
     case REQUEST_ATTACH_SESSION:
         if (ok) {
-            fill_session(response, arena, reply);
+            fill_session(answer, &other->session, reply);
         }
         break;
     case REQUEST_GET:
         if (ok) {
-            fill_get(response, arena, request, reply);
+            fill_get(answer, arena, request, reply);
         }
         break;
     case REQUEST_LIST:
         if (ok) {
-            fill_list(response, arena, request, reply);
+            fill_list(answer, request, reply);
         }
         break;
     case REQUEST_READ_TREE:
         if (ok) {
-            fill_tree(response, arena, request, reply);
+            fill_tree(answer, request, reply);
         }
         break;
     case REQUEST_WRITE:
         if (reply->code < CLIENT__CODE__NO_LEADER && reply->result != NULL) {
-            fill_write(response, arena, reply->result);
+            answer->body = CLIENT__RESPONSE__BODY_WRITE;
+            answer->write = reply->result;
         }
         break;
     case REQUEST_WATCH:
         if (ok || reply->code == CLIENT__CODE__COMPACTED) {
-            fill_watch(response, arena, reply);
+            fill_watch(answer, &other->watch, reply);
         }
         break;
     case REQUEST_STATUS:
         if (ok) {
-            fill_status(response, reply);
+            answer->body = CLIENT__RESPONSE__BODY_STATUS;
+            answer->other = &reply->status->base;
         }
         break;
     case REQUEST_COUNT: /* those three have no place in this protocol */
@@ -400,26 +256,40 @@ static void fill_body(Client__Response *response,
 static size_t
 put_relayed(struct connection *connection, const struct request *request, struct bytes relayed)
 {
-    Client__Response id;
-    uint8_t packed[16];
-    size_t id_bytes;
-    size_t size;
-    uint8_t *to;
+    struct native_answer id = {.id = request->id};
+    size_t size = relayed.size + native_answer_measure(&id);
+    uint8_t *frame;
 
-    client__response__init(&id);
-    id.id = request->id;
-    id_bytes = client__response__pack(&id, packed);
-    CHECK_OP(id_bytes, <=, sizeof packed);
-    size = relayed.size + id_bytes;
     if (size > FRAME_CLIENT_BYTES_MAX) {
         return 0;
     }
-    to = connection_reserve(connection, FRAME_CLIENT_HEAD_BYTES + size);
-    frame_client_put_head(to, (uint32_t)size);
-    memcpy(to + FRAME_CLIENT_HEAD_BYTES, relayed.data, relayed.size);
-    memcpy(to + FRAME_CLIENT_HEAD_BYTES + relayed.size, packed, id_bytes);
+    frame = connection_reserve(connection, FRAME_CLIENT_HEAD_BYTES + size);
+    frame_client_put_head(frame, (uint32_t)size);
+    memcpy(frame + FRAME_CLIENT_HEAD_BYTES, relayed.data, relayed.size);
+    native_answer_put(&id, frame + FRAME_CLIENT_HEAD_BYTES + relayed.size);
     connection_commit(connection, FRAME_CLIENT_HEAD_BYTES + size);
     return FRAME_CLIENT_HEAD_BYTES + size;
+}
+
+static const char *message_of(const struct reply *reply)
+{
+    if (reply->code == CLIENT__CODE__OK) {
+        return NULL;
+    }
+    return reply->message != NULL ? reply->message : native_code_text(reply->code);
+}
+
+static size_t put_reply(struct connection *connection,
+                        struct arena *arena,
+                        const struct request *request,
+                        const struct reply *reply)
+{
+    struct native_answer answer = {
+        .id = request->id, .code = reply->code, .message = message_of(reply), .zxid = reply->zxid};
+    union other_body other;
+
+    fill_body(&answer, &other, arena, request, reply);
+    return put_answer(connection, &answer);
 }
 
 size_t native_encode_reply(struct connection *connection,
@@ -427,62 +297,19 @@ size_t native_encode_reply(struct connection *connection,
                            const struct request *request,
                            const struct reply *reply)
 {
-    Client__Response response;
     const struct native_refusal too_large = {
         .id = request->id,
         .code = CLIENT__CODE__LIMIT,
         .message = "the answer is larger than a frame; ask for less, or in pages"};
-    size_t put;
+    bool is_relayed = request->kind == REQUEST_MEMBERSHIP && reply->code == CLIENT__CODE__OK &&
+                      reply->relayed.size > 0;
+    size_t put = is_relayed ? put_relayed(connection, request, reply->relayed)
+                            : put_reply(connection, arena, request, reply);
 
-    client__response__init(&response);
-    if (request->kind == REQUEST_MEMBERSHIP && reply->code == CLIENT__CODE__OK &&
-        reply->relayed.size > 0) {
-        put = put_relayed(connection, request, reply->relayed);
-    } else {
-        response.id = request->id;
-        response.code = reply->code;
-        response.zxid = reply->zxid;
-        if (reply->code != CLIENT__CODE__OK) {
-            response.message =
-                text(reply->message != NULL ? reply->message : native_code_text(reply->code));
-        }
-        fill_body(&response, arena, request, reply);
-        put = put_response(connection, &response);
-    }
     return put != 0 ? put : native_encode_refusal(connection, &too_large);
 }
 
 /* --- Pushed --- */
-
-static Client__EventKind event_kind(enum state_change_kind kind)
-{
-    switch ((int)kind) {
-    case STATE_CREATED:
-        return CLIENT__EVENT_KIND__CREATED;
-    case STATE_VALUE_SET:
-        return CLIENT__EVENT_KIND__VALUE_SET;
-    case STATE_REMOVED:
-        return CLIENT__EVENT_KIND__REMOVED;
-    default:
-        CHECK(kind == STATE_ACL_SET);
-        return CLIENT__EVENT_KIND__ACL_SET;
-    }
-}
-
-static void
-fill_event(Client__Event *to, struct arena *arena, const struct watch_event *from, bool with_values)
-{
-    client__event__init(to);
-    to->zxid = from->zxid;
-    to->kind = event_kind(from->kind);
-    to->path = binary(from->path);
-    if (from->node != NULL) {
-        to->stat = make_node_stat(arena, from->node);
-    }
-    if (with_values && from->node != NULL && from->kind != STATE_REMOVED) {
-        to->value = node_value(from->node, &to->value_is_null);
-    }
-}
 
 static size_t event_bytes(const struct watch_event *event, bool with_values)
 {
@@ -494,72 +321,47 @@ static size_t event_bytes(const struct watch_event *event, bool with_values)
                 : 0);
 }
 
-static size_t put_events(struct connection *connection,
-                         struct arena *arena,
-                         const Client__Events *head,
-                         bool with_values,
-                         const struct watch_event *events)
+static size_t put_events(struct connection *connection, const struct native_events *events)
 {
-    Client__Response response;
-    Client__Events message = *head;
-    Client__Event *items = arena_calloc(arena, message.n_events, sizeof *items);
-    size_t put;
+    struct native_answer answer = {
+        .zxid = events->up_to, .body = CLIENT__RESPONSE__BODY_EVENTS, .events = *events};
+    size_t put = put_answer(connection, &answer);
 
-    client__response__init(&response);
-    message.events = arena_calloc(arena, message.n_events, sizeof *message.events);
-    for (size_t i = 0; i < message.n_events; i++) {
-        fill_event(&items[i], arena, &events[i], with_values);
-        message.events[i] = &items[i];
-    }
-    response.zxid = message.up_to_zxid;
-    response.body_case = CLIENT__RESPONSE__BODY_EVENTS;
-    response.events = &message;
-    put = put_response(connection, &response);
     CHECK(put != 0);
     return put;
 }
 
-size_t native_encode_events(struct connection *connection,
-                            struct arena *arena,
-                            uint64_t watch,
-                            bool with_values,
-                            const struct watch_event *events,
-                            size_t count,
-                            zxid up_to,
-                            bool lost)
+size_t native_encode_events(struct connection *connection, const struct native_events *events)
 {
-    Client__Events head = CLIENT__EVENTS__INIT;
     size_t first = 0;
     size_t put = 0;
 
-    head.watch = watch;
     do {
+        struct native_events part = *events;
         size_t bytes = 0;
         size_t next = first;
 
-        while (next < count && (next == first || bytes < EVENTS_BYTES_MAX)) {
-            bytes += event_bytes(&events[next++], with_values);
+        while (next < events->count && (next == first || bytes < EVENTS_BYTES_MAX)) {
+            bytes += event_bytes(&events->events[next++], events->with_values);
         }
-        head.n_events = next - first;
-        head.lost = lost && next == count;
+        part.events = events->count == 0 ? NULL : &events->events[first];
+        part.count = next - first;
+        part.lost = events->lost && next == events->count;
         /* Before the last frame it can only be promised what lies before its next event. */
-        head.up_to_zxid = next == count ? up_to : events[next].zxid - 1;
-        put += put_events(connection, arena, &head, with_values, events + first);
+        part.up_to = next == events->count ? events->up_to : events->events[next].zxid - 1;
+        put += put_events(connection, &part);
         first = next;
-    } while (first < count);
+    } while (first < events->count);
     return put;
 }
 
 size_t
 native_encode_notice(struct connection *connection, Client__NoticeKind kind, Client__Code code)
 {
-    Client__Response response;
     Client__Notice notice = CLIENT__NOTICE__INIT;
+    struct native_answer answer = {.body = CLIENT__RESPONSE__BODY_NOTICE, .other = &notice.base};
 
-    client__response__init(&response);
     notice.kind = kind;
     notice.code = code;
-    response.body_case = CLIENT__RESPONSE__BODY_NOTICE;
-    response.notice = &notice;
-    return put_response(connection, &response);
+    return put_answer(connection, &answer);
 }

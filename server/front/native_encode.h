@@ -3,6 +3,7 @@
 #ifndef FRONT_NATIVE_ENCODE_H
 #define FRONT_NATIVE_ENCODE_H
 
+#include "server/front/native_answer.h"
 #include "server/front/native_decode.h"
 #include "server/net/connection.h"
 
@@ -14,14 +15,7 @@ size_t native_encode_reply(struct connection *connection,
                            const struct reply *reply);
 size_t native_encode_refusal(struct connection *connection, const struct native_refusal *refusal);
 /* In several frames if one does not hold them. */
-size_t native_encode_events(struct connection *connection,
-                            struct arena *arena,
-                            uint64_t watch,
-                            bool with_values,
-                            const struct watch_event *events,
-                            size_t count,
-                            zxid up_to,
-                            bool lost);
+size_t native_encode_events(struct connection *connection, const struct native_events *events);
 size_t
 native_encode_notice(struct connection *connection, Client__NoticeKind kind, Client__Code code);
 

@@ -141,10 +141,14 @@ static void on_events(void *context,
                       bool lost)
 {
     struct native_client *client = context;
+    const struct native_events told = {.watch = watch,
+                                       .with_values = with_values,
+                                       .events = events,
+                                       .count = count,
+                                       .up_to = up_to,
+                                       .lost = lost};
 
-    (void)native_encode_events(client->connection, &client->front->arena, watch, with_values,
-                               events, count, up_to, lost);
-    arena_reset(&client->front->arena);
+    (void)native_encode_events(client->connection, &told);
 }
 
 static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)

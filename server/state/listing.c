@@ -41,7 +41,8 @@ static bool list_child(void *visitor, struct bytes key, struct bytes value, stru
     struct state_child *child;
     size_t bytes = name.size + (listing->with_nodes ? value.size : 0);
 
-    if (bytes_compare(key, listing->after) <= 0) {
+    /* The keys ascend from there. */
+    if (listing->children.count == 0 && bytes_compare(key, listing->after) <= 0) {
         return true;
     }
     if (listing->children.count >= listing->count_max ||

@@ -31,6 +31,22 @@ static void check_write(const struct request *request, size_t size)
     }
 }
 
+/* It is read without protobuf-c, which must find the same in it. */
+static void check_get(const struct request *request, struct bytes frame)
+{
+    Client__Request *whole = client__request__unpack(NULL, frame.size, frame.data);
+    const Client__Get *get;
+
+    CHECK(whole != NULL);
+    CHECK(whole->body_case == CLIENT__REQUEST__BODY_GET);
+    get = whole->get;
+    CHECK(bytes_equal(request->path, bytes_of(get->path.data, get->path.len)));
+    CHECK(request->linearizable == (get->level == CLIENT__READ_LEVEL__LINEARIZABLE));
+    CHECK(((request->notes & NATIVE_NOTE_ACL) != 0) == (get->with_acl != 0));
+    CHECK(((request->notes & NATIVE_NOTE_STAT_ONLY) != 0) == (get->stat_only != 0));
+    client__request__free_unpacked(whole, NULL);
+}
+
 static void check_head(const struct request *request, struct bytes frame)
 {
     Client__Request *whole = client__request__unpack(NULL, frame.size, frame.data);
@@ -65,6 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK_OP(request->arena.bytes, <=, UNPACKED_FACTOR_MAX * size + ARENA_SLACK_BYTES);
         if (request->kind == REQUEST_WRITE) {
             check_write(request, size);
+        } else if (request->kind == REQUEST_GET) {
+            check_get(request, frame);
         }
         request_free(request);
     } else {

@@ -120,6 +120,27 @@ static void test_reads_are_taken_apart(void)
     request_free(request);
 }
 
+/* Of a field that occurs twice the last one counts, as protobuf has it. */
+static void test_a_get_of_a_later_version_is_understood(void)
+{
+    /* id 7, get {path, fields 15 and 1000, with_acl, not so, level, stat_only: 2 is true too} */
+    static const char frame[] = "\x08\x07\xa2\x01\x13"
+                                "\x0a\x02/a"
+                                "\x78\x01\xc2\x3e\x02zz"
+                                "\x18\x01\x18\x00"
+                                "\x10\x01"
+                                "\x20\x02";
+    struct request *request = NULL;
+    struct native_refusal refusal;
+
+    EXPECT_OK(native_decode(bytes_of(frame, sizeof frame - 1), &identities, &request, &refusal));
+    EXPECT_EQ(request->kind, REQUEST_GET);
+    EXPECT_BYTES(request->path, bytes_of_text("/a"));
+    EXPECT(request->linearizable);
+    EXPECT_EQ(request->notes, NATIVE_NOTE_STAT_ONLY);
+    request_free(request);
+}
+
 static void test_sessions_and_watches_are_taken_apart(void)
 {
     Client__OpenSession open = CLIENT__OPEN_SESSION__INIT;
@@ -423,6 +444,8 @@ static void test_unreadable_frames_are_invalid(void)
         {"\x0a\x00\xa2\x01\x00", 5},                                      /* an id that is a text */
         {"\x08\x07\xa2\x01\x00\xa2\x01\x00", 8},                          /* two bodies */
         {"\x08\x07\xa2\x01\x02\x0a\x05", 7},                              /* Get cut short inside */
+        {"\x08\x07\xa2\x01\x02\x08\x05", 7}, /* Get of a path that is a number */
+        {"\x08\x07\xa2\x01\x02\x22\x00", 7}, /* Get with a text for stat_only */
         {"\x08\x07\xf2\x01\x02\x0a\x05", 7}, /* Write cut short inside */
         {"\x08\x07\xf2\x01\x02\x08\x05", 7}, /* an operation of a number */
         {"\x08\x07\xf2\x01\x02\x1a\x00", 7}, /* a sequence of text */
@@ -566,6 +589,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_reads_are_taken_apart),
+        TEST_CASE(test_a_get_of_a_later_version_is_understood),
         TEST_CASE(test_sessions_and_watches_are_taken_apart),
         TEST_CASE(test_requests_without_content_are_told_apart),
         TEST_CASE(test_membership_requests_are_kept_as_they_came),
