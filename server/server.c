@@ -586,8 +586,8 @@ static void open_network(struct server *server)
                   .self_context = server},
         .dial_ms = 3000,
         .backoff_ms_min = 50,
-        .unnamed_max = 32,
-        .backoff_ms_max = 1000};
+        .backoff_ms_max = 1000,
+        .unnamed_max = 32};
 
     struct zookeeper_words_options words = {
         .words = server->config->four_letter_words,

@@ -248,7 +248,7 @@ enum status node_start(struct node *node, struct error *error)
     }
     node->status = raft_status(node->raft);
     node->commit_index = state_applied(node->state);
-    node->leader_lost_us = node_now(node);
+    node->leader_changed_us = node_now(node);
     node_repair_start(node);
     return node->failed ? STATUS_IO : STATUS_OK;
 }
@@ -295,7 +295,7 @@ static void on_leadership(struct node *node, const struct raft_status *before)
         return;
     }
     if (before->leader != now->leader) {
-        node->leader_lost_us = node_now(node);
+        node->leader_changed_us = node_now(node);
         log_event(LOG_LEVEL_INFO, "leader_changed", "leader=%" PRIu64 " term=%" PRIu64, now->leader,
                   now->term);
         node_proposals_leader_lost(node, before->leader);
@@ -680,14 +680,14 @@ uint64_t node_leaderless_us(const struct node *node)
 
     return node->status.leader != 0 || !is_member
                ? 0
-               : node->port.now_us(node->port.context) - node->leader_lost_us + 1;
+               : node->port.now_us(node->port.context) - node->leader_changed_us + 1;
 }
 
 uint64_t node_leading_us(const struct node *node)
 {
     return node->status.leader != node->options.id || node->status.role != RAFT_LEADER
                ? 0
-               : node->port.now_us(node->port.context) - node->leader_lost_us + 1;
+               : node->port.now_us(node->port.context) - node->leader_changed_us + 1;
 }
 
 size_t node_pending_read_indexes(const struct node *node)

@@ -88,10 +88,10 @@ struct node {
     bool failed;
     bool draining;
     uint64_t drain_deadline_us;
-    struct raft_status status; /* after the last flush */
-    uint64_t leader_lost_us;   /* when the leader changed last, be it to none */
-    raft_term led_term;        /* the term this node leads, 0 = none */
-    raft_index led_from;       /* an index at or after that term's NOOP */
+    struct raft_status status;  /* after the last flush */
+    uint64_t leader_changed_us; /* when the leader changed last, be it to none */
+    raft_term led_term;         /* the term this node leads, 0 = none */
+    raft_index led_from;        /* an index at or after that term's NOOP */
     bool has_space;
     uint64_t space_checked_us;
     struct buffer turn_buffer; /* for packing one message */

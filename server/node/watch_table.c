@@ -353,9 +353,15 @@ static void account(struct watch_table *table, struct stream *stream, bool is_th
 {
     size_t bytes = bytes_of_stream(stream->place->path_size);
 
-    stream->owner->count += is_there ? 1 : (size_t)-1;
-    stream->owner->bytes += is_there ? bytes : -bytes;
-    table->bytes += is_there ? bytes : -(uint64_t)bytes;
+    if (is_there) {
+        stream->owner->count++;
+        stream->owner->bytes += bytes;
+        table->bytes += bytes;
+    } else {
+        stream->owner->count--;
+        stream->owner->bytes -= bytes;
+        table->bytes -= bytes;
+    }
 }
 
 enum status watch_table_add(struct watch_table *table,
