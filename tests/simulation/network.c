@@ -236,12 +236,15 @@ static void arrive_fall(struct timeline_event *event)
     size_t from = flight->arrival->from;
     struct network_link *link;
 
+    bool is_stale = is_bulk && flight->arrival->token != 0 &&
+                    flight->arrival->token != network->bulks[flight->to][from].opening;
+
     if (!is_bulk) {
         link = find_link(network, from, flight->to);
         link->seen_up[side_of(link, flight->to)] = false;
         plan_dial(link);
     }
-    if (network->users.is_up(network->users.context, flight->to)) {
+    if (!is_stale && network->users.is_up(network->users.context, flight->to)) {
         land(flight);
     } else {
         flight_free(flight);
@@ -253,6 +256,10 @@ static void tell_of_fall(struct network_link *link, bool is_bulk, size_t side, u
     struct flight *flight = flight_new(link->network, is_bulk ? NETWORK_BULK_DOWN : NETWORK_DOWN,
                                        link->places[1 - side], link->places[side], BYTES_EMPTY);
 
+    /* The opener has one link at a time: what became of the one before is not news to it. */
+    if (is_bulk && side == 0) {
+        flight->arrival->token = link->opening;
+    }
     timeline_after(link->network->timeline, &flight->event, delay_us, arrive_fall);
 }
 
