@@ -99,7 +99,7 @@ static enum status find(struct tree *tree, struct bytes path, struct quota *ret_
     struct bytes rest = path;
     struct bytes name;
     struct record *record = NULL;
-    enum status status = tree_find(tree, bytes_of_text(QUOTA_PATH), &record);
+    enum status status = tree_find_quotas(tree, &record);
 
     while (status == STATUS_OK && record != NULL && znode_load(record).child_count > 0 &&
            path_take(&rest, &name)) {

@@ -71,42 +71,56 @@ static enum status find_root(struct tree *tree, struct record **ret_record)
 }
 
 /* A name that no node can have finds none. */
-enum status tree_find_child(struct tree *tree,
-                            const struct record *parent,
-                            struct bytes name,
-                            struct record **ret_record)
+static enum status
+find_child(struct tree *tree, uint64_t parent_id, struct bytes name, struct record **ret_record)
 {
     if (name.size == 0 || name.size > STATE_COMPONENT_BYTES_MAX) {
         *ret_record = NULL;
         return STATUS_OK;
     }
-    return find_node(tree, znode_id(parent), name, ret_record);
+    return find_node(tree, parent_id, name, ret_record);
 }
 
+enum status tree_find_child(struct tree *tree,
+                            const struct record *parent,
+                            struct bytes name,
+                            struct record **ret_record)
+{
+    return find_child(tree, znode_id(parent), name, ret_record);
+}
+
+/* The root is only looked for when it is asked for: its id is known. */
 enum status tree_find(struct tree *tree, struct bytes path, struct record **ret_record)
 {
     struct bytes rest = path;
     struct bytes name;
     struct record *record = NULL;
-    enum status status = find_root(tree, &record);
+    uint64_t parent_id = ROOT_ID;
+    enum status status = STATUS_OK;
 
-    if (bytes_equal(path, bytes_of_text("/"))) {
-        rest = BYTES_EMPTY;
+    if (rest.size == 0 || bytes_equal(path, bytes_of_text("/"))) {
+        return find_root(tree, ret_record);
     }
     if (path.size > STATE_PATH_BYTES_MAX) {
+        *ret_record = NULL;
+        return STATUS_OK;
+    }
+    do {
         record = NULL;
-    }
-    while (status == STATUS_OK && record != NULL && rest.size > 0) {
         if (path_take(&rest, &name)) {
-            status = tree_find_child(tree, record, name, &record);
-        } else {
-            record = NULL;
+            status = find_child(tree, parent_id, name, &record);
         }
-    }
+        parent_id = record == NULL ? 0 : znode_id(record);
+    } while (status == STATUS_OK && record != NULL && rest.size > 0);
     if (status == STATUS_OK) {
         *ret_record = record;
     }
     return status;
+}
+
+enum status tree_find_quotas(struct tree *tree, struct record **ret_record)
+{
+    return find_node(tree, ZOOKEEPER_ID, bytes_of_text("quota"), ret_record);
 }
 
 /* --- Writing records --- */

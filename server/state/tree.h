@@ -45,6 +45,9 @@ MUST_CHECK enum status tree_find_child(struct tree *tree,
                                        struct bytes name,
                                        struct record **ret_record);
 
+/* The record of /zookeeper/quota, in one look: nobody can remove it or what is above it. */
+MUST_CHECK enum status tree_find_quotas(struct tree *tree, struct record **ret_record);
+
 struct tree_creation {
     struct bytes path; /* of the node, with its suffix; lives as long as the changes */
     struct bytes parent;
