@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/mark.h"
-#include "proto/arena_allocator.h"
 #include "server/node/config_codec.h"
 #include "server/node/node_agreement.h"
 #include "server/node/node_apply.h"
@@ -586,14 +585,13 @@ static enum status take_peer_message(struct node *node, raft_id peer, const Peer
 
 enum status node_on_peer_message(struct node *node, raft_id peer, struct bytes message)
 {
-    ProtobufCAllocator allocator = arena_allocator(&node->input_arena);
     Peer__PeerMessage *wire;
     enum status status;
 
     if (node->failed) {
         return STATUS_OK;
     }
-    wire = peer__peer_message__unpack(&allocator, message.size, message.data);
+    wire = peer_codec_read(message, &node->input_arena);
     status = wire == NULL ? STATUS_INVALID : take_peer_message(node, peer, wire);
     arena_reset(&node->input_arena);
     return status;

@@ -1,6 +1,8 @@
 #include "server/node/peer_codec.h"
 
 #include "base/check.h"
+#include "proto/arena_allocator.h"
+#include "proto/message_read.h"
 #include "server/node/config_codec.h"
 
 #include <string.h>
@@ -100,6 +102,18 @@ void peer_codec_pack_raft(const struct raft_message *message,
     outer.body_case = PEER__PEER_MESSAGE__BODY_RAFT;
     outer.raft = &wire;
     peer_codec_pack(&outer, buffer);
+}
+
+Peer__PeerMessage *peer_codec_read(struct bytes bytes, struct arena *arena)
+{
+    ProtobufCAllocator allocator = arena_allocator(arena);
+    ProtobufCMessage *message;
+
+    if (message_read(&peer__peer_message__descriptor, bytes, true, SIZE_MAX, arena, &message) ==
+        STATUS_OK) {
+        return (Peer__PeerMessage *)message;
+    }
+    return peer__peer_message__unpack(&allocator, bytes.size, bytes.data);
 }
 
 static enum status read_append(const Peer__RaftMessage *wire,

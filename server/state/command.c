@@ -1,8 +1,7 @@
 #include "server/state/command.h"
 
 #include "base/check.h"
-#include "proto/arena_allocator.h"
-#include "proto/message_scan.h"
+#include "proto/message_read.h"
 
 /* Enough for the most operations, each a message in a message, with an ACL entry or two. */
 enum { MESSAGES_MAX = 4 * STATE_TRANSACTION_OPERATIONS_MAX };
@@ -97,7 +96,7 @@ static enum op_error check_command(Record__Command *command)
 
 enum op_error command_decode(struct bytes bytes, struct arena *arena, Record__Command **ret_command)
 {
-    ProtobufCAllocator allocator = arena_allocator(arena);
+    ProtobufCMessage *message;
     Record__Command *command;
     enum op_error error;
     enum status status;
@@ -105,14 +104,12 @@ enum op_error command_decode(struct bytes bytes, struct arena *arena, Record__Co
     if (bytes.size > STATE_TRANSACTION_BYTES_MAX) {
         return OP_LIMIT;
     }
-    status = message_scan(&record__command__descriptor, bytes, MESSAGES_MAX);
+    status =
+        message_read(&record__command__descriptor, bytes, false, MESSAGES_MAX, arena, &message);
     if (status != STATUS_OK) {
         return status == STATUS_LIMIT ? OP_LIMIT : OP_UNREADABLE;
     }
-    command = record__command__unpack(&allocator, bytes.size, bytes.data);
-    if (command == NULL) {
-        return OP_UNREADABLE;
-    }
+    command = (Record__Command *)message;
     error = check_command(command);
     if (error == OP_OK) {
         *ret_command = command;

@@ -1,6 +1,9 @@
-/* Bytes as a command: whatever they are, apply agrees with the check and the state stays whole. The
- * state has a session and a few nodes, so that some commands find something to do. */
+/* Bytes as a command: whatever they are, they are read as protobuf-c reads them, apply agrees with
+ * the check and the state stays whole. The state has a session and a few nodes, so that some
+ * commands find something to do. */
 #include "base/check.h"
+#include "proto/message_read.h"
+#include "proto/record.pb-c.h"
 #include "server/state/state.h"
 
 #include <stddef.h>
@@ -44,6 +47,31 @@ static zxid prepare(struct state *state)
     return at;
 }
 
+/* What is read of a command is what protobuf-c reads, field by field. */
+static void compare(struct bytes command)
+{
+    Record__Command *model = record__command__unpack(NULL, command.size, command.data);
+    ProtobufCMessage *read = NULL;
+    struct arena arena;
+
+    arena_init(&arena);
+    if (model != NULL && message_read(&record__command__descriptor, command, true, SIZE_MAX, &arena,
+                                      &read) == STATUS_OK) {
+        size_t size = record__command__get_packed_size(model);
+        uint8_t *one = arena_alloc(&arena, size + 1);
+        uint8_t *other = arena_alloc(&arena, size + 1);
+
+        CHECK_OP(protobuf_c_message_get_packed_size(read), ==, size);
+        (void)record__command__pack(model, one);
+        (void)protobuf_c_message_pack(read, other);
+        CHECK(memcmp(one, other, size) == 0);
+    }
+    if (model != NULL) {
+        record__command__free_unpacked(model, NULL);
+    }
+    arena_release(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct state_options options = {.cache_bytes_max = 1};
@@ -56,6 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error error;
     zxid at;
 
+    compare(command);
     CHECK(state_new(&options, &state_source_empty, &state, &error) == STATUS_OK);
     at = prepare(state);
     state_prefetch(state, command);

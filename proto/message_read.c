@@ -1,0 +1,258 @@
+#include "proto/message_read.h"
+
+#include "proto/field.h"
+
+#include <string.h>
+
+enum { DEPTH_MAX = 8, FIELDS_MAX = 64 };
+
+/* A message being read. */
+struct level {
+    const ProtobufCMessageDescriptor *descriptor;
+    struct reader reader;
+    ProtobufCMessage *message;
+    uint64_t seen; /* one bit for each field of the descriptor */
+    unsigned next; /* where the search for a field begins: they mostly come in order */
+};
+
+struct reading {
+    struct arena *arena;
+    bool lent;
+    size_t messages_left;
+    struct level levels[DEPTH_MAX];
+    size_t depth;
+};
+
+/* By protobuf-c's type: how it travels, and how much of a struct it is. */
+static const struct {
+    enum field_type wire;
+    size_t bytes;
+} types[] = {
+    [PROTOBUF_C_TYPE_INT32] = {FIELD_VARINT, sizeof(int32_t)},
+    [PROTOBUF_C_TYPE_SINT32] = {FIELD_VARINT, sizeof(int32_t)},
+    [PROTOBUF_C_TYPE_SFIXED32] = {FIELD_FIXED32, sizeof(int32_t)},
+    [PROTOBUF_C_TYPE_INT64] = {FIELD_VARINT, sizeof(int64_t)},
+    [PROTOBUF_C_TYPE_SINT64] = {FIELD_VARINT, sizeof(int64_t)},
+    [PROTOBUF_C_TYPE_SFIXED64] = {FIELD_FIXED64, sizeof(int64_t)},
+    [PROTOBUF_C_TYPE_UINT32] = {FIELD_VARINT, sizeof(uint32_t)},
+    [PROTOBUF_C_TYPE_FIXED32] = {FIELD_FIXED32, sizeof(uint32_t)},
+    [PROTOBUF_C_TYPE_UINT64] = {FIELD_VARINT, sizeof(uint64_t)},
+    [PROTOBUF_C_TYPE_FIXED64] = {FIELD_FIXED64, sizeof(uint64_t)},
+    [PROTOBUF_C_TYPE_FLOAT] = {FIELD_FIXED32, sizeof(float)},
+    [PROTOBUF_C_TYPE_DOUBLE] = {FIELD_FIXED64, sizeof(double)},
+    [PROTOBUF_C_TYPE_BOOL] = {FIELD_VARINT, sizeof(protobuf_c_boolean)},
+    [PROTOBUF_C_TYPE_ENUM] = {FIELD_VARINT, sizeof(int)},
+    [PROTOBUF_C_TYPE_STRING] = {FIELD_BYTES, sizeof(char *)},
+    [PROTOBUF_C_TYPE_BYTES] = {FIELD_BYTES, sizeof(ProtobufCBinaryData)},
+    [PROTOBUF_C_TYPE_MESSAGE] = {FIELD_BYTES, sizeof(ProtobufCMessage *)},
+};
+
+static const ProtobufCFieldDescriptor *find_field(struct level *level, uint32_t number)
+{
+    const ProtobufCFieldDescriptor *fields = level->descriptor->fields;
+    unsigned count = level->descriptor->n_fields;
+
+    while (level->next < count && fields[level->next].id < number) {
+        level->next++;
+    }
+    if (level->next < count && fields[level->next].id == number) {
+        return &fields[level->next];
+    }
+    level->next = 0;
+    return protobuf_c_message_descriptor_get_field(level->descriptor, number);
+}
+
+static uint8_t *member(ProtobufCMessage *message, unsigned offset)
+{
+    return (uint8_t *)message + offset;
+}
+
+/* Room for one more of a repeated field: it doubles whenever the count is a power of two. */
+static uint8_t *
+extend(struct arena *arena, const struct level *level, const ProtobufCFieldDescriptor *field)
+{
+    size_t *count = (size_t *)(void *)member(level->message, field->quantifier_offset);
+    uint8_t **items = (uint8_t **)(void *)member(level->message, field->offset);
+    size_t bytes = types[field->type].bytes;
+
+    if ((*count & (*count - 1)) == 0) {
+        uint8_t *more = arena_alloc(arena, (*count == 0 ? 1 : 2 * *count) * bytes);
+
+        if (*count > 0) {
+            memcpy(more, *items, *count * bytes);
+        }
+        *items = more;
+    }
+    return *items + (*count)++ * bytes;
+}
+
+/* Where the field's value goes; NULL: it was there before, or another of its oneof. */
+static uint8_t *
+place_of(struct arena *arena, struct level *level, const ProtobufCFieldDescriptor *field)
+{
+    uint64_t bit = UINT64_C(1) << (field - level->descriptor->fields);
+
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        return extend(arena, level, field);
+    }
+    if ((level->seen & bit) != 0) {
+        return NULL;
+    }
+    level->seen |= bit;
+    if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0) {
+        uint32_t *which = (uint32_t *)(void *)member(level->message, field->quantifier_offset);
+
+        if (*which != 0) {
+            return NULL;
+        }
+        *which = field->id;
+    }
+    return member(level->message, field->offset);
+}
+
+static enum status begin_message(struct reading *reading,
+                                 const ProtobufCMessageDescriptor *descriptor,
+                                 struct bytes bytes,
+                                 ProtobufCMessage **ret_message)
+{
+    if (reading->depth == DEPTH_MAX || descriptor->n_fields > FIELDS_MAX) {
+        return STATUS_INVALID;
+    }
+    *ret_message = arena_alloc(reading->arena, descriptor->sizeof_message);
+    descriptor->message_init(*ret_message);
+    reading->levels[reading->depth++] = (struct level){
+        .descriptor = descriptor, .reader = reader_of(bytes), .message = *ret_message};
+    return STATUS_OK;
+}
+
+static enum status take_message(struct reading *reading,
+                                const ProtobufCFieldDescriptor *field,
+                                struct bytes bytes,
+                                uint8_t *to)
+{
+    ProtobufCMessage *inner;
+    enum status status;
+
+    if (reading->messages_left == 0) {
+        return STATUS_LIMIT;
+    }
+    reading->messages_left--;
+    status = begin_message(reading, field->descriptor, bytes, &inner);
+    if (status == STATUS_OK) {
+        memcpy(to, &inner, sizeof inner);
+    }
+    return status;
+}
+
+static void take_text(struct reading *reading, struct bytes bytes, uint8_t *to)
+{
+    char *text = arena_text(reading->arena, bytes);
+
+    memcpy(to, &text, sizeof text);
+}
+
+static void take_bytes(struct reading *reading, struct bytes bytes, uint8_t *to)
+{
+    ProtobufCBinaryData data = {.len = bytes.size};
+
+    if (bytes.size > 0) {
+        bytes = reading->lent ? bytes : arena_copy(reading->arena, bytes);
+        data.data = (uint8_t *)(uintptr_t)bytes.data;
+    }
+    memcpy(to, &data, sizeof data);
+}
+
+static void put_number(const ProtobufCFieldDescriptor *field, uint64_t value, uint8_t *to)
+{
+    uint32_t small = (uint32_t)value;
+
+    if (types[field->type].bytes == sizeof small) {
+        memcpy(to, &small, sizeof small);
+    } else {
+        memcpy(to, &value, sizeof value);
+    }
+}
+
+static void take_varint(const ProtobufCFieldDescriptor *field, uint64_t value, uint8_t *to)
+{
+    if (field->type == PROTOBUF_C_TYPE_BOOL) {
+        value = value != 0;
+    } else if (field->type == PROTOBUF_C_TYPE_SINT32 || field->type == PROTOBUF_C_TYPE_SINT64) {
+        value = value >> 1 ^ (UINT64_C(0) - (value & 1));
+    }
+    put_number(field, value, to);
+}
+
+/* As the wire has it, least byte first. */
+static void take_fixed(const ProtobufCFieldDescriptor *field, struct bytes bytes, uint8_t *to)
+{
+    uint64_t value = 0;
+
+    for (size_t i = bytes.size; i-- > 0;) {
+        value = value << 8 | bytes.data[i];
+    }
+    put_number(field, value, to);
+}
+
+static enum status take_field(struct reading *reading, struct level *level)
+{
+    const ProtobufCFieldDescriptor *field;
+    struct field came;
+    uint8_t *to;
+
+    if (!field_read(&level->reader, &came)) {
+        return STATUS_INVALID;
+    }
+    field = find_field(level, came.number);
+    if (field == NULL || types[field->type].wire != came.type) {
+        return STATUS_INVALID;
+    }
+    to = place_of(reading->arena, level, field);
+    if (to == NULL) {
+        return STATUS_INVALID;
+    }
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
+        return take_message(reading, field, came.bytes, to);
+    }
+    if (field->type == PROTOBUF_C_TYPE_STRING) {
+        take_text(reading, came.bytes, to);
+    } else if (field->type == PROTOBUF_C_TYPE_BYTES) {
+        take_bytes(reading, came.bytes, to);
+    } else if (came.type == FIELD_VARINT) {
+        take_varint(field, came.value, to);
+    } else {
+        take_fixed(field, came.bytes, to);
+    }
+    return STATUS_OK;
+}
+
+enum status message_read(const ProtobufCMessageDescriptor *descriptor,
+                         struct bytes bytes,
+                         bool lent,
+                         size_t message_count_max,
+                         struct arena *arena,
+                         ProtobufCMessage **ret_message)
+{
+    struct reading reading;
+    ProtobufCMessage *message;
+    enum status status;
+
+    reading.arena = arena;
+    reading.lent = lent;
+    reading.messages_left = message_count_max;
+    reading.depth = 0;
+    status = begin_message(&reading, descriptor, bytes, &message);
+    while (status == STATUS_OK && reading.depth > 0) {
+        struct level *level = &reading.levels[reading.depth - 1];
+
+        if (level->reader.rest.size == 0) {
+            reading.depth--;
+        } else {
+            status = take_field(&reading, level);
+        }
+    }
+    if (status == STATUS_OK) {
+        *ret_message = message;
+    }
+    return status;
+}
