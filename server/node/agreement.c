@@ -4,11 +4,11 @@
 
 void digest_ring_note(struct digest_ring *ring, zxid at, struct state_digest digest)
 {
-    if (at != ring->last + 1) {
-        ring->count = 0;
+    if (at != ring->last || ring->count == 0) {
+        ring->count = at == ring->last + 1 ? ring->count : 0;
+        ring->count += ring->count < AGREEMENT_DIGESTS_KEPT ? 1 : 0;
+        ring->last = at;
     }
-    ring->last = at;
-    ring->count += ring->count < AGREEMENT_DIGESTS_KEPT ? 1 : 0;
     ring->digests[at % AGREEMENT_DIGESTS_KEPT] = digest;
 }
 
@@ -100,4 +100,91 @@ enum agreement agreement_judge(const struct raft_config *config,
         }
     }
     return differ ? AGREEMENT_SPLIT : AGREEMENT_OPEN;
+}
+
+/* --- Disputes --- */
+
+static struct dissent *find_dissent(struct dispute *dispute, raft_id id)
+{
+    for (size_t i = 0; i < dispute->count; i++) {
+        if (dispute->dissent[i].id == id) {
+            return &dispute->dissent[i];
+        }
+    }
+    return NULL;
+}
+
+static void drop(struct dispute *dispute, struct dissent *dissent)
+{
+    *dissent = dispute->dissent[--dispute->count];
+}
+
+void dispute_note(struct dispute *dispute,
+                  const struct raft_config *config,
+                  raft_id own,
+                  zxid at,
+                  const struct agreement_voice *voices,
+                  size_t count)
+{
+    const struct agreement_voice *self = find_voice(voices, count, own);
+
+    dispute_follow(dispute, config);
+    for (size_t i = 0; i < count; i++) {
+        struct dissent *dissent = find_dissent(dispute, voices[i].id);
+
+        if (voices[i].is_damaged || !raft_config_is_voter(config, voices[i].id) ||
+            agreement_is_same(voices[i].digest, self->digest)) {
+            continue;
+        }
+        dissent = dissent != NULL ? dissent : &dispute->dissent[dispute->count++];
+        *dissent =
+            (struct dissent){.id = voices[i].id, .at = at, .is_borrowed = voices[i].is_borrowed};
+    }
+}
+
+void dispute_overrule(struct dispute *dispute, zxid at)
+{
+    for (size_t i = dispute->count; i-- > 0;) {
+        if (dispute->dissent[i].at <= at) {
+            drop(dispute, &dispute->dissent[i]);
+        }
+    }
+}
+
+void dispute_follow(struct dispute *dispute, const struct raft_config *config)
+{
+    for (size_t i = dispute->count; i-- > 0;) {
+        if (!raft_config_is_voter(config, dispute->dissent[i].id)) {
+            drop(dispute, &dispute->dissent[i]);
+        }
+    }
+}
+
+static bool is_settled(const struct dissent *dissent,
+                       const struct agreement_word *word,
+                       const struct digest_ring *own,
+                       raft_index log_base)
+{
+    bool is_behind = word->at == word->applied && word->at < log_base;
+    struct state_digest digest;
+
+    if (word->is_damaged || word->at == 0) {
+        return word->is_damaged;
+    }
+    if (digest_ring_find(own, word->at, &digest)) {
+        return agreement_is_same(word->digest, digest) && (word->at >= dissent->at || is_behind);
+    }
+    return (word->is_borrowed && !dissent->is_borrowed) || (is_behind && word->at < dissent->at);
+}
+
+void dispute_hear(struct dispute *dispute,
+                  const struct agreement_word *word,
+                  const struct digest_ring *own,
+                  raft_index log_base)
+{
+    struct dissent *dissent = find_dissent(dispute, word->id);
+
+    if (dissent != NULL && is_settled(dissent, word, own, log_base)) {
+        drop(dispute, dissent);
+    }
 }

@@ -18,7 +18,7 @@ struct digest_ring {
     struct state_digest digests[AGREEMENT_DIGESTS_KEPT];
 };
 
-/* `at` follows the one noted last, or begins anew. */
+/* `at` is the one noted last, which has another digest now, or follows it, or begins anew. */
 void digest_ring_note(struct digest_ring *ring, zxid at, struct state_digest digest);
 void digest_ring_clear(struct digest_ring *ring);
 /* False: not applied yet, or too long ago. */
@@ -50,5 +50,48 @@ enum agreement agreement_judge(const struct raft_config *config,
                                raft_id own,
                                const struct agreement_voice *voices,
                                size_t count);
+
+/* What a member last said of itself alone. */
+struct agreement_word {
+    raft_id id;
+    zxid at; /* the digest is that of its state there; 0 = it told none */
+    zxid applied;
+    struct state_digest digest;
+    bool is_borrowed;
+    bool is_damaged;
+};
+
+struct dissent {
+    raft_id id;
+    zxid at; /* there it was seen to differ */
+    bool is_borrowed;
+};
+
+/* The voters that hold another state than this member, as far as it knows, while no majority says
+ * who is wrong. It lasts until none of them does any more; who is merely gone may come back. */
+struct dispute {
+    struct dissent dissent[RAFT_MEMBERS_MAX];
+    size_t count; /* 0 = there is no dispute */
+};
+
+/* A split at `at`: note who differs from `own`. */
+void dispute_note(struct dispute *dispute,
+                  const struct raft_config *config,
+                  raft_id own,
+                  zxid at,
+                  const struct agreement_voice *voices,
+                  size_t count);
+/* A majority holds at `at` what this member holds: nobody differs who was seen to up to there. */
+void dispute_overrule(struct dispute *dispute, zxid at);
+/* Who is no voter any more does not count. */
+void dispute_follow(struct dispute *dispute, const struct raft_config *config);
+/* Take its word: it differs no more if it knows itself to be damaged, has got its state from
+ * another since, or tells the same as `own` where it differed or later. So does who is too far
+ * behind for that, because the log here begins at `log_base`, when what it has left is older and
+ * not known to differ: it is to get another state whatever it holds. */
+void dispute_hear(struct dispute *dispute,
+                  const struct agreement_word *word,
+                  const struct digest_ring *own,
+                  raft_index log_base);
 
 #endif

@@ -706,5 +706,15 @@ bool node_is_condemned(const struct node *node)
 
 bool node_is_disputed(const struct node *node)
 {
-    return node->is_disputed;
+    return node->dispute.count > 0;
+}
+
+bool node_disputes_with(const struct node *node, raft_id id)
+{
+    for (size_t i = 0; i < node->dispute.count; i++) {
+        if (node->dispute.dissent[i].id == id) {
+            return true;
+        }
+    }
+    return false;
 }

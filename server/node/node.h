@@ -290,7 +290,9 @@ uint64_t node_leading_us(const struct node *node);
 size_t node_pending_read_indexes(const struct node *node);
 /* The state is known to be wrong, and another is fetched. */
 bool node_is_condemned(const struct node *node);
-/* Members differ, and as far as it knows no majority says who is wrong: it makes no dumps. */
+/* Voters hold another state, and as far as it knows no majority says who is wrong. */
 bool node_is_disputed(const struct node *node);
+/* This one is among those that differ from it. */
+bool node_disputes_with(const struct node *node, raft_id id);
 
 #endif

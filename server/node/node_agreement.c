@@ -34,6 +34,7 @@ void node_agreement_reset(struct node *node)
 {
     digest_ring_clear(node->digests);
     node->told.zxid = 0;
+    node->dispute.count = 0; /* it was about the state that is gone */
     node->is_borrowed = !node->installed.is_vouched;
     node->borrowed_us = node_now(node);
     if (state_applied(node->state) > 0) {
@@ -66,7 +67,7 @@ void node_agreement_name(struct node *node)
     node->introduced_us = 0; /* the others hear of it at once */
 }
 
-/* Whether every member that is there has told. */
+/* Whether every member has told that is there and can come so far. */
 static bool all_told(const struct node *node, zxid at)
 {
     const struct raft_config *config = raft_config_effective(node->raft);
@@ -74,7 +75,8 @@ static bool all_told(const struct node *node, zxid at)
     for (uint32_t i = 0; i < config->member_count; i++) {
         const struct member_report *report = node_linked_report(node, config->members[i].id);
 
-        if (report != NULL && report->told.zxid != at && report->repair_from == 0) {
+        if (report != NULL && report->told.zxid != at && report->repair_from == 0 &&
+            report->applied >= node->status.log_base) {
             return false;
         }
     }
@@ -125,64 +127,85 @@ static void differ(struct node *node, zxid at)
     node_differs(node, &error);
 }
 
-static void dispute(struct node *node, zxid at, bool is_disputed)
+static void tell_of_dispute(struct node *node, zxid at, bool was_disputed)
 {
-    if (is_disputed == node->is_disputed) {
-        return;
-    }
-    node->is_disputed = is_disputed;
-    if (is_disputed) {
+    if (!was_disputed && node_is_disputed(node)) {
         MARK(state_is_disputed);
         log_event(LOG_LEVEL_ERROR, "state_disputed",
-                  "zxid=%" PRIu64 " reason=\"members differ and no majority says who is wrong; no "
-                  "dumps are made until one does\"",
-                  at);
-    } else {
+                  "zxid=%" PRIu64 " with=%" PRIu64 " reason=\"members differ and no majority says "
+                  "who is wrong; who differs gets no dump until one does\"",
+                  at, node->dispute.dissent[0].id);
+    } else if (was_disputed && !node_is_disputed(node)) {
         log_event(LOG_LEVEL_INFO, "state_agreed", "zxid=%" PRIu64, at);
     }
 }
 
-/* Who differed may be who knows itself to be damaged by now. Who is merely gone may come back. */
-static bool has_confession(const struct agreement_voice *voices, size_t count)
+static void hear_members(struct node *node)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (voices[i].is_damaged) {
-            return true;
+    const struct raft_config *config = raft_config_effective(node->raft);
+
+    if (!node_is_disputed(node)) {
+        return;
+    }
+    dispute_follow(&node->dispute, config);
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        const struct member_report *report = node_linked_report(node, config->members[i].id);
+
+        if (report != NULL) {
+            const struct agreement_word word = {.id = report->id,
+                                                .at = report->told.zxid,
+                                                .applied = report->applied,
+                                                .digest = report->told.digest,
+                                                .is_borrowed = report->told.is_borrowed,
+                                                .is_damaged = report->repair_from != 0};
+
+            dispute_hear(&node->dispute, &word, node->digests, node->status.log_base);
         }
     }
-    return false;
+    tell_of_dispute(node, state_applied(node->state), true);
 }
 
 static void judge(struct node *node, zxid at)
 {
+    const struct raft_config *config = raft_config_effective(node->raft);
     struct agreement_voice voices[RAFT_MEMBERS_MAX];
     size_t count = gather(node, at, voices);
+    bool was_disputed = node_is_disputed(node);
 
-    if (raft_config_find(raft_config_effective(node->raft), node->options.id) == NULL) {
+    if (raft_config_find(config, node->options.id) == NULL) {
         return;
     }
-    switch (agreement_judge(raft_config_effective(node->raft), node->options.id, voices, count)) {
+    switch (agreement_judge(config, node->options.id, voices, count)) {
     case AGREEMENT_OPEN:
-        if (has_confession(voices, count)) {
-            dispute(node, at, false);
-        }
         break;
     case AGREEMENT_MINE:
         node->agreed_zxid = at;
         MARK_IF(node->is_borrowed, state_of_a_dump_confirmed);
         node->is_borrowed = false;
-        dispute(node, at, false);
+        dispute_overrule(&node->dispute, at);
         break;
     case AGREEMENT_OTHER:
-        dispute(node, at, false);
         differ(node, at);
         break;
     case AGREEMENT_SPLIT:
+        node->borrowed_us = node_now(node);
         if (all_told(node, at)) {
-            dispute(node, at, true);
+            dispute_note(&node->dispute, config, node->options.id, at, voices, count);
         }
         break;
     }
+    tell_of_dispute(node, at, was_disputed);
+}
+
+/* Here or anywhere. */
+static bool has_dispute(const struct node *node)
+{
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX && node->reports[i].id != 0; i++) {
+        if (node->reports[i].is_linked && node->reports[i].told.is_disputed) {
+            return true;
+        }
+    }
+    return node_is_disputed(node);
 }
 
 /* Without writes nothing new is named, and what was told stays told: whether it is still so. */
@@ -199,6 +222,7 @@ static void look_again(struct node *node)
     if (!agreement_is_same(digest, node->told.digest)) {
         MARK(digest_changed_without_a_write);
         node->told.digest = digest;
+        node_agreement_note(node);
         node->voices_are_new = true;
         node->introduced_us = 0; /* the others hear of it at once */
     }
@@ -211,7 +235,8 @@ void node_agreement_tick(struct node *node)
     if (node->is_condemned || node->installing) {
         return;
     }
-    if (node->is_disputed) {
+    hear_members(node);
+    if (node->is_borrowed && has_dispute(node)) {
         node->borrowed_us = node_now(node);
     } else if (node->is_borrowed && node_now(node) - node->borrowed_us >= BORROWED_US) {
         node->is_borrowed = false;
@@ -235,13 +260,23 @@ void node_agreement_tick(struct node *node)
 
 void node_agreement_fill(const struct node *node, Peer__NodeReport *report)
 {
+    struct state_digest digest = node->told.digest;
+    zxid at = node->told.zxid;
+
     report->agreed = node->agreed_zxid;
-    if (!node->is_condemned && node->told.zxid == named_zxid(node)) {
-        report->digest_zxid = node->told.zxid;
-        report->digest_count = node->told.digest.record_count;
-        report->digest_sum = node->told.digest.sum;
-        report->digest_borrowed = node->is_borrowed;
+    report->disputed = node_is_disputed(node);
+    if (node->is_condemned || (at != named_zxid(node) && leads(node))) {
+        return;
     }
+    /* Who has not come so far tells what it has. */
+    if (at != named_zxid(node)) {
+        at = state_applied(node->state);
+        digest = state_digest(node->state);
+    }
+    report->digest_zxid = at;
+    report->digest_count = digest.record_count;
+    report->digest_sum = digest.sum;
+    report->digest_borrowed = node->is_borrowed;
 }
 
 void node_agreement_take(struct node *node,
@@ -253,6 +288,7 @@ void node_agreement_take(struct node *node,
     kept->told.digest =
         (struct state_digest){.record_count = report->digest_count, .sum = report->digest_sum};
     kept->told.is_borrowed = report->digest_borrowed;
+    kept->told.is_disputed = report->disputed;
     kept->agreed = report->agreed;
     kept->repair_from = report->repair_from;
 }

@@ -37,6 +37,7 @@ static void enter(struct node *node)
 {
     node->is_condemned = true;
     node->told.zxid = 0;
+    node->dispute.count = 0; /* it has no say any more */
     dump_transfer_set_repair(node->dumps,
                              state_applied(node->state) > 0 ? state_applied(node->state) : 1);
 }
@@ -206,6 +207,8 @@ static void ask_for_voices(struct node *node, zxid needed)
     }
 }
 
+/* Who differs from this leader may be the one that is right: nothing but what a majority holds is
+ * put in the place of its state. */
 static void serve_repairs(struct node *node)
 {
     const struct raft_config *config = raft_config_effective(node->raft);
@@ -213,7 +216,7 @@ static void serve_repairs(struct node *node)
     for (uint32_t i = 0; i < config->member_count; i++) {
         raft_id id = config->members[i].id;
 
-        if (wants_repair(node, id)) {
+        if (wants_repair(node, id) || (node_disputes_with(node, id) && lags(node, id))) {
             dump_transfer_repair(node->dumps, node_now(node), id, node->vouched_zxid);
         }
     }
@@ -221,7 +224,7 @@ static void serve_repairs(struct node *node)
 
 uint64_t node_repair_tick(struct node *node)
 {
-    bool leads = node->status.role == RAFT_LEADER && !node->is_condemned && !node->is_disputed;
+    bool leads = node->status.role == RAFT_LEADER && !node->is_condemned;
     zxid needed = leads ? needed_zxid(node) : 0;
 
     if (needed == 0) {
@@ -277,7 +280,7 @@ struct tree_store *node_repair_unvouched(const struct node *node)
     bool has_waited =
         node->dumps_wanted_us != 0 && node->now_us - node->dumps_wanted_us >= 2 * VOUCH_US;
 
-    if (node->is_condemned || node->is_disputed || node->installing) {
+    if (node->is_condemned || node->installing) {
         return NULL;
     }
     return has_waited || !raft_config_is_quorum(raft_config_effective(node->raft), may_vouch, node)

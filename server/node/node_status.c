@@ -36,6 +36,18 @@ const char *node_status_role(const struct node *node)
     return raft_config_is_voter(config, node->options.id) ? "follower" : "learner";
 }
 
+static void tell_of_dispute(const struct node *node, char text[NODE_TROUBLE_BYTES])
+{
+    int size = snprintf(text, NODE_TROUBLE_BYTES, "another state than here is held by server");
+
+    for (size_t i = 0; i < node->dispute.count && size < NODE_TROUBLE_BYTES / 2; i++) {
+        size += snprintf(text + size, NODE_TROUBLE_BYTES - (size_t)size, "%s %" PRIu64,
+                         i > 0 ? "," : "", node->dispute.dissent[i].id);
+    }
+    (void)snprintf(text + size, NODE_TROUBLE_BYTES - (size_t)size,
+                   ", and no majority says who is wrong");
+}
+
 void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
 {
     text[0] = '\0';
@@ -45,9 +57,8 @@ void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
                        node->damage);
     } else if (node->damage[0] != '\0') {
         (void)snprintf(text, NODE_TROUBLE_BYTES, "%.199s", node->damage);
-    } else if (node->is_disputed) {
-        (void)snprintf(text, NODE_TROUBLE_BYTES,
-                       "the members hold different states, and no majority says who is wrong");
+    } else if (node_is_disputed(node)) {
+        tell_of_dispute(node, text);
     } else if (node->disk_lag.is_slow) {
         (void)snprintf(text, NODE_TROUBLE_BYTES,
                        "its disk is slow: up to %" PRIu64 " ms behind those of the others",

@@ -10,6 +10,7 @@
 enum {
     TICK_US = 50 * 1000,
     PATIENCE_US = 40 * 1000 * 1000, /* longer than servers try */
+    DISPUTE_US = 45 * 1000 * 1000,  /* members may settle it; they find what does not add up */
     REPEATED_BYTES_MAX = 256
 };
 
@@ -34,6 +35,8 @@ struct operator
     bool last_succeeded;
     bool is_repeated;
     bool mends;
+    uint64_t mends_since_us;
+    raft_id condemned;   /* is to be removed for what its state is; 0 = none */
     raft_id returning;   /* was wiped to be mended, and is no voter yet; 0 = none */
     uint64_t certain_us; /* from then on no server tries an earlier command any more */
     uint64_t asked_us;
@@ -356,12 +359,48 @@ static struct cluster_server *find_superseded(struct operator* self)
     return NULL;
 }
 
-/* The next step of docs/OPERATIONS.md, "A folder that is not the one that was lost". */
+/* One that the others differ from, and no majority says who is wrong. Who is wrong in truth, the
+ * operator has found out. NULL. */
+static struct cluster_server *find_disputed(struct operator* self)
+{
+    size_t places = self->cluster->settings.places;
+
+    for (size_t i = 0; i < places; i++) {
+        struct cluster_server *server = &self->cluster->servers[i];
+
+        for (size_t j = 0; j < places && cluster_has_diverged(server); j++) {
+            const struct node *other = self->cluster->servers[j].node;
+
+            if (other != NULL && node_disputes_with(other, server->id)) {
+                return server;
+            }
+        }
+    }
+    return NULL;
+}
+
+static struct cluster_server *find_broken(struct operator* self)
+{
+    struct cluster_server *server = find_superseded(self);
+
+    if (self->returning != 0 || self->condemned != 0) {
+        return cluster_by_id(self->cluster,
+                             self->returning != 0 ? self->returning : self->condemned);
+    }
+    if (server == NULL && self->cluster->timeline->now_us - self->mends_since_us >= DISPUTE_US) {
+        server = find_disputed(self);
+    }
+    if (server != NULL) {
+        self->condemned = server->id;
+    }
+    return server;
+}
+
+/* The next step of docs/OPERATIONS.md, "A folder that is not the one that was lost" and "Damage".
+ */
 static void mend(struct operator* self)
 {
-    struct cluster_server *server = self->returning != 0
-                                        ? cluster_by_id(self->cluster, self->returning)
-                                        : find_superseded(self);
+    struct cluster_server *server = find_broken(self);
     const struct raft_config *config = some_config(self);
     const struct raft_member *member;
 
@@ -373,10 +412,14 @@ static void mend(struct operator* self)
     if (self->returning == 0 && member != NULL) {
         ask_remove(self, server->id);
     } else if (self->returning == 0) {
+        if (server->node != NULL) {
+            cluster_crash(server, false);
+        }
         cluster_wipe(server);
         cluster_start(server);
         self->counts.mended++;
         self->returning = server->id;
+        self->condemned = 0;
     } else if (member == NULL) {
         add_learner(self, server, true);
     } else if (raft_config_is_voter(config, server->id)) {
@@ -478,12 +521,13 @@ void operator_quiet(struct operator* self)
 void operator_mend(struct operator* self)
 {
     self->mends = true;
+    self->mends_since_us = self->cluster->timeline->now_us;
     prng_init(&self->prng, self->cluster->settings.seed * 31 + 6);
 }
 
 bool operator_is_idle(const struct operator* self)
 {
-    return !self->waiting && self->returning == 0;
+    return !self->waiting && self->condemned == 0 && self->returning == 0;
 }
 
 struct operator_counts operator_counts(const struct operator* self)

@@ -16,7 +16,8 @@ bool operator_has_cluster(const struct operator* self);
 /* Commands other than init may come from now on. */
 void operator_begin(struct operator* self);
 /* The faults are over: from now on servers whose folders were found to be old copies are mended as
- * an operator does it: removed, wiped, started and added again. */
+ * an operator does it: removed, wiped, started and added again. So are, later, those with a wrong
+ * state that the others dispute without a majority that could settle it. */
 void operator_mend(struct operator* self);
 /* No more commands after the one under way. */
 void operator_quiet(struct operator* self);
@@ -27,7 +28,7 @@ struct operator_counts {
     uint64_t done;
     uint64_t repeated;
     uint64_t wiped;
-    uint64_t mended; /* servers with old copies */
+    uint64_t mended; /* servers with old copies or disputed states */
 };
 struct operator_counts operator_counts(const struct operator* self);
 

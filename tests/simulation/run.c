@@ -171,7 +171,7 @@ static bool has_converged(struct run *run)
 static void print_state(struct run *run)
 {
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
-        const struct cluster_server *server = &run->cluster.servers[place];
+        struct cluster_server *server = &run->cluster.servers[place];
         struct raft_status status;
 
         if (server->node == NULL) {
@@ -181,10 +181,13 @@ static void print_state(struct run *run)
         fprintf(stderr,
                 "  server %" PRIu64 ": %s term=%" PRIu64 " leader=%" PRIu64 " base=%" PRIu64
                 " last=%" PRIu64 " durable=%" PRIu64 " commit=%" PRIu64 " applied=%" PRIu64
-                " config=%" PRIu64 "\n",
+                " config=%" PRIu64 "%s%s%s\n",
                 server->id, raft_role_name(status.role), status.term, status.leader,
                 status.log_base, status.last_index, status.durable_index, status.commit_index,
-                node_applied(server->node), status.config_index);
+                node_applied(server->node), status.config_index,
+                node_is_condemned(server->node) ? " condemned" : "",
+                node_is_disputed(server->node) ? " disputed" : "",
+                cluster_has_diverged(server) ? " diverged" : "");
     }
 }
 
@@ -288,23 +291,14 @@ static bool is_core(const struct run *run, const bool core[NETWORK_PLACES_MAX])
     return true;
 }
 
-/* While members differ and no majority says who is wrong, a member that lags gets no dump: a quorum
- * that needs one to work waits, as it should. So it does when the one that differed has another
- * state by now, until those who saw the difference hear of that. */
-static bool may_be_disputed(struct run *run)
+/* Who is damaged, or is going to be found to be, waits for a dump that a majority vouches for. */
+static bool is_sound(struct cluster_server *server)
 {
-    for (size_t place = 0; place < run->cluster.settings.places; place++) {
-        struct cluster_server *server = &run->cluster.servers[place];
-
-        if (cluster_has_diverged(server) ||
-            (server->node != NULL && node_is_disputed(server->node))) {
-            return true;
-        }
-    }
-    return false;
+    return !server->lost && !server->is_old_copy && !disk_is_damaged(server->disk) &&
+           !disk_is_condemned(server->disk) && !cluster_has_diverged(server);
 }
 
-/* Servers at random until they are a quorum. */
+/* Sound servers at random until they are a quorum. */
 static bool draw_core(struct run *run, struct prng *prng, bool core[NETWORK_PLACES_MAX])
 {
     size_t places = run->cluster.settings.places;
@@ -315,8 +309,8 @@ static bool draw_core(struct run *run, struct prng *prng, bool core[NETWORK_PLAC
     for (size_t i = 0; i < places; i++) {
         struct cluster_server *server = &run->cluster.servers[(first + i) % places];
 
-        if (!server->lost && !server->is_old_copy && !disk_is_damaged(server->disk) &&
-            disk_identity(server->disk)->has_cluster && disk_log(server->disk).last > 0) {
+        if (is_sound(server) && disk_identity(server->disk)->has_cluster &&
+            disk_log(server->disk).last > 0) {
             core[server->place] = true;
             count++;
             if (2 * count > run->cluster.settings.first_members && is_core(run, core)) {
@@ -391,7 +385,7 @@ static void heal_core(struct run *run)
     raft_id probed = 0;
 
     prng_init(&prng, run->cluster.settings.seed * 23 + 7);
-    if (may_be_disputed(run) || !draw_core(run, &prng, core)) {
+    if (!draw_core(run, &prng, core)) {
         return;
     }
     faults_heal_core(run->faults, core);

@@ -290,7 +290,7 @@ print(const struct command_line *line, const struct run_result *sum, uint64_t se
     oracle_counts_print(&sum->oracle);
     workload_counts_print(&sum->workload);
     printf("  operator: %" PRIu64 " commands, %" PRIu64 " of them repeated, %" PRIu64
-           " done, %" PRIu64 " disks wiped, %" PRIu64 " old copies mended\n",
+           " done, %" PRIu64 " disks wiped, %" PRIu64 " servers mended\n",
            sum->operator.asked, sum->operator.repeated, sum->operator.done, sum->operator.wiped,
            sum->operator.mended);
     if (seeds == 1) {

@@ -127,6 +127,123 @@ static void test_when_all_others_know_themselves_damaged_the_rest_is_right(void)
     EXPECT_EQ(judge(1), AGREEMENT_MINE);
 }
 
+/* --- Disputes --- */
+
+static struct dispute dispute;
+static struct digest_ring *own;
+
+/* Voter 1 has `right` from 100 to 120, and 2 told `wrong` at 110. */
+static void begin_dispute(void)
+{
+    begin(3);
+    own = xcalloc(1, sizeof *own);
+    for (zxid at = 100; at <= 120; at++) {
+        digest_ring_note(own, at, right);
+    }
+    (void)tell(1, right);
+    (void)tell(2, wrong);
+    dispute = (struct dispute){.count = 0};
+    dispute_note(&dispute, &config, 1, 110, voices, count);
+    EXPECT_EQ(dispute.count, 1);
+}
+
+static void end_dispute(void)
+{
+    free(own);
+}
+
+/* Whether 2 still differs once it has said this. */
+static bool differs_still(struct agreement_word word, raft_index log_base)
+{
+    struct dispute copy = dispute;
+
+    word.id = 2;
+    dispute_hear(&copy, &word, own, log_base);
+    return copy.count > 0;
+}
+
+static void test_a_dispute_ends_when_who_differed_tells_the_same(void)
+{
+    begin_dispute();
+    EXPECT_EQ(dispute.dissent[0].id, 2);
+    EXPECT(differs_still((struct agreement_word){.at = 0, .applied = 110}, 0));
+    EXPECT(differs_still((struct agreement_word){.at = 110, .applied = 110, .digest = wrong}, 0));
+    EXPECT(differs_still((struct agreement_word){.at = 120, .applied = 120, .digest = wrong}, 0));
+    EXPECT(!differs_still((struct agreement_word){.at = 110, .applied = 115, .digest = right}, 0));
+    EXPECT(!differs_still((struct agreement_word){.at = 120, .applied = 120, .digest = right}, 0));
+    /* Of what it held before it differed. */
+    EXPECT(differs_still((struct agreement_word){.at = 109, .applied = 115, .digest = right}, 0));
+    EXPECT(differs_still((struct agreement_word){.at = 109, .applied = 109, .digest = right}, 0));
+    end_dispute();
+}
+
+static void test_only_who_differs_ends_a_dispute_by_its_confession(void)
+{
+    struct agreement_word word = {.id = 3, .is_damaged = true};
+
+    begin_dispute();
+    dispute_hear(&dispute, &word, own, 0);
+    EXPECT_EQ(dispute.count, 1);
+    word.id = 2;
+    dispute_hear(&dispute, &word, own, 0);
+    EXPECT_EQ(dispute.count, 0);
+    end_dispute();
+}
+
+static void test_a_state_that_was_replaced_since_is_not_the_one_that_differed(void)
+{
+    const struct agreement_word word = {
+        .at = 130, .applied = 130, .digest = wrong, .is_borrowed = true};
+    struct agreement_word known = word;
+
+    begin_dispute();
+    EXPECT(!differs_still(word, 0));
+    known.at = 120;
+    EXPECT(differs_still(known, 0)); /* this one differs as well */
+    dispute.dissent[0].is_borrowed = true;
+    EXPECT(differs_still(word, 0)); /* it may still be the same */
+    end_dispute();
+}
+
+static void test_who_fell_behind_differs_no_more_unless_it_is_known_to(void)
+{
+    begin_dispute();
+    EXPECT(
+        !differs_still((struct agreement_word){.at = 105, .applied = 105, .digest = right}, 116));
+    EXPECT(differs_still((struct agreement_word){.at = 105, .applied = 105, .digest = wrong}, 116));
+    EXPECT(differs_still((struct agreement_word){.at = 105, .applied = 105, .digest = right}, 105));
+    /* Older than all that is known here, and what differed is gone. */
+    EXPECT(!differs_still((struct agreement_word){.at = 90, .applied = 90, .digest = wrong}, 116));
+    EXPECT(differs_still((struct agreement_word){.at = 90, .applied = 90, .digest = wrong}, 80));
+    end_dispute();
+}
+
+static void test_a_majority_overrules_who_differed_up_to_there(void)
+{
+    begin_dispute();
+    tell(3, right)->digest = wrong;
+    dispute_note(&dispute, &config, 1, 115, voices, count);
+    EXPECT_EQ(dispute.count, 2);
+    dispute_overrule(&dispute, 114);
+    EXPECT_EQ(dispute.count, 2);
+    dispute_overrule(&dispute, 115);
+    EXPECT_EQ(dispute.count, 0);
+    end_dispute();
+}
+
+static void test_a_dispute_is_with_voters(void)
+{
+    begin_dispute();
+    (void)tell(4, wrong);
+    dispute_note(&dispute, &config, 1, 111, voices, count);
+    EXPECT_EQ(dispute.count, 1);
+    EXPECT_EQ(dispute.dissent[0].at, 111);
+    config.members[1].flags = RAFT_LEARNER;
+    dispute_follow(&dispute, &config);
+    EXPECT_EQ(dispute.count, 0);
+    end_dispute();
+}
+
 static void test_the_ring_keeps_the_last_digests_in_a_row(void)
 {
     struct digest_ring *ring = xcalloc(1, sizeof *ring);
@@ -147,6 +264,14 @@ static void test_the_ring_keeps_the_last_digests_in_a_row(void)
     EXPECT(!digest_ring_find(ring, ring->last - 1, &digest));
     EXPECT(!digest_ring_find(ring, ring->last - 2, &digest));
     EXPECT(digest_ring_find(ring, ring->last, &digest));
+    /* The last one may be another by now; those before stay. */
+    digest_ring_note(ring, ring->last + 1, right);
+    digest_ring_note(ring, ring->last, wrong);
+    EXPECT(digest_ring_find(ring, ring->last, &digest));
+    EXPECT_EQ(digest.sum, wrong.sum);
+    EXPECT(digest_ring_find(ring, ring->last - 1, &digest));
+    EXPECT_EQ(digest.sum, right.sum);
+    EXPECT_EQ(ring->count, 2);
     digest_ring_clear(ring);
     EXPECT(!digest_ring_find(ring, 1, &digest));
     free(ring);
@@ -162,6 +287,12 @@ int main(int argc, char **argv)
         TEST_CASE(test_both_halves_of_a_joint_configuration_must_agree),
         TEST_CASE(test_who_has_its_state_from_another_says_nothing_new),
         TEST_CASE(test_when_all_others_know_themselves_damaged_the_rest_is_right),
+        TEST_CASE(test_a_dispute_ends_when_who_differed_tells_the_same),
+        TEST_CASE(test_only_who_differs_ends_a_dispute_by_its_confession),
+        TEST_CASE(test_a_state_that_was_replaced_since_is_not_the_one_that_differed),
+        TEST_CASE(test_who_fell_behind_differs_no_more_unless_it_is_known_to),
+        TEST_CASE(test_a_majority_overrules_who_differed_up_to_there),
+        TEST_CASE(test_a_dispute_is_with_voters),
         TEST_CASE(test_the_ring_keeps_the_last_digests_in_a_row),
         TEST_END};
 
