@@ -3,6 +3,7 @@
 #include "persistence/environment.h"
 
 #include "persistence/log_prezero.h"
+#include "persistence/page_format.h"
 #include "persistence/tree_store.h"
 #include "tests/support/damage.h"
 #include "tests/support/test.h"
@@ -25,11 +26,19 @@
 enum { PAGE = 4096, META_PAGES_END = 2 * PAGE, MAP_BYTES = 64 * 1024 * 1024 };
 
 static struct {
-    int sync_error;  /* of every fdatasync */
-    int meta_error;  /* of every write below META_PAGES_END */
-    int data_error;  /* of every other write */
-    bool data_short; /* write half and say so */
+    int sync_error;       /* of every fdatasync */
+    int meta_error;       /* of every write below META_PAGES_END */
+    int data_error;       /* of every other write */
+    bool data_short;      /* write half and say so */
+    unsigned sync_choice; /* not 0: sync_error is only of the next ones with a bit, lowest first */
 } fault;
+
+/* The meta pages of the one file that is written, as a disk has them whose cache tells of a failed
+ * write-back once: what a failed sync did not bring there stays away until it is written again. */
+static struct {
+    bool is_dirty[PAGE_META_COUNT];
+    uint8_t durable[PAGE_META_COUNT][PAGE];
+} metas;
 
 /* Names of their own in C, the C library's for the linker. */
 int faulty_fdatasync(int file) __asm__("fdatasync") __attribute__((visibility("default")));
@@ -38,13 +47,50 @@ ssize_t faulty_pwrite(int file, const void *data, size_t size, off_t offset) __a
 ssize_t faulty_writev(int file, const struct iovec *parts, int count) __asm__("writev")
     __attribute__((visibility("default")));
 
+static void reach_disk(int file, size_t page)
+{
+    ssize_t bytes = pread(file, metas.durable[page], PAGE, (off_t)(page * PAGE));
+
+    metas.is_dirty[page] = bytes != PAGE;
+}
+
+static bool sync_fails(void)
+{
+    bool fails = fault.sync_error != 0 && (fault.sync_choice == 0 || (fault.sync_choice & 1) != 0);
+
+    errno = fault.sync_error;
+    if (fault.sync_choice != 0) {
+        fault.sync_choice >>= 1;
+        fault.sync_error = fault.sync_choice == 0 ? 0 : fault.sync_error;
+    }
+    return fails;
+}
+
 int faulty_fdatasync(int file)
 {
-    if (fault.sync_error != 0) {
-        errno = fault.sync_error;
+    if (sync_fails()) {
+        memset(metas.is_dirty, 0, sizeof metas.is_dirty);
         return -1;
     }
+    for (size_t page = 0; page < PAGE_META_COUNT; page++) {
+        if (metas.is_dirty[page]) {
+            reach_disk(file, page);
+        }
+    }
     return (int)syscall(SYS_fdatasync, file);
+}
+
+static ssize_t write_at(int file, const void *data, size_t size, off_t offset)
+{
+    ssize_t written = (ssize_t)syscall(SYS_pwrite64, file, data, size, offset);
+
+    if (offset < META_PAGES_END) {
+        metas.is_dirty[offset / PAGE] = true;
+        if ((fcntl(file, F_GETFL) & O_DSYNC) != 0) {
+            reach_disk(file, (size_t)(offset / PAGE));
+        }
+    }
+    return written;
 }
 
 ssize_t faulty_pwrite(int file, const void *data, size_t size, off_t offset)
@@ -58,7 +104,7 @@ ssize_t faulty_pwrite(int file, const void *data, size_t size, off_t offset)
     if (offset >= META_PAGES_END && fault.data_short) {
         size /= 2;
     }
-    return (ssize_t)syscall(SYS_pwrite64, file, data, size, offset);
+    return write_at(file, data, size, offset);
 }
 
 ssize_t faulty_writev(int file, const struct iovec *parts, int count)
@@ -200,6 +246,43 @@ static void test_a_full_disk_writes_nothing_and_the_log_goes_on(void)
         EXPECT_EQ(log_store_state(store).last, 3);
         log_store_close(store);
     }
+}
+
+static uint64_t newest_transaction(const uint8_t *pages)
+{
+    struct page_meta first;
+    struct page_meta second;
+
+    EXPECT(page_format_meta(0, pages, &first) && page_format_meta(1, pages + PAGE, &second));
+    return first.transaction > second.transaction ? first.transaction : second.transaction;
+}
+
+/* What the log was told to have written needs its meta page no less than before. */
+static void expect_newest_meta_on_disk(void)
+{
+    char data[4200];
+    uint8_t *cached;
+    size_t bytes;
+
+    (void)snprintf(data, sizeof data, "%s/data.mdb", path);
+    cached = damage_read(data, &bytes);
+    EXPECT(bytes > META_PAGES_END);
+    EXPECT_EQ(newest_transaction(metas.durable[0]), newest_transaction(cached));
+    free(cached);
+}
+
+static void test_a_sync_without_space_loses_no_meta_page_that_it_told_of(void)
+{
+    struct log_store *store = make_log_of_two();
+
+    /* It is tried twice, with all that settling frees. */
+    fault.sync_error = ENOSPC;
+    fault.sync_choice = 1 | 1 << 2;
+    EXPECT_EQ(write_one(store, 3), STATUS_NO_SPACE);
+    EXPECT_EQ(fault.sync_error, 0);
+    expect_newest_meta_on_disk();
+    EXPECT_OK(write_one(store, 3));
+    log_store_close(store);
 }
 
 static void test_a_folder_is_not_made_by_halves(void)
@@ -370,6 +453,24 @@ static void test_zeros_ahead_stop_at_a_full_disk_without_an_error(void)
     log_store_close(store);
 }
 
+static void test_zeros_ahead_without_space_lose_no_meta_page(void)
+{
+    struct log_store *store;
+
+    memset(&fault, 0, sizeof fault);
+    new_log_path();
+    store = open_log(true);
+    EXPECT_OK(write_one(store, 1));
+    EXPECT_OK(write_one(store, 2));
+    fault.sync_error = ENOSPC;
+    fault.sync_choice = 1;
+    EXPECT_OK(log_prezero_step(store, &error));
+    EXPECT_EQ(fault.sync_error, 0);
+    expect_newest_meta_on_disk();
+    EXPECT_OK(write_one(store, 3));
+    log_store_close(store);
+}
+
 static void test_zeros_ahead_tell_a_broken_disk(void)
 {
     struct log_store *store;
@@ -479,12 +580,14 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_failed_page_write_stops_all_writes),
         TEST_CASE(test_a_short_write_on_a_disk_with_space_stops_all_writes),
         TEST_CASE(test_a_full_disk_writes_nothing_and_the_log_goes_on),
+        TEST_CASE(test_a_sync_without_space_loses_no_meta_page_that_it_told_of),
         TEST_CASE(test_a_folder_is_not_made_by_halves),
         TEST_CASE(test_a_start_that_cannot_be_counted_fails),
         TEST_CASE(test_a_tree_store_tells_a_full_disk_from_a_broken_one),
         TEST_CASE(test_zeros_ahead_touch_nothing_in_use),
         TEST_CASE(test_zeros_ahead_are_bounded_by_need_and_map),
         TEST_CASE(test_zeros_ahead_stop_at_a_full_disk_without_an_error),
+        TEST_CASE(test_zeros_ahead_without_space_lose_no_meta_page),
         TEST_CASE(test_zeros_ahead_tell_a_broken_disk),
         TEST_CASE(test_a_disk_that_is_really_full_is_survived),
         TEST_END,

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 enum { NODE = 1, MAP_BYTES = 256 * 1024 * 1024, PAGE = 4096, METAS_BYTES = 2 * PAGE, TERM = 3 };
 
@@ -18,6 +20,19 @@ static char data[4200];
 static char tail_folder[4200];
 static char tail_path[4300];
 static struct error error;
+static uint64_t bytes_read;
+
+/* A name of its own in C, the C library's for the linker. */
+ssize_t counted_pread(int file, void *bytes, size_t size, off_t offset) __asm__("pread")
+    __attribute__((visibility("default")));
+
+ssize_t counted_pread(int file, void *bytes, size_t size, off_t offset)
+{
+    ssize_t got = (ssize_t)syscall(SYS_pread64, file, bytes, size, offset);
+
+    bytes_read += got > 0 ? (uint64_t)got : 0;
+    return got;
+}
 
 static struct log_store *open_store(void)
 {
@@ -336,6 +351,98 @@ static void test_a_record_without_the_right_stamp_is_not_believed(void)
     }
 }
 
+/* A leaf page of number `number` with as many nodes as fit, all of one key and with the one large
+ * value of `size` bytes that begins on the next page. */
+static void make_up_leaf(uint8_t page[PAGE], uint64_t number, uint64_t key, uint32_t size)
+{
+    enum { HEAD = 16, NODE_BYTES = 24, NODES = (PAGE - HEAD) / (NODE_BYTES + 2) };
+    uint64_t value_page = number + 1;
+
+    memset(page, 0, PAGE);
+    memcpy(page, &number, 8);
+    page[10] = 2; /* a leaf */
+    memcpy(page + 12, &(uint16_t){HEAD + 2 * NODES}, 2);
+    memcpy(page + 14, &(uint16_t){PAGE - NODES * NODE_BYTES}, 2);
+    for (size_t i = 0; i < NODES; i++) {
+        uint16_t at = (uint16_t)(PAGE - (i + 1) * NODE_BYTES);
+
+        memcpy(page + HEAD + 2 * i, &at, 2);
+        memcpy(page + at, &size, 4);
+        page[at + 4] = 1; /* the value is elsewhere */
+        page[at + 6] = 8;
+        memcpy(page + at + 8, &key, 8);
+        memcpy(page + at + 16, &value_page, 8);
+    }
+}
+
+/* Pages of a value that begins with `entry`. */
+static void make_up_value(struct buffer *pages,
+                          uint64_t number,
+                          const struct log_entry *entry,
+                          uint64_t stamp,
+                          size_t size)
+{
+    size_t piece_bytes = log_format_piece_bytes(entry, 0, &stamp);
+    size_t page_count = (16 + (size > piece_bytes ? size : piece_bytes)) / PAGE + 1;
+    uint8_t *page = buffer_extend(pages, page_count * PAGE);
+
+    memset(page, 0, page_count * PAGE);
+    memcpy(page, &number, 8);
+    page[10] = 4; /* for a large value */
+    memcpy(page + 12, &(uint32_t){(uint32_t)page_count}, 4);
+    log_format_put_piece(entry, 0, &stamp, page + 16);
+}
+
+/* Who can put bytes into the log can put there what looks like its pages, and have one value named
+ * by thousands of them. */
+static void test_what_made_up_pages_refer_to_is_not_read_again_and_again(void)
+{
+    enum { PAYLOAD_BYTES = 200 * 1000, OVERSIZE_BYTES = 2 * LOG_PIECE_BYTES };
+    static const struct {
+        raft_index index;
+        int64_t stamp_offset;
+        size_t size; /* 0 = that of the entry */
+        bool is_right;
+    } made_up[] = {{20, 1, 0, false},
+                   {21, -1, 0, false},
+                   {21, 0, 0, false},
+                   {21, 1, OVERSIZE_BYTES, false},
+                   {21, 1, 0, true}};
+    static const uint8_t payload[PAYLOAD_BYTES];
+    const struct log_state state = {.term = TERM, .last = 20};
+    uint64_t stamp = UINT64_C(1) << 40;
+
+    for (size_t i = 0; i < sizeof made_up / sizeof made_up[0]; i++) {
+        struct log_entry entry = {.index = made_up[i].index,
+                                  .term = TERM,
+                                  .type = RAFT_ENTRY_COMMAND,
+                                  .payload = bytes_of(payload, sizeof payload)};
+        uint64_t forged = stamp + (uint64_t)made_up[i].stamp_offset;
+        size_t size =
+            made_up[i].size == 0 ? log_format_piece_bytes(&entry, 0, &forged) : made_up[i].size;
+        struct buffer pages = BUFFER_INIT;
+        struct log_tail tail;
+        uint8_t page[PAGE];
+        size_t bytes;
+
+        log_store_close(new_store());
+        free(damage_read(data, &bytes));
+        make_up_leaf(page, bytes / PAGE, log_key(entry.index, 0), (uint32_t)size);
+        buffer_put(&pages, bytes_of(page, PAGE));
+        make_up_value(&pages, bytes / PAGE + 1, &entry, forged, size);
+        damage_write(data, bytes, buffer_lend(&pages));
+        bytes_read = 0;
+        EXPECT_OK(log_tail_find(path, &state, stamp, &tail, &error));
+        EXPECT_EQ(tail.count, made_up[i].is_right ? 1 : 0);
+        EXPECT(bytes_read >= bytes);
+        if (!made_up[i].is_right) {
+            EXPECT_EQ(bytes_read / (2 * (bytes + pages.size)), 0);
+        }
+        log_tail_release(&tail);
+        buffer_release(&pages);
+    }
+}
+
 static void note_damage(void *context, const char *text)
 {
     (void)context;
@@ -399,6 +506,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_entries_of_an_earlier_start_do_not_come_back),
         TEST_CASE(test_a_commit_that_is_not_whole_ends_where_it_does),
         TEST_CASE(test_a_record_without_the_right_stamp_is_not_believed),
+        TEST_CASE(test_what_made_up_pages_refer_to_is_not_read_again_and_again),
         TEST_CASE(test_what_was_saved_is_taken_once_and_when_the_pages_are_gone),
         TEST_END,
     };
