@@ -15,8 +15,6 @@
 #include <string.h>
 
 enum {
-    /* Of one request that takes long, in one go. */
-    WORK_US = 1000,
     /* Elections are sooner over. */
     READ_ONLY_AFTER_US = 2 * 1000 * 1000
 };
@@ -611,11 +609,11 @@ static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
     }
 }
 
-static bool on_work(void *context, const struct request *request)
+static bool on_work(void *context, const struct request *request, uint64_t share_us)
 {
     struct zookeeper_client *client = context;
     const struct zookeeper_details *details = zookeeper_details_of(request);
-    uint64_t end_us = clock_monotonic_us() + WORK_US;
+    uint64_t end_us = clock_monotonic_us() + share_us;
 
     if (!client->is_connected || details->refusal != JUTE_ERROR_OK) {
         return true;

@@ -8,6 +8,7 @@
 #include "server/node/node_proposals.h"
 #include "server/node/node_reads.h"
 #include "server/node/node_reconfigure.h"
+#include "server/node/node_rounds.h"
 #include "server/node/node_walks.h"
 #include "server/node/node_watches.h"
 #include "server/node/read_barrier.h"
@@ -23,13 +24,6 @@ enum {
     REQUEST_BYTES_ALL_MAX = 256 * 1024 * 1024,
     /* Answers that one client has not read: its reads wait. */
     OUTPUT_BYTES_MAX = 1024 * 1024,
-    /* In one round each client gets so many requests or, if they take longer, so much time, and
-     * rounds go on for so long; who needed more than little time, which is all that he gets of a
-     * round before the others, waits behind them. */
-    ROUND_REQUESTS_MAX = 32,
-    ROUND_US_MAX = 1000,
-    LITTLE_US = 100,
-    ROUNDS_US_MAX = 2000,
     SESSIONS_MAX = 1000 * 1000, /* of the cluster; each costs every server some 300 bytes */
     PREFIX_BYTES_MAX = 32
 };
@@ -37,28 +31,6 @@ enum {
 static struct request *request_of(struct list *link)
 {
     return CONTAINER_OF(link, struct request, link);
-}
-
-static struct client *client_at(struct round_robin_place *place)
-{
-    return CONTAINER_OF(place, struct client, place);
-}
-
-void node_clients_init(struct node *node)
-{
-    list_init(&node->clients);
-    round_robin_init(&node->blocked);
-    admission_init(&node->admission);
-    holdings_init(&node->request_memory, REQUEST_BYTES_ALL_MAX);
-    read_barriers_init(node);
-    map_init(&node->clients_by_session);
-}
-
-void node_clients_release(struct node *node)
-{
-    CHECK(list_is_empty(&node->clients));
-    read_barriers_release(node);
-    map_release(&node->clients_by_session);
 }
 
 bool node_clients_are_idle(const struct node *node)
@@ -168,11 +140,6 @@ void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Cod
 
 /* --- Answers --- */
 
-static void block(struct client *client)
-{
-    round_robin_enter(&client->node->blocked, &client->place);
-}
-
 static void hold_memory(struct client *client, size_t bytes)
 {
     client->request_bytes = bytes;
@@ -227,7 +194,7 @@ static void on_cluster_answer(struct request *request, const struct reply *reply
     struct reply copy = *reply;
 
     answer(request, &copy);
-    block(client);
+    node_rounds_enter(client);
 }
 
 /* --- Writes --- */
@@ -263,7 +230,7 @@ static void on_write_done(void *context, Client__Code code, const struct state_r
     }
     answer(request, &reply);
     answer_held(client);
-    block(client);
+    node_rounds_enter(client);
 }
 
 static void on_session_done(void *context, Client__Code code, const struct state_result *result)
@@ -285,7 +252,7 @@ static void on_session_done(void *context, Client__Code code, const struct state
         reply.session.last_sequence = session.last_sequence;
     }
     answer(request, &reply);
-    block(client);
+    node_rounds_enter(client);
 }
 
 static size_t put_varint(uint8_t *to, uint64_t value)
@@ -322,6 +289,18 @@ static struct admission_load load_of(const struct client *client, const struct r
     return (struct admission_load){.own = client->proposed_bytes,
                                    .all = node_proposed_bytes(client->node),
                                    .more = write->write.command.size};
+}
+
+static bool is_admitted(const struct client *client)
+{
+    const struct request *first = request_of(client->first_unstarted);
+    struct admission_load load;
+
+    if (client->first_unstarted == &client->requests || first->kind != REQUEST_WRITE) {
+        return true;
+    }
+    load = load_of(client, first);
+    return admission_has_room(&load);
 }
 
 static bool propose_write(struct request *request)
@@ -473,7 +452,7 @@ static void on_reconfiguration_stepped(struct request *request, const struct rep
         read_barrier_unref(request->barrier);
         request->barrier = read_barrier_join(node);
     }
-    block(client);
+    node_rounds_enter(client);
 }
 
 static bool start_reconfiguration(struct request *request)
@@ -497,140 +476,109 @@ static bool start_reconfiguration(struct request *request)
     return true;
 }
 
-/* Start a write at the end of the started ones, or whatever stands first. False: it must wait. */
-static bool start(struct request *request)
+static enum start started_if(bool is_started)
+{
+    return is_started ? START_DONE : START_WAIT;
+}
+
+/* Whatever is answered at once, now that it stands first. DONE: as `reply` says. */
+static enum start
+execute(struct request *request, const struct client_share *share, struct reply *reply)
 {
     struct client *client = request->client;
-    bool is_first = client->requests.next == &request->link;
+    struct node *node = client->node;
+    bool is_done = true;
+
+    if (request->kind == REQUEST_COUNT || request->kind == REQUEST_EPHEMERALS) {
+        return started_if(node_walks_execute(node, request, reply));
+    }
+    if (request->kind == REQUEST_STATUS) {
+        node_cluster_read_status(node, request, reply);
+    } else if (request->kind == REQUEST_WATCH || request->kind == REQUEST_UNWATCH) {
+        node_watches_execute(node, request, reply);
+    } else if (request->kind == REQUEST_PING) {
+        is_done = client->callbacks.on_work == NULL ||
+                  client->callbacks.on_work(client->context, request, share->us);
+    } else {
+        is_done = node_reads_execute(node, request, share->is_little, reply);
+    }
+    return is_done ? START_DONE : START_MUCH;
+}
+
+static enum start answer_now(struct request *request, const struct client_share *share)
+{
+    const struct node *node = request->client->node;
+    struct reply reply = {.code = CLIENT__CODE__OK};
+    bool was_condemned = node->is_condemned;
+    enum start outcome;
+
+    if (!is_ready(request) || has_full_output(request->client)) {
+        return START_WAIT;
+    }
+    outcome = execute(request, share, &reply);
+    if (outcome != START_DONE) {
+        return outcome;
+    }
+    if (node->failed) {
+        node_reads_release(request, &reply); /* what was read before it failed */
+        return START_WAIT;
+    }
+    if (node->is_condemned != was_condemned) {
+        MARK(read_finds_the_state_damaged);
+        node_reads_release(request, &reply);
+        refuse(request, CLIENT__CODE__STOPPING);
+        return START_DONE;
+    }
+    answer(request, &reply);
+    return START_DONE;
+}
+
+/* Hand over to the log, or to the leader. */
+static enum start propose(struct request *request)
+{
+    bool is_started =
+        request->kind == REQUEST_WRITE ? propose_write(request) : propose_session_change(request);
+
+    if (is_started) {
+        request->started = true;
+        request->client->first_unstarted = request->link.next;
+    }
+    return started_if(is_started);
+}
+
+static enum start start(struct request *request, const struct client_share *share)
+{
+    const struct client *client = request->client;
     Client__Code code = obstacle(request);
-    bool started = false;
 
     if (request->kind == REQUEST_WRITE && code == CLIENT__CODE__OK) {
-        started = propose_write(request);
-    } else if (!is_first) {
-        return false;
-    } else if (code != CLIENT__CODE__OK) {
+        return propose(request);
+    }
+    if (client->requests.next != &request->link) {
+        return START_WAIT;
+    }
+    if (code == CLIENT__CODE__OK && request->kind == REQUEST_CLOSE_SESSION &&
+        client->session == 0) {
+        /* One that moved lives on: its client must not take it for gone. */
+        code = client->session_end != CLIENT__CODE__OK ? client->session_end
+                                                       : CLIENT__CODE__SESSION_EXPIRED;
+    }
+    if (code != CLIENT__CODE__OK) {
         refuse(request, code);
-        return true;
-    } else if (request->kind == REQUEST_OPEN_SESSION || request->kind == REQUEST_ATTACH_SESSION) {
-        started = propose_session_change(request);
-    } else if (request->kind == REQUEST_CLOSE_SESSION) {
-        if (client->session == 0) {
-            /* One that moved lives on: its client must not take it for gone. */
-            refuse(request, client->session_end != CLIENT__CODE__OK
-                                ? client->session_end
-                                : CLIENT__CODE__SESSION_EXPIRED);
-            return true;
-        }
-        started = propose_session_change(request);
-    } else if (request->kind == REQUEST_MEMBERSHIP) {
+        return START_DONE;
+    }
+    if (request->kind == REQUEST_OPEN_SESSION || request->kind == REQUEST_ATTACH_SESSION ||
+        request->kind == REQUEST_CLOSE_SESSION) {
+        return propose(request);
+    }
+    if (request->kind == REQUEST_MEMBERSHIP) {
         ask_cluster(request, on_cluster_answer);
-        return true;
-    } else if (request->kind == REQUEST_RECONFIGURE) {
-        return start_reconfiguration(request);
-    } else {
-        struct reply reply = {.code = CLIENT__CODE__OK};
-        bool was_condemned = client->node->is_condemned;
-
-        if (!is_ready(request) || has_full_output(client)) {
-            return false;
-        }
-        if (request->kind == REQUEST_STATUS) {
-            node_cluster_read_status(client->node, request, &reply);
-        } else if (request->kind == REQUEST_WATCH || request->kind == REQUEST_UNWATCH) {
-            node_watches_execute(client->node, request, &reply);
-        } else if (request->kind == REQUEST_COUNT || request->kind == REQUEST_EPHEMERALS) {
-            if (!node_walks_execute(client->node, request, &reply)) {
-                return false;
-            }
-        } else if (request->kind == REQUEST_PING) {
-            if (client->callbacks.on_work != NULL &&
-                !client->callbacks.on_work(client->context, request)) {
-                client->node->clients_left = true;
-                return false;
-            }
-        } else {
-            node_reads_execute(client->node, request, &reply);
-        }
-        if (client->node->failed) {
-            node_reads_release(request, &reply); /* what was read before it failed */
-            return false;
-        }
-        if (client->node->is_condemned != was_condemned) {
-            MARK(read_finds_the_state_damaged);
-            node_reads_release(request, &reply);
-            refuse(request, CLIENT__CODE__STOPPING);
-            return true;
-        }
-        answer(request, &reply);
-        return true;
+        return START_DONE;
     }
-    if (started) {
-        request->started = true;
-        client->first_unstarted = request->link.next;
+    if (request->kind == REQUEST_RECONFIGURE) {
+        return started_if(start_reconfiguration(request));
     }
-    return started;
-}
-
-/* Started requests other than writes let nothing pass. */
-static bool lets_pass(const struct client *client)
-{
-    const struct list *last = client->first_unstarted->previous;
-
-    return last == &client->requests ||
-           CONTAINER_OF(last, const struct request, link)->kind == REQUEST_WRITE;
-}
-
-/* Not node_now, which stands still within a turn. */
-static uint64_t clock_us(const struct node *node)
-{
-    return node->port.now_us(node->port.context);
-}
-
-static bool has_more_to_start(const struct client *client)
-{
-    return client->first_unstarted != &client->requests && lets_pass(client);
-}
-
-/* Heavy is who had more to do than the round allowed, or took long twice: once may be the time of
- * others, who had the processor. A write that waits for its turn has its weight already. */
-static void note_time(struct client *client, uint64_t took_us, bool is_cut)
-{
-    bool is_long = took_us > LITTLE_US;
-
-    if (!client->waits_to_propose) {
-        client->place.is_heavy = is_cut || (is_long && client->was_long);
-    }
-    client->was_long = is_long;
-}
-
-/* As many requests as one round allows. */
-static void run(struct client *client)
-{
-    struct node *node = client->node;
-    uint64_t begun_us = clock_us(node);
-    uint64_t most_us = client->place.is_heavy ? ROUND_US_MAX : LITTLE_US;
-    bool is_cut = false;
-    size_t count = 0;
-
-    client->waits_to_propose = false;
-    while (has_more_to_start(client)) {
-        if (count == ROUND_REQUESTS_MAX || clock_us(node) - begun_us > most_us) {
-            node->clients_left = true;
-            is_cut = true;
-            break;
-        }
-        if (!start(request_of(client->first_unstarted))) {
-            break;
-        }
-        count++;
-    }
-    note_time(client, clock_us(node) - begun_us, is_cut);
-    if (has_more_to_start(client) && client->waits_to_propose) {
-        round_robin_enter(&node->admission.waiting, &client->place);
-    } else if (has_more_to_start(client)) {
-        block(client);
-    }
+    return answer_now(request, share);
 }
 
 static void tell_of_leader(struct node *node)
@@ -642,69 +590,10 @@ static void tell_of_leader(struct node *node)
     }
 }
 
-static void run_round(struct node *node, uint64_t end_us)
-{
-    struct round_robin_place *place;
-
-    round_robin_begin(&node->blocked);
-    while (!node->failed &&
-           (place = round_robin_next(&node->blocked, clock_us(node) > end_us)) != NULL) {
-        run(client_at(place));
-    }
-    node->clients_left = node->clients_left || round_robin_has_due(&node->blocked);
-    round_robin_end(&node->blocked);
-}
-
-/* Is there room for the write that this client waits with? Whatever else it has come to meanwhile
- * goes on at once. */
-static bool is_admitted(const struct client *client)
-{
-    const struct request *first = request_of(client->first_unstarted);
-    struct admission_load load;
-
-    if (client->first_unstarted == &client->requests || first->kind != REQUEST_WRITE) {
-        return true;
-    }
-    load = load_of(client, first);
-    return admission_has_room(&load);
-}
-
-static void run_writers(struct node *node, uint64_t end_us)
-{
-    struct admission *admission = &node->admission;
-    struct round_robin_place *place;
-
-    round_robin_begin(&admission->waiting);
-    while (!node->failed &&
-           (place = round_robin_next(&admission->waiting, clock_us(node) > end_us)) != NULL) {
-        if (!is_admitted(client_at(place))) {
-            round_robin_return(&admission->waiting, place);
-            break;
-        }
-        admission->turn = place;
-        run(client_at(place));
-        admission->turn = NULL;
-    }
-    round_robin_end(&admission->waiting);
-}
-
 bool node_clients_run(struct node *node)
 {
-    uint64_t begun_us = clock_us(node);
-    uint64_t end_us = begun_us + ROUNDS_US_MAX;
-
     tell_of_leader(node);
-    if (node->rounds_overran) { /* by a single request that took long: the others first */
-        node->rounds_overran = false;
-        return true;
-    }
-    run_writers(node, end_us);
-    do {
-        node->clients_left = false;
-        run_round(node, end_us);
-    } while (node->clients_left && !node->failed && clock_us(node) < end_us);
-    node->rounds_overran = clock_us(node) - begun_us > 2 * ROUNDS_US_MAX;
-    return node->clients_left || node->rounds_overran;
+    return node_rounds_run(node);
 }
 
 /* --- The leader --- */
@@ -749,27 +638,9 @@ static uint64_t expire_client(struct client *client)
     return UINT64_MAX;
 }
 
-static uint64_t expire_waiting(struct round_robin *robin)
-{
-    uint64_t next_us = UINT64_MAX;
-
-    for (int kind = 0; kind < ROUND_ROBIN_KINDS; kind++) {
-        LIST_FOR_EACH (link, &robin->waiting[kind]) {
-            uint64_t deadline_us =
-                expire_client(client_at(CONTAINER_OF(link, struct round_robin_place, link)));
-
-            next_us = deadline_us < next_us ? deadline_us : next_us;
-        }
-    }
-    return next_us;
-}
-
 uint64_t node_clients_expire(struct node *node)
 {
-    uint64_t next_us = expire_waiting(&node->blocked);
-    uint64_t next_writer_us = expire_waiting(&node->admission.waiting);
-
-    return next_us < next_writer_us ? next_us : next_writer_us;
+    return node_rounds_visit(node, expire_client);
 }
 
 /* --- Who a connection is --- */
@@ -806,6 +677,26 @@ void client_identify(struct client *client, struct state_identities identities)
     client->identities = (struct state_identities){.items = items, .count = identities.count};
     client->identity_fields = arena_copy(&client->identity_arena, buffer_lend(&fields));
     buffer_release(&fields);
+}
+
+/* --- Life --- */
+
+static const struct rounds_port rounds_port = {.start = start, .is_admitted = is_admitted};
+
+void node_clients_init(struct node *node)
+{
+    list_init(&node->clients);
+    node_rounds_init(node, &rounds_port);
+    holdings_init(&node->request_memory, REQUEST_BYTES_ALL_MAX);
+    read_barriers_init(node);
+    map_init(&node->clients_by_session);
+}
+
+void node_clients_release(struct node *node)
+{
+    CHECK(list_is_empty(&node->clients));
+    read_barriers_release(node);
+    map_release(&node->clients_by_session);
 }
 
 /* --- The public part --- */
@@ -871,7 +762,7 @@ void client_submit(struct client *client, struct request *request)
     if (client->session != 0) {
         session_contact_heard(node->contact, client->session, node_now(node));
     }
-    block(client);
+    node_rounds_enter(client);
 }
 
 bool client_is_full(const struct client *client)

@@ -52,6 +52,8 @@ struct member_report {
     char trouble[NODE_TROUBLE_BYTES];
 };
 
+struct rounds_port;
+
 /* A connection: its requests in order, its session, its watches. */
 struct client {
     struct list link;               /* in node->clients */
@@ -193,6 +195,7 @@ struct node {
     /* node_clients */
     struct list clients;
     struct map clients_by_session;
+    const struct rounds_port *rounds_port;
     struct round_robin blocked; /* clients to be run */
     struct admission admission; /* and those whose write must wait for its turn */
     bool clients_left;          /* some had more than their share of a turn */

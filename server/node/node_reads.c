@@ -13,7 +13,10 @@ enum {
     /* Names alone, by default, and to those who ask for as many as a ZooKeeper frame may hold. */
     NAMES_COUNT_MAX = 16384,
     MOST_NAMES_COUNT_MAX = 256 * 1024,
-    NAMES_BYTES_MAX = 1024 * 1024
+    NAMES_BYTES_MAX = 1024 * 1024,
+    /* An answer within both takes some ten microseconds: all that is given before the others. */
+    LITTLE_COUNT = 256,
+    LITTLE_BYTES = 64 * 1024
 };
 
 bool node_reads_failed(struct node *node, enum status status, const char *what)
@@ -78,13 +81,32 @@ static Client__Code check_readable(const struct client *client, struct bytes pat
     return code;
 }
 
-static void read_node(struct request *request, struct reply *reply)
+static size_t value_bytes(const struct state_node *node)
+{
+    bool is_null;
+
+    return node == NULL ? 0 : state_node_value(node, &is_null).size;
+}
+
+/* Reads leave off when they are only to be little and are not: what they have is let go. */
+static bool leave_off(const struct request *request, struct reply *reply)
+{
+    node_reads_release(request, reply);
+    *reply = (struct reply){.code = CLIENT__CODE__OK};
+    return false;
+}
+
+static bool read_node(struct request *request, bool is_little, struct reply *reply)
 {
     unsigned permissions =
         request->permissions != 0 ? request->permissions : (unsigned)STATE_PERMISSION_READ;
 
     reply->node = NULL;
     reply->code = client_read(request->client, request->path, permissions, &reply->node);
+    if (is_little && reply->code == CLIENT__CODE__OK && value_bytes(reply->node) > LITTLE_BYTES) {
+        return leave_off(request, reply);
+    }
+    return true;
 }
 
 static size_t count_limit(const struct request *request)
@@ -110,16 +132,20 @@ static void hide_secret_children(const struct request *request, struct state_chi
     }
 }
 
+struct page {
+    struct bytes after;
+    size_t count_max;
+    size_t bytes_max;
+    bool with_nodes;
+};
+
 static Client__Code list(const struct client *client,
                          struct bytes path,
-                         struct bytes after,
-                         size_t count_max,
-                         bool with_nodes,
+                         const struct page *page,
                          struct arena *arena,
                          struct state_children *ret_children)
 {
     struct node *node = client->node;
-    size_t bytes_max = with_nodes ? PAGE_BYTES_MAX : NAMES_BYTES_MAX;
     enum op_error error = OP_NO_NODE;
     Client__Code code = check_readable(client, path);
 
@@ -127,8 +153,9 @@ static Client__Code list(const struct client *client,
         return code;
     }
     if (node_reads_failed(node,
-                          state_read_children(node->state, path, after, count_max, bytes_max,
-                                              with_nodes, arena, &error, ret_children),
+                          state_read_children(node->state, path, page->after, page->count_max,
+                                              page->bytes_max, page->with_nodes, arena, &error,
+                                              ret_children),
                           "children")) {
         return CLIENT__CODE__STOPPING;
     }
@@ -140,17 +167,42 @@ Client__Code client_list(const struct client *client,
                          struct arena *arena,
                          struct state_children *ret_children)
 {
-    return list(client, path, BYTES_EMPTY, MOST_NAMES_COUNT_MAX, false, arena, ret_children);
+    const struct page page = {.count_max = MOST_NAMES_COUNT_MAX, .bytes_max = NAMES_BYTES_MAX};
+
+    return list(client, path, &page, arena, ret_children);
 }
 
-static void read_children(struct request *request, struct reply *reply)
+/* Whether a page that was cut to little is all that was wanted. */
+static bool is_whole(const struct state_children *children, size_t count_max)
 {
-    reply->children.count = 0;
-    reply->code = list(request->client, request->path, request->page.after, count_limit(request),
-                       request->page.with_nodes, &request->arena, &reply->children);
-    if (reply->code == CLIENT__CODE__OK) {
-        hide_secret_children(request, &reply->children);
+    if (children->count == 1 && value_bytes(children->items[0].node) > LITTLE_BYTES) {
+        return false;
     }
+    return !children->more || children->count == count_max;
+}
+
+static bool read_children(struct request *request, bool is_little, struct reply *reply)
+{
+    size_t count_max = count_limit(request);
+    struct page page = {.after = request->page.after,
+                        .count_max = count_max,
+                        .bytes_max = request->page.with_nodes ? PAGE_BYTES_MAX : NAMES_BYTES_MAX,
+                        .with_nodes = request->page.with_nodes};
+
+    if (is_little) {
+        page.count_max = count_max < LITTLE_COUNT ? count_max : LITTLE_COUNT;
+        page.bytes_max = LITTLE_BYTES;
+    }
+    reply->children.count = 0;
+    reply->code = list(request->client, request->path, &page, &request->arena, &reply->children);
+    if (reply->code != CLIENT__CODE__OK) {
+        return true;
+    }
+    if (is_little && !is_whole(&reply->children, count_max)) {
+        return leave_off(request, reply);
+    }
+    hide_secret_children(request, &reply->children);
+    return true;
 }
 
 /* --- A subtree, parents before children, siblings by name --- */
@@ -266,12 +318,37 @@ static bool is_inside(struct bytes root, struct bytes path)
     return path.size == root.size || root.size == 1 || path.data[root.size] == '/';
 }
 
-static void read_tree(struct node *node, struct request *request, struct reply *reply)
+struct tree_page {
+    struct reply_tree_node *nodes;
+    size_t capacity;
+};
+
+static void append(struct request *request,
+                   struct tree_page *page,
+                   struct reply *reply,
+                   const struct reply_tree_node *node)
+{
+    size_t count = reply->tree.count;
+
+    if (count == page->capacity) {
+        size_t capacity = count == 0 ? 64 : 2 * count;
+        struct reply_tree_node *grown = arena_alloc(&request->arena, capacity * sizeof *grown);
+
+        if (count > 0) {
+            memcpy(grown, page->nodes, count * sizeof *grown);
+        }
+        *page = (struct tree_page){.nodes = grown, .capacity = capacity};
+        reply->tree.nodes = grown;
+    }
+    page->nodes[reply->tree.count++] = *node;
+}
+
+static bool
+read_tree(struct node *node, struct request *request, bool is_little, struct reply *reply)
 {
     size_t count_max = count_limit(request);
-    size_t capacity = 0;
     size_t bytes = 0;
-    struct reply_tree_node *nodes = NULL;
+    struct tree_page page = {.nodes = NULL};
     struct reply_tree_node next = {.node = NULL};
     bool found;
 
@@ -281,11 +358,11 @@ static void read_tree(struct node *node, struct request *request, struct reply *
     if (!state_path_is_valid(request->path) ||
         (request->page.after.size > 0 && !is_inside(request->path, request->page.after))) {
         reply->code = CLIENT__CODE__BAD_ARGUMENTS;
-        return;
+        return true;
     }
     reply->code = client_read(request->client, request->path, STATE_PERMISSION_READ, &next.node);
     if (reply->code != CLIENT__CODE__OK) {
-        return;
+        return true;
     }
     next.path = request->path;
     found = true;
@@ -296,43 +373,34 @@ static void read_tree(struct node *node, struct request *request, struct reply *
                           &next);
     }
     while (found) {
-        bool is_null;
-
         if (reply->tree.count == count_max || bytes > PAGE_BYTES_MAX) {
             state_node_unref(next.node);
             reply->tree.more = true;
             break;
         }
-        if (reply->tree.count == capacity) {
-            struct reply_tree_node *grown;
-
-            capacity = capacity == 0 ? 64 : 2 * capacity;
-            grown = arena_alloc(&request->arena, capacity * sizeof *grown);
-            if (reply->tree.count > 0) {
-                memcpy(grown, nodes, reply->tree.count * sizeof *grown);
-            }
-            nodes = grown;
-            reply->tree.nodes = grown;
+        bytes += next.path.size + (request->page.with_nodes ? value_bytes(next.node) : 0);
+        append(request, &page, reply, &next);
+        if (is_little && (reply->tree.count > LITTLE_COUNT || bytes > LITTLE_BYTES)) {
+            return leave_off(request, reply);
         }
-        bytes += next.path.size;
-        if (request->page.with_nodes && next.node != NULL) {
-            bytes += state_node_value(next.node, &is_null).size;
-        }
-        nodes[reply->tree.count++] = next;
         found = walk_next(node, request, next.path, next.node != NULL, &next);
     }
+    return true;
 }
 
-void node_reads_execute(struct node *node, struct request *request, struct reply *reply)
+bool node_reads_execute(struct node *node,
+                        struct request *request,
+                        bool is_little,
+                        struct reply *reply)
 {
     if (request->kind == REQUEST_GET) {
-        read_node(request, reply);
-    } else if (request->kind == REQUEST_LIST) {
-        read_children(request, reply);
-    } else {
-        CHECK(request->kind == REQUEST_READ_TREE);
-        read_tree(node, request, reply);
+        return read_node(request, is_little, reply);
     }
+    if (request->kind == REQUEST_LIST) {
+        return read_children(request, is_little, reply);
+    }
+    CHECK(request->kind == REQUEST_READ_TREE);
+    return read_tree(node, request, is_little, reply);
 }
 
 void node_reads_release(const struct request *request, struct reply *reply)

@@ -180,9 +180,9 @@ struct client_callbacks {
                       zxid up_to,
                       bool lost);
     void (*on_notice)(void *context, Client__NoticeKind kind, Client__Code code);
-    /* A PING whose answer is work of the front: do a millisecond of it, and return whether it may
-     * be answered. NULL in a front without such. */
-    bool (*on_work)(void *context, const struct request *request);
+    /* A PING whose answer is work of the front: do some of it, for about `share_us`, and return
+     * whether it may be answered. NULL in a front without such. */
+    bool (*on_work)(void *context, const struct request *request, uint64_t share_us);
     /* Bytes waiting in the connection's output: the node gives no events and answers no reads
      * beyond a limit, so a reader that never reads costs a bounded amount. */
     size_t (*output_bytes)(void *context);
