@@ -23,7 +23,9 @@ from clusters import Confer, end_when_told
 
 HERE = pathlib.Path(__file__).resolve().parent
 RISE_MAX = 0.05
-SERVED = [(protocol, op) for protocol in ("native", "zookeeper") for op in ("set", "get", "lget", "create")]
+# Creations last: the list is of the folder that they go to, of 1,000 names till then.
+SERVED = [(protocol, op) for op in ("set", "get", "lget", "list", "create") for protocol in ("native", "zookeeper")]
+LIST_SHARE = 10  # of so many operations one, as it takes as long as a hundred others
 PARTS = [("state", what) for what in ("create", "set", "get")] + [("codec", what) for what in ("pack", "unpack")]
 HEAD = """# Instructions of one operation (bench/instructions.py --record): the release preset of gcc 12 on Debian 12, amd64.
 # From native set down: a whole server. A rise of more than 5 % is a finding of scripts/verify --only instructions.
@@ -75,7 +77,8 @@ def count_served(programs, folder, wanted, operations):
         server.bench("load", "--operations", 100)
         idle_s = server.idle_s(operations / 500)
         for protocol, op in wanted:
-            yield f"{protocol} {op}", min(server.count(operations, protocol, op, idle_s) for _ in range(3))
+            count = operations // LIST_SHARE if op == "list" else operations
+            yield f"{protocol} {op}", min(server.count(count, protocol, op, idle_s) for _ in range(3))
     finally:
         server.end()
 
