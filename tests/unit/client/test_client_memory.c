@@ -6,11 +6,14 @@
 #include <confer.h>
 #include <confer_event.h>
 
+#include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
+#include "tests/support/damage.h"
 #include "tests/support/test.h"
 #include "tests/unit/client/fake_server.h"
 
+#include <ctype.h>
 #include <event2/event.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -194,12 +197,76 @@ BLOCKING(force_membership, voters, 2)
 BLOCKING(remove_member, 2)
 BLOCKING(transfer_leader, 0)
 
+static struct {
+    atomic_int count;
+    enum confer_status status;
+} completion;
+
+static void on_completed(struct confer *confer, struct confer_result *result, void *argument)
+{
+    (void)confer;
+    (void)argument;
+    CHECK(is_text(result->message));
+    completion.status = result->status;
+    confer_result_free(result);
+    (void)atomic_fetch_add(&completion.count, 1);
+}
+
+/* What was accepted completes, once; what was not never does. */
+static enum confer_status completed(enum confer_status status)
+{
+    uint64_t end_us = clock_monotonic_us() + DEADLINE_US;
+
+    while (status == CONFER_OK && atomic_load(&completion.count) == 0 &&
+           clock_monotonic_us() < end_us) {
+        (void)sched_yield();
+    }
+    EXPECT_EQ(atomic_load(&completion.count), status == CONFER_OK);
+    return status == CONFER_OK ? completion.status : status;
+}
+
+#define ASYNC(name, ...)                                                                           \
+    static enum confer_status do_##name##_async(struct confer *confer)                             \
+    {                                                                                              \
+        atomic_store(&completion.count, 0);                                                        \
+        return completed(confer_##name##_async(confer, __VA_ARGS__, NULL, on_completed, NULL));    \
+    }
+
+static const struct confer_create sequential = {
+    .mode = CONFER_PERSISTENT_SEQUENTIAL, .make_parents = true, .acl = &entry, .acl_count = 1};
+
+ASYNC(get, "/a", CONFER_GET_ACL)
+ASYNC(exists, "/a")
+ASYNC(list, "/", NULL)
+ASYNC(read_tree, "/", NULL)
+ASYNC(set, "/a", "1", 1, CONFER_ANY_VERSION)
+ASYNC(remove, "/none", CONFER_ANY_VERSION)
+ASYNC(create, "/s-", "1", 1, &sequential)
+ASYNC(set_acl, "/a", &entry, 1, CONFER_ANY_VERSION)
+ASYNC(init, &node, 1)
+ASYNC(add_learner, &node)
+ASYNC(add_voter, &node)
+ASYNC(change_membership, voters, 2)
+ASYNC(force_membership, voters, 2)
+ASYNC(remove_member, 2)
+ASYNC(transfer_leader, 0)
+
+static enum confer_status do_cancel_change_async(struct confer *confer)
+{
+    atomic_store(&completion.count, 0);
+    return completed(confer_cancel_change_async(confer, NULL, on_completed, NULL));
+}
+
+static enum confer_status do_cluster_status_async(struct confer *confer)
+{
+    atomic_store(&completion.count, 0);
+    return completed(confer_cluster_status_async(confer, NULL, on_completed, NULL));
+}
+
 static enum confer_status do_create(struct confer *confer)
 {
-    const struct confer_create create = {
-        .mode = CONFER_PERSISTENT_SEQUENTIAL, .make_parents = true, .acl = &entry, .acl_count = 1};
     struct confer_result *result = NULL;
-    enum confer_status status = confer_create(confer, "/s-", "1", 1, &create, NULL, &result);
+    enum confer_status status = confer_create(confer, "/s-", "1", 1, &sequential, NULL, &result);
 
     return ended(status, result);
 }
@@ -221,25 +288,49 @@ static enum confer_status do_cluster_status(struct confer *confer)
 }
 
 /* A failure to add is remembered: the commit tells. */
+static struct confer_transaction *new_transaction(void)
+{
+    const struct confer_create create = {.mode = CONFER_PERSISTENT_SEQUENTIAL};
+    struct confer_transaction *transaction = confer_transaction_new();
+
+    if (transaction != NULL) {
+        (void)confer_transaction_check(transaction, "/a", CONFER_ANY_VERSION);
+        (void)confer_transaction_check_absent(transaction, "/none");
+        (void)confer_transaction_create(transaction, "/t-", "1", 1, &create);
+        (void)confer_transaction_set(transaction, "/a", "2", 1, CONFER_ANY_VERSION);
+        (void)confer_transaction_set_acl(transaction, "/a", &entry, 1, CONFER_ANY_VERSION);
+        (void)confer_transaction_create(transaction, "/gone", "1", 1, NULL);
+        (void)confer_transaction_remove(transaction, "/gone", CONFER_ANY_VERSION);
+    }
+    return transaction;
+}
+
 static enum confer_status do_commit(struct confer *confer)
 {
-    struct confer_transaction *transaction = confer_transaction_new();
-    const struct confer_create create = {.mode = CONFER_PERSISTENT_SEQUENTIAL};
+    struct confer_transaction *transaction = new_transaction();
     struct confer_result *result = NULL;
     enum confer_status status;
 
     if (transaction == NULL) {
         return CONFER_NO_MEMORY;
     }
-    (void)confer_transaction_check(transaction, "/a", CONFER_ANY_VERSION);
-    (void)confer_transaction_check_absent(transaction, "/none");
-    (void)confer_transaction_create(transaction, "/t-", "1", 1, &create);
-    (void)confer_transaction_set(transaction, "/a", "2", 1, CONFER_ANY_VERSION);
-    (void)confer_transaction_set_acl(transaction, "/a", &entry, 1, CONFER_ANY_VERSION);
-    (void)confer_transaction_remove(transaction, "/none", CONFER_ANY_VERSION);
     status = confer_commit(confer, transaction, NULL, &result);
     confer_transaction_free(transaction);
     return ended(status, result);
+}
+
+static enum confer_status do_commit_async(struct confer *confer)
+{
+    struct confer_transaction *transaction = new_transaction();
+    enum confer_status status;
+
+    if (transaction == NULL) {
+        return CONFER_NO_MEMORY;
+    }
+    atomic_store(&completion.count, 0);
+    status = confer_commit_async(confer, transaction, NULL, on_completed, NULL);
+    confer_transaction_free(transaction);
+    return completed(status);
 }
 
 static enum confer_status drain(enum confer_status status, struct confer_iterator *iterator)
@@ -260,15 +351,16 @@ static enum confer_status drain(enum confer_status status, struct confer_iterato
 
 static enum confer_status do_list_all(struct confer *confer)
 {
+    const struct confer_page page = {.count_max = 1};
     struct confer_iterator *iterator = NULL;
-    enum confer_status status = confer_list_begin(confer, "/", NULL, NULL, &iterator);
+    enum confer_status status = confer_list_begin(confer, "/", &page, NULL, &iterator);
 
     return drain(status, iterator);
 }
 
 static enum confer_status do_read_whole_tree(struct confer *confer)
 {
-    const struct confer_page page = {.with_values = true};
+    const struct confer_page page = {.count_max = 1, .with_values = true};
     struct confer_iterator *iterator = NULL;
     enum confer_status status = confer_tree_begin(confer, "/", &page, NULL, &iterator);
 
@@ -338,6 +430,33 @@ static enum confer_status do_open_and_close(struct confer *confer)
     return status;
 }
 
+static const char *numeric_address;
+
+/* A handle whose server's name is looked up by the thread that is made for it. */
+static enum confer_status do_open_by_name(struct confer *confer)
+{
+    static const struct confer_credential credential = {
+        .scheme = "digest", .secret = "ann:secret", .secret_bytes = 10};
+    struct confer_options options;
+    struct confer *other = NULL;
+    struct confer_result *result = NULL;
+    char address[64];
+    enum confer_status status;
+
+    (void)confer;
+    (void)snprintf(address, sizeof address, "localhost%s", strrchr(numeric_address, ':'));
+    confer_options_init(&options);
+    options.credentials = &credential;
+    options.credential_count = 1;
+    status = confer_open(address, &options, &other);
+    if (status == CONFER_OK) {
+        status = confer_set(other, "/n", "1", 1, CONFER_ANY_VERSION, NULL, &result);
+        status = ended(status, result);
+        confer_close(other);
+    }
+    return status;
+}
+
 static void on_state(struct confer *confer, enum confer_state state, void *argument)
 {
     (void)confer;
@@ -401,8 +520,27 @@ static const struct deed {
     {"remove_member", do_remove_member},
     {"transfer_leader", do_transfer_leader},
     {"cluster_status", do_cluster_status},
+    {"get_async", do_get_async},
+    {"exists_async", do_exists_async},
+    {"list_async", do_list_async},
+    {"read_tree_async", do_read_tree_async},
+    {"create_async", do_create_async},
+    {"set_async", do_set_async},
+    {"remove_async", do_remove_async},
+    {"set_acl_async", do_set_acl_async},
+    {"commit_async", do_commit_async},
+    {"init_async", do_init_async},
+    {"add_learner_async", do_add_learner_async},
+    {"add_voter_async", do_add_voter_async},
+    {"change_membership_async", do_change_membership_async},
+    {"force_membership_async", do_force_membership_async},
+    {"cancel_change_async", do_cancel_change_async},
+    {"remove_member_async", do_remove_member_async},
+    {"transfer_leader_async", do_transfer_leader_async},
+    {"cluster_status_async", do_cluster_status_async},
     {"check_servers", do_check_servers},
     {"open", do_open_and_close},
+    {"open (by name)", do_open_by_name},
     {"open_on_base", do_open_on_base},
 };
 
@@ -440,6 +578,7 @@ static void exhaust_all(bool reconnect)
         struct fake_server *server = fake_server_start(1, NULL, NULL);
         struct confer *confer = NULL;
 
+        numeric_address = fake_server_addresses(server);
         (void)fake_server_set(server, "/a", "1");
         EXPECT_EQ(confer_open(fake_server_addresses(server), NULL, &confer), CONFER_OK);
         EXPECT_EQ(confer_set(confer, "/b", "1", 1, CONFER_ANY_VERSION, NULL, NULL), CONFER_OK);
@@ -449,6 +588,85 @@ static void exhaust_all(bool reconnect)
         fake_server_stop(server);
     }
     client_memory_refuse = NULL;
+}
+
+/* Tried inside of the others, or without any memory to take. */
+static const char *const parts[] = {"next",
+                                    "iterator_message",
+                                    "iterator_zxid",
+                                    "iterator_free",
+                                    "transaction_new",
+                                    "transaction_create",
+                                    "transaction_set",
+                                    "transaction_remove",
+                                    "transaction_set_acl",
+                                    "transaction_check",
+                                    "transaction_check_absent",
+                                    "transaction_free",
+                                    "unwatch",
+                                    "close",
+                                    "version",
+                                    "status_text",
+                                    "state_text",
+                                    "event_text",
+                                    "result_free",
+                                    "options_init_sized",
+                                    "state",
+                                    "session_id",
+                                    "seen_zxid"};
+
+static bool is_tried(const char *name)
+{
+    for (size_t i = 0; i < sizeof deeds / sizeof *deeds; i++) {
+        if (strcmp(deeds[i].name, name) == 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        if (strcmp(parts[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The functions that a public header declares; returns how many. */
+static size_t expect_tried(const char *header)
+{
+    static const char mark[] = "CONFER_API ";
+    static const char prefix[] = "confer_";
+    size_t bytes;
+    char *text = (char *)damage_read(header, &bytes);
+    size_t count = 0;
+
+    text = xrealloc(text, bytes + 1);
+    text[bytes] = '\0';
+    for (char *at = strstr(text, mark); at != NULL; at = strstr(at + 1, mark)) {
+        char *end = strchr(at, '(');
+        char *name = end;
+
+        EXPECT(end != NULL);
+        while (isalnum((unsigned char)name[-1]) || name[-1] == '_') {
+            name--;
+        }
+        if (strncmp(name, prefix, sizeof prefix - 1) == 0) {
+            *end = '\0';
+            if (!is_tried(name + sizeof prefix - 1)) {
+                (void)fprintf(stderr, "nothing here calls %s\n", name);
+            }
+            EXPECT(is_tried(name + sizeof prefix - 1));
+            *end = '(';
+            count++;
+        }
+    }
+    free(text);
+    return count;
+}
+
+static void test_no_public_call_is_left_out(void)
+{
+    EXPECT(expect_tried(CONFER_INCLUDE "/confer.h") > 50);
+    EXPECT(expect_tried(CONFER_INCLUDE "/confer_event.h") > 0);
 }
 
 static void test_every_call_may_lack_memory(void)
@@ -510,6 +728,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_any_single_allocation_may_fail),
+        TEST_CASE(test_no_public_call_is_left_out),
         TEST_CASE(test_every_call_may_lack_memory),
         TEST_CASE(test_every_call_may_lack_memory_while_the_server_is_found_again),
         TEST_CASE(test_a_buffer_keeps_what_was_not_consumed),
