@@ -1,6 +1,7 @@
 #include "tests/history/lives.h"
 
 #include "base/alloc.h"
+#include "base/check.h"
 
 #include <stdlib.h>
 
@@ -124,7 +125,10 @@ static void note_all(struct lives *lives, const struct history *history)
     }
     for (size_t i = 0; i < history->effect_count; i++) {
         if (history->effects[i].kind > HISTORY_EFFECT_SESSION_OPENED) {
-            lives_find(lives, history->effects[i].session)->end_effect = &history->effects[i];
+            struct life *life = lives_find(lives, history->effects[i].session);
+
+            CHECK(life != NULL);
+            life->end_effect = &history->effects[i];
         }
     }
 }
