@@ -153,6 +153,7 @@ struct raft_message {
         struct {
             raft_index commit; /* already cut to what the receiver is known to hold */
             uint64_t read_round;
+            bool quiet; /* the commit is all that is new: not answered */
         } heartbeat;
         struct {
             uint64_t read_round;

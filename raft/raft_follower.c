@@ -191,6 +191,9 @@ void raft_follower_on_heartbeat(struct raft *raft, const struct raft_message *me
         MARK_IF(message->heartbeat.commit > raft->commit, commit_learned_by_heartbeat);
         advance_commit(raft, message->heartbeat.commit);
     }
+    if (message->heartbeat.quiet) {
+        return;
+    }
     struct raft_message answer = raft_outbox_message(raft, RAFT_HEARTBEAT_RESPONSE, message->from);
     answer.heartbeat_response.read_round = raft->ack.read_round;
     raft_outbox_hold(raft, &answer);

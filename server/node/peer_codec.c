@@ -79,6 +79,7 @@ void peer_codec_pack_raft(const struct raft_message *message,
     case RAFT_HEARTBEAT:
         wire.commit = message->heartbeat.commit;
         wire.round = message->heartbeat.read_round;
+        wire.flag = message->heartbeat.quiet;
         break;
     case RAFT_HEARTBEAT_RESPONSE:
         wire.round = message->heartbeat_response.read_round;
@@ -192,6 +193,7 @@ static void read_fields(const Peer__RaftMessage *wire, struct raft_message *mess
     case RAFT_HEARTBEAT:
         message->heartbeat.commit = wire->commit;
         message->heartbeat.read_round = wire->round;
+        message->heartbeat.quiet = wire->flag;
         break;
     case RAFT_HEARTBEAT_RESPONSE:
         message->heartbeat_response.read_round = wire->round;

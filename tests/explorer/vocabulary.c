@@ -109,6 +109,7 @@ static void pack_body(const struct raft_message *m, struct vocabulary_message *t
     case RAFT_HEARTBEAT:
         words[0] = m->heartbeat.commit;
         words[1] = m->heartbeat.read_round;
+        words[2] = m->heartbeat.quiet;
         break;
     case RAFT_HEARTBEAT_RESPONSE:
         words[0] = m->heartbeat_response.read_round;
@@ -206,6 +207,7 @@ void vocabulary_unpack(const struct vocabulary *vocabulary,
     case RAFT_HEARTBEAT:
         m->heartbeat.commit = words[0];
         m->heartbeat.read_round = words[1];
+        m->heartbeat.quiet = words[2] != 0;
         break;
     case RAFT_HEARTBEAT_RESPONSE:
         m->heartbeat_response.read_round = words[0];

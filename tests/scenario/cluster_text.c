@@ -62,7 +62,8 @@ static void print_body(FILE *to, const struct raft_message *m)
         print_round(to, m->append_response.read_round);
         break;
     case RAFT_HEARTBEAT:
-        fprintf(to, " commit=%" PRIu64, m->heartbeat.commit);
+        fprintf(to, " commit=%" PRIu64 "%s", m->heartbeat.commit,
+                m->heartbeat.quiet ? " quiet" : "");
         print_round(to, m->heartbeat.read_round);
         break;
     case RAFT_HEARTBEAT_RESPONSE:

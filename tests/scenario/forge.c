@@ -313,6 +313,8 @@ static bool take_field(struct words *words, struct raft_message *message)
         message->append_response.hint_term = next_number(words);
     } else if (message->type == RAFT_HEARTBEAT && is_next(words, "commit")) {
         message->heartbeat.commit = next_number(words);
+    } else if (message->type == RAFT_HEARTBEAT && is_next(words, "quiet")) {
+        message->heartbeat.quiet = true;
     } else if (message->type == RAFT_READ_INDEX_RESPONSE && is_next(words, "index")) {
         message->read_index_response.index = next_number(words);
     } else {
