@@ -14,10 +14,10 @@
 #include <string.h>
 
 enum {
-    INTRODUCTION_INTERVAL_US = 500 * 1000, /* between reports on ourselves to the others, */
-    INTRODUCTION_BUSY_US = 100 * 1000,     /* when there is something new to tell */
-    CALL_RETRY_US = 100 * 1000,            /* before a cluster request is tried again */
-    CALL_TIMEOUT_FACTOR = 3,               /* times the timeout of other requests */
+    INTRODUCTION_INTERVAL_US = 1000 * 1000, /* between reports on ourselves to the others, */
+    INTRODUCTION_BUSY_US = 100 * 1000,      /* when there is something new to tell */
+    CALL_RETRY_US = 100 * 1000,             /* before a cluster request is tried again */
+    CALL_TIMEOUT_FACTOR = 3,                /* times the timeout of other requests */
     CALLS_MAX = 256
 };
 

@@ -66,8 +66,8 @@ static void test_two_options_are_enough(void)
     EXPECT(!config.insecure_peers);
     EXPECT_EQ(config.log_level, LOG_LEVEL_INFO);
     EXPECT_EQ(config.cache_bytes, 256 << 20);
-    EXPECT_EQ(config.heartbeat_ms, 50);
-    EXPECT_EQ(config.election_timeout_ms, 500);
+    EXPECT_EQ(config.heartbeat_ms, 200);
+    EXPECT_EQ(config.election_timeout_ms, 1000);
     EXPECT_EQ(config.checkpoint_records, 65536);
     EXPECT_EQ(config.checkpoint_bytes, 32 << 20);
     EXPECT_EQ(config.checkpoint_interval_ms, 10000);
@@ -216,9 +216,9 @@ static void test_zookeepers_options_are_taken_and_judged(void)
 
 static void test_options_that_contradict_each_other_are_refused(void)
 {
-    expect_refused("--heartbeat 200ms", "less than 3 heartbeats");
-    expect_refused("--election-timeout 149ms", "less than 3 heartbeats");
-    EXPECT_EQ(parsed("--election-timeout 150ms").election_timeout_ms, 150);
+    expect_refused("--heartbeat 334ms", "less than 3 heartbeats");
+    expect_refused("--election-timeout 599ms", "less than 3 heartbeats");
+    EXPECT_EQ(parsed("--election-timeout 600ms").election_timeout_ms, 600);
     expect_refused("--insecure-peers --cluster-secret-file /s", "exclude each other");
     expect_refused("--log-map-size 100MiB", "more than half");
 }
