@@ -83,6 +83,12 @@ static void on_drained(void *context, struct connection *connection)
     gate_look_again(&client->pass);
 }
 
+static bool let_go(void *context, struct connection *connection)
+{
+    (void)connection;
+    return client_let_go(((struct native_client *)context)->client);
+}
+
 static void on_closed(void *context, struct connection *connection, const char *reason)
 {
     struct native_client *client = context;
@@ -99,7 +105,7 @@ static void on_closed(void *context, struct connection *connection, const char *
 }
 
 static const struct connection_handler handler = {
-    .on_frame = on_frame, .on_drained = on_drained, .on_closed = on_closed};
+    .on_frame = on_frame, .on_drained = on_drained, .let_go = let_go, .on_closed = on_closed};
 
 /* --- From the node --- */
 

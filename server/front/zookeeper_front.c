@@ -15,6 +15,7 @@
 #include <string.h>
 
 enum {
+    LET_GO_PATHS = 512, /* some 100 us */
     /* Elections are sooner over. */
     READ_ONLY_AFTER_US = 2 * 1000 * 1000
 };
@@ -489,6 +490,15 @@ static void on_drained(void *context, struct connection *connection)
     gate_look_again(&client->pass);
 }
 
+static bool let_go(void *context, struct connection *connection)
+{
+    struct zookeeper_client *client = context;
+
+    (void)connection;
+    return client_let_go(client->client) &&
+           zookeeper_watcher_release_some(client->front->watches, &client->watcher, LET_GO_PATHS);
+}
+
 static void on_closed(void *context, struct connection *connection, const char *reason)
 {
     struct zookeeper_client *client = context;
@@ -498,7 +508,7 @@ static void on_closed(void *context, struct connection *connection, const char *
     log_event(LOG_LEVEL_DEBUG, "client_closed", "remote=%s reason=%s", remote, log_quote(reason));
     client_close(client->client);
     forget_work(client);
-    zookeeper_watcher_release(client->front->watches, &client->watcher);
+    CHECK_OP(client->watcher.count, ==, 0);
     identities_release(&client->identities);
     list_remove(&client->link);
     gate_leave(&client->pass);
@@ -508,7 +518,7 @@ static void on_closed(void *context, struct connection *connection, const char *
 }
 
 static const struct connection_handler handler = {
-    .on_frame = on_frame, .on_drained = on_drained, .on_closed = on_closed};
+    .on_frame = on_frame, .on_drained = on_drained, .let_go = let_go, .on_closed = on_closed};
 
 /* --- From the node --- */
 

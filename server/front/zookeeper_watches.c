@@ -164,11 +164,21 @@ void zookeeper_watcher_init(struct zookeeper_watches *watches, struct zookeeper_
     list_init(&watcher->registrations);
 }
 
+bool zookeeper_watcher_release_some(struct zookeeper_watches *watches,
+                                    struct zookeeper_watcher *watcher,
+                                    size_t paths_max)
+{
+    for (; paths_max > 0 && !list_is_empty(&watcher->registrations); paths_max--) {
+        struct list *first = watcher->registrations.next;
+
+        keep_kinds(watches, CONTAINER_OF(first, struct registration, watcher_link), 0);
+    }
+    return list_is_empty(&watcher->registrations);
+}
+
 void zookeeper_watcher_release(struct zookeeper_watches *watches, struct zookeeper_watcher *watcher)
 {
-    LIST_FOR_EACH (link, &watcher->registrations) {
-        keep_kinds(watches, CONTAINER_OF(link, struct registration, watcher_link), 0);
-    }
+    (void)zookeeper_watcher_release_some(watches, watcher, SIZE_MAX);
     CHECK_OP(watcher->count, ==, 0);
 }
 

@@ -52,6 +52,10 @@ void zookeeper_watches_free(struct zookeeper_watches *watches);
 void zookeeper_watcher_init(struct zookeeper_watches *watches, struct zookeeper_watcher *watcher);
 void zookeeper_watcher_release(struct zookeeper_watches *watches,
                                struct zookeeper_watcher *watcher);
+/* Take back its watches on at most `paths_max` paths. True: it has none any more. */
+bool zookeeper_watcher_release_some(struct zookeeper_watches *watches,
+                                    struct zookeeper_watcher *watcher,
+                                    size_t paths_max);
 
 /* Leave a watch; the same twice is the same as once. LIMIT: it has as many as may be, or
  * they or those of all connections take as much. */

@@ -398,11 +398,16 @@ static void report_closed(struct connection_loop *loop)
 
     while ((link = list_take_first(&loop->closed)) != NULL) {
         struct connection *connection = CONTAINER_OF(link, struct connection, link);
+        const struct connection_handler *handler = connection->handler;
 
-        if (connection->handler->on_closed != NULL) {
-            connection->handler->on_closed(connection->context, connection, connection->reason);
+        if (handler->let_go != NULL && !handler->let_go(connection->context, connection)) {
+            list_append(&loop->closed, link);
+        } else {
+            if (handler->on_closed != NULL) {
+                handler->on_closed(connection->context, connection, connection->reason);
+            }
+            connection_free(connection);
         }
-        connection_free(connection);
         if (clock_monotonic_us() >= end_us) {
             return;
         }

@@ -127,6 +127,10 @@ struct connection_handler {
     void (*on_frame)(void *context, struct connection *connection, struct bytes body);
     /* The output has become empty after it had to wait. May be NULL. */
     void (*on_drained)(void *context, struct connection *connection);
+    /* It is closed, whoever did so: let go of a part of what is held for it, a tenth of a
+     * millisecond's work or so. Called until it says true, before on_closed. NULL: there is never
+     * much. */
+    bool (*let_go)(void *context, struct connection *connection);
     /* The last call for this connection, whoever closed it; it is freed afterwards. */
     void (*on_closed)(void *context, struct connection *connection, const char *reason);
 };

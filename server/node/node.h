@@ -239,9 +239,12 @@ bool node_each_change_since(struct node *node,
                             uint64_t count_max,
                             void (*visit)(void *visitor, const struct watch_event *change),
                             void *visitor);
-/* No callback comes after this. Requests without a reply are dropped; what was proposed still
- * happens. The session goes on until its timeout. */
+/* No callback comes after this, nor after client_let_go. Requests without a reply are dropped; what
+ * was proposed still happens. The session goes on until its timeout. */
 void client_close(struct client *client);
+/* Before client_close, for it may be much: drop the requests, and watch streams some at a time.
+ * True: all are gone. */
+bool client_let_go(struct client *client);
 /* Takes the request over. Requests beyond a bound per client are the front's to hold back: see
  * client_is_full. */
 void client_submit(struct client *client, struct request *request);

@@ -24,6 +24,7 @@ enum {
     REQUEST_BYTES_ALL_MAX = 256 * 1024 * 1024,
     /* Answers that one client has not read: its reads wait. */
     OUTPUT_BYTES_MAX = 1024 * 1024,
+    LET_GO_STREAMS = 512,       /* some 100 us */
     SESSIONS_MAX = 1000 * 1000, /* of the cluster; each costs every server some 300 bytes */
     PREFIX_BYTES_MAX = 32
 };
@@ -719,10 +720,8 @@ client_open(struct node *node, const struct client_callbacks *callbacks, void *c
     return client;
 }
 
-void client_close(struct client *client)
+static void drop_requests(struct client *client)
 {
-    leave_session(client);
-    watch_owner_release(client->node->watches, &client->watches);
     LIST_FOR_EACH (link, &client->requests) {
         struct request *request = request_of(link);
 
@@ -736,9 +735,28 @@ void client_close(struct client *client)
         read_barrier_unref(request->barrier);
         request_free(request);
     }
+    client->first_unstarted = &client->requests;
+    client->request_count = 0;
+    client->request_bytes = 0;
     holding_set(&client->held, 0);
-    list_remove(&client->link);
     list_remove(&client->place.link);
+}
+
+bool client_let_go(struct client *client)
+{
+    if (!client->is_leaving) {
+        client->is_leaving = true;
+        leave_session(client);
+        list_remove(&client->link);
+        drop_requests(client);
+    }
+    return watch_owner_release_some(client->node->watches, &client->watches, LET_GO_STREAMS);
+}
+
+void client_close(struct client *client)
+{
+    while (!client_let_go(client)) {
+    }
     arena_release(&client->identity_arena);
     free(client);
 }

@@ -62,6 +62,7 @@ struct client {
     bool was_long;                  /* the last run of its requests */
     size_t proposed_bytes;          /* of its writes under way */
     bool must_go;                   /* its front was told */
+    bool is_leaving;                /* only streams are left of it, and they get nothing */
     struct map_node by_session;
     struct node *node;
     struct client_callbacks callbacks;

@@ -16,7 +16,7 @@ static bool is_full(void *owner_context)
 {
     const struct client *client = owner_context;
 
-    return client->callbacks.output_bytes(client->context) > OUTPUT_BYTES_MAX;
+    return client->is_leaving || client->callbacks.output_bytes(client->context) > OUTPUT_BYTES_MAX;
 }
 
 static bool may_see(const struct client *client, const struct watch_event *event)

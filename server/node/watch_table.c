@@ -429,14 +429,22 @@ enum status watch_table_remove(struct watch_table *table, struct watch_owner *ow
     return STATUS_OK;
 }
 
-void watch_owner_release(struct watch_table *table, struct watch_owner *owner)
+bool watch_owner_release_some(struct watch_table *table,
+                              struct watch_owner *owner,
+                              size_t count_max)
 {
-    LIST_FOR_EACH (link, &owner->streams) {
-        struct stream *stream = CONTAINER_OF(link, struct stream, owner_link);
+    for (; count_max > 0 && !list_is_empty(&owner->streams); count_max--) {
+        struct stream *stream = CONTAINER_OF(owner->streams.next, struct stream, owner_link);
 
         leave_state(table, stream);
         drop_stream(table, stream);
     }
+    return list_is_empty(&owner->streams);
+}
+
+void watch_owner_release(struct watch_table *table, struct watch_owner *owner)
+{
+    (void)watch_owner_release_some(table, owner, SIZE_MAX);
     CHECK_OP(owner->count, ==, 0);
     CHECK_OP(owner->bytes, ==, 0);
 }

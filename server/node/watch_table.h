@@ -70,7 +70,11 @@ struct watch_table *watch_table_new(const struct watch_table_options *options,
 void watch_table_free(struct watch_table *table);
 
 void watch_owner_init(struct watch_table *table, struct watch_owner *owner, void *context);
-/* Remove its streams, in time that follows their number; nothing is called. */
+/* Remove at most `count_max` of its streams; nothing is called. True: it has none any more. */
+bool watch_owner_release_some(struct watch_table *table,
+                              struct watch_owner *owner,
+                              size_t count_max);
+/* Remove all, in time that follows their number. */
 void watch_owner_release(struct watch_table *table, struct watch_owner *owner);
 
 /* Start a stream with the changes after `from`; 0 = after history_last. *ret_from is where it

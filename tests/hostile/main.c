@@ -101,9 +101,9 @@ static void perform(const struct attack *attack,
     victim_reset_peak(server->process.pid);
     quiet_reset(quiet);
     attack->run(&site);
-    report = quiet_report(quiet);
     peak = victim_load(server->process.pid);
     after = load_after(server->process.pid, before);
+    report = quiet_report(quiet); /* letting go of them may cost others as much */
     (void)printf("%-22s %9" PRIu64 " %-12s %5" PRIu64 ".%" PRIu64 " ms (%4" PRIu64
                  " unstarved) %6" PRIu64 " calls  peak %5u MiB  kept %+5d MiB  %+4d files\n",
                  attack->name, site.count, attack->unit, report.longest_us / 1000,

@@ -23,6 +23,7 @@ static struct {
     struct client *client; /* the last one opened, NULL when closed */
     unsigned opened;
     unsigned closed;
+    unsigned let_go; /* how often, of three times that it takes */
     struct request *requests[REQUESTS_MAX];
     size_t submitted;
     size_t answered;
@@ -38,7 +39,15 @@ client_open(struct node *node, const struct client_callbacks *callbacks, void *c
     fake.client->callbacks = *callbacks;
     fake.client->context = context;
     fake.opened++;
+    fake.let_go = 0;
     return fake.client;
+}
+
+bool client_let_go(struct client *client)
+{
+    EXPECT(client == fake.client);
+    fake.let_go++;
+    return fake.let_go >= 3;
 }
 
 void client_close(struct client *client)
@@ -50,6 +59,7 @@ void client_close(struct client *client)
     free(client);
     fake.client = NULL;
     fake.closed++;
+    EXPECT_EQ(fake.let_go, 3);
 }
 
 void client_identify(struct client *client, struct state_identities identities)

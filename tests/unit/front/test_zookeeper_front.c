@@ -592,6 +592,58 @@ static void test_frames_and_answers_are_counted(void)
     end();
 }
 
+static void set_watches(int32_t count)
+{
+    struct buffer frames = BUFFER_INIT;
+    struct buffer body = BUFFER_INIT;
+
+    jute_put_long(&body, INT64_MAX); /* everything was seen: all become watches */
+    jute_put_int(&body, 0);
+    jute_put_int(&body, count);
+    for (int32_t i = 0; i < count; i++) {
+        char path[16];
+
+        (void)snprintf(path, sizeof path, "/%d", (int)i);
+        jute_put_buffer(&body, bytes_of_text(path), false);
+    }
+    jute_put_int(&body, 0);
+    zookeeper_wire_put_request(&frames, JUTE_XID_SET_WATCHES, JUTE_TYPE_SET_WATCHES,
+                               buffer_lend(&body));
+    send_frames(&frames);
+    buffer_release(&body);
+}
+
+static size_t watches_left;
+
+static bool has_fewer_watches(void)
+{
+    return zookeeper_front_counts(front).watches < watches_left;
+}
+
+/* Others are served between two pieces. */
+static void test_many_watches_of_a_client_that_left_go_in_pieces(void)
+{
+    enum { COUNT = 3000, PIECE_MAX = 1000 };
+
+    begin();
+    open_session();
+    set_watches(COUNT);
+    (void)next_request(REQUEST_PING);
+    answer(CLIENT__CODE__OK);
+    EXPECT_EQ(zookeeper_front_counts(front).watches, COUNT);
+    lab.loop.limits.share_us = 0;
+    (void)shutdown(far_end, SHUT_RDWR);
+    watches_left = COUNT;
+    while (watches_left > 0) {
+        size_t before = watches_left;
+
+        EXPECT(turn_until(has_fewer_watches));
+        watches_left = zookeeper_front_counts(front).watches;
+        EXPECT(before - watches_left <= PIECE_MAX);
+    }
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -610,6 +662,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_without_a_leader_clients_read_that_allow_it),
         TEST_CASE(test_a_client_that_authenticates_is_somebody_from_then_on),
         TEST_CASE(test_frames_and_answers_are_counted),
+        TEST_CASE(test_many_watches_of_a_client_that_left_go_in_pieces),
         TEST_END};
 
     return test_main("zookeeper_front", cases, argc, argv);

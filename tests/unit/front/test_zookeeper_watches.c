@@ -280,6 +280,25 @@ static void test_bytes_are_limited_for_one_and_for_all(void)
     finish();
 }
 
+static void test_watches_go_a_few_at_a_time(void)
+{
+    begin();
+    for (size_t i = 0; i < 10; i++) {
+        char path[] = {'/', (char)('a' + i), '\0'};
+
+        leave(0, path, ZOOKEEPER_WATCH_DATA);
+        leave(0, path, ZOOKEEPER_WATCH_CHILD);
+        leave(1, path, ZOOKEEPER_WATCH_DATA);
+    }
+    EXPECT(!zookeeper_watcher_release_some(watches, &watchers[0], 4));
+    EXPECT_EQ(watchers[0].count, 12);
+    EXPECT(!zookeeper_watcher_release_some(watches, &watchers[0], 5));
+    EXPECT(zookeeper_watcher_release_some(watches, &watchers[0], 5));
+    EXPECT_EQ(watchers[0].count, 0);
+    EXPECT_EQ(zookeeper_watches_count(watches).watches, 10);
+    finish();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -293,6 +312,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_path_never_stands_for_its_prefix),
         TEST_CASE(test_watches_of_data_are_shown_by_path_and_by_watcher),
         TEST_CASE(test_bytes_are_limited_for_one_and_for_all),
+        TEST_CASE(test_watches_go_a_few_at_a_time),
         TEST_END};
     return test_main("zookeeper_watches", cases, argc, argv);
 }

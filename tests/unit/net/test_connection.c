@@ -19,6 +19,8 @@ struct seen {
     char reason[CONNECTION_REASON_BYTES_MAX];
     size_t pause_after; /* frames; 0 = never */
     size_t close_after;
+    size_t pieces; /* in which what is held for it goes */
+    size_t let_go; /* of them */
     size_t finish_after;
 };
 
@@ -67,9 +69,19 @@ static void on_closed(void *context, struct connection *connection, const char *
     (void)snprintf(seen->reason, sizeof seen->reason, "%s", reason);
 }
 
+static bool let_go(void *context, struct connection *connection)
+{
+    struct seen *seen = context;
+
+    (void)connection;
+    seen->let_go++;
+    return seen->let_go >= seen->pieces;
+}
+
 static const struct connection_handler handler = {.on_preface = on_preface,
                                                   .on_frame = on_frame,
                                                   .on_drained = on_drained,
+                                                  .let_go = let_go,
                                                   .on_closed = on_closed};
 
 static void seen_init(struct seen *seen, const struct connection_limits *limits)
@@ -506,7 +518,9 @@ static void crowd_init(struct crowd *crowd)
 static void crowd_release(struct crowd *crowd)
 {
     for (size_t i = 0; i < FLOODS; i++) {
-        connection_close(crowd->floods[i].connection, "the test is over");
+        if (crowd->floods[i].connection != NULL) {
+            connection_close(crowd->floods[i].connection, "the test is over");
+        }
         LAB_UNTIL(&crowd->quiet.lab, crowd->floods[i].closed == 1);
         (void)close(crowd->floods[i].far);
         buffer_release(&crowd->floods[i].bodies);
@@ -566,6 +580,29 @@ static void test_those_that_flood_take_turns(void)
     }
     EXPECT(least >= 2 * CONNECTION_VISIT_FRAMES);
     EXPECT(most <= 5 * CONNECTION_VISIT_FRAMES);
+    crowd_release(&crowd);
+}
+
+/* On a loop that has time for one piece in a turn. */
+static void test_who_leaves_much_behind_holds_nobody_up(void)
+{
+    struct crowd crowd;
+
+    crowd_init(&crowd);
+    crowd.floods[0].pieces = 6;
+    connection_close(crowd.floods[0].connection, "it leaves");
+    connection_close(crowd.quiet.connection, "it leaves too");
+    for (size_t turn = 1; turn <= 2; turn++) {
+        lab_turn(&crowd.quiet.lab);
+        EXPECT_EQ(crowd.floods[0].let_go + crowd.quiet.let_go, turn);
+    }
+    EXPECT_EQ(crowd.quiet.closed, 1);
+    EXPECT_EQ(crowd.floods[0].closed, 0);
+    for (size_t turn = 2; turn <= 6; turn++) {
+        lab_turn(&crowd.quiet.lab);
+        EXPECT_EQ(crowd.floods[0].let_go, turn);
+    }
+    EXPECT_EQ(crowd.floods[0].closed, 1);
     crowd_release(&crowd);
 }
 
@@ -846,6 +883,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_frames_beyond_a_visit_wait_for_the_next_turn),
         TEST_CASE(test_who_asks_little_is_read_before_those_that_flood),
         TEST_CASE(test_those_that_flood_take_turns),
+        TEST_CASE(test_who_leaves_much_behind_holds_nobody_up),
         TEST_CASE(test_the_first_visit_takes_little_of_whoever_it_is),
         TEST_CASE(test_who_is_held_back_with_more_to_give_is_no_small_client),
         TEST_CASE(test_who_is_sent_little_is_written_to_before_the_others),

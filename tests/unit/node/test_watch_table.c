@@ -360,7 +360,9 @@ static void test_limits_hold_for_an_owner_and_for_all(void)
     EXPECT_OK(watch_table_add(table, &right, 1, path, false, false, 0, &from));
     EXPECT_OK(watch_table_add(table, &right, 2, path, false, false, 0, &from));
     EXPECT_EQ(watch_table_add(table, &right, 3, path, false, false, 0, &from), STATUS_LIMIT);
-    watch_owner_release(table, &left);
+    EXPECT(!watch_owner_release_some(table, &left, 2));
+    EXPECT_EQ(watch_table_count(table), 3);
+    EXPECT(watch_owner_release_some(table, &left, 1));
     EXPECT_OK(watch_table_add(table, &right, 3, path, false, false, 0, &from));
     watch_owner_release(table, &right);
     watch_table_free(table);
