@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct bytes bytes_of_text(const char *text)
-{
-    return bytes_of(text, strlen(text));
-}
-
 bool bytes_equal(struct bytes left, struct bytes right)
 {
     return left.size == right.size &&

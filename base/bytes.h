@@ -24,7 +24,11 @@ static inline struct bytes bytes_of(const void *data, size_t size)
     return (struct bytes){.data = data, .size = size};
 }
 
-struct bytes bytes_of_text(const char *text);
+static inline struct bytes bytes_of_text(const char *text)
+{
+    return bytes_of(text, strlen(text));
+}
+
 bool bytes_equal(struct bytes left, struct bytes right);
 /* <0, 0, >0 in the order of memcmp, a prefix first: the order of LMDB's keys. */
 int bytes_compare(struct bytes left, struct bytes right);

@@ -1,7 +1,6 @@
 #include "proto/field.h"
 
-/* NULL when it does not end, or means more than 64 bits. */
-static const uint8_t *read_varint(const uint8_t *at, const uint8_t *end, uint64_t *ret_value)
+static const uint8_t *read_long_varint(const uint8_t *at, const uint8_t *end, uint64_t *ret_value)
 {
     uint64_t value = 0;
 
@@ -18,6 +17,16 @@ static const uint8_t *read_varint(const uint8_t *at, const uint8_t *end, uint64_
         }
     }
     return NULL;
+}
+
+/* NULL when it does not end, or means more than 64 bits. */
+static inline const uint8_t *read_varint(const uint8_t *at, const uint8_t *end, uint64_t *ret_value)
+{
+    if (at < end && *at < 0x80) { /* nearly all of them */
+        *ret_value = *at;
+        return at + 1;
+    }
+    return read_long_varint(at, end, ret_value);
 }
 
 static const uint8_t *

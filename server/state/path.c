@@ -31,12 +31,24 @@ static bool character_is_legal(uint32_t character)
            !(character >= 0xd800 && character <= 0xf8ff) && character < 0xfff0;
 }
 
+/* Characters of ASCII that are printed are legal, and nearly all that there are. */
+static struct bytes skip_plain(struct bytes text)
+{
+    size_t plain = 0;
+
+    while (plain < text.size && text.data[plain] >= ' ' && text.data[plain] <= '~') {
+        plain++;
+    }
+    return bytes_of(text.data + plain, text.size - plain);
+}
+
 static bool name_is_legal(struct bytes name)
 {
     if (name.size == 0 || bytes_equal(name, bytes_of_text(".")) ||
         bytes_equal(name, bytes_of_text(".."))) {
         return false;
     }
+    name = skip_plain(name);
     while (name.size > 0) {
         uint32_t character;
         size_t size = character_decode(name, &character);
