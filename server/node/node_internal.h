@@ -99,7 +99,7 @@ struct node {
     bool has_space;
     uint64_t space_checked_us;
     struct buffer turn_buffer; /* for packing one message */
-    struct arena turn_arena;   /* likewise */
+    struct arena turn_arena;   /* of one call */
     struct arena input_arena;  /* for one message from a peer */
     uint64_t last_token;       /* of reads asked from the core */
 

@@ -166,9 +166,8 @@ static void pack_and_send(struct node *node,
                           const struct bytes *payloads)
 {
     buffer_clear(&node->turn_buffer);
-    peer_codec_pack_raft(message, entries, payloads, &node->turn_arena, &node->turn_buffer);
+    peer_codec_pack_raft(message, entries, payloads, &node->turn_buffer);
     (void)node->port.send(node->port.context, message->to, buffer_lend(&node->turn_buffer));
-    arena_reset(&node->turn_arena);
 }
 
 static void read_then_send(struct node *node, const struct raft_message *message)

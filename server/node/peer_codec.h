@@ -12,7 +12,6 @@
 void peer_codec_pack_raft(const struct raft_message *message,
                           const struct raft_entry *entries,
                           const struct bytes *payloads,
-                          struct arena *arena,
                           struct buffer *buffer);
 
 /* The PeerMessage in `bytes`, in the arena; its bytes are lent from there. What a newer version

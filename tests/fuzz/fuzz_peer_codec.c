@@ -43,14 +43,12 @@ static bool is_raft(const Peer__PeerMessage *wire)
     return wire != NULL && wire->body_case == PEER__PEER_MESSAGE__BODY_RAFT;
 }
 
-static void pack(const struct raft_message *message,
-                 const struct bytes *payloads,
-                 struct arena *arena,
-                 struct buffer *to)
+static void
+pack(const struct raft_message *message, const struct bytes *payloads, struct buffer *to)
 {
     bool append = message->type == RAFT_APPEND;
 
-    peer_codec_pack_raft(message, append ? message->append.entries : NULL, payloads, arena, to);
+    peer_codec_pack_raft(message, append ? message->append.entries : NULL, payloads, to);
 }
 
 static void
@@ -62,13 +60,13 @@ check_again(const struct raft_message *message, const struct bytes *payloads, st
     const struct bytes *payloads_again = NULL;
     Peer__PeerMessage *wire;
 
-    pack(message, payloads, arena, &once);
+    pack(message, payloads, &once);
     wire = read_message(buffer_lend(&once), arena);
     CHECK(is_raft(wire));
     CHECK(peer_codec_read_raft(wire->raft, 1, 2, ENTRY_BYTES_MAX, arena, &again, &payloads_again) ==
           STATUS_OK);
     CHECK(again.type == message->type && again.term == message->term);
-    pack(&again, payloads_again, arena, &twice);
+    pack(&again, payloads_again, &twice);
     CHECK(once.size == twice.size && memcmp(once.data, twice.data, once.size) == 0);
     buffer_release(&once);
     buffer_release(&twice);
