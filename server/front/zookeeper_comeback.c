@@ -26,7 +26,8 @@ put_immediate_event(struct zookeeper_comeback *comeback, struct bytes path, enum
     comeback->events++;
 }
 
-enum watch_list { LIST_DATA, LIST_EXIST, LIST_CHILD, LIST_PERSISTENT, LIST_RECURSIVE };
+/* In the order in which they come; behind them, what the lasting ones missed. */
+enum watch_list { LIST_DATA, LIST_EXIST, LIST_CHILD, LIST_PERSISTENT, LIST_RECURSIVE, MISSED };
 
 /* What a client missed that had left such a watch when it had seen `seen_zxid`. `stat` is NULL
  * where there is no node. False: nothing. */
@@ -74,16 +75,6 @@ static void set_one_shot(struct zookeeper_comeback *comeback,
     }
 }
 
-static void set_lasting(struct zookeeper_comeback *comeback,
-                        struct zookeeper_replay *replay,
-                        struct bytes path,
-                        enum zookeeper_watch kind)
-{
-    add_watch(comeback, path, kind);
-    /* The limit is that of the connection's own watches, which was met just now. */
-    (void)!zookeeper_replay_add(replay, path, kind);
-}
-
 /* Look through all lists before the first has an effect. */
 static enum jute_error check(const struct zookeeper_details *details, int last)
 {
@@ -119,6 +110,64 @@ static void begin(const struct zookeeper_details *details, struct zookeeper_come
     }
 }
 
+static void set_next(struct zookeeper_comeback *comeback, struct zookeeper_comeback_place *place)
+{
+    struct bytes path = jute_read_buffer(&place->reader, NULL);
+
+    place->left--;
+    if (place->list < LIST_PERSISTENT) {
+        set_one_shot(comeback, (enum watch_list)place->list, path, place->seen_zxid);
+    } else {
+        add_watch(comeback, path,
+                  place->list == LIST_PERSISTENT ? ZOOKEEPER_WATCH_PERSISTENT
+                                                 : ZOOKEEPER_WATCH_RECURSIVE);
+    }
+}
+
+/* A client that has seen nothing has missed nothing. */
+static bool finds_missed(const struct zookeeper_comeback *comeback,
+                         struct zookeeper_comeback_place *place)
+{
+    return !comeback->forgets_missed && place->seen_zxid > 0 &&
+           node_find_changes(comeback->node, (zxid)place->seen_zxid, ZOOKEEPER_REPLAY_CHANGES_MAX,
+                             &place->missed_at);
+}
+
+static void finish(struct zookeeper_comeback *comeback, struct zookeeper_comeback_place *place)
+{
+    zookeeper_watcher_speak(comeback->watcher);
+    place->is_done = true;
+}
+
+static void enter_next_list(struct zookeeper_comeback *comeback,
+                            const struct zookeeper_details *details,
+                            struct zookeeper_comeback_place *place)
+{
+    if (place->list == last_list(details)) {
+        place->list = MISSED;
+        if (last_list(details) < LIST_PERSISTENT || !finds_missed(comeback, place)) {
+            finish(comeback, place);
+        }
+        return;
+    }
+    place->list++;
+    place->left = jute_read_count(&place->reader, sizeof(int32_t), NULL);
+    if (place->list == LIST_PERSISTENT) {
+        zookeeper_watcher_hush(comeback->watcher);
+    }
+}
+
+static void tell_missed(struct zookeeper_comeback *comeback, struct zookeeper_comeback_place *place)
+{
+    const struct zookeeper_replay replay =
+        zookeeper_replay_of(comeback->node, comeback->client, comeback->watches, comeback->watcher,
+                            comeback->output, &comeback->events);
+
+    if (!zookeeper_replay_next(&replay, &place->missed_at)) {
+        finish(comeback, place);
+    }
+}
+
 bool zookeeper_come_back_some(struct zookeeper_comeback *comeback,
                               const struct zookeeper_details *details,
                               struct zookeeper_comeback_place *place,
@@ -128,15 +177,12 @@ bool zookeeper_come_back_some(struct zookeeper_comeback *comeback,
         begin(details, place);
     }
     while (!place->is_done && comeback->trouble == NULL) {
-        if (place->left > 0) {
-            place->left--;
-            set_one_shot(comeback, (enum watch_list)place->list,
-                         jute_read_buffer(&place->reader, NULL), place->seen_zxid);
-        } else if (place->list == LIST_CHILD) {
-            place->is_done = true;
+        if (place->list == MISSED) {
+            tell_missed(comeback, place);
+        } else if (place->left > 0) {
+            set_next(comeback, place);
         } else {
-            place->list++;
-            place->left = jute_read_count(&place->reader, sizeof(int32_t), NULL);
+            enter_next_list(comeback, details, place);
         }
         if (clock_monotonic_us() >= end_us) {
             break;
@@ -145,39 +191,10 @@ bool zookeeper_come_back_some(struct zookeeper_comeback *comeback,
     return place->is_done || comeback->trouble != NULL;
 }
 
-static void set_all_lasting(struct zookeeper_comeback *comeback,
-                            struct reader *reader,
-                            struct zookeeper_replay *replay)
-{
-    static const enum zookeeper_watch kinds[] = {ZOOKEEPER_WATCH_PERSISTENT,
-                                                 ZOOKEEPER_WATCH_RECURSIVE};
-
-    for (size_t list = 0; list < sizeof kinds / sizeof *kinds; list++) {
-        uint32_t count = jute_read_count(reader, sizeof(int32_t), NULL);
-
-        for (uint32_t i = 0; i < count; i++) {
-            set_lasting(comeback, replay, jute_read_buffer(reader, NULL), kinds[list]);
-        }
-    }
-}
-
-/* A client that has seen nothing has missed nothing. */
 enum jute_error zookeeper_come_back(struct zookeeper_comeback *comeback,
                                     const struct zookeeper_details *details,
                                     struct zookeeper_comeback_place *place)
 {
-    bool forgets = comeback->forgets_missed;
-    struct zookeeper_replay replay;
-
     (void)zookeeper_come_back_some(comeback, details, place, UINT64_MAX);
-    if (place->error != JUTE_ERROR_OK || comeback->trouble != NULL ||
-        last_list(details) < LIST_RECURSIVE) {
-        return place->error;
-    }
-    zookeeper_replay_begin(&replay, comeback->node, comeback->client, comeback->output,
-                           comeback->hash_seed);
-    set_all_lasting(comeback, &place->reader, &replay);
-    comeback->events += zookeeper_replay_finish(
-        &replay, forgets || place->seen_zxid <= 0 ? (zxid)INT64_MAX : (zxid)place->seen_zxid);
-    return JUTE_ERROR_OK;
+    return place->error;
 }

@@ -15,10 +15,9 @@ struct zookeeper_comeback {
     struct zookeeper_watches *watches;
     struct zookeeper_watcher *watcher;
     struct buffer *output; /* of the events, as whole frames */
-    uint64_t hash_seed;
-    bool forgets_missed; /* lasting watches are told nothing */
-    size_t events;       /* put into the output so far */
-    const char *trouble; /* the connection must be closed, and why; NULL = fine */
+    bool forgets_missed;   /* lasting watches are told nothing */
+    size_t events;         /* put into the output so far */
+    const char *trouble;   /* the connection must be closed, and why; NULL = fine */
 };
 
 /* How far a request has come, which may hold sixty thousand watches. Zeroed: not begun. */
@@ -30,16 +29,18 @@ struct zookeeper_comeback_place {
     int list;
     uint32_t left; /* in it */
     int64_t seen_zxid;
+    uint64_t missed_at; /* the next change that was missed: see node_next_change */
 };
 
-/* Set one-shot watches until all are or the time is up (clock_monotonic_us), at least one; they
- * have nothing to do with each other. True: all are, or the request is unreadable. */
+/* Set watches, then tell what the lasting ones missed, until all is done or the time is up
+ * (clock_monotonic_us), at least one step. One-shot watches have nothing to do with each other;
+ * lasting ones stay silent until all that they missed is told, so that it comes in its order. True:
+ * it is done, or the request is unreadable. */
 bool zookeeper_come_back_some(struct zookeeper_comeback *comeback,
                               const struct zookeeper_details *details,
                               struct zookeeper_comeback_place *place,
                               uint64_t end_us);
-/* Set all others; the lasting ones and what they missed belong to one moment. MARSHALLING: the
- * request is unreadable, and nothing was done. */
+/* Do all the rest. MARSHALLING: the request is unreadable, and nothing was done. */
 enum jute_error zookeeper_come_back(struct zookeeper_comeback *comeback,
                                     const struct zookeeper_details *details,
                                     struct zookeeper_comeback_place *place);

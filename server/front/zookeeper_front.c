@@ -267,7 +267,6 @@ static struct zookeeper_comeback comeback_of(struct zookeeper_client *client)
                                        .watches = front->watches,
                                        .watcher = &client->watcher,
                                        .output = &front->output,
-                                       .hash_seed = front->options.hash_seed,
                                        .forgets_missed = front->options.forgets_missed};
 }
 

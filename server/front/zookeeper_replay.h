@@ -1,37 +1,33 @@
 /* The events that a client missed while it was away, out of the server's history: for persistent
  * and recursive watches that it sets again with the zxid that it has seen. ZooKeeper loses them.
- * Main thread. */
+ * The watches are in the table already and silent (zookeeper_watcher_hush). Main thread. */
 #ifndef FRONT_ZOOKEEPER_REPLAY_H
 #define FRONT_ZOOKEEPER_REPLAY_H
 
 #include "server/front/zookeeper_watches.h"
 #include "server/node/node.h"
 
-/* Beyond so many changes, or bytes of events, all of them are as good as lost. */
-enum { ZOOKEEPER_REPLAY_CHANGES_MAX = 65536, ZOOKEEPER_REPLAY_BYTES_MAX = 4 * 1024 * 1024 };
+/* Beyond so many changes all of them are as good as lost. */
+enum { ZOOKEEPER_REPLAY_CHANGES_MAX = 65536 };
 
+/* The pointers are lent for the calls. */
 struct zookeeper_replay {
+    struct zookeeper_hearing hearing; /* of the watcher */
     struct node *node;
     const struct client *client;
-    struct buffer *output;
     struct zookeeper_watches *watches;
-    struct zookeeper_watcher watcher;
-    size_t begin; /* of the events in the output */
-    size_t count;
+    struct buffer *output;
+    size_t *events; /* counts those put into the output */
 };
 
-/* The pointers outlive the replay, which zookeeper_replay_finish ends. */
-void zookeeper_replay_begin(struct zookeeper_replay *replay,
-                            struct node *node,
-                            const struct client *client,
-                            struct buffer *output,
-                            uint64_t hash_seed);
-/* A watch that is set again. LIMIT as zookeeper_watches_add. */
-MUST_CHECK enum status
-zookeeper_replay_add(struct zookeeper_replay *replay, struct bytes path, enum zookeeper_watch kind);
-/* Append the events of all changes after `seen` that the watches would have told and the client may
- * know of, in their order, and return their number. None if the history does not reach back so far,
- * or if they are too many. */
-size_t zookeeper_replay_finish(struct zookeeper_replay *replay, zxid seen);
+struct zookeeper_replay zookeeper_replay_of(struct node *node,
+                                            const struct client *client,
+                                            struct zookeeper_watches *watches,
+                                            struct zookeeper_watcher *watcher,
+                                            struct buffer *output,
+                                            size_t *events);
+/* Append the events of the next change that the watches would have told and the client may know
+ * of. `at` is of node_find_changes. False: there is no further change. */
+bool zookeeper_replay_next(const struct zookeeper_replay *replay, uint64_t *at);
 
 #endif

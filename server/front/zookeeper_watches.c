@@ -29,6 +29,8 @@ struct registration {
     struct watched_path *path;
     struct zookeeper_watcher *watcher;
     unsigned kinds;
+    unsigned silent; /* of these, while `hush` is the watcher's */
+    uint64_t hush;
 };
 
 struct zookeeper_watches {
@@ -50,6 +52,28 @@ struct zookeeper_watches {
 static unsigned count_of(unsigned kinds)
 {
     return (unsigned)__builtin_popcount(kinds);
+}
+
+static bool is_hushed(const struct zookeeper_watcher *watcher)
+{
+    return watcher->hush % 2 == 1;
+}
+
+static unsigned silent_kinds(const struct registration *registration)
+{
+    const struct zookeeper_watcher *watcher = registration->watcher;
+
+    return is_hushed(watcher) && registration->hush == watcher->hush ? registration->silent : 0;
+}
+
+void zookeeper_watcher_hush(struct zookeeper_watcher *watcher)
+{
+    watcher->hush += is_hushed(watcher) ? 0 : 1;
+}
+
+void zookeeper_watcher_speak(struct zookeeper_watcher *watcher)
+{
+    watcher->hush += is_hushed(watcher) ? 1 : 0;
 }
 
 static uint64_t hash_both(uint64_t path_hash, const struct zookeeper_watcher *watcher)
@@ -228,6 +252,10 @@ enum status zookeeper_watches_add(struct zookeeper_watches *watches,
         list_append(&watcher->registrations, &registration->watcher_link);
         map_insert(&watches->registrations, &registration->by_both, hash_both(hash, watcher));
     }
+    if (is_hushed(watcher) && (kind & ONE_SHOT) == 0) {
+        registration->silent = silent_kinds(registration) | kind;
+        registration->hush = watcher->hush;
+    }
     registration->kinds |= kind;
     watcher->count++;
     watches->watch_count++;
@@ -267,6 +295,7 @@ struct firing {
     struct bytes path; /* the node that the event is about */
     zxid zxid;
     const struct state_node *judged; /* by whose list it is decided who may know; NULL = gone */
+    const struct zookeeper_hearing *hearing; /* NULL = those who watch */
 };
 
 static struct bytes frame_of(struct zookeeper_watches *watches, const struct firing *firing)
@@ -284,6 +313,24 @@ static struct bytes frame_of(struct zookeeper_watches *watches, const struct fir
     return buffer_lend(&watches->frame);
 }
 
+static void tell_hearing(struct zookeeper_watches *watches,
+                         struct bytes path,
+                         unsigned kinds,
+                         const struct firing *firing)
+{
+    const struct zookeeper_hearing *hearing = firing->hearing;
+    struct zookeeper_watcher *watcher = hearing->watcher;
+    const struct registration *registration = find_registration(watches, watcher, path);
+
+    if (registration != NULL && (silent_kinds(registration) & kinds) != 0 &&
+        watcher->fired != watches->firing) {
+        watcher->fired = watches->firing;
+        if (hearing->may_see(hearing, firing->judged)) {
+            hearing->send(hearing, frame_of(watches, firing));
+        }
+    }
+}
+
 /* Tell those who watch `path` with any of `kinds`; one-shot ones among these are used up, told or
  * not. */
 static void tell(struct zookeeper_watches *watches,
@@ -291,18 +338,24 @@ static void tell(struct zookeeper_watches *watches,
                  unsigned kinds,
                  const struct firing *firing)
 {
-    struct watched_path *watched =
-        find_path(watches, path, map_hash_bytes(path, watches->hash_seed));
-    struct list *link = watched == NULL ? NULL : watched->registrations.next;
+    struct watched_path *watched;
+    struct list *link;
 
+    if (firing->hearing != NULL) {
+        tell_hearing(watches, path, kinds, firing);
+        return;
+    }
+    watched = find_path(watches, path, map_hash_bytes(path, watches->hash_seed));
+    link = watched == NULL ? NULL : watched->registrations.next;
     /* The path goes with its last registration. */
     for (bool is_last = watched == NULL; !is_last;) {
         struct registration *registration = CONTAINER_OF(link, struct registration, path_link);
         struct zookeeper_watcher *watcher = registration->watcher;
+        unsigned telling = registration->kinds & ~silent_kinds(registration);
 
         link = link->next;
         is_last = link == &watched->registrations;
-        if ((registration->kinds & kinds) != 0) {
+        if ((telling & kinds) != 0) {
             if (watcher->fired != watches->firing) {
                 watcher->fired = watches->firing;
                 if (watches->may_see(watcher, firing->judged)) {
@@ -336,10 +389,14 @@ static const struct state_node *judged_by(const struct state_change *change)
 /* Those who watch the data of the node, and its recursive watchers from above. */
 static void fire_data(struct zookeeper_watches *watches,
                       enum jute_event type,
-                      const struct state_change *change)
+                      const struct state_change *change,
+                      const struct zookeeper_hearing *hearing)
 {
-    const struct firing firing = {
-        .type = type, .path = change->path, .zxid = change->zxid, .judged = judged_by(change)};
+    const struct firing firing = {.type = type,
+                                  .path = change->path,
+                                  .zxid = change->zxid,
+                                  .judged = judged_by(change),
+                                  .hearing = hearing};
     struct bytes path = change->path;
 
     begin(watches);
@@ -352,42 +409,46 @@ static void fire_data(struct zookeeper_watches *watches,
 
 static void fire_parent(struct zookeeper_watches *watches,
                         const struct state_change *change,
-                        const struct state_node *parent)
+                        const struct state_node *parent,
+                        const struct zookeeper_hearing *hearing)
 {
     const struct firing firing = {.type = JUTE_EVENT_CHILDREN_CHANGED,
                                   .path = zookeeper_watches_parent(change->path),
                                   .zxid = change->zxid,
-                                  .judged = parent};
+                                  .judged = parent,
+                                  .hearing = hearing};
 
     begin(watches);
     tell(watches, firing.path, ON_CHILDREN, &firing);
 }
 
-void zookeeper_watches_fire(struct zookeeper_watches *watches,
-                            const struct state_change *change,
-                            const struct state_node *parent)
+static void fire(struct zookeeper_watches *watches,
+                 const struct state_change *change,
+                 const struct state_node *parent,
+                 const struct zookeeper_hearing *hearing)
 {
     const struct firing deletion = {.type = JUTE_EVENT_DELETED,
                                     .path = change->path,
                                     .zxid = change->zxid,
-                                    .judged = judged_by(change)};
+                                    .judged = judged_by(change),
+                                    .hearing = hearing};
 
     if (watches->watch_count == 0) {
         return;
     }
     switch (change->kind) {
     case STATE_CREATED:
-        fire_data(watches, JUTE_EVENT_CREATED, change);
-        fire_parent(watches, change, parent);
+        fire_data(watches, JUTE_EVENT_CREATED, change, hearing);
+        fire_parent(watches, change, parent, hearing);
         break;
     case STATE_VALUE_SET:
-        fire_data(watches, JUTE_EVENT_DATA_CHANGED, change);
+        fire_data(watches, JUTE_EVENT_DATA_CHANGED, change, hearing);
         break;
     case STATE_REMOVED:
         /* Still the same firing: who heard it as a watcher of the data is not told again. */
-        fire_data(watches, JUTE_EVENT_DELETED, change);
+        fire_data(watches, JUTE_EVENT_DELETED, change, hearing);
         tell(watches, change->path, ON_CHILDREN, &deletion);
-        fire_parent(watches, change, parent);
+        fire_parent(watches, change, parent, hearing);
         break;
     case STATE_ACL_SET:
     case STATE_SESSION_OPENED:
@@ -397,6 +458,21 @@ void zookeeper_watches_fire(struct zookeeper_watches *watches,
     default:
         break;
     }
+}
+
+void zookeeper_watches_fire(struct zookeeper_watches *watches,
+                            const struct state_change *change,
+                            const struct state_node *parent)
+{
+    fire(watches, change, parent, NULL);
+}
+
+void zookeeper_watches_fire_silent(struct zookeeper_watches *watches,
+                                   const struct state_change *change,
+                                   const struct state_node *parent,
+                                   const struct zookeeper_hearing *hearing)
+{
+    fire(watches, change, parent, hearing);
 }
 
 struct zookeeper_watch_counts zookeeper_watches_count(const struct zookeeper_watches *watches)

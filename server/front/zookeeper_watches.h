@@ -35,6 +35,7 @@ struct zookeeper_watcher {
     size_t bytes;
     uint64_t id;
     uint64_t fired; /* the last firing that it was told of */
+    uint64_t hush;  /* odd while lasting watches that are added stay silent */
 };
 
 /* `may_see` judges whether a connection is told of what happened at `node`, or (NULL) to a parent
@@ -78,6 +79,20 @@ unsigned zookeeper_watches_remove(struct zookeeper_watches *watches,
 void zookeeper_watches_fire(struct zookeeper_watches *watches,
                             const struct state_change *change,
                             const struct state_node *parent);
+/* From here on lasting watches that are added tell nothing, until all of them begin to at once.
+ * What they would have told meanwhile comes out of the history. */
+void zookeeper_watcher_hush(struct zookeeper_watcher *watcher);
+void zookeeper_watcher_speak(struct zookeeper_watcher *watcher);
+/* As zookeeper_watches_fire, of this one's silent watches alone; `hearing` is told instead. */
+struct zookeeper_hearing {
+    struct zookeeper_watcher *watcher;
+    bool (*may_see)(const struct zookeeper_hearing *hearing, const struct state_node *node);
+    void (*send)(const struct zookeeper_hearing *hearing, struct bytes frame);
+};
+void zookeeper_watches_fire_silent(struct zookeeper_watches *watches,
+                                   const struct state_change *change,
+                                   const struct state_node *parent,
+                                   const struct zookeeper_hearing *hearing);
 /* The path above one that is not the root. */
 struct bytes zookeeper_watches_parent(struct bytes path);
 

@@ -232,13 +232,12 @@ Client__Code client_list(const struct client *client,
                          struct bytes path,
                          struct arena *arena,
                          struct state_children *ret_children);
-/* The changes of nodes after `after`, in order. False, and none is visited: they are not all known
- * here any more, or are more than `count_max`. `visit` lends the change and may read. */
-bool node_each_change_since(struct node *node,
-                            zxid after,
-                            uint64_t count_max,
-                            void (*visit)(void *visitor, const struct watch_event *change),
-                            void *visitor);
+/* The changes of nodes after `after`, in order, as many at a time as one likes. False: they are not
+ * all known here any more, or are more than `count_max`. */
+bool node_find_changes(const struct node *node, zxid after, uint64_t count_max, uint64_t *ret_at);
+/* The one at *at, which moves on; lent until the end of the turn. NULL: there is none yet, or it is
+ * not known any more. */
+const struct watch_event *node_next_change(const struct node *node, uint64_t *at);
 /* No callback comes after this, nor after client_let_go. Requests without a reply are dropped; what
  * was proposed still happens. The session goes on until its timeout. */
 void client_close(struct client *client);

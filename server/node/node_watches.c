@@ -129,11 +129,7 @@ uint64_t node_watches_tick(struct node *node)
                                                 : UINT64_MAX;
 }
 
-bool node_each_change_since(struct node *node,
-                            zxid after,
-                            uint64_t count_max,
-                            void (*visit)(void *visitor, const struct watch_event *change),
-                            void *visitor)
+bool node_find_changes(const struct node *node, zxid after, uint64_t count_max, uint64_t *ret_at)
 {
     const struct history *history = node->history;
     history_sequence first;
@@ -145,8 +141,16 @@ bool node_each_change_since(struct node *node,
     if (history_end(history) - first > count_max) {
         return false;
     }
-    for (history_sequence at = first; at < history_end(history); at++) {
-        visit(visitor, history_at(history, at));
-    }
+    *ret_at = first;
     return true;
+}
+
+const struct watch_event *node_next_change(const struct node *node, uint64_t *at)
+{
+    const struct history *history = node->history;
+
+    if (*at < history_first(history) || *at >= history_end(history)) {
+        return NULL;
+    }
+    return history_at(history, (*at)++);
 }

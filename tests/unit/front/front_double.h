@@ -31,6 +31,7 @@ static struct {
     size_t answered;
     struct watch_event history[DOUBLE_HISTORY_MAX];
     size_t history_count;
+    uint64_t history_more; /* changes that only count */
     uint64_t history_from; /* earlier changes are not known any more */
     struct arena paths;
     struct raft_status raft;
@@ -208,27 +209,26 @@ Client__Code client_list(const struct client *client,
     return CLIENT__CODE__OK;
 }
 
-bool node_each_change_since(struct node *node,
-                            zxid after,
-                            uint64_t count_max,
-                            void (*visit)(void *visitor, const struct watch_event *change),
-                            void *visitor)
+bool node_find_changes(const struct node *node, zxid after, uint64_t count_max, uint64_t *ret_at)
 {
-    size_t count = 0;
+    size_t first = 0;
 
     (void)node;
-    for (size_t i = 0; i < node_double.history_count; i++) {
-        count += node_double.history[i].zxid > after;
+    while (first < node_double.history_count && node_double.history[first].zxid <= after) {
+        first++;
     }
-    if (after < node_double.history_from || count > count_max) {
+    if (after < node_double.history_from ||
+        node_double.history_count - first + node_double.history_more > count_max) {
         return false;
     }
-    for (size_t i = 0; i < node_double.history_count; i++) {
-        if (node_double.history[i].zxid > after) {
-            visit(visitor, &node_double.history[i]);
-        }
-    }
+    *ret_at = first;
     return true;
+}
+
+const struct watch_event *node_next_change(const struct node *node, uint64_t *at)
+{
+    (void)node;
+    return *at < node_double.history_count ? &node_double.history[(*at)++] : NULL;
 }
 
 void node_observe(struct node *node, const struct node_observer *observer)
