@@ -1,5 +1,7 @@
 #include "client/client_result.h"
 
+#include "proto/message_read.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,14 +68,31 @@ void client_result_fail(struct client_result *result,
     va_end(arguments);
 }
 
+/* What a newer server added, or one of them passed on, is protobuf-c's to read. */
+static Client__Response *unpack(struct bytes frame, struct client_arena *arena)
+{
+    ProtobufCAllocator allocator = client_arena_allocator(arena);
+    ProtobufCMessage *message;
+    enum status status =
+        message_read(&client__response__descriptor, frame, false, SIZE_MAX, &allocator, &message);
+
+    if (status == STATUS_OK) {
+        return (Client__Response *)message;
+    }
+    if (status != STATUS_INVALID) {
+        return NULL;
+    }
+    client_arena_release(arena);
+    return client__response__unpack(&allocator, frame.size, frame.data);
+}
+
 enum confer_status client_answer_unpack(struct bytes frame, struct client_answer *ret_answer)
 {
     struct client_arena arena;
-    ProtobufCAllocator allocator = client_arena_allocator(&arena);
     Client__Response *response;
 
     client_arena_init(&arena, ANSWER_BYTES_MAX);
-    response = client__response__unpack(&allocator, frame.size, frame.data);
+    response = unpack(frame, &arena);
     if (response == NULL) {
         enum confer_status status = arena.exhausted ? CONFER_NO_MEMORY : CONFER_PROTOCOL;
 

@@ -16,7 +16,7 @@ struct level {
 };
 
 struct reading {
-    struct arena *arena;
+    const ProtobufCAllocator *allocator;
     bool lent;
     size_t messages_left;
     struct level levels[DEPTH_MAX];
@@ -67,47 +67,61 @@ static uint8_t *member(ProtobufCMessage *message, unsigned offset)
     return (uint8_t *)message + offset;
 }
 
+static void *allocate(const struct reading *reading, size_t bytes)
+{
+    return reading->allocator->alloc(reading->allocator->allocator_data, bytes);
+}
+
 /* Room for one more of a repeated field: it doubles whenever the count is a power of two. */
-static uint8_t *
-extend(struct arena *arena, const struct level *level, const ProtobufCFieldDescriptor *field)
+static enum status extend(const struct reading *reading,
+                          const struct level *level,
+                          const ProtobufCFieldDescriptor *field,
+                          uint8_t **ret_to)
 {
     size_t *count = (size_t *)(void *)member(level->message, field->quantifier_offset);
     uint8_t **items = (uint8_t **)(void *)member(level->message, field->offset);
     size_t bytes = types[field->type].bytes;
 
     if ((*count & (*count - 1)) == 0) {
-        uint8_t *more = arena_alloc(arena, (*count == 0 ? 1 : 2 * *count) * bytes);
+        uint8_t *more = allocate(reading, (*count == 0 ? 1 : 2 * *count) * bytes);
 
+        if (more == NULL) {
+            return STATUS_NO_MEMORY;
+        }
         if (*count > 0) {
             memcpy(more, *items, *count * bytes);
         }
         *items = more;
     }
-    return *items + (*count)++ * bytes;
+    *ret_to = *items + (*count)++ * bytes;
+    return STATUS_OK;
 }
 
-/* Where the field's value goes; NULL: it was there before, or another of its oneof. */
-static uint8_t *
-place_of(struct arena *arena, struct level *level, const ProtobufCFieldDescriptor *field)
+/* Where the field's value goes. INVALID: it was there before, or another of its oneof. */
+static enum status place_of(const struct reading *reading,
+                            struct level *level,
+                            const ProtobufCFieldDescriptor *field,
+                            uint8_t **ret_to)
 {
     uint64_t bit = UINT64_C(1) << (field - level->descriptor->fields);
 
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-        return extend(arena, level, field);
+        return extend(reading, level, field, ret_to);
     }
     if ((level->seen & bit) != 0) {
-        return NULL;
+        return STATUS_INVALID;
     }
     level->seen |= bit;
     if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) != 0) {
         uint32_t *which = (uint32_t *)(void *)member(level->message, field->quantifier_offset);
 
         if (*which != 0) {
-            return NULL;
+            return STATUS_INVALID;
         }
         *which = field->id;
     }
-    return member(level->message, field->offset);
+    *ret_to = member(level->message, field->offset);
+    return STATUS_OK;
 }
 
 static enum status begin_message(struct reading *reading,
@@ -118,7 +132,10 @@ static enum status begin_message(struct reading *reading,
     if (reading->depth == DEPTH_MAX || descriptor->n_fields > FIELDS_MAX) {
         return STATUS_INVALID;
     }
-    *ret_message = arena_alloc(reading->arena, descriptor->sizeof_message);
+    *ret_message = allocate(reading, descriptor->sizeof_message);
+    if (*ret_message == NULL) {
+        return STATUS_NO_MEMORY;
+    }
     descriptor->message_init(*ret_message);
     reading->levels[reading->depth++] = (struct level){
         .descriptor = descriptor, .reader = reader_of(bytes), .message = *ret_message};
@@ -144,22 +161,36 @@ static enum status take_message(struct reading *reading,
     return status;
 }
 
-static void take_text(struct reading *reading, struct bytes bytes, uint8_t *to)
+static enum status take_text(const struct reading *reading, struct bytes bytes, uint8_t *to)
 {
-    char *text = arena_text(reading->arena, bytes);
+    char *text = allocate(reading, bytes.size + 1);
 
+    if (text == NULL) {
+        return STATUS_NO_MEMORY;
+    }
+    if (bytes.size > 0) {
+        memcpy(text, bytes.data, bytes.size);
+    }
+    text[bytes.size] = '\0';
     memcpy(to, &text, sizeof text);
+    return STATUS_OK;
 }
 
-static void take_bytes(struct reading *reading, struct bytes bytes, uint8_t *to)
+static enum status take_bytes(const struct reading *reading, struct bytes bytes, uint8_t *to)
 {
     ProtobufCBinaryData data = {.len = bytes.size};
 
-    if (bytes.size > 0) {
-        bytes = reading->lent ? bytes : arena_copy(reading->arena, bytes);
+    if (bytes.size > 0 && reading->lent) {
         data.data = (uint8_t *)(uintptr_t)bytes.data;
+    } else if (bytes.size > 0) {
+        data.data = allocate(reading, bytes.size);
+        if (data.data == NULL) {
+            return STATUS_NO_MEMORY;
+        }
+        memcpy(data.data, bytes.data, bytes.size);
     }
     memcpy(to, &data, sizeof data);
+    return STATUS_OK;
 }
 
 static void put_number(const ProtobufCFieldDescriptor *field, uint64_t value, uint8_t *to)
@@ -194,11 +225,34 @@ static void take_fixed(const ProtobufCFieldDescriptor *field, struct bytes bytes
     put_number(field, value, to);
 }
 
+static enum status take_value(struct reading *reading,
+                              const ProtobufCFieldDescriptor *field,
+                              const struct field *came,
+                              uint8_t *to)
+{
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
+        return take_message(reading, field, came->bytes, to);
+    }
+    if (field->type == PROTOBUF_C_TYPE_STRING) {
+        return take_text(reading, came->bytes, to);
+    }
+    if (field->type == PROTOBUF_C_TYPE_BYTES) {
+        return take_bytes(reading, came->bytes, to);
+    }
+    if (came->type == FIELD_VARINT) {
+        take_varint(field, came->value, to);
+    } else {
+        take_fixed(field, came->bytes, to);
+    }
+    return STATUS_OK;
+}
+
 static enum status take_field(struct reading *reading, struct level *level)
 {
     const ProtobufCFieldDescriptor *field;
     struct field came;
     uint8_t *to;
+    enum status status;
 
     if (!field_read(&level->reader, &came)) {
         return STATUS_INVALID;
@@ -207,37 +261,22 @@ static enum status take_field(struct reading *reading, struct level *level)
     if (field == NULL || types[field->type].wire != came.type) {
         return STATUS_INVALID;
     }
-    to = place_of(reading->arena, level, field);
-    if (to == NULL) {
-        return STATUS_INVALID;
-    }
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
-        return take_message(reading, field, came.bytes, to);
-    }
-    if (field->type == PROTOBUF_C_TYPE_STRING) {
-        take_text(reading, came.bytes, to);
-    } else if (field->type == PROTOBUF_C_TYPE_BYTES) {
-        take_bytes(reading, came.bytes, to);
-    } else if (came.type == FIELD_VARINT) {
-        take_varint(field, came.value, to);
-    } else {
-        take_fixed(field, came.bytes, to);
-    }
-    return STATUS_OK;
+    status = place_of(reading, level, field, &to);
+    return status == STATUS_OK ? take_value(reading, field, &came, to) : status;
 }
 
 enum status message_read(const ProtobufCMessageDescriptor *descriptor,
                          struct bytes bytes,
                          bool lent,
                          size_t message_count_max,
-                         struct arena *arena,
+                         const ProtobufCAllocator *allocator,
                          ProtobufCMessage **ret_message)
 {
     struct reading reading;
     ProtobufCMessage *message;
     enum status status;
 
-    reading.arena = arena;
+    reading.allocator = allocator;
     reading.lent = lent;
     reading.messages_left = message_count_max;
     reading.depth = 0;

@@ -6,25 +6,27 @@
  * by this schema passes; what a newer one may have written does not, and is protobuf-c's to read
  * where that must be understood.
  *
- * It replaces protobuf-c's unpacking where every write comes by: that took five times the
- * instructions, and believes what it is told of counts (docs/PERFORMANCE.md). */
+ * It replaces protobuf-c's unpacking where every write comes by, and every answer at a client: that
+ * took up to five times the instructions, and believes what it is told of counts
+ * (docs/PERFORMANCE.md). */
 #ifndef PROTO_MESSAGE_READ_H
 #define PROTO_MESSAGE_READ_H
 
-#include "base/arena.h"
+#include "base/bytes.h"
 
 #include <protobuf-c/protobuf-c.h>
 
-/* Everything in *ret_message is in the arena, but for bytes when they are `lent`: those stay where
- * they came from. Texts are always copied, for the NUL behind them.
+/* Everything in *ret_message is the allocator's, but for bytes when they are `lent`: those stay
+ * where they came from. Texts are always copied, for the NUL behind them. Nothing is ever freed:
+ * the allocator is one whose memory ends at once (arena_allocator.h).
  *
  * STATUS_INVALID: not such a message. STATUS_LIMIT: more than `message_count_max` submessages.
- * Either leaves the arena with what was read so far. */
+ * STATUS_NO_MEMORY: the allocator gave none. Each leaves what was allocated so far. */
 MUST_CHECK enum status message_read(const ProtobufCMessageDescriptor *descriptor,
                                     struct bytes bytes,
                                     bool lent,
                                     size_t message_count_max,
-                                    struct arena *arena,
+                                    const ProtobufCAllocator *allocator,
                                     ProtobufCMessage **ret_message);
 
 #endif

@@ -123,8 +123,8 @@ Peer__PeerMessage *peer_codec_read(struct bytes bytes, struct arena *arena)
     ProtobufCAllocator allocator = arena_allocator(arena);
     ProtobufCMessage *message;
 
-    if (message_read(&peer__peer_message__descriptor, bytes, true, SIZE_MAX, arena, &message) ==
-        STATUS_OK) {
+    if (message_read(&peer__peer_message__descriptor, bytes, true, SIZE_MAX, &allocator,
+                     &message) == STATUS_OK) {
         return (Peer__PeerMessage *)message;
     }
     return peer__peer_message__unpack(&allocator, bytes.size, bytes.data);

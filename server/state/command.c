@@ -1,6 +1,7 @@
 #include "server/state/command.h"
 
 #include "base/check.h"
+#include "proto/arena_allocator.h"
 #include "proto/message_read.h"
 
 /* Enough for the most operations, each a message in a message, with an ACL entry or two. */
@@ -96,6 +97,7 @@ static enum op_error check_command(Record__Command *command)
 
 enum op_error command_decode(struct bytes bytes, struct arena *arena, Record__Command **ret_command)
 {
+    ProtobufCAllocator allocator = arena_allocator(arena);
     ProtobufCMessage *message;
     Record__Command *command;
     enum op_error error;
@@ -104,8 +106,8 @@ enum op_error command_decode(struct bytes bytes, struct arena *arena, Record__Co
     if (bytes.size > STATE_TRANSACTION_BYTES_MAX) {
         return OP_LIMIT;
     }
-    status =
-        message_read(&record__command__descriptor, bytes, false, MESSAGES_MAX, arena, &message);
+    status = message_read(&record__command__descriptor, bytes, false, MESSAGES_MAX, &allocator,
+                          &message);
     if (status != STATUS_OK) {
         return status == STATUS_LIMIT ? OP_LIMIT : OP_UNREADABLE;
     }

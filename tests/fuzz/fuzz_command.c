@@ -2,6 +2,7 @@
  * the check and the state stays whole. The state has a session and a few nodes, so that some
  * commands find something to do. */
 #include "base/check.h"
+#include "proto/arena_allocator.h"
 #include "proto/message_read.h"
 #include "proto/record.pb-c.h"
 #include "server/state/state.h"
@@ -53,10 +54,11 @@ static void compare(struct bytes command)
     Record__Command *model = record__command__unpack(NULL, command.size, command.data);
     ProtobufCMessage *read = NULL;
     struct arena arena;
+    ProtobufCAllocator allocator = arena_allocator(&arena);
 
     arena_init(&arena);
-    if (model != NULL && message_read(&record__command__descriptor, command, true, SIZE_MAX, &arena,
-                                      &read) == STATUS_OK) {
+    if (model != NULL && message_read(&record__command__descriptor, command, true, SIZE_MAX,
+                                      &allocator, &read) == STATUS_OK) {
         size_t size = record__command__get_packed_size(model);
         uint8_t *one = arena_alloc(&arena, size + 1);
         uint8_t *other = arena_alloc(&arena, size + 1);

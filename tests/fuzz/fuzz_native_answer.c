@@ -1,6 +1,7 @@
 /* Bytes as a Response: what the front writes in its place is what protobuf-c writes, to the byte.
  */
 #include "base/alloc.h"
+#include "proto/arena_allocator.h"
 #include "proto/message_read.h"
 #include "tests/unit/front/answer_model.h"
 
@@ -27,6 +28,7 @@ compare(const struct native_answer *answer, size_t size, const Client__Response 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct answer_model model;
+    ProtobufCAllocator allocator = arena_allocator(&model.arena);
     ProtobufCMessage *message;
     Client__Response *response;
     struct native_answer answer;
@@ -34,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     answer_model_init(&model);
     /* Only what the schema knows: unknown fields are nothing that a front would say. */
     if (message_read(&client__response__descriptor, bytes_of(data, size), true, MESSAGES_MAX,
-                     &model.arena, &message) == STATUS_OK) {
+                     &allocator, &message) == STATUS_OK) {
         response = (Client__Response *)message;
         answer = answer_model_of(&model, response);
         size = native_answer_measure(&answer);

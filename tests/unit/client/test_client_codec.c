@@ -114,6 +114,29 @@ static void test_a_value_is_followed_by_a_nul(void)
     }
 }
 
+/* A later version's field, and the id that a server puts behind an answer that it passes on. */
+static void test_an_answer_with_more_than_the_schema_has_is_understood(void)
+{
+    static const uint8_t more[] = {0xa0, 0x06, 1, 0x08, 77}; /* field 100, id */
+    Client__Response response = fake_response();
+    Client__GetReply get = CLIENT__GET_REPLY__INIT;
+    struct client_answer answer;
+    uint8_t packed[128];
+    size_t size;
+
+    get.value = client_data_of("value", 5);
+    response.body_case = CLIENT__RESPONSE__BODY_GET;
+    response.get = &get;
+    size = client__response__pack(&response, packed);
+    memcpy(packed + size, more, sizeof more);
+    EXPECT_EQ(client_answer_unpack(bytes_of(packed, size + sizeof more), &answer), CONFER_OK);
+    EXPECT_EQ(answer.response->id, 77);
+    EXPECT_EQ(answer.response->body_case, CLIENT__RESPONSE__BODY_GET);
+    EXPECT_BYTES(bytes_of(answer.response->get->value.data, answer.response->get->value.len),
+                 bytes_of_text("value"));
+    client_answer_release(&answer);
+}
+
 static void test_an_answer_of_another_kind_is_a_protocol_error(void)
 {
     Client__Response response = fake_response();
@@ -187,6 +210,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_write_gets_its_numbers_when_it_is_sent),
         TEST_CASE(test_a_body_that_fits_no_frame_is_refused),
         TEST_CASE(test_a_value_is_followed_by_a_nul),
+        TEST_CASE(test_an_answer_with_more_than_the_schema_has_is_understood),
         TEST_CASE(test_an_answer_of_another_kind_is_a_protocol_error),
         TEST_CASE(test_bytes_that_are_no_message_are_refused),
         TEST_CASE(test_an_answer_that_unpacks_to_too_much_is_refused),

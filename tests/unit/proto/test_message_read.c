@@ -1,5 +1,7 @@
 #include "proto/message_read.h"
 
+#include "proto/arena_allocator.h"
+#include "proto/client.pb-c.h"
 #include "proto/peer.pb-c.h"
 #include "proto/record.pb-c.h"
 #include "tests/support/test.h"
@@ -40,12 +42,13 @@ static size_t pack(uint8_t *to, size_t operation_count)
 static enum status read_command(const uint8_t *data, size_t size, size_t count_max)
 {
     struct arena arena;
+    ProtobufCAllocator allocator = arena_allocator(&arena);
     ProtobufCMessage *message;
     enum status status;
 
     arena_init(&arena);
     status = message_read(&record__command__descriptor, bytes_of(data, size), false, count_max,
-                          &arena, &message);
+                          &allocator, &message);
     arena_release(&arena);
     return status;
 }
@@ -54,6 +57,7 @@ static enum status read_command(const uint8_t *data, size_t size, size_t count_m
 static void expect_same(const ProtobufCMessage *message, bool lent)
 {
     struct arena arena;
+    ProtobufCAllocator allocator = arena_allocator(&arena);
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *packed = malloc(size + 1);
     uint8_t *again = malloc(size + 1);
@@ -61,8 +65,8 @@ static void expect_same(const ProtobufCMessage *message, bool lent)
 
     arena_init(&arena);
     (void)protobuf_c_message_pack(message, packed);
-    EXPECT_OK(
-        message_read(message->descriptor, bytes_of(packed, size), lent, SIZE_MAX, &arena, &read));
+    EXPECT_OK(message_read(message->descriptor, bytes_of(packed, size), lent, SIZE_MAX, &allocator,
+                           &read));
     if (read != NULL) {
         EXPECT_EQ(read->n_unknown_fields, 0);
         EXPECT_EQ(protobuf_c_message_get_packed_size(read), size);
@@ -184,11 +188,12 @@ static void test_every_type_of_the_schema_is_what_protobuf_c_reads(void)
         uint8_t packed[128];
         size_t size = peer__identity__pack(&identity, packed);
         struct arena arena;
+        ProtobufCAllocator allocator = arena_allocator(&arena);
         ProtobufCMessage *message;
 
         arena_init(&arena);
         EXPECT_EQ(message_read(&peer__identity__descriptor, bytes_of(packed, size), false, SIZE_MAX,
-                               &arena, &message),
+                               &allocator, &message),
                   STATUS_INVALID);
         arena_release(&arena);
     }
@@ -207,11 +212,12 @@ static void test_fields_in_any_order_are_read(void)
     /* sequence 9, session 7 */
     static const uint8_t data[] = {0x18, 0x09, 0x08, 0x07};
     struct arena arena;
+    ProtobufCAllocator allocator = arena_allocator(&arena);
     ProtobufCMessage *message;
 
     arena_init(&arena);
     EXPECT_OK(message_read(&record__command__descriptor, bytes_of(data, sizeof data), false,
-                           COUNT_MAX, &arena, &message));
+                           COUNT_MAX, &allocator, &message));
     EXPECT_EQ(((Record__Command *)message)->session, 7);
     EXPECT_EQ(((Record__Command *)message)->sequence, 9);
     arena_release(&arena);
@@ -233,6 +239,7 @@ static void test_bytes_are_lent_only_when_asked_for(void)
     uint8_t data[256];
     size_t size = pack(data, 1);
     struct arena arena;
+    ProtobufCAllocator allocator = arena_allocator(&arena);
 
     arena_init(&arena);
     for (int lent = 0; lent < 2; lent++) {
@@ -240,11 +247,66 @@ static void test_bytes_are_lent_only_when_asked_for(void)
         const uint8_t *path;
 
         EXPECT_OK(message_read(&record__command__descriptor, bytes_of(data, size), lent, COUNT_MAX,
-                               &arena, &message));
+                               &allocator, &message));
         path = ((Record__Command *)message)->transaction->operations[0]->set->path.data;
         EXPECT_EQ(path >= data && path < data + size, lent);
     }
     arena_release(&arena);
+}
+
+struct short_memory {
+    struct arena arena;
+    size_t left; /* allocations */
+};
+
+static void *allocate_some(void *context, size_t bytes)
+{
+    struct short_memory *memory = context;
+
+    if (memory->left == 0) {
+        return NULL;
+    }
+    memory->left--;
+    return arena_alloc(&memory->arena, bytes);
+}
+
+/* Command and transaction, an array of one, an operation with its set, path and value, an array of
+ * two, and the other. */
+static void test_memory_that_is_refused_anywhere_ends_the_reading(void)
+{
+    enum { ALLOCATIONS = 2 + 1 + 4 + 1 + 4 };
+    uint8_t data[256];
+    size_t size = pack(data, 2);
+    struct short_memory memory;
+    ProtobufCAllocator allocator = {.alloc = allocate_some, .allocator_data = &memory};
+
+    for (size_t left = 0; left <= ALLOCATIONS; left++) {
+        ProtobufCMessage *message = NULL;
+        enum status status;
+
+        arena_init(&memory.arena);
+        memory.left = left;
+        status = message_read(&record__command__descriptor, bytes_of(data, size), false, COUNT_MAX,
+                              &allocator, &message);
+        EXPECT_EQ(status, left < ALLOCATIONS ? STATUS_NO_MEMORY : STATUS_OK);
+        EXPECT_EQ(message != NULL, status == STATUS_OK);
+        arena_release(&memory.arena);
+    }
+}
+
+/* A text, which has a place of its own. */
+static void test_a_text_without_memory_ends_the_reading(void)
+{
+    static const uint8_t data[] = {0x12, 1, 'a'}; /* address "a" */
+    struct short_memory memory = {.left = 1};
+    ProtobufCAllocator allocator = {.alloc = allocate_some, .allocator_data = &memory};
+    ProtobufCMessage *message;
+
+    arena_init(&memory.arena);
+    EXPECT_EQ(message_read(&client__node_address__descriptor, bytes_of(data, sizeof data), false,
+                           COUNT_MAX, &allocator, &message),
+              STATUS_NO_MEMORY);
+    arena_release(&memory.arena);
 }
 
 int main(int argc, char **argv)
@@ -262,6 +324,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_fields_in_any_order_are_read),
         TEST_CASE(test_a_field_of_another_type_is_refused),
         TEST_CASE(test_bytes_are_lent_only_when_asked_for),
+        TEST_CASE(test_memory_that_is_refused_anywhere_ends_the_reading),
+        TEST_CASE(test_a_text_without_memory_ends_the_reading),
         TEST_END};
 
     return test_main("message_read", cases, argc, argv);
