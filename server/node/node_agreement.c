@@ -180,6 +180,7 @@ static void judge(struct node *node, zxid at)
         break;
     case AGREEMENT_MINE:
         node->agreed_zxid = at;
+        node->agreed_digest = node->told.digest;
         MARK_IF(node->is_borrowed, state_of_a_dump_confirmed);
         node->is_borrowed = false;
         dispute_overrule(&node->dispute, at);

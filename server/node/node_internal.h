@@ -112,9 +112,10 @@ struct node {
     uint64_t told_us;        /* when its digest was last looked at */
     bool is_borrowed;        /* its state came as a dump that nobody vouched for, lately */
     uint64_t borrowed_us;
-    bool voices_are_new;    /* something was told since it was judged */
-    zxid agreed_zxid;       /* there a majority has what this server has */
-    struct dispute dispute; /* voters differ, and no majority says who is wrong */
+    bool voices_are_new;               /* something was told since it was judged */
+    zxid agreed_zxid;                  /* there a majority has what this server has, */
+    struct state_digest agreed_digest; /* namely this */
+    struct dispute dispute;            /* voters differ, and no majority says who is wrong */
 
     /* node_scrub */
     struct checkpoint_job *scrub_job; /* NULL = none under way */

@@ -184,6 +184,16 @@ static bool may_vouch(raft_id id, const void *context)
            (node_linked_report(node, id) != NULL && !wants_repair(node, id) && !lags(node, id));
 }
 
+/* The state may have become another since its digest was told, and the checkpoint of that. */
+static bool is_agreed(const struct node *node)
+{
+    struct tree_meta meta = node->port.tree_meta(node->port.context, node->tree);
+    struct state_digest digest = {.record_count = meta.record_count, .sum = meta.record_sum};
+
+    return node->agreed_zxid == node->named_zxid && meta.applied_index == node->named_zxid &&
+           agreement_is_same(digest, node->agreed_digest);
+}
+
 /* Name the index of the checkpoint, made anew if need be, and see whether a majority has what is
  * there. */
 static void ask_for_voices(struct node *node, zxid needed)
@@ -199,8 +209,7 @@ static void ask_for_voices(struct node *node, zxid needed)
         node_agreement_name(node);
     } else if (!is_named) {
         node->wants_checkpoint = true; /* which names its index */
-    } else if (node->agreed_zxid == node->named_zxid &&
-               node->checkpointed_index == node->named_zxid) {
+    } else if (is_agreed(node)) {
         MARK(checkpoint_vouched_for_by_a_majority);
         node->vouched_zxid = node->named_zxid;
         dump_transfer_make_vouched(node->dumps, node_now(node), node->tree, node->vouched_zxid);
