@@ -307,7 +307,7 @@ static void new_disk(struct cluster_server *server)
 
     server->lives++;
     server->weighed_generation = UINT64_MAX;
-    server->diverged = false;
+    server->surplus = (struct state_digest){.record_count = 0};
     for (size_t i = 0; i < sizeof server->incarnation; i++) {
         server->incarnation[i] = (uint8_t)prng_next(&server->prng);
     }
@@ -400,18 +400,16 @@ bool cluster_has_diverged(struct cluster_server *server)
     /* A dump may have brought it from another. */
     if (generation != server->weighed_generation) {
         server->weighed_generation = generation;
-        server->diverged_sum = disk_surplus(server->disk);
-        server->diverged = server->diverged_sum != 0;
+        server->surplus = disk_surplus(server->disk);
     }
-    return server->diverged;
+    return !surplus_is_none(server->surplus);
 }
 
 struct state_digest cluster_digest(struct cluster_server *server)
 {
     struct state_digest digest = state_digest(node_state(server->node));
 
-    digest.sum -= cluster_has_diverged(server) ? server->diverged_sum : 0;
-    return digest;
+    return cluster_has_diverged(server) ? surplus_taken_from(digest, server->surplus) : digest;
 }
 
 bool cluster_is_awake(const struct cluster_server *server)
@@ -485,8 +483,8 @@ bool cluster_start(struct cluster_server *server)
         cluster_violation(server, "it does not start: %s", error.text);
     }
     /* What was not in the checkpoint yet is gone with the process. */
-    if (cluster_has_diverged(server) && disk_surplus(server->disk) == 0) {
-        server->diverged = false;
+    if (cluster_has_diverged(server)) {
+        server->surplus = disk_surplus(server->disk);
     }
     disk_visit(server->disk, boot_entry, server);
     if (node_start(server->node, &error) != STATUS_OK) {
@@ -622,5 +620,5 @@ void cluster_restore(struct cluster_server *server)
     server->is_old_copy = true;
     server->lives++;
     server->weighed_generation = UINT64_MAX;
-    server->diverged = false;
+    server->surplus = (struct state_digest){.record_count = 0};
 }

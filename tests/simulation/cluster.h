@@ -9,6 +9,7 @@
 #include "tests/simulation/network.h"
 #include "tests/simulation/plan.h"
 #include "tests/simulation/settings.h"
+#include "tests/simulation/surplus.h"
 #include "tests/simulation/timeline.h"
 
 struct cluster;
@@ -36,8 +37,7 @@ struct cluster_server {
     bool draining;
     bool paused;
     uint64_t weighed_generation; /* of its tree: it was looked at whether that adds up */
-    bool diverged;               /* the state on it is not that of the others */
-    uint64_t diverged_sum;       /* by so much its digest is wrong */
+    struct state_digest surplus; /* what makes its state another than that of the others */
     bool in_turn;
     struct timeline_event turn;
     uint64_t idle_turns; /* in a row, each wanted at once, with nothing coming in */
@@ -62,6 +62,11 @@ struct cluster_observer {
                     struct cluster_server *server,
                     raft_id to,
                     const Peer__RaftMessage *message);
+    /* A dump is offered. */
+    void (*on_offer)(void *context,
+                     struct cluster_server *server,
+                     raft_id to,
+                     const Peer__DumpOffer *offer);
     /* The disk is about to hold this. */
     void (*on_hard_state)(void *context,
                           struct cluster_server *server,

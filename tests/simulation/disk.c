@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "tests/simulation/disk_internal.h"
+#include "tests/simulation/surplus.h"
 
 #include <stdlib.h>
 
@@ -242,17 +243,26 @@ static void weigh(struct bytes key, struct bytes value, uint64_t *count, uint64_
     *sum += share.sum;
 }
 
-uint64_t disk_surplus(struct disk *disk)
+static void weigh_rightful(struct bytes key, struct bytes value, uint64_t *count, uint64_t *sum)
+{
+    if (!surplus_is(key)) {
+        weigh(key, value, count, sum);
+    }
+}
+
+struct state_digest disk_surplus(struct disk *disk)
 {
     const struct image *image = disk_find_image(disk, disk_identity(disk)->tree_generation);
-    uint64_t count;
-    uint64_t sum;
+    struct state_digest rightful;
 
     if (image == NULL) {
-        return 0;
+        return (struct state_digest){.record_count = 0};
     }
-    image_weigh(image, weigh, &count, &sum);
-    return image->durable_meta.record_sum - sum;
+    image_weigh(image, weigh_rightful, &rightful.record_count, &rightful.sum);
+    return surplus_taken_from(
+        (struct state_digest){.record_count = image->durable_meta.record_count,
+                              .sum = image->durable_meta.record_sum},
+        rightful);
 }
 
 enum status disk_boot_status(const struct disk *disk)

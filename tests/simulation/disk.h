@@ -87,8 +87,8 @@ void disk_heal(struct disk *disk);
 bool disk_is_damaged(const struct disk *disk);
 /* Whether errors of this disk are no fault of the node's. */
 bool disk_is_unsound(const struct disk *disk);
-/* By how much the digest of the checkpoint in use exceeds what its records add up to. */
-uint64_t disk_surplus(struct disk *disk);
+/* By how much the digest of the checkpoint in use exceeds what it should be. */
+struct state_digest disk_surplus(struct disk *disk);
 /* A start would be refused now, and why: NO_SPACE, IO, CORRUPT, MISMATCH (superseded); OK. */
 enum status disk_boot_status(const struct disk *disk);
 

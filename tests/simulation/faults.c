@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "server/state/apply.h"
 #include "tests/simulation/admission.h"
 
 #include <inttypes.h>
@@ -44,7 +43,8 @@ struct faults {
     uint64_t count;
     uint64_t put_back_count;
     bool healed;
-    bool healed_all; /* damaged disks are replaced */
+    bool healed_all;   /* damaged disks are replaced */
+    bool has_added_up; /* a state is wrong, or was, that adds up: one is enough, it may spread */
 };
 
 static struct timeline *timeline_of(const struct faults *faults)
@@ -225,19 +225,34 @@ static void flip(struct ends *ends, uint64_t seed)
     }
 }
 
-/* A bug, or a bit in memory: what the state has come to is not what the others have. What clients
- * read stays right, so that they can be judged; the server has to find out, and to get the state of
- * the others. */
+/* A leader, whose state others may get; or `other`. */
+static struct cluster_server *some_leader(struct cluster *cluster, struct cluster_server *other)
+{
+    for (size_t place = 0; place < cluster->settings.places; place++) {
+        struct cluster_server *server = &cluster->servers[place];
+
+        if (server->node != NULL && raft_status(node_raft(server->node)).role == RAFT_LEADER) {
+            return server;
+        }
+    }
+    return other;
+}
+
+/* A bug, or a bit in memory: what the state has come to is not what the others have. The server has
+ * to find out, and to get the state of the others. */
 static void diverge(struct ends *ends, uint64_t bits)
 {
-    struct cluster_server *server = ends->server;
+    bool adds_up = (bits & 2) != 0 && !ends->faults->has_added_up;
+    struct cluster_server *server =
+        adds_up ? some_leader(ends->faults->cluster, ends->server) : ends->server;
 
     if (cluster_is_awake(server) && !node_is_condemned(server->node) &&
         may_destroy(ends->faults, server)) {
-        timeline_trace(timeline_of(ends->faults), "the state of %" PRIu64 " diverges", server->id);
-        server->diverged = true;
-        server->diverged_sum = bits | 1;
-        node_state(server->node)->overlay.digest.sum += server->diverged_sum;
+        timeline_trace(timeline_of(ends->faults), "the state of %" PRIu64 " diverges%s", server->id,
+                       adds_up ? " and adds up" : "");
+        ends->faults->has_added_up |= adds_up;
+        server->surplus = adds_up ? surplus_in_records(node_state(server->node), bits)
+                                  : surplus_in_digest(node_state(server->node), bits);
     }
 }
 

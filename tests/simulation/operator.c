@@ -36,8 +36,8 @@ struct operator
     bool is_repeated;
     bool mends;
     uint64_t mends_since_us;
-    raft_id condemned;   /* is to be removed for what its state is; 0 = none */
-    raft_id returning;   /* was wiped to be mended, and is no voter yet; 0 = none */
+    raft_id leaving;     /* is being removed to be mended; 0 = none */
+    uint64_t returning;  /* bits: were wiped for that, and are no voters yet */
     uint64_t certain_us; /* from then on no server tries an earlier command any more */
     uint64_t asked_us;
     uint64_t next_us;
@@ -359,71 +359,109 @@ static struct cluster_server *find_superseded(struct operator* self)
     return NULL;
 }
 
-/* One that the others differ from, and no majority says who is wrong. Who is wrong in truth, the
- * operator has found out. NULL. */
-static struct cluster_server *find_disputed(struct operator* self)
+static bool is_disputed(struct operator* self, const struct cluster_server *server)
 {
-    size_t places = self->cluster->settings.places;
+    for (size_t place = 0; place < self->cluster->settings.places; place++) {
+        const struct node *other = self->cluster->servers[place].node;
 
-    for (size_t i = 0; i < places; i++) {
-        struct cluster_server *server = &self->cluster->servers[i];
-
-        for (size_t j = 0; j < places && cluster_has_diverged(server); j++) {
-            const struct node *other = self->cluster->servers[j].node;
-
-            if (other != NULL && node_disputes_with(other, server->id)) {
-                return server;
-            }
+        if ((other != NULL && node_disputes_with(other, server->id)) ||
+            (server->node != NULL && node_disputes_with(server->node, place + 1))) {
+            return true;
         }
     }
-    return NULL;
+    return false;
 }
 
-static struct cluster_server *find_broken(struct operator* self)
+/* One in a dispute with others, and no majority says who is wrong. Who is wrong in truth, the
+ * operator has found out. The leader first, for others may get their state from it. NULL. */
+static struct cluster_server *find_disputed(struct operator* self)
 {
-    struct cluster_server *server = find_superseded(self);
+    struct cluster_server *found = NULL;
 
-    if (self->returning != 0 || self->condemned != 0) {
-        return cluster_by_id(self->cluster,
-                             self->returning != 0 ? self->returning : self->condemned);
+    for (size_t place = 0; place < self->cluster->settings.places; place++) {
+        struct cluster_server *server = &self->cluster->servers[place];
+
+        if (cluster_has_diverged(server) && is_disputed(self, server) &&
+            (found == NULL ||
+             (server->node != NULL && raft_status(node_raft(server->node)).role == RAFT_LEADER))) {
+            found = server;
+        }
     }
-    if (server == NULL && self->cluster->timeline->now_us - self->mends_since_us >= DISPUTE_US) {
+    return found;
+}
+
+/* The first of those that were wiped and are no voters yet; 0 = none. */
+static raft_id first_returning(const struct operator* self)
+{
+    for (raft_id id = 1; id <= self->cluster->settings.places; id++) {
+        if ((self->returning >> id & 1) != 0) {
+            return id;
+        }
+    }
+    return 0;
+}
+
+/* All that are known to be wrong have to go before one is added: it may get its state from one. */
+static raft_id find_broken(struct operator* self)
+{
+    const struct cluster_server *server = NULL;
+
+    if (self->leaving != 0) {
+        return self->leaving;
+    }
+    if (self->cluster->timeline->now_us - self->mends_since_us >= DISPUTE_US) {
         server = find_disputed(self);
     }
-    if (server != NULL) {
-        self->condemned = server->id;
+    if (server == NULL && self->returning == 0) {
+        server = find_superseded(self);
     }
-    return server;
+    return server != NULL ? server->id : 0;
+}
+
+static void take_out(struct operator* self, raft_id id, const struct raft_config *config)
+{
+    struct cluster_server *server = cluster_by_id(self->cluster, id);
+
+    self->leaving = id;
+    if (raft_config_find(config, id) != NULL) {
+        ask_remove(self, id);
+        return;
+    }
+    if (server->node != NULL) {
+        cluster_crash(server, false);
+    }
+    cluster_wipe(server);
+    cluster_start(server);
+    self->counts.mended++;
+    self->leaving = 0;
+    self->returning |= UINT64_C(1) << id;
+}
+
+static void bring_back(struct operator* self, raft_id id, const struct raft_config *config)
+{
+    if (raft_config_find(config, id) == NULL) {
+        add_learner(self, cluster_by_id(self->cluster, id), true);
+    } else if (raft_config_is_voter(config, id)) {
+        self->returning &= ~(UINT64_C(1) << id);
+    }
 }
 
 /* The next step of docs/OPERATIONS.md, "A folder that is not the one that was lost" and "Damage".
  */
 static void mend(struct operator* self)
 {
-    struct cluster_server *server = find_broken(self);
+    raft_id broken = find_broken(self);
+    raft_id returning = first_returning(self);
     const struct raft_config *config = some_config(self);
-    const struct raft_member *member;
 
-    if (server == NULL || config == NULL) {
+    if (config == NULL) {
         return;
     }
     self->is_repeated = false;
-    member = raft_config_find(config, server->id);
-    if (self->returning == 0 && member != NULL) {
-        ask_remove(self, server->id);
-    } else if (self->returning == 0) {
-        if (server->node != NULL) {
-            cluster_crash(server, false);
-        }
-        cluster_wipe(server);
-        cluster_start(server);
-        self->counts.mended++;
-        self->returning = server->id;
-        self->condemned = 0;
-    } else if (member == NULL) {
-        add_learner(self, server, true);
-    } else if (raft_config_is_voter(config, server->id)) {
-        self->returning = 0;
+    if (broken != 0) {
+        take_out(self, broken, config);
+    } else if (returning != 0) {
+        bring_back(self, returning, config);
     }
 }
 
@@ -527,7 +565,7 @@ void operator_mend(struct operator* self)
 
 bool operator_is_idle(const struct operator* self)
 {
-    return !self->waiting && self->condemned == 0 && self->returning == 0;
+    return !self->waiting && self->leaving == 0 && self->returning == 0;
 }
 
 struct operator_counts operator_counts(const struct operator* self)

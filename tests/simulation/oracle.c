@@ -51,6 +51,7 @@ struct watched {
     size_t ballot_count;
     size_t ballot_capacity;
     raft_term durable_term;
+    bool was_condemned;
 };
 
 struct oracle {
@@ -167,6 +168,7 @@ void oracle_on_boot(struct oracle *oracle, struct cluster_server *server)
     watched->applied = watched->checked_commit;
     watched->digested = 0;
     watched->led_term = 0;
+    watched->was_condemned = false; /* known to be, it may die before that is durable */
     if (server->lives != watched->lives) {
         watched->lives = server->lives;
         /* What an old copy lacks it may not make up for by itself. */
@@ -666,6 +668,43 @@ static void check_applied(struct oracle *oracle,
     }
 }
 
+/* What may be the right state is not overwritten. */
+void oracle_on_offer(struct oracle *oracle,
+                     struct cluster_server *server,
+                     raft_id to,
+                     const Peer__DumpOffer *offer)
+{
+    (void)oracle;
+    if (!offer->vouched && node_disputes_with(server->node, to)) {
+        cluster_violation(server,
+                          "S28: %" PRIu64 ", which it is in dispute with, is offered a dump of "
+                          "%" PRIu64 " that nobody vouches for",
+                          to, offer->index);
+    }
+}
+
+/* What has become of a damaged state is right: a majority vouched for it. Once wrong states are a
+ * majority, nobody can know; faults alone never make them one, but members that lag get the state
+ * of their leader, whatever it is. */
+static void check_repair(struct oracle *oracle, struct cluster_server *server)
+{
+    struct watched *watched = watch(oracle, server);
+    bool is_condemned = node_is_condemned(server->node);
+    uint64_t wrong = 0;
+
+    if (watched->was_condemned && !is_condemned && cluster_has_diverged(server)) {
+        for (size_t place = 0; place < oracle->cluster->settings.places; place++) {
+            struct cluster_server *other = &oracle->cluster->servers[place];
+
+            wrong += other != server && cluster_has_diverged(other);
+        }
+        if (2 * wrong <= oracle->cluster->settings.first_members) {
+            cluster_violation(server, "S27: its state was repaired, and is wrong");
+        }
+    }
+    watched->was_condemned = is_condemned;
+}
+
 void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
 {
     const struct raft *raft = node_raft(server->node);
@@ -685,6 +724,7 @@ void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
     if (status.role == RAFT_LEADER) {
         check_matches(oracle, server, raft_config_effective(raft));
     }
+    check_repair(oracle, server);
     /* A node that could not read its checkpoint may have stopped in the middle of a command. */
     if (!server->dying) {
         check_applied(oracle, server, &status);

@@ -1,5 +1,5 @@
 /* What must always hold, checked while the run goes on: the invariants of consensus over all
- * servers and their disks. The README lists them (S1..S26, L1..L5) and where each is checked; votes
+ * servers and their disks. The README lists them (S1..S28, L1..L5) and where each is checked; votes
  * and reads are kept in `ledger`, configurations in `configs`, what commands did in `truth`. */
 #ifndef TESTS_SIMULATION_ORACLE_H
 #define TESTS_SIMULATION_ORACLE_H
@@ -16,6 +16,10 @@ void oracle_free(struct oracle *oracle);
 /* To be called from the observer of the cluster. */
 void oracle_on_turn(struct oracle *oracle, struct cluster_server *server);
 void oracle_on_boot(struct oracle *oracle, struct cluster_server *server);
+void oracle_on_offer(struct oracle *oracle,
+                     struct cluster_server *server,
+                     raft_id to,
+                     const Peer__DumpOffer *offer);
 void oracle_on_send(struct oracle *oracle,
                     struct cluster_server *server,
                     raft_id to,

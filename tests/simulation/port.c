@@ -96,10 +96,28 @@ static void port_bulk_open(void *context, raft_id peer)
     }
 }
 
+static void observe_offer(struct cluster_server *server, raft_id to, struct bytes message)
+{
+    ProtobufCAllocator allocator = arena_allocator(&server->cluster->arena);
+    Peer__PeerMessage *wire;
+
+    if (body_of(message) != PEER__PEER_MESSAGE__BODY_DUMP_OFFER) {
+        return;
+    }
+    wire = peer__peer_message__unpack(&allocator, message.size, message.data);
+    CHECK(wire != NULL && wire->body_case == PEER__PEER_MESSAGE__BODY_DUMP_OFFER);
+    server->cluster->observer.on_offer(server->cluster->observer.context, server, to,
+                                       wire->dump_offer);
+    arena_reset(&server->cluster->arena);
+}
+
 static bool port_bulk_send(void *context, raft_id peer, struct bytes message)
 {
     struct cluster_server *server = context;
 
+    if (!cluster_is_gone(server)) {
+        observe_offer(server, peer, message);
+    }
     return !cluster_is_gone(server) &&
            network_bulk_send(server->cluster->network, server->place, (size_t)peer - 1, message);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-    HEALING_US = 90 * 1000 * 1000, /* by then all must have converged */
+    HEALING_US = 150 * 1000 * 1000, /* by then all must have converged */
     PROBING_US = 30 * 1000 * 1000,
     SLICE_US = 50 * 1000
 };
@@ -24,6 +24,7 @@ struct run {
     struct faults *faults;
     uint64_t cores;
     uint64_t stuck;
+    uint64_t disputes; /* that nobody could end */
 };
 
 static void on_turn(void *context, struct cluster_server *server)
@@ -60,6 +61,12 @@ static void
 on_send(void *context, struct cluster_server *server, raft_id to, const Peer__RaftMessage *message)
 {
     oracle_on_send(((struct run *)context)->oracle, server, to, message);
+}
+
+static void
+on_offer(void *context, struct cluster_server *server, raft_id to, const Peer__DumpOffer *offer)
+{
+    oracle_on_offer(((struct run *)context)->oracle, server, to, offer);
 }
 
 static void
@@ -112,17 +119,25 @@ static struct cluster_server *find_leader(struct run *run)
 }
 
 /* A server whose state is not that of the others has yet to find out, also if nobody writes; or one
- * whose folder is an old copy. */
+ * whose folder is an old copy. If all have the same wrong state, because some had to take it from
+ * another, nobody can. */
 static bool must_find_out(struct run *run)
 {
+    size_t diverged = 0;
+    size_t sound = 0;
+
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
         struct cluster_server *server = &run->cluster.servers[place];
 
-        if (server->is_old_copy || cluster_has_diverged(server)) {
+        if (server->is_old_copy) {
             return true;
         }
+        if (server->node != NULL && node_applied(server->node) > 0) {
+            diverged += cluster_has_diverged(server);
+            sound += !cluster_has_diverged(server);
+        }
     }
-    return false;
+    return diverged > 0 && sound > 0;
 }
 
 /* One leader whom all members know, one configuration at rest, everything applied everywhere, equal
@@ -191,16 +206,43 @@ static void print_state(struct run *run)
     }
 }
 
-static void wait_for_convergence(struct run *run, uint64_t limit_us, const char *what)
+/* Servers are in dispute, and one of them is wrong: if the operator could not end that, they wait,
+ * as they should. */
+static bool is_disputed(struct run *run)
+{
+    size_t places = run->cluster.settings.places;
+
+    for (size_t i = 0; i < places; i++) {
+        struct cluster_server *left = &run->cluster.servers[i];
+
+        for (size_t j = 0; j < places && left->node != NULL; j++) {
+            struct cluster_server *right = &run->cluster.servers[j];
+
+            if (node_disputes_with(left->node, right->id) &&
+                cluster_has_diverged(left) != cluster_has_diverged(right)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* False: it is left in a dispute. */
+static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char *what)
 {
     uint64_t until_us = run->timeline.now_us + limit_us;
 
     do {
         run_until(run, run->timeline.now_us + SLICE_US);
         if (has_converged(run)) {
-            return;
+            return true;
         }
     } while (run->timeline.now_us < until_us);
+    if (is_disputed(run)) {
+        timeline_trace(&run->timeline, "left in dispute");
+        run->disputes++;
+        return false;
+    }
     print_state(run);
     workload_print(run->workload);
     cluster_violation(&run->cluster.servers[0], "L1: no convergence %s: clients %s, operator %s",
@@ -392,6 +434,10 @@ static void heal_core(struct run *run)
     run->cores++;
     do {
         run_until(run, run->timeline.now_us + SLICE_US);
+        if (run->timeline.now_us > until_us && is_disputed(run)) {
+            run->disputes++; /* a dump of a wrong state was under way into the core */
+            break;
+        }
         if (run->timeline.now_us > until_us) {
             print_state(run);
             cluster_violation(&run->cluster.servers[0], "L4: a connected quorum %s",
@@ -447,8 +493,9 @@ static void stick_leader(struct run *run)
         }
     } while (workload_probes(run->workload) > 0 ||
              raft_status(node_raft(leader->node)).role == RAFT_LEADER);
-    wait_for_convergence(run, HEALING_US, "after a stuck disk");
-    check_states(run);
+    if (wait_for_convergence(run, HEALING_US, "after a stuck disk")) {
+        check_states(run);
+    }
 }
 
 /* --- All --- */
@@ -462,6 +509,7 @@ static struct run_result result_of(const struct run *run)
                                .put_back = faults_put_back_count(run->faults),
                                .cores = run->cores,
                                .stuck = run->stuck,
+                               .disputes = run->disputes,
                                .oracle = oracle_counts(run->oracle),
                                .workload = workload_counts(run->workload),
                                .operator= operator_counts(run->operator)};
@@ -485,13 +533,15 @@ static void run_phases(struct run *run)
     faults_heal(run->faults);
     operator_mend(run->operator);
     truth_quiet(oracle_truth(run->oracle));
-    wait_for_convergence(run, HEALING_US, "after healing");
-    probe_members(run);
-    wait_for_convergence(run, PROBING_US, "after the last writes");
-    check_states(run);
-    oracle_on_end(run->oracle);
-    if (settings->with_stall) {
-        stick_leader(run);
+    if (wait_for_convergence(run, HEALING_US, "after healing")) {
+        probe_members(run);
+        if (wait_for_convergence(run, PROBING_US, "after the last writes")) {
+            check_states(run);
+            oracle_on_end(run->oracle);
+            if (settings->with_stall) {
+                stick_leader(run);
+            }
+        }
     }
     truth_judge(oracle_truth(run->oracle));
 }
@@ -506,6 +556,7 @@ struct run_result run_plan(struct plan *plan, enum timeline_trace trace)
                                               .on_stop = on_stop,
                                               .on_death = on_death,
                                               .on_send = on_send,
+                                              .on_offer = on_offer,
                                               .on_hard_state = on_hard_state,
                                               .on_truncate = on_truncate,
                                               .on_append = on_append,

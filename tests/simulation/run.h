@@ -15,6 +15,7 @@ struct run_result {
     uint64_t put_back; /* folders to what they were once */
     uint64_t cores;    /* quorums that had to work alone */
     uint64_t stuck;    /* leaders whose disk stopped */
+    uint64_t disputes; /* that nobody could end; then the run ends early */
     struct oracle_counts oracle;
     struct workload_counts workload;
     struct operator_counts operator;

@@ -264,6 +264,7 @@ static void add(struct run_result *sum, const struct run_result *result)
     sum->put_back += result->put_back;
     sum->cores += result->cores;
     sum->stuck += result->stuck;
+    sum->disputes += result->disputes;
     oracle_counts_add(&sum->oracle, &result->oracle);
     workload_counts_add(&sum->workload, &result->workload);
     sum->operator.asked += result->operator.asked;
@@ -285,8 +286,10 @@ print(const struct command_line *line, const struct run_result *sum, uint64_t se
            (double)seeds / seconds, (double)sum->steps / seconds,
            seeds == 0 ? 0 : sum->steps / seeds);
     printf("  %.0f virtual s, %" PRIu64 " faults, %" PRIu64 " folders put back, %" PRIu64
-           " quorums that worked alone, %" PRIu64 " leaders on a stuck disk\n",
-           (double)sum->virtual_us / 1e6, sum->faults, sum->put_back, sum->cores, sum->stuck);
+           " quorums that worked alone, %" PRIu64 " leaders on a stuck disk, %" PRIu64
+           " disputes left\n",
+           (double)sum->virtual_us / 1e6, sum->faults, sum->put_back, sum->cores, sum->stuck,
+           sum->disputes);
     oracle_counts_print(&sum->oracle);
     workload_counts_print(&sum->workload);
     printf("  operator: %" PRIu64 " commands, %" PRIu64 " of them repeated, %" PRIu64
