@@ -215,6 +215,43 @@ static void test_a_silent_sender_is_given_up_and_the_core_may_campaign_again(voi
     end();
 }
 
+/* A new leader has the entries, and the old one is stopped in the middle of its dump. */
+static void test_a_dump_that_entries_overtook_is_given_up(void)
+{
+    second_keeps_its_log = true;
+    begin(false);
+    second_keeps_its_log = false;
+    while (nodes[4].written < DUMP_CHUNK_BYTES) {
+        step();
+    }
+    silent[1] = true;
+    EXPECT_OK(raft_transfer(nodes[1].core->raft, cluster->now, 2));
+    cluster_touched(nodes[1].core);
+    run(SECOND);
+    EXPECT_EQ(raft_status(nodes[2].core->raft).role, RAFT_LEADER);
+    EXPECT(raft_status(nodes[4].core->raft).commit_index >= dumped_index);
+    EXPECT(!dump_transfer_status(nodes[4].transfer).receiving);
+    silent[1] = false;
+    run(20 * SECOND);
+    EXPECT_EQ(nodes[4].installed, 0);
+    EXPECT(nodes[4].written < DUMP_BYTES);
+    cluster_check_converged(cluster);
+    end();
+}
+
+static void test_a_damaged_server_takes_no_dump_that_nobody_vouches_for(void)
+{
+    begin(false);
+    dump_transfer_set_repair(nodes[4].transfer, 1);
+    run(5 * SECOND);
+    EXPECT(nodes[1].opens > 1); /* it is offered again and again */
+    EXPECT_EQ(nodes[1].dumps_made, 1);
+    EXPECT_EQ(nodes[4].written, 0);
+    dump_transfer_set_repair(nodes[4].transfer, 0);
+    EXPECT(run_until_installed(4, 10 * SECOND));
+    end();
+}
+
 static void test_unreachable_followers_are_tried_again_and_again(void)
 {
     begin(false);
@@ -272,6 +309,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_long_build_is_no_silence_and_a_broken_link_does_not_stop_it),
         TEST_CASE(test_a_silent_receiver_is_given_up_and_tried_again),
         TEST_CASE(test_a_silent_sender_is_given_up_and_the_core_may_campaign_again),
+        TEST_CASE(test_a_dump_that_entries_overtook_is_given_up),
+        TEST_CASE(test_a_damaged_server_takes_no_dump_that_nobody_vouches_for),
         TEST_CASE(test_unreachable_followers_are_tried_again_and_again),
         TEST_CASE(test_transfers_end_well_whatever_fails_on_the_way),
         TEST_END};

@@ -1,0 +1,107 @@
+/* Writes that are placed by the leader, for a server that follows it. */
+#include "server/node/node_proposals.h"
+
+#include "tests/unit/node/node_lab.h"
+
+static const raft_term led_term = 2;
+
+/* The peer leads: its entry at `index` with this command, or none for an empty one; all is
+ * committed. */
+static void lead(raft_index index, enum raft_entry_type type, struct bytes command)
+{
+    struct buffer payload = BUFFER_INIT;
+    struct buffer packed = BUFFER_INIT;
+    struct raft_entry entry = {.term = led_term, .type = type};
+    struct raft_message message = {.type = RAFT_APPEND, .from = PEER, .to = SELF, .term = led_term};
+    struct bytes lent;
+
+    if (command.size > 0) {
+        buffer_put_u64(&payload, lab.now_us / 1000);
+        buffer_put(&payload, command);
+    }
+    lent = buffer_lend(&payload);
+    entry.bytes = (uint32_t)lent.size;
+    message.append.previous_index = index - 1;
+    message.append.previous_term = index == 2 ? 1 : led_term;
+    message.append.commit = index;
+    message.append.entry_count = 1;
+    message.append.entries = &entry;
+    peer_codec_pack_raft(&message, &entry, &lent, &packed);
+    EXPECT_OK(node_on_peer_message(lab.node, PEER, buffer_lend(&packed)));
+    buffer_release(&packed);
+    buffer_release(&payload);
+}
+
+static void answer(uint64_t id, raft_index index)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__Forwarded body = PEER__FORWARDED__INIT;
+
+    body.id = id;
+    body.first_index = index;
+    body.term = led_term;
+    body.accepted = 1;
+    message.body_case = PEER__PEER_MESSAGE__BODY_FORWARDED;
+    message.forwarded = &body;
+    hear(&message);
+}
+
+/* A write of a client is with the leader. */
+static const Peer__Forward *forward(void)
+{
+    const Peer__PeerMessage *sent;
+
+    begin(2);
+    lead(2, RAFT_ENTRY_NOOP, BYTES_EMPTY);
+    run(STEP_US * 2);
+    submit(creating("/asked", 0, 0));
+    run(STEP_US * 2);
+    sent = last_sent(PEER__PEER_MESSAGE__BODY_FORWARD);
+    CHECK(sent != NULL);
+    EXPECT_EQ(sent->forward->n_commands, 1);
+    EXPECT_EQ(lab.reply_count, 0);
+    return sent->forward;
+}
+
+static void append_forwarded(const Peer__Forward *sent)
+{
+    lead(3, RAFT_ENTRY_COMMAND, bytes_of(sent->commands[0].data, sent->commands[0].len));
+    run(STEP_US * 2);
+}
+
+static void test_a_forwarded_write_is_answered_with_its_result(void)
+{
+    const Peer__Forward *sent = forward();
+
+    answer(sent->id, 3);
+    append_forwarded(sent);
+    EXPECT_EQ(node_applied(lab.node), 3);
+    EXPECT_EQ(lab.reply_count, 1);
+    EXPECT_EQ(lab.replies[0].code, CLIENT__CODE__OK);
+    end();
+}
+
+/* Its result was nobody's when it was applied, and may not be told as anybody's later. */
+static void test_the_outcome_of_a_write_that_overtook_the_answer_to_its_forward_is_unknown(void)
+{
+    const Peer__Forward *sent = forward();
+
+    append_forwarded(sent);
+    EXPECT_EQ(node_applied(lab.node), 3);
+    EXPECT_EQ(lab.reply_count, 0);
+    answer(sent->id, 3);
+    run(STEP_US * 2);
+    EXPECT_EQ(lab.reply_count, 1);
+    EXPECT_EQ(lab.replies[0].code, CLIENT__CODE__UNKNOWN_OUTCOME);
+    end();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_a_forwarded_write_is_answered_with_its_result),
+        TEST_CASE(test_the_outcome_of_a_write_that_overtook_the_answer_to_its_forward_is_unknown),
+        TEST_END};
+
+    return test_main("node_proposals", cases, argc, argv);
+}
