@@ -60,7 +60,11 @@ def exercise(folder, scale):
     simulate = folder / "tests/simulation/simulate"
     for profile in profiles(simulate):
         seeds = PROFILE_SEEDS.get(profile, PROFILE_SEEDS_OTHER) * scale
-        run(simulate, "--seeds", f"1..{seeds}", "--profile", profile, stderr=subprocess.DEVNULL)
+        print(f"+ simulate: {seeds} seeds of {profile}", flush=True)
+        result = subprocess.run([simulate, "--seeds", f"1..{seeds}", "--profile", profile], text=True, check=False,
+                                stderr=subprocess.PIPE, errors="replace")
+        if result.returncode != 0:
+            sys.exit(result.stderr)
 
 
 def measure(folder):

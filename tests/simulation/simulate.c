@@ -13,6 +13,7 @@
 #include "tests/simulation/run.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -45,8 +46,9 @@ struct command_line {
 
 /* What the handlers of signals need. */
 static struct {
-    char replay[256]; /* the words that replay the run */
-    char *words[8];   /* the same, to be executed; NULL: tell at once */
+    char program[PATH_MAX]; /* this one; /proc/self/exe would be valgrind's under valgrind */
+    char replay[256];       /* the words that replay the run */
+    char *words[8];         /* the same, to be executed; NULL: tell at once */
     char seed[24];
 } failing;
 
@@ -63,7 +65,7 @@ static void on_failure(int signal_number)
 {
     stores_remove_folder();
     if (failing.words[0] != NULL) {
-        (void)execv("/proc/self/exe", failing.words);
+        (void)execv(failing.program, failing.words);
     }
     tell(signal_number == SIGABRT ? "" : "a signal ended it\n");
     tell("the last lines of its trace:\n");
@@ -88,6 +90,7 @@ static void catch_signals(void)
 {
     struct sigaction action = {.sa_flags = SA_NODEFER};
 
+    (void)!readlink("/proc/self/exe", failing.program, sizeof failing.program - 1);
     (void)sigemptyset(&action.sa_mask);
     action.sa_handler = on_failure;
     (void)sigaction(SIGABRT, &action, NULL);
