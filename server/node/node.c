@@ -49,6 +49,7 @@ struct node_options node_options_default(raft_id id)
                                  .dump_bytes_max = UINT64_C(64) << 30,
                                  .dump_chunk_bytes = DUMP_CHUNK_BYTES,
                                  .sweep_interval_us = 60 * 1000 * 1000,
+                                 .sessions_max = 1000 * 1000,
                                  .request_timeout_us = 10 * 1000 * 1000};
 }
 

@@ -127,6 +127,7 @@ struct node_options {
     uint64_t history_changes_max;   /* and their number, 2^18 */
     uint64_t dump_bytes_max;        /* of an incoming dump: the size of the tree's map, 64 GiB */
     uint32_t dump_chunk_bytes;      /* of an outgoing dump in one message, 512 KiB */
+    size_t sessions_max;            /* of the cluster, 1,000,000; each costs some 300 bytes */
     bool enforce_quotas;            /* hard limits refuse the writes of this server's clients */
     uint64_t sweep_interval_us;     /* between looks for due containers and TTL nodes, 60 s */
     uint64_t request_timeout_us;    /* a write or read waits at most this long here, 10 s */

@@ -24,8 +24,7 @@ enum {
     REQUEST_BYTES_ALL_MAX = 256 * 1024 * 1024,
     /* Answers that one client has not read: its reads wait. */
     OUTPUT_BYTES_MAX = 1024 * 1024,
-    LET_GO_STREAMS = 512,       /* some 100 us */
-    SESSIONS_MAX = 1000 * 1000, /* of the cluster; each costs every server some 300 bytes */
+    LET_GO_STREAMS = 512, /* some 100 us */
     PREFIX_BYTES_MAX = 32
 };
 
@@ -405,7 +404,8 @@ static Client__Code obstacle(const struct request *request)
         request->client->session_end != CLIENT__CODE__OK) {
         return request->client->session_end;
     }
-    if (request->kind == REQUEST_OPEN_SESSION && state_session_count(node->state) >= SESSIONS_MAX) {
+    if (request->kind == REQUEST_OPEN_SESSION &&
+        state_session_count(node->state) >= node->options.sessions_max) {
         return CLIENT__CODE__BUSY;
     }
     if (request->kind == REQUEST_WRITE || request->kind == REQUEST_OPEN_SESSION ||
