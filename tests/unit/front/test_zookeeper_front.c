@@ -448,6 +448,19 @@ static void test_unknown_requests_are_answered_and_end_the_connection(void)
     end();
 }
 
+/* It is read as a request, of an operation that there is none of; no second session comes of it. */
+static void test_a_second_connect_request_ends_the_connection(void)
+{
+    begin();
+    open_session();
+    send_connect(0, 0, 4000);
+    (void)next_request(REQUEST_PING);
+    answer(CLIENT__CODE__OK);
+    (void)expect_reply(0, JUTE_ERROR_UNIMPLEMENTED);
+    expect_closed();
+    end();
+}
+
 static void test_a_session_that_ended_or_moved_closes_its_connection(void)
 {
     begin();
@@ -657,6 +670,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_what_has_no_word_closes_the_connection),
         TEST_CASE(test_nothing_behind_the_end_of_a_session_is_read),
         TEST_CASE(test_unknown_requests_are_answered_and_end_the_connection),
+        TEST_CASE(test_a_second_connect_request_ends_the_connection),
         TEST_CASE(test_a_session_that_ended_or_moved_closes_its_connection),
         TEST_CASE(test_reconfig_is_refused_unless_it_is_allowed),
         TEST_CASE(test_without_a_leader_clients_read_that_allow_it),

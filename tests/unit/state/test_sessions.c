@@ -37,6 +37,26 @@ static void test_a_session_has_the_zxid_of_its_opening_as_id(void)
     stop();
 }
 
+static void test_an_id_is_never_given_twice(void)
+{
+    session_id last = 0;
+
+    start();
+    for (unsigned i = 0; i < 8; i++) {
+        session_id id = state_lab_open(&lab, 'p', 5000);
+
+        EXPECT(id > last);
+        last = id;
+        EXPECT_EQ(i % 2 == 0 ? state_lab_close(&lab) : state_lab_expire(&lab, id, 1), OP_OK);
+        if (i % 4 == 3) {
+            state_lab_seal(&lab);
+            state_lab_end(&lab);
+            (void)state_lab_restart(&lab);
+        }
+    }
+    stop();
+}
+
 static void test_timeouts_are_clamped(void)
 {
     start();
@@ -326,6 +346,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_session_has_the_zxid_of_its_opening_as_id),
+        TEST_CASE(test_an_id_is_never_given_twice),
         TEST_CASE(test_timeouts_are_clamped),
         TEST_CASE(test_attaching_raises_the_generation),
         TEST_CASE(test_a_write_of_an_older_generation_is_refused),
