@@ -8,7 +8,12 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { BUCKETS_MIN = 16, BUCKETS_MOVED_PER_INSERTION = 4 };
+enum {
+    BUCKETS_MIN = 16,
+    BUCKETS_MOVED_GROWING = 4, /* by each insertion */
+    BUCKETS_MOVED_SHRINKING = 16,
+    BUCKETS_SHRUNK_TO_MIN = 1024
+};
 
 void map_init(struct map *map)
 {
@@ -63,16 +68,24 @@ static void move_some(struct map *map, size_t bucket_count_max)
     }
 }
 
-static void grow(struct map *map)
+static void resize(struct map *map, size_t bucket_count)
 {
-    /* Four buckets move for each insertion and the load factor is one, so the old table has been
-     * emptied long before the new one is full. */
     CHECK(map->old_buckets == NULL);
     map->old_buckets = map->buckets;
     map->old_bucket_count = map->bucket_count;
     map->moved = 0;
-    map->bucket_count = map->bucket_count == 0 ? BUCKETS_MIN : 2 * map->bucket_count;
+    map->bucket_count = bucket_count;
     map->buckets = xcalloc(map->bucket_count, sizeof *map->buckets);
+}
+
+/* Growing, four buckets move for each insertion and the load factor is one, so the old table has
+ * been emptied long before the new one is full. Shrinking, from an eighth of the old buckets in use
+ * to half of the new ones, there is another change for at least each eleventh bucket, up and down,
+ * before the next move. */
+static size_t step_buckets(const struct map *map)
+{
+    return map->old_bucket_count > map->bucket_count ? BUCKETS_MOVED_SHRINKING
+                                                     : BUCKETS_MOVED_GROWING;
 }
 
 /* The one bucket that holds all nodes of `hash` now: the old one until it has been moved. */
@@ -91,9 +104,9 @@ void map_insert(struct map *map, struct map_node *node, uint64_t hash)
 {
     if (map->count >= map->bucket_count) {
         move_some(map, SIZE_MAX);
-        grow(map);
+        resize(map, map->bucket_count == 0 ? BUCKETS_MIN : 2 * map->bucket_count);
     }
-    move_some(map, BUCKETS_MOVED_PER_INSERTION);
+    move_some(map, step_buckets(map));
     node->hash = hash;
     push(bucket_of(map, hash), node);
     map->count++;
@@ -128,6 +141,15 @@ void map_remove(struct map *map, struct map_node *node)
     *link = node->next;
     node->next = NULL;
     map->count--;
+}
+
+void map_shrink_some(struct map *map)
+{
+    if (map->old_buckets == NULL && map->bucket_count / 4 >= BUCKETS_SHRUNK_TO_MIN &&
+        map->count < map->bucket_count / 8) {
+        resize(map, map->bucket_count / 4);
+    }
+    move_some(map, step_buckets(map));
 }
 
 static void visit_all(struct map_node **buckets,

@@ -1,5 +1,5 @@
-/* A hash map whose nodes live in the elements. It grows a few buckets at a time, so that no single
- * insertion pays for moving a million elements.
+/* A hash map whose nodes live in the elements. It grows, and shrinks when asked to, a few buckets
+ * at a time, so that no single call pays for moving a million elements.
  *
  * The caller keeps keys and compares them:
  *
@@ -42,6 +42,10 @@ uint64_t map_hash_bytes(struct bytes bytes, uint64_t seed);
 void map_insert(struct map *map, struct map_node *node, uint64_t hash);
 /* Remove `node`, which must be in the map. */
 void map_remove(struct map *map, struct map_node *node);
+/* For who may have held many more elements than ever again: called after each removal, it moves to
+ * a smaller table when this one is nearly empty. Not inside of MAP_FOR_HASH and map_each, nor for a
+ * map that is visited in parts. */
+void map_shrink_some(struct map *map);
 /* The first node with exactly this hash, and the next one after it; NULL at the end. */
 struct map_node *map_first(const struct map *map, uint64_t hash);
 struct map_node *map_following(const struct map_node *node);
@@ -50,7 +54,8 @@ struct map_node *map_following(const struct map_node *node);
 void map_each(struct map *map, void (*visit)(struct map_node *node, void *context), void *context);
 /* Visit a part: the elements of the buckets at `position` and the `bucket_count` - 1 after it.
  * Begin at position 0, go on at the one returned, until that is 0 again; meanwhile the map may
- * change. Whatever is in it all the time is visited; when it grows, some are visited twice. */
+ * change. Whatever is in it all the time is visited; when it grows, some are visited twice. It must
+ * not shrink. */
 size_t map_visit_some(const struct map *map,
                       size_t position,
                       size_t bucket_count,

@@ -172,11 +172,13 @@ keep_kinds(struct zookeeper_watches *watches, struct registration *registration,
     registration->watcher->bytes -= bytes_of_one(path->size);
     watches->bytes -= bytes_of_one(path->size);
     map_remove(&watches->registrations, &registration->by_both);
+    map_shrink_some(&watches->registrations);
     list_remove(&registration->path_link);
     list_remove(&registration->watcher_link);
     free(registration);
     if (list_is_empty(&path->registrations)) {
         map_remove(&watches->paths, &path->by_path);
+        map_shrink_some(&watches->paths);
         list_remove(&path->in_order);
         free(path);
     }

@@ -77,6 +77,7 @@ void session_contact_put(struct session_contact *contact, session_id id)
 static void drop(struct session_contact *contact, struct session *session)
 {
     map_remove(&contact->sessions, &session->map_node);
+    map_shrink_some(&contact->sessions);
     list_remove(&session->link);
     list_remove(&session->reported_link);
     free(session);

@@ -119,6 +119,7 @@ static void drop(struct session_expiry *expiry, struct session *session)
 {
     leave_state(expiry, session);
     map_remove(&expiry->sessions, &session->map_node);
+    map_shrink_some(&expiry->sessions);
     list_remove(&session->link);
     free(session);
 }

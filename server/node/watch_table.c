@@ -303,6 +303,7 @@ static void drop_place(struct watch_table *table, struct place *place)
     place->stream_count--;
     if (place->stream_count == 0) {
         map_remove(&table->places, &place->map_node);
+        map_shrink_some(&table->places);
         free(place);
     }
 }
@@ -410,6 +411,7 @@ enum status watch_table_add(struct watch_table *table,
 static void drop_stream(struct watch_table *table, struct stream *stream)
 {
     map_remove(&table->streams, &stream->map_node);
+    map_shrink_some(&table->streams);
     list_remove(&stream->owner_link);
     list_remove(&stream->all_link);
     account(table, stream, false);

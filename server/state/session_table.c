@@ -54,6 +54,7 @@ struct session *session_table_add(struct session_table *table, session_id id)
 static void drop(struct session_table *table, struct session *session)
 {
     map_remove(&table->by_id, &session->by_id);
+    map_shrink_some(&table->by_id);
     list_remove(&session->in_order);
     free(session);
 }

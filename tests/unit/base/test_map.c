@@ -4,7 +4,7 @@
 #include "base/prng.h"
 #include "tests/support/test.h"
 
-enum { KEY_COUNT = 5000 };
+enum { KEY_COUNT = 5000, SHRUNK_BUCKETS_MAX = 2048 };
 
 struct thing {
     struct map_node map_node;
@@ -198,6 +198,89 @@ static void test_growing_never_moves_much_at_once(void)
     map_release(&map);
 }
 
+static void insert_all(struct map *map)
+{
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (!things[i].present) {
+            map_insert(map, &things[i].map_node, map_hash_u64(i));
+            things[i].present = true;
+        }
+    }
+}
+
+static void remove_one(struct map *map, struct thing *thing)
+{
+    map_remove(map, &thing->map_node);
+    thing->present = false;
+    map_shrink_some(map);
+}
+
+/* Down in a random order, some inserted again on the way, and up once more. */
+static void test_a_map_that_empties_gets_a_small_table(void)
+{
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct prng prng;
+        struct map map;
+
+        prng_init(&prng, seed);
+        reset_things();
+        map_init(&map);
+        insert_all(&map);
+        EXPECT(map.bucket_count > SHRUNK_BUCKETS_MAX);
+        for (size_t step = 0; map.count > 0; step++) {
+            struct thing *thing = &things[prng_below(&prng, KEY_COUNT)];
+
+            if (thing->present) {
+                remove_one(&map, thing);
+            } else if (step < 10 * KEY_COUNT && prng_below(&prng, 100) == 0) {
+                map_insert(&map, &thing->map_node, map_hash_u64(thing->key));
+                thing->present = true;
+            }
+            if (step % 1000 == 0) {
+                check_against_twin(&map, UINT64_MAX);
+            }
+        }
+        EXPECT(map.old_buckets == NULL);
+        EXPECT(map.bucket_count <= SHRUNK_BUCKETS_MAX);
+        insert_all(&map);
+        check_against_twin(&map, UINT64_MAX);
+        map_release(&map);
+    }
+}
+
+/* Also when the table grows again as soon as it began to shrink. */
+static void test_shrinking_never_moves_much_at_once(void)
+{
+    enum { MOVED_MAX = 16 };
+    struct map map;
+    size_t next = KEY_COUNT;
+    bool began = false;
+
+    reset_things();
+    map_init(&map);
+    insert_all(&map);
+    while (next > 0 && !began) {
+        bool was_at_rest = map.old_buckets == NULL;
+
+        remove_one(&map, &things[--next]);
+        began = was_at_rest && map.old_buckets != NULL;
+    }
+    EXPECT(began);
+    for (; next < KEY_COUNT; next++) {
+        size_t moved = map.moved;
+        bool is_shrinking = map.old_bucket_count > map.bucket_count;
+        size_t left = map.old_bucket_count - moved;
+
+        map_insert(&map, &things[next].map_node, map_hash_u64(next));
+        things[next].present = true;
+        if (is_shrinking && left > MOVED_MAX) {
+            EXPECT_EQ(map.moved, moved + MOVED_MAX);
+        }
+    }
+    check_against_twin(&map, UINT64_MAX);
+    map_release(&map);
+}
+
 static void test_hashes_depend_on_content_and_seed(void)
 {
     EXPECT(map_hash_u64(1) != map_hash_u64(2));
@@ -242,6 +325,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_removal_works_while_the_table_moves),
         TEST_CASE(test_a_visit_may_remove_its_node),
         TEST_CASE(test_growing_never_moves_much_at_once),
+        TEST_CASE(test_a_map_that_empties_gets_a_small_table),
+        TEST_CASE(test_shrinking_never_moves_much_at_once),
         TEST_CASE(test_hashes_depend_on_content_and_seed),
         TEST_CASE(test_visiting_in_parts_misses_nothing_while_the_map_grows),
         TEST_END};
