@@ -7,7 +7,8 @@ A server of its own runs under valgrind's callgrind and does the same operations
 libraries it uses. What it does by itself meanwhile (heartbeats, timers) is measured too, and taken off; the rest differs by 1 % from run to
 run, so the smallest of three counts is taken. The state and the codec are driven by themselves and count the same each time.
 
-Exits 1 when an operation takes over 5 % more than recorded, or is not recorded. --record writes the file anew.
+Exits 1 when an operation takes over 5 % more than recorded, or is not recorded, or over 2 % more by the native protocol than by ZooKeeper's. --record
+writes the file anew.
 """
 import argparse
 import os
@@ -23,12 +24,13 @@ from clusters import Confer, end_when_told
 
 HERE = pathlib.Path(__file__).resolve().parent
 RISE_MAX = 0.05
+DEARER_MAX = 0.02  # what whole servers differ by from run to run, twice
 # Creations last: the list is of the folder that they go to, of 1,000 names till then.
 SERVED = [(protocol, op) for op in ("set", "get", "lget", "list", "create") for protocol in ("native", "zookeeper")]
 LIST_SHARE = 10  # of so many operations one, as it takes as long as a hundred others
 PARTS = [("state", what) for what in ("create", "set", "get")] + [("codec", what) for what in ("pack", "unpack")]
 HEAD = """# Instructions of one operation (bench/instructions.py --record): the release preset of gcc 12 on Debian 12, amd64.
-# From native set down: a whole server. A rise of more than 5 % is a finding of scripts/verify --only instructions.
+# From native set down: a whole server. Findings of scripts/verify --only instructions: a rise of more than 5 %, and what takes more by the native protocol.
 """
 
 
@@ -121,6 +123,12 @@ def compare(name, count, recorded):
     return f"{name:18} {count:>8.0f}  {100 * rise:+6.2f} %" + ("  more than recorded" if finding else ""), finding
 
 
+def dearer_natives(counted):
+    """What takes more by the native protocol than by ZooKeeper's."""
+    ops = [name.removeprefix("native ") for name in counted if name.startswith("native ")]
+    return [f"native {op}" for op in ops if counted[f"native {op}"] > (1 + DEARER_MAX) * counted.get(f"zookeeper {op}", float("inf"))]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
@@ -142,7 +150,10 @@ def main():
         options.file.write_text(HEAD + "".join(f"{name:18} {count:>8}\n" for name, count in counted.items()))
         return 0
     print(f"{len(counted)} counts, {len(findings)} over 5 % above the record" + (f": {', '.join(findings)}" if findings else ""))
-    return 1 if findings or not counted else 0
+    dearer = dearer_natives(counted)
+    if dearer:
+        print(f"more than by ZooKeeper's protocol: {', '.join(dearer)}")
+    return 1 if findings or dearer or not counted else 0
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ SHORT = ["--seconds", "0.1", "--points", "2x2", "--nodes", "200", "--sessions", 
          "--stalled", "5", "--listers", "5", "--listed", "50"]
 sys.path.insert(0, str(SOURCES / "bench"))
 from clusters import KINDS, Confer  # noqa: E402
+from instructions import dearer_natives  # noqa: E402
 
 failures = []
 
@@ -122,6 +123,11 @@ def more_instructions_are_a_finding(folder):
     expect("a tenth more is a finding", more.returncode == 1 and "codec unpack" in more.stdout.splitlines()[-1], more.stdout)
 
 
+def the_native_protocol_costs_no_more():
+    counted = {"state get": 9, "native get": 104, "zookeeper get": 100, "native set": 101, "zookeeper set": 100, "native list": 1000}
+    expect("what takes more by the native protocol is a finding", dearer_natives(counted) == ["native get"], dearer_natives(counted))
+
+
 def nothing_stays_when_it_is_told_to_end(folder):
     place = folder / "ended"
     place.mkdir()
@@ -152,6 +158,7 @@ with tempfile.TemporaryDirectory(prefix="bench-smoke-") as name:
                                                         more_instructions_are_a_finding, growth_has_tables_and_plots,
                                                         nothing_stays_when_it_is_told_to_end)]
         mistakes_are_told()
+        the_native_protocol_costs_no_more()
         for task in tasks:
             task.result()
 print("\n".join(failures) or "all claims hold")
