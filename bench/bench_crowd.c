@@ -289,27 +289,28 @@ int bench_crowd_watch(void)
 
 /* --- Sessions --- */
 
-static void ping_all(struct crowd *crowd)
+static void ping(struct crowd *crowd, struct bench_connection *member)
 {
-    for (size_t i = 0; i < crowd->count; i++) {
-        if (crowd->members[i].socket >= 0) {
-            bench_options.protocol->put_ping(&crowd->members[i]);
-            serve(crowd, &crowd->members[i]);
-        }
+    if (member->socket >= 0) {
+        bench_options.protocol->put_ping(member);
+        serve(crowd, member);
     }
 }
 
+/* Each pings three times in its session's timeout, as clients do, and all spread evenly: so a part
+ * of that time costs its part. */
 static void keep_alive(struct crowd *crowd, uint64_t until_us)
 {
+    uint64_t start_us = clock_monotonic_us();
     uint64_t every_us = bench_options.session_timeout_ms * 1000 / 3;
-    uint64_t next_us = clock_monotonic_us() + every_us;
+    uint64_t now_us;
+    uint64_t pings = 0;
 
-    while (clock_monotonic_us() < until_us) {
-        crowd_take(crowd, 20);
-        if (clock_monotonic_us() >= next_us) {
-            next_us += every_us;
-            ping_all(crowd);
+    while ((now_us = clock_monotonic_us()) < until_us) {
+        for (; pings < (now_us - start_us) * crowd->count / every_us; pings++) {
+            ping(crowd, &crowd->members[pings % crowd->count]);
         }
+        crowd_take(crowd, 1);
     }
 }
 
@@ -318,7 +319,9 @@ static size_t count_alive(struct crowd *crowd)
 {
     crowd->answers = 0;
     crowd->refused = 0;
-    ping_all(crowd);
+    for (size_t i = 0; i < crowd->count; i++) {
+        ping(crowd, &crowd->members[i]);
+    }
     (void)comes(crowd, &crowd->answers, crowd->count);
     return crowd->answers < crowd->refused ? 0 : crowd->answers - crowd->refused;
 }
