@@ -91,9 +91,9 @@ static void port_set_peers(void *context, const struct node_peer *peers, size_t 
     peers_set(server->peers, members, count);
 }
 
-static bool port_send(void *context, raft_id peer, struct bytes message)
+static bool port_send(void *context, raft_id peer, struct bytes message, bool is_late)
 {
-    return peers_send(((struct server *)context)->peers, peer, message);
+    return peers_send(((struct server *)context)->peers, peer, message, is_late);
 }
 
 static void port_bulk_open(void *context, raft_id peer)

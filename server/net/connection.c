@@ -355,6 +355,7 @@ void connection_loop_init(struct connection_loop *loop,
     round_robin_init(&loop->readers);
     round_robin_init(&loop->writers);
     list_init(&loop->dirty);
+    list_init(&loop->late);
     list_init(&loop->closed);
 }
 
@@ -420,18 +421,25 @@ void connection_loop_begin(struct connection_loop *loop)
     report_closed(loop);
 }
 
-void connection_loop_end(struct connection_loop *loop)
+static void write_all(struct list *list)
 {
     struct list *link;
 
-    while ((link = list_take_first(&loop->dirty)) != NULL) {
+    while ((link = list_take_first(list)) != NULL) {
         struct connection *connection = CONTAINER_OF(link, struct connection, link);
 
+        connection->is_late = false;
         if (!connection->waiting) {
             connection_write(connection);
         }
     }
+}
+
+void connection_loop_end(struct connection_loop *loop)
+{
+    write_all(&loop->dirty);
     write_round(loop);
+    write_all(&loop->late);
 }
 
 void connection_loop_log_refusal(struct connection_loop *loop,

@@ -81,7 +81,8 @@ struct connection_loop {
     uint8_t *scratch;
     struct round_robin readers; /* clients that something came from, or is left of */
     struct round_robin writers; /* clients with something to be sent */
-    struct list dirty;          /* others with that */
+    struct list dirty;          /* others with that, */
+    struct list late;           /* and those that have only what may go behind it all */
     struct list closed;
 };
 
@@ -178,8 +179,9 @@ void connection_commit(struct connection *connection, size_t size);
 /* From here on peer frames are sealed with `sent`, and those that come must be with `came`; a frame
  * that is not closes the connection. Takes both over. */
 void connection_set_seals(struct connection *connection, struct seal *sent, struct seal *came);
-/* One peer frame around `body` (copied). */
-void connection_send_peer_frame(struct connection *connection, struct bytes body);
+/* One peer frame around `body` (copied). `is_late`: it may go behind what clients are sent in this
+ * turn, unless something else goes the same way. */
+void connection_send_peer_frame(struct connection *connection, struct bytes body, bool is_late);
 void connection_send(struct connection *connection, struct bytes bytes);
 size_t connection_output_bytes(const struct connection *connection);
 

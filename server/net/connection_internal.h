@@ -8,7 +8,8 @@
 #include <event2/event_struct.h>
 
 struct connection {
-    struct list link; /* of `dirty`; later of `closed` */
+    struct list link; /* of `dirty` or `late`; later of `closed` */
+    bool is_late;     /* of `late` */
     struct round_robin_place reading;
     struct round_robin_place writing;
     struct connection_loop *loop;

@@ -105,9 +105,20 @@ void connection_mark_dirty(struct connection *connection)
 {
     if (connection_is_client(connection) && !connection->waiting) {
         enter_writers(connection);
-    } else if (!connection_is_client(connection) && list_is_empty(&connection->link)) {
+    } else if (!connection_is_client(connection) &&
+               (connection->is_late || list_is_empty(&connection->link))) {
+        list_remove(&connection->link);
         list_append(&connection->loop->dirty, &connection->link);
+        connection->is_late = false;
     }
+}
+
+/* What was just put into the output is all that there is, and may wait for clients. */
+static void put_off(struct connection *connection)
+{
+    list_remove(&connection->link);
+    list_append(&connection->loop->late, &connection->link);
+    connection->is_late = true;
 }
 
 void connection_on_writable(evutil_socket_t socket, short events, void *context)
@@ -169,13 +180,17 @@ void connection_set_seals(struct connection *connection, struct seal *sent, stru
     connection->came_seal = came;
 }
 
-void connection_send_peer_frame(struct connection *connection, struct bytes body)
+void connection_send_peer_frame(struct connection *connection, struct bytes body, bool is_late)
 {
+    bool is_alone = connection->is_late || list_is_empty(&connection->link);
     uint8_t *to = connection_reserve(connection, FRAME_PEER_HEAD_BYTES + body.size);
 
     frame_peer_put_head(to, body.size, seal_next(connection->sent_seal, body));
     memcpy(to + FRAME_PEER_HEAD_BYTES, body.data, body.size);
     connection_commit(connection, FRAME_PEER_HEAD_BYTES + body.size);
+    if (is_late && is_alone && connection_can_send(connection)) {
+        put_off(connection);
+    }
 }
 
 size_t connection_output_bytes(const struct connection *connection)

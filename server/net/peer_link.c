@@ -25,7 +25,7 @@ static void draw_nonce(uint8_t nonce[HANDSHAKE_NONCE_BYTES])
 static void send_buffer(struct peer_link *link, struct buffer *out)
 {
     if (out->size > 0) {
-        connection_send_peer_frame(link->connection, buffer_lend(out));
+        connection_send_peer_frame(link->connection, buffer_lend(out), false);
     }
     buffer_release(out);
 }
@@ -180,7 +180,7 @@ void peer_link_set_handler(struct peer_link *link,
     link->context = context;
 }
 
-bool peer_link_send(struct peer_link *link, struct bytes message)
+bool peer_link_send(struct peer_link *link, struct bytes message, bool is_late)
 {
     size_t waiting = connection_output_bytes(link->connection);
 
@@ -189,7 +189,7 @@ bool peer_link_send(struct peer_link *link, struct bytes message)
         (waiting > 0 && waiting + message.size > PEER_LINK_QUEUE_BYTES_MAX)) {
         return false;
     }
-    connection_send_peer_frame(link->connection, message);
+    connection_send_peer_frame(link->connection, message, is_late);
     return true;
 }
 

@@ -52,8 +52,9 @@ void peer_link_set_handler(struct peer_link *link,
                            const struct peer_link_handler *handler,
                            void *context);
 
-/* A copy of the message is queued; false: not up, or the queue is full. */
-bool peer_link_send(struct peer_link *link, struct bytes message);
+/* A copy of the message is queued; false: not up, or the queue is full. `is_late` as in
+ * connection_send_peer_frame. */
+bool peer_link_send(struct peer_link *link, struct bytes message, bool is_late);
 void peer_link_close(struct peer_link *link, const char *reason);
 /* Send what waits, take what still comes, until the other side has done the same. */
 void peer_link_retire(struct peer_link *link);

@@ -549,11 +549,11 @@ void peers_set(struct peers *peers, const struct peers_member *members, size_t c
 
 /* --- Sending --- */
 
-bool peers_send(struct peers *peers, uint64_t id, struct bytes message)
+bool peers_send(struct peers *peers, uint64_t id, struct bytes message, bool is_late)
 {
     const struct peer *peer = find(peers, id);
 
-    return peer != NULL && peer->control != NULL && peer_link_send(peer->control, message);
+    return peer != NULL && peer->control != NULL && peer_link_send(peer->control, message, is_late);
 }
 
 void peers_bulk_open(struct peers *peers, uint64_t peer)
@@ -570,7 +570,7 @@ bool peers_bulk_send(struct peers *peers, uint64_t id, struct bytes message)
 {
     const struct peer *peer = find(peers, id);
 
-    return peer != NULL && peer->bulk != NULL && peer_link_send(peer->bulk, message);
+    return peer != NULL && peer->bulk != NULL && peer_link_send(peer->bulk, message, false);
 }
 
 void peers_bulk_close(struct peers *peers, uint64_t peer)

@@ -72,8 +72,9 @@ struct peers_member {
  * that its own configuration does not name yet. Everything is copied. */
 void peers_set(struct peers *peers, const struct peers_member *members, size_t count);
 
-/* False: dropped, for there is no link or its queue is full. */
-bool peers_send(struct peers *peers, uint64_t peer, struct bytes message);
+/* False: dropped, for there is no link or its queue is full. `is_late`: the answers that clients
+ * get in this turn may go first. */
+bool peers_send(struct peers *peers, uint64_t peer, struct bytes message, bool is_late);
 void peers_bulk_open(struct peers *peers, uint64_t peer);
 bool peers_bulk_send(struct peers *peers, uint64_t peer, struct bytes message);
 /* No on_bulk_down comes. */

@@ -114,7 +114,7 @@ static void on_up(void *context, struct peer_link *link)
 {
     struct question *question = context;
 
-    (void)peer_link_send(link, buffer_lend(&question->message));
+    (void)peer_link_send(link, buffer_lend(&question->message), false);
 }
 
 static enum status on_answer(void *context, struct peer_link *link, struct bytes message)
@@ -253,7 +253,7 @@ void probes_reply(struct probes *probes, uint64_t probe, struct bytes message)
         struct visit *visit = CONTAINER_OF(link, struct visit, link);
 
         if (visit->id == probe) {
-            (void)peer_link_send(visit->peer_link, message);
+            (void)peer_link_send(visit->peer_link, message, false);
             peer_link_finish(visit->peer_link, "the probe is answered");
             return;
         }

@@ -103,7 +103,7 @@ bool node_send(struct node *node, raft_id peer, const Peer__PeerMessage *message
     bool sent;
 
     peer_codec_pack(message, &packed);
-    sent = node->port.send(node->port.context, peer, buffer_lend(&packed));
+    sent = node->port.send(node->port.context, peer, buffer_lend(&packed), false);
     buffer_release(&packed);
     return sent;
 }

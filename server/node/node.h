@@ -39,8 +39,9 @@ struct node_port {
      * be the one we dialled or the one the peer dialled; the port sees to it that there is one. */
     void (*set_peers)(void *context, const struct node_peer *peers, size_t count);
     /* Send a packed peer.PeerMessage on the control link; false, and dropped, without one or when
-     * its queue is full. */
-    bool (*send)(void *context, raft_id peer, struct bytes message);
+     * its queue is full. `is_late`: answers to clients that are given later in this turn may leave
+     * first. */
+    bool (*send)(void *context, raft_id peer, struct bytes message, bool is_late);
     /* The bulk link: open one to a peer (an answer comes as node_on_bulk_up or _down), send on it,
      * close it. The receiver of a dump answers on the link that the sender opened. */
     void (*bulk_open)(void *context, raft_id peer);

@@ -167,7 +167,8 @@ static void pack_and_send(struct node *node,
 {
     buffer_clear(&node->turn_buffer);
     peer_codec_pack_raft(message, entries, payloads, &node->turn_buffer);
-    (void)node->port.send(node->port.context, message->to, buffer_lend(&node->turn_buffer));
+    (void)node->port.send(node->port.context, message->to, buffer_lend(&node->turn_buffer),
+                          message->type == RAFT_HEARTBEAT && message->heartbeat.quiet);
 }
 
 static void read_then_send(struct node *node, const struct raft_message *message)

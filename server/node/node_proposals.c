@@ -304,7 +304,7 @@ static void forward_queued(struct node *node, raft_id leader)
     outer.forward = &forward;
     buffer_clear(&node->turn_buffer);
     peer_codec_pack(&outer, &node->turn_buffer);
-    if (!node->port.send(node->port.context, leader, buffer_lend(&node->turn_buffer))) {
+    if (!node->port.send(node->port.context, leader, buffer_lend(&node->turn_buffer), false)) {
         MARK(forward_not_sent);
         node->retry_us = node_now(node) + RETRY_US;
         return;
@@ -405,7 +405,7 @@ static void answer_forward(struct node *node,
     outer.forwarded = &forwarded;
     buffer_clear(&node->turn_buffer);
     peer_codec_pack(&outer, &node->turn_buffer);
-    (void)node->port.send(node->port.context, peer, buffer_lend(&node->turn_buffer));
+    (void)node->port.send(node->port.context, peer, buffer_lend(&node->turn_buffer), false);
 }
 
 /* Place one run of commands; the number placed. */

@@ -74,11 +74,12 @@ static bool observe_message(struct cluster_server *server, raft_id to, struct by
     return true;
 }
 
-static bool port_send(void *context, raft_id peer, struct bytes message)
+static bool port_send(void *context, raft_id peer, struct bytes message, bool is_late)
 {
     struct cluster_server *server = context;
     size_t to = (size_t)peer - 1;
 
+    (void)is_late; /* here messages leave at once */
     if (cluster_is_gone(server)) {
         return false;
     }

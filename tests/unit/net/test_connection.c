@@ -484,7 +484,7 @@ static void test_sending_on_a_closed_connection_goes_nowhere(void)
     open_it(&seen);
     connection_close(seen.connection, "gone");
     send_filled(&seen, 1000, 1);
-    connection_send_peer_frame(seen.connection, bytes_of_text("x"));
+    connection_send_peer_frame(seen.connection, bytes_of_text("x"), false);
     connection_close(seen.connection, "twice");
     expect_closed(&seen, "gone");
     EXPECT_EQ(seen.lab.loop.output.bytes, 0);

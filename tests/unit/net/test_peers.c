@@ -316,14 +316,35 @@ static void expect_exchange(struct two *two)
 {
     buffer_clear(&two->a.heard[2]);
     buffer_clear(&two->b.heard[1]);
-    EXPECT(peers_send(two->a.peers, 2, bytes_of_text("to b")));
-    EXPECT(peers_send(two->b.peers, 1, bytes_of_text("to a")));
+    EXPECT(peers_send(two->a.peers, 2, bytes_of_text("to b"), false));
+    EXPECT(peers_send(two->b.peers, 1, bytes_of_text("to a"), false));
     LAB_UNTIL(&two->lab, two->a.heard[2].size > 0 && two->b.heard[1].size > 0);
     EXPECT_BYTES(buffer_lend(&two->b.heard[1]), bytes_of_text("to b"));
     EXPECT_BYTES(buffer_lend(&two->a.heard[2]), bytes_of_text("to a"));
 }
 
 /* --- Control links --- */
+
+static void test_what_may_go_late_goes_in_its_order(void)
+{
+    static const bool late[][3] = {
+        {true, true, true}, {true, false, true}, {false, true, false}, {true, true, false}};
+    struct two two;
+
+    two_start(&two, "secret", "secret");
+    meet(&two);
+    for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
+        buffer_clear(&two.b.heard[1]);
+        EXPECT(peers_send(two.a.peers, 2, bytes_of_text("one "), late[i][0]));
+        EXPECT(peers_send(two.a.peers, 2, bytes_of_text("two "), late[i][1]));
+        EXPECT(peers_send(two.a.peers, 2, bytes_of_text("three"), late[i][2]));
+        LAB_UNTIL(&two.lab, two.b.heard[1].size == strlen("one two three"));
+        EXPECT_BYTES(buffer_lend(&two.b.heard[1]), bytes_of_text("one two three"));
+    }
+    /* One that is closed with something late in it says nothing more. */
+    EXPECT(peers_send(two.a.peers, 2, bytes_of_text("lost"), true));
+    two_stop(&two);
+}
 
 static void test_two_servers_that_dial_each_other_share_one_link(void)
 {
@@ -348,9 +369,9 @@ static void test_what_was_sent_while_the_links_raced_arrives(void)
     two_start(&two, "secret", "secret");
     name(&two.a, &two.b, 1);
     name(&two.b, &two.a, 1);
-    LAB_UNTIL(&two.lab, peers_send(two.a.peers, 2, bytes_of_text("first ")));
+    LAB_UNTIL(&two.lab, peers_send(two.a.peers, 2, bytes_of_text("first "), false));
     LAB_UNTIL(&two.lab, are_linked(&two) && two.lab.loop.count == 2);
-    EXPECT(peers_send(two.a.peers, 2, bytes_of_text("second")));
+    EXPECT(peers_send(two.a.peers, 2, bytes_of_text("second"), false));
     LAB_UNTIL(&two.lab, two.b.heard[1].size >= 12);
     EXPECT_BYTES(buffer_lend(&two.b.heard[1]), bytes_of_text("first second"));
     two_stop(&two);
@@ -379,7 +400,7 @@ static void test_a_peer_that_dies_is_noticed_and_found_again(void)
     peers_close(two.b.peers, "killed");
     LAB_UNTIL(&two.lab, two.a.down[2] == 1);
     EXPECT(!peers_is_up(two.a.peers, 2));
-    EXPECT(!peers_send(two.a.peers, 2, bytes_of_text("lost")));
+    EXPECT(!peers_send(two.a.peers, 2, bytes_of_text("lost"), false));
     LAB_UNTIL(&two.lab, two.lab.loop.count == 0);
     peers_free(two.b.peers);
     entrance_free(two.b.entrance);
@@ -540,7 +561,7 @@ static void test_an_unreadable_message_closes_that_link(void)
     two_start(&two, "secret", "secret");
     meet(&two);
     two.b.message_status = STATUS_INVALID;
-    EXPECT(peers_send(two.a.peers, 2, bytes_of_text("nonsense")));
+    EXPECT(peers_send(two.a.peers, 2, bytes_of_text("nonsense"), false));
     LAB_UNTIL(&two.lab, two.a.down[2] == 1 && two.b.down[1] == 1);
     two.b.message_status = STATUS_OK;
     LAB_UNTIL(&two.lab, are_linked(&two));
@@ -556,12 +577,12 @@ static void test_the_queue_to_a_peer_is_bounded(void)
     two_start(&two, "secret", "secret");
     meet(&two);
     memset(buffer_extend(&message, 1024 * 1024), 1, 1024 * 1024);
-    while (sent < 1000 && peers_send(two.a.peers, 2, buffer_lend(&message))) {
+    while (sent < 1000 && peers_send(two.a.peers, 2, buffer_lend(&message), false)) {
         sent++;
     }
     EXPECT(sent >= 16 && sent <= PEER_LINK_QUEUE_BYTES_MAX / (1024 * 1024));
     LAB_UNTIL(&two.lab, two.b.heard[1].size == (size_t)sent * 1024 * 1024);
-    EXPECT(peers_send(two.a.peers, 2, buffer_lend(&message)));
+    EXPECT(peers_send(two.a.peers, 2, buffer_lend(&message), false));
     buffer_release(&message);
     two_stop(&two);
 }
@@ -719,6 +740,7 @@ static void test_a_host_name_is_looked_up(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
+        TEST_CASE(test_what_may_go_late_goes_in_its_order),
         TEST_CASE(test_two_servers_that_dial_each_other_share_one_link),
         TEST_CASE(test_what_was_sent_while_the_links_raced_arrives),
         TEST_CASE(test_one_side_that_dials_is_enough),
