@@ -1,5 +1,7 @@
 #include "proto/field.h"
 
+enum { SHORT_BYTES_MAX = 5 };
+
 static const uint8_t *read_long_varint(const uint8_t *at, const uint8_t *end, uint64_t *ret_value)
 {
     uint64_t value = 0;
@@ -29,6 +31,13 @@ static inline const uint8_t *read_varint(const uint8_t *at, const uint8_t *end, 
     return read_long_varint(at, end, ret_value);
 }
 
+/* A key or a length, which have 32 bits: no more bytes than those need, as protobuf-c wants it. */
+static const uint8_t *read_short_varint(const uint8_t *at, const uint8_t *end, uint64_t *ret_value)
+{
+    return read_varint(at, (size_t)(end - at) > SHORT_BYTES_MAX ? at + SHORT_BYTES_MAX : end,
+                       ret_value);
+}
+
 static const uint8_t *
 read_bytes(const uint8_t *at, const uint8_t *end, uint64_t size, struct bytes *ret_bytes)
 {
@@ -48,7 +57,7 @@ read_content(const uint8_t *at, const uint8_t *end, uint64_t type, struct field 
     case FIELD_VARINT:
         return read_varint(at, end, &field->value);
     case FIELD_BYTES:
-        at = read_varint(at, end, &size);
+        at = read_short_varint(at, end, &size);
         return at == NULL ? NULL : read_bytes(at, end, size, &field->bytes);
     case FIELD_FIXED64:
         return read_bytes(at, end, sizeof(uint64_t), &field->bytes);
@@ -69,7 +78,7 @@ bool field_read(struct reader *reader, struct field *ret_field)
         return false;
     }
     end = at + reader->rest.size;
-    at = read_varint(at, end, &key);
+    at = read_short_varint(at, end, &key);
     if (at != NULL && key >> 3 != 0 && key >> 3 <= FIELD_NUMBER_MAX) {
         ret_field->number = (uint32_t)(key >> 3);
         ret_field->type = (enum field_type)(key & 7);

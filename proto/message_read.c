@@ -208,7 +208,10 @@ static void take_varint(const ProtobufCFieldDescriptor *field, uint64_t value, u
 {
     if (field->type == PROTOBUF_C_TYPE_BOOL) {
         value = value != 0;
-    } else if (field->type == PROTOBUF_C_TYPE_SINT32 || field->type == PROTOBUF_C_TYPE_SINT64) {
+    } else if (field->type == PROTOBUF_C_TYPE_SINT32) {
+        value = (uint32_t)value; /* cut first, as protobuf-c does */
+        value = value >> 1 ^ (UINT64_C(0) - (value & 1));
+    } else if (field->type == PROTOBUF_C_TYPE_SINT64) {
         value = value >> 1 ^ (UINT64_C(0) - (value & 1));
     }
     put_number(field, value, to);

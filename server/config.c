@@ -62,8 +62,8 @@ static const struct option options[] = {
      "the secret by which servers know each other; readable by its owner only"},
     {"insecure-peers", KIND_FLAG, FIELD(insecure_peers), NULL, NULL, 0, 0,
      "without a secret: take servers of other machines too"},
-    {"heartbeat", KIND_DURATION, FIELD(heartbeat_ms), "DURATION", "200ms", 5, 60000,
-     "how often the leader is heard"},
+    {"heartbeat", KIND_DURATION, FIELD(heartbeat_ms), "DURATION", NULL, 5, 60000,
+     "how often the leader is heard (default: 200ms, or a fifth of a shorter --election-timeout)"},
     {"election-timeout", KIND_DURATION, FIELD(election_timeout_ms), "DURATION", "1s", 20,
      HOURS_MS(1), "how long a silent leader is waited for, at least 3 heartbeats"},
     {"checkpoint-records", KIND_COUNT, FIELD(checkpoint_records), "N", "65536", 1, 1U << 24,
@@ -119,7 +119,8 @@ enum {
     OPTION_COUNT = sizeof options / sizeof options[0],
     NAME_BYTES_MAX = 40,
     DIGEST_HASH_BYTES = 28,
-    RECOVER_BYTES_MAX = 39 /* two numbers below 2^63 */
+    RECOVER_BYTES_MAX = 39, /* two numbers below 2^63 */
+    HEARTBEAT_MS = 200
 };
 
 /* --- Names --- */
@@ -522,6 +523,11 @@ static enum status check_together(const struct config *config, struct error *err
     return STATUS_OK;
 }
 
+static uint64_t lesser(uint64_t left, uint64_t right)
+{
+    return left < right ? left : right;
+}
+
 enum status
 config_parse(int argc, char *const *argv, struct config *ret_config, struct error *error)
 {
@@ -530,6 +536,9 @@ config_parse(int argc, char *const *argv, struct config *ret_config, struct erro
 
     set_defaults(&config);
     status = parse_all(argc, argv, &config, error);
+    if (config.heartbeat_ms == 0) {
+        config.heartbeat_ms = lesser(HEARTBEAT_MS, config.election_timeout_ms / 5);
+    }
     if (status == STATUS_OK && !config.help && !config.version && config.check[0] == '\0') {
         status = check_together(&config, error);
     }

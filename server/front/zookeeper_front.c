@@ -17,7 +17,7 @@
 enum {
     LET_GO_PATHS = 512, /* some 100 us */
     /* Elections are sooner over. */
-    READ_ONLY_AFTER_US = 2 * 1000 * 1000
+    READ_ONLY_AFTER_US = 4 * 1000 * 1000
 };
 
 /* Sessions of read-only connections are this server's alone and end with them. No session of the

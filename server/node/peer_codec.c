@@ -14,6 +14,10 @@ void peer_codec_pack(const Peer__PeerMessage *message, struct buffer *buffer)
         message, buffer_extend(buffer, peer__peer_message__get_packed_size(message)));
 }
 
+/* What one message has at most within it: the entries of an APPEND, or a report with all members.
+ */
+enum { MESSAGES_MAX = RAFT_MESSAGE_ENTRIES_MAX + RAFT_MEMBERS_MAX + 16 };
+
 /* Entries stand last in a RaftMessage and are most of what servers say to each other, so they are
  * written field by field, behind what protobuf-c packs. */
 enum { RAFT_MESSAGE_ENTRIES = 10, ENTRY_TERM = 1, ENTRY_TYPE, ENTRY_PAYLOAD };
@@ -122,12 +126,14 @@ Peer__PeerMessage *peer_codec_read(struct bytes bytes, struct arena *arena)
 {
     ProtobufCAllocator allocator = arena_allocator(arena);
     ProtobufCMessage *message;
+    enum status status = message_read(&peer__peer_message__descriptor, bytes, true, MESSAGES_MAX,
+                                      &allocator, &message);
 
-    if (message_read(&peer__peer_message__descriptor, bytes, true, SIZE_MAX, &allocator,
-                     &message) == STATUS_OK) {
+    if (status == STATUS_OK) {
         return (Peer__PeerMessage *)message;
     }
-    return peer__peer_message__unpack(&allocator, bytes.size, bytes.data);
+    return status == STATUS_LIMIT ? NULL
+                                  : peer__peer_message__unpack(&allocator, bytes.size, bytes.data);
 }
 
 static enum status read_append(const Peer__RaftMessage *wire,

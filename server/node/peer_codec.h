@@ -15,7 +15,7 @@ void peer_codec_pack_raft(const struct raft_message *message,
                           struct buffer *buffer);
 
 /* The PeerMessage in `bytes`, in the arena; its bytes are lent from there. What a newer version
- * added is passed over. NULL: it is none. */
+ * added is passed over. NULL: it is none, or has more messages in it than any. */
 MUST_CHECK Peer__PeerMessage *peer_codec_read(struct bytes bytes, struct arena *arena);
 
 /* Make the raft_message that came from `from` for `to`, with entries and configurations in the

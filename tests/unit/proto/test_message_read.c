@@ -6,6 +6,7 @@
 #include "proto/record.pb-c.h"
 #include "tests/support/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -234,6 +235,49 @@ static void test_a_field_of_another_type_is_refused(void)
     EXPECT_EQ(read_command(as_fixed, sizeof as_fixed, COUNT_MAX), STATUS_INVALID);
 }
 
+/* Clients' operations come into the log as they were sent, so what counts is what is read, however
+ * it is written. */
+static void test_what_protobuf_c_cuts_or_refuses_is_cut_or_refused(void)
+{
+    static const struct {
+        const char *bytes;
+        size_t size;
+        const char *what;
+    } cases[] = {
+        {"\x10\x80\x80\x80\x80\x10", 6, "a sint32 of 2^32: 0"},
+        {"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11, "a sint32 of 64 bits"},
+        {"\x10\x81\x80\x80\x80\x80\x00", 7, "a number with needless bytes"},
+        {"\x90\x80\x80\x80\x00\x01", 6, "a key of five bytes"},
+        {"\x90\x80\x80\x80\x80\x00\x01", 7, "a key of six bytes"},
+        {"\x0a\x82\x80\x80\x80\x00/a", 8, "a length of five bytes"},
+        {"\x0a\x82\x80\x80\x80\x80\x00/a", 9, "a length of six bytes"},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct bytes bytes = bytes_of(cases[i].bytes, cases[i].size);
+        Record__Remove *model = record__remove__unpack(NULL, bytes.size, bytes.data);
+        struct arena arena;
+        ProtobufCAllocator allocator = arena_allocator(&arena);
+        ProtobufCMessage *message = NULL;
+        enum status status;
+
+        arena_init(&arena);
+        status = message_read(&record__remove__descriptor, bytes, false, COUNT_MAX, &allocator,
+                              &message);
+        EXPECT_EQ(status == STATUS_OK, model != NULL);
+        if (status == STATUS_OK && model != NULL) {
+            EXPECT_EQ(((Record__Remove *)message)->version, model->version);
+            EXPECT_EQ(((Record__Remove *)message)->path.len, model->path.len);
+        } else if ((status == STATUS_OK) != (model != NULL)) {
+            (void)fprintf(stderr, "%s\n", cases[i].what);
+        }
+        arena_release(&arena);
+        if (model != NULL) {
+            record__remove__free_unpacked(model, NULL);
+        }
+    }
+}
+
 static void test_bytes_are_lent_only_when_asked_for(void)
 {
     uint8_t data[256];
@@ -323,6 +367,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_every_type_of_the_schema_is_what_protobuf_c_reads),
         TEST_CASE(test_fields_in_any_order_are_read),
         TEST_CASE(test_a_field_of_another_type_is_refused),
+        TEST_CASE(test_what_protobuf_c_cuts_or_refuses_is_cut_or_refused),
         TEST_CASE(test_bytes_are_lent_only_when_asked_for),
         TEST_CASE(test_memory_that_is_refused_anywhere_ends_the_reading),
         TEST_CASE(test_a_text_without_memory_ends_the_reading),

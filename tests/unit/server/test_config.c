@@ -214,11 +214,19 @@ static void test_zookeepers_options_are_taken_and_judged(void)
     expect_refused("--zookeeper-super-digest :D/InIHSb7yEEbrWz8b9l71RjZJU=", "USER:HASH");
 }
 
+static void test_a_shorter_election_timeout_shortens_the_heartbeat(void)
+{
+    EXPECT_EQ(parsed("--election-timeout 500ms").heartbeat_ms, 100);
+    EXPECT_EQ(parsed("--election-timeout 20ms").heartbeat_ms, 4);
+    EXPECT_EQ(parsed("--election-timeout 1s").heartbeat_ms, 200);
+    EXPECT_EQ(parsed("--election-timeout 1m").heartbeat_ms, 200);
+}
+
 static void test_options_that_contradict_each_other_are_refused(void)
 {
     expect_refused("--heartbeat 334ms", "less than 3 heartbeats");
-    expect_refused("--election-timeout 599ms", "less than 3 heartbeats");
-    EXPECT_EQ(parsed("--election-timeout 600ms").election_timeout_ms, 600);
+    expect_refused("--election-timeout 599ms --heartbeat 200ms", "less than 3 heartbeats");
+    EXPECT_EQ(parsed("--election-timeout 600ms --heartbeat 200ms").election_timeout_ms, 600);
     expect_refused("--insecure-peers --cluster-secret-file /s", "exclude each other");
     expect_refused("--log-map-size 100MiB", "more than half");
 }
@@ -345,6 +353,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_an_endless_name_is_survived),
         TEST_CASE(test_wrong_values_are_named_with_what_is_right),
         TEST_CASE(test_zookeepers_options_are_taken_and_judged),
+        TEST_CASE(test_a_shorter_election_timeout_shortens_the_heartbeat),
         TEST_CASE(test_options_that_contradict_each_other_are_refused),
         TEST_CASE(test_recover_takes_show_or_the_last_entry),
         TEST_CASE(test_check_needs_a_folder_and_nothing_else),
