@@ -1,19 +1,21 @@
 #!/usr/bin/env python3
 """Search the model raft.pml with spin.
 
-    run.py [--seconds N] [--only NAME]... [--require-exhausted]
-    run.py --bugs [--seconds N] [--only NAME]...
+    run.py [--seconds N] [--only NAME]... [--require-exhausted] [--jobs N]
+    run.py --bugs [--seconds N] [--only NAME]... [--jobs N]
     run.py --list
 
-Small instances are searched whole; then larger ones share what is left of the seconds, with
-bit-state hashing: they leave out states that collide, more of them as the hash factor (bits for
-each state) falls. --bugs plants one known bug after the other and asserts that each is found.
-The trail of a violation stays beside the program, which is named.
+Small instances are searched whole, with --require-exhausted however long that takes; then larger
+ones share what is left of the seconds, with bit-state hashing: they leave out states that collide,
+more of them as the hash factor (bits for each state) falls. --bugs plants one known bug after the
+other and asserts that each is found. The trail of a violation stays beside the program, which is
+named.
 
 Exit codes: 0 nothing wrong, 1 a violation or a bug not found or, with --require-exhausted, a
-small instance that did not end in time, 2 usage or no spin, 77 no spin with --skip-without-spin.
+small instance that did not end, 2 usage or no spin, 77 no spin with --skip-without-spin.
 """
 import argparse
+import concurrent.futures
 import hashlib
 import os
 import re
@@ -27,6 +29,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 MODEL = os.path.join(HERE, "raft.pml")
 DEPTH = 2000000
 MEMORY_MB = 4000
+REQUIRED_SECONDS = 3600  # an instance that must be exhausted and takes longer hangs
 
 QUICK = "DISK_IN_ONE_STEP"
 NO_CRASH = "CRASHES=0"
@@ -190,6 +193,12 @@ def is_wrong(result, program):
     return True
 
 
+def side_by_side(jobs, function, items):
+    """Each item with what the function makes of it, in their order, as many at a time as there are jobs."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=jobs) as pool:
+        yield from zip(items, pool.map(function, items))
+
+
 def run_instances(arguments, folder):
     row(("instance", "states", "depth", "how far", "seconds", "MB"))
     end = time.monotonic() + arguments.seconds
@@ -198,13 +207,16 @@ def run_instances(arguments, folder):
     wrong = False
     exhausted = 0
     states = 0
-    for name, _, sizes in small:
-        left = end - time.monotonic()
-        if left < 1:
+
+    def search_small(instance):
+        left = REQUIRED_SECONDS if arguments.require_exhausted else end - time.monotonic()
+        program = compiled(folder, instance[2], False)
+        return program, search(program, left, False, 0) if left >= 1 else None
+
+    for (name, _, _), (program, result) in side_by_side(arguments.jobs, search_small, small):
+        if result is None:
             row((name, "-", "-", "not run: no time left", "-", "-"))
             continue
-        program = compiled(folder, sizes, False)
-        result = search(program, left, False, 0)
         show(name, result, False)
         wrong = is_wrong(result, program) or wrong
         exhausted += result["whole"]
@@ -228,8 +240,11 @@ def run_bugs(arguments, folder):
     row(("planted bug", "states", "depth", "how found", "seconds", "MB"))
     bugs = [b for b in BUGS if not arguments.only or b[0] in arguments.only]
     missed = []
-    for name, sizes in bugs:
-        result = search(compiled(folder, sizes + [f"BUG_{name}"], False), arguments.seconds, False, 0)
+
+    def search_bug(bug):
+        return search(compiled(folder, bug[1] + [f"BUG_{bug[0]}"], False), arguments.seconds, False, 0)
+
+    for (name, _), result in side_by_side(arguments.jobs, search_bug, bugs):
         found = result["violated"] != "-"
         row((name, f"{result['states']:,}", result["depth"],
              result["violated"] if found else "NOT FOUND", f"{result['seconds']:.1f}", result["memory"]))
@@ -247,6 +262,7 @@ def main():
     parser.add_argument("--only", action="append", metavar="NAME")
     parser.add_argument("--bugs", action="store_true")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--jobs", type=int, default=1, help="searches at a time: each may take a GB of memory")
     parser.add_argument("--require-exhausted", action="store_true")
     parser.add_argument("--skip-without-spin", action="store_true")
     parser.add_argument("--folder", default=os.path.join(HERE, "../../build/model"))
