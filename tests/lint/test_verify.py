@@ -35,7 +35,15 @@ class Reasons(unittest.TestCase):
         self.expect(f"{VIOLATION}\nvalgrind: You should use $prefix/bin/valgrind.\n", VIOLATION)
 
     def test_a_replay_alone(self):
-        self.expect(f"some words\nreplay: {REPLAY}\n", REPLAY)
+        self.expect(f"some words\nreplay: {REPLAY}\n", f"replay: {REPLAY}")
+
+    def test_a_power_cut(self):
+        self.expect("wrong: the base fell\n  again: power_cut --story 7\n", "wrong: the base fell; replay: power_cut --story 7")
+
+    def test_the_first_test_that_failed(self):
+        self.expect("  Test: test_a ...FAILED\n    1. test_a.c:7 - false\nThe following tests FAILED:\n"
+                    "\t 12 - unit/base/test_a (Failed)\n\t 13 - unit/base/test_b (Timeout)\nErrors while running CTest\n",
+                    "unit/base/test_a; 1. test_a.c:7 - false")
 
     def test_a_failed_check(self):
         self.expect("mini: 5 seeds\nraft/raft.c:3: check failed: a == b (left 1, right 2)\nthe end\n",
