@@ -34,6 +34,15 @@ bool bytes_equal(struct bytes left, struct bytes right);
 int bytes_compare(struct bytes left, struct bytes right);
 /* For a person: text as it is, other bytes as \xNN, cut to fit with a NUL behind. */
 void bytes_print(struct bytes bytes, char *text, size_t capacity);
+/* As much of `text` as fits, always with its end. */
+static inline void bytes_copy_text(char *to, size_t capacity, const char *text)
+{
+    size_t size = strnlen(text, capacity - 1);
+
+    memcpy(to, text, size);
+    to[size] = '\0';
+}
+
 /* An owned copy, released with free(). */
 uint8_t *bytes_copy(struct bytes bytes);
 

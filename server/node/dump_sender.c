@@ -670,9 +670,10 @@ static void start_wanted(struct dump_sender *sender, struct tree_store *tree, ui
         raft_id peer = config->members[i].id;
         struct raft_peer_status status;
 
-        if (peer != sender->options.self && find_transfer(sender, peer) == NULL &&
-            may_ask(sender, peer, now_us) && !is_repaired(sender, peer, now_us) &&
-            raft_peer_status(sender->raft, peer, &status) == STATUS_OK && status.dump_wanted) {
+        if (peer != sender->options.self &&
+            raft_peer_status(sender->raft, peer, &status) == STATUS_OK && status.dump_wanted &&
+            find_transfer(sender, peer) == NULL && may_ask(sender, peer, now_us) &&
+            !is_repaired(sender, peer, now_us)) {
             start(sender, peer, find_or_make_file(sender, tree, now_us), now_us);
         }
     }

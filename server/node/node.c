@@ -168,7 +168,7 @@ static struct node *allocate(const struct node_options *options, const struct no
     node->options.raft.seed = options->seed;
     memcpy(node->options.raft.incarnation, options->incarnation, RAFT_INCARNATION_BYTES);
     node->raft = raft_init(xcalloc(1, raft_size(&node->options.raft)), &node->options.raft);
-    node->output = xcalloc(1, sizeof *node->output);
+    node->output = xmalloc(sizeof *node->output); /* is filled by each flush */
     node_proposals_init(node);
     node_clients_init(node);
     return node;

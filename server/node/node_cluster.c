@@ -374,8 +374,8 @@ static void introduce(struct node *node, raft_id to)
     char trouble[NODE_TROUBLE_BYTES];
 
     peer__node_report__init(&report);
-    (void)snprintf(role, sizeof role, "%s", node_status_role(node));
-    (void)snprintf(version, sizeof version, "%s", node->options.version);
+    bytes_copy_text(role, sizeof role, node_status_role(node));
+    bytes_copy_text(version, sizeof version, node->options.version);
     report.applied = state_applied(node->state);
     report.last = node->status.last_index;
     report.term = node->status.term;
@@ -479,14 +479,14 @@ void node_cluster_on_report(struct node *node, raft_id peer, const Peer__NodeRep
     kept->short_of_space = report->short_of_space;
     kept->is_unfit = report->unfit_to_lead;
     node_agreement_take(node, kept, report);
-    (void)snprintf(kept->trouble, sizeof kept->trouble, "%s", report->trouble);
+    bytes_copy_text(kept->trouble, sizeof kept->trouble, report->trouble);
     if (peer == node->status.leader && report->term == node->status.term) {
         progress_board_take(&node->board, node_now(node), peer, report);
     }
     node_witness_on_report(node, peer, report);
     tell_outsider(node, peer);
-    (void)snprintf(kept->role, sizeof kept->role, "%s", report->role);
-    (void)snprintf(kept->version, sizeof kept->version, "%s", report->version);
+    bytes_copy_text(kept->role, sizeof kept->role, report->role);
+    bytes_copy_text(kept->version, sizeof kept->version, report->version);
 }
 
 static void link_members(struct node *node)

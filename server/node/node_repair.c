@@ -286,10 +286,9 @@ raft_index node_repair_dump_index(struct node *node)
 
 struct tree_store *node_repair_unvouched(const struct node *node)
 {
-    bool has_waited =
-        node->dumps_wanted_us != 0 && node->now_us - node->dumps_wanted_us >= 2 * VOUCH_US;
+    bool has_waited = node->now_us - node->dumps_wanted_us >= 2 * VOUCH_US;
 
-    if (node->is_condemned || node->installing) {
+    if (node->dumps_wanted_us == 0 || node->is_condemned || node->installing) {
         return NULL;
     }
     return has_waited || !raft_config_is_quorum(raft_config_effective(node->raft), may_vouch, node)

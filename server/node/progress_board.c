@@ -81,7 +81,7 @@ static const char *state_name(enum raft_progress_state state)
 
 static void set_word(char word[PROGRESS_WORD_BYTES], const char *text)
 {
-    (void)snprintf(word, PROGRESS_WORD_BYTES, "%s", text);
+    bytes_copy_text(word, PROGRESS_WORD_BYTES, text);
 }
 
 static void gather_member(struct member_progress *member,
@@ -331,7 +331,7 @@ take_change(struct change_progress *change, uint64_t now_us, const Peer__ChangeR
     change->from_count = take_ids(report->from, report->n_from, change->from);
     change->to_count = take_ids(report->to, report->n_to, change->to);
     change->since_us = now_us > age_us ? now_us - age_us : 0;
-    (void)snprintf(change->waits_for, sizeof change->waits_for, "%s", report->waits_for);
+    bytes_copy_text(change->waits_for, sizeof change->waits_for, report->waits_for);
 }
 
 void progress_board_take(struct progress_board *board,
@@ -354,7 +354,7 @@ void progress_board_take(struct progress_board *board,
                                        .dump_bytes_done = from->dump_bytes_done};
         set_word(to->progress, from->progress);
         set_word(to->trend, from->trend);
-        (void)snprintf(to->trouble, sizeof to->trouble, "%s", from->trouble);
+        bytes_copy_text(to->trouble, sizeof to->trouble, from->trouble);
         board->count++;
     }
     board->change = (struct change_progress){.exists = false};

@@ -62,14 +62,17 @@ struct session_expiry {
     uint64_t round_began_us;
     uint64_t round_timeout_us;
     Peer__SessionQuery query;
+
     uint64_t query_sessions[SESSION_EXPIRY_ROUND_MAX];
     struct session_expiry_due due[SESSION_EXPIRY_ROUND_MAX];
 };
 
 struct session_expiry *session_expiry_new(raft_id self)
 {
-    struct session_expiry *expiry = xcalloc(1, sizeof *expiry);
+    struct session_expiry *expiry = xmalloc(sizeof *expiry);
 
+    /* The tables at its end are written before they are read. */
+    memset(expiry, 0, offsetof(struct session_expiry, query_sessions));
     expiry->self = self;
     map_init(&expiry->sessions);
     heap_init(&expiry->waiting);

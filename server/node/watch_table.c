@@ -157,9 +157,11 @@ struct watch_table *watch_table_new(const struct watch_table_options *options,
                                     const struct watch_table_port *port,
                                     const struct history *history)
 {
-    struct watch_table *table = xcalloc(1, sizeof *table);
+    struct watch_table *table = xmalloc(sizeof *table);
     struct prng prng;
 
+    /* The tables at its end are written before they are read. */
+    memset(table, 0, offsetof(struct watch_table, cohort));
     prng_init(&prng, options->seed);
     table->options = *options;
     table->port = *port;

@@ -81,7 +81,8 @@ struct oracle *oracle_new(struct cluster *cluster)
     oracle->configs = configs_new();
     oracle->fact_count = 1;
     oracle->fact_capacity = 1024;
-    oracle->facts = xcalloc(oracle->fact_capacity, sizeof *oracle->facts);
+    oracle->facts = xmalloc(oracle->fact_capacity * sizeof *oracle->facts);
+    oracle->facts[0] = (struct fact){.term = 0};
     oracle->truth = truth_new(cluster);
     map_init(&oracle->known);
     applying = oracle;

@@ -1,7 +1,7 @@
 #include "tests/simulation/port.h"
 
 #include "base/check.h"
-#include "proto/arena_allocator.h"
+#include "server/node/peer_codec.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -59,7 +59,6 @@ static uint32_t body_of(struct bytes message)
 
 static bool observe_message(struct cluster_server *server, raft_id to, struct bytes message)
 {
-    ProtobufCAllocator allocator = arena_allocator(&server->cluster->arena);
     Peer__PeerMessage *wire;
 
     if (body_of(message) != PEER__PEER_MESSAGE__BODY_RAFT) {
@@ -67,7 +66,7 @@ static bool observe_message(struct cluster_server *server, raft_id to, struct by
                        server->id, to, body_of(message));
         return false;
     }
-    wire = peer__peer_message__unpack(&allocator, message.size, message.data);
+    wire = peer_codec_read(message, &server->cluster->arena);
     CHECK(wire != NULL && wire->body_case == PEER__PEER_MESSAGE__BODY_RAFT);
     server->cluster->observer.on_send(server->cluster->observer.context, server, to, wire->raft);
     arena_reset(&server->cluster->arena);
@@ -99,13 +98,12 @@ static void port_bulk_open(void *context, raft_id peer)
 
 static void observe_offer(struct cluster_server *server, raft_id to, struct bytes message)
 {
-    ProtobufCAllocator allocator = arena_allocator(&server->cluster->arena);
     Peer__PeerMessage *wire;
 
     if (body_of(message) != PEER__PEER_MESSAGE__BODY_DUMP_OFFER) {
         return;
     }
-    wire = peer__peer_message__unpack(&allocator, message.size, message.data);
+    wire = peer_codec_read(message, &server->cluster->arena);
     CHECK(wire != NULL && wire->body_case == PEER__PEER_MESSAGE__BODY_DUMP_OFFER);
     server->cluster->observer.on_offer(server->cluster->observer.context, server, to,
                                        wire->dump_offer);

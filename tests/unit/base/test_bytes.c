@@ -38,6 +38,18 @@ static void test_a_copy_is_independent(void)
     free(copy);
 }
 
+static void test_copied_text_is_cut_to_fit(void)
+{
+    char text[5] = {'x', 'x', 'x', 'x', 'x'};
+
+    bytes_copy_text(text, sizeof text, "abcd");
+    EXPECT_TEXT(text, "abcd");
+    bytes_copy_text(text, sizeof text, "efghi");
+    EXPECT_TEXT(text, "efgh");
+    bytes_copy_text(text, sizeof text, "");
+    EXPECT_TEXT(text, "");
+}
+
 static void test_integers_are_big_endian(void)
 {
     uint8_t raw[8];
@@ -182,6 +194,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_order_is_bytewise_and_a_prefix_comes_first),
         TEST_CASE(test_equality_sees_size_and_content),
         TEST_CASE(test_a_copy_is_independent),
+        TEST_CASE(test_copied_text_is_cut_to_fit),
         TEST_CASE(test_integers_are_big_endian),
         TEST_CASE(test_a_reader_returns_what_a_buffer_was_given),
         TEST_CASE(test_get_fails_past_the_end_and_leaves_the_result_alone),
