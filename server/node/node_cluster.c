@@ -32,7 +32,7 @@ struct cluster_call {
     size_t encoded_bytes;
     uint64_t deadline_us;
     uint64_t retry_us;
-    enum { CALL_WAITING, CALL_RUNNING, CALL_RELAYED, CALL_DONE } state;
+    enum { CALL_ARRIVED, CALL_WAITING, CALL_RUNNING, CALL_RELAYED, CALL_DONE } state;
     uint64_t id; /* of our Relay */
     raft_id relayed_to;
     struct buffer response; /* packed, when done */
@@ -191,14 +191,15 @@ void node_cluster_abandon(struct node *node, struct request *request)
     }
 }
 
-/* Drop what `peer` relayed, under this id or any (0), and is not begun. */
+/* Drop what `peer` relayed, under this id or any (0), and is not begun. A turn passes before it is:
+ * what is in the socket behind it, the end of the link as well, has been read by then. */
 static void drop_relayed(struct node *node, raft_id peer, uint64_t id)
 {
     LIST_FOR_EACH (link, &node->calls) {
         struct cluster_call *call = call_of(link);
 
         if (call->peer == peer && (id == 0 || call->peer_call_id == id) &&
-            call->state == CALL_WAITING) {
+            (call->state == CALL_ARRIVED || call->state == CALL_WAITING)) {
             MARK(relayed_request_is_given_up_before_it_is_begun);
             call_free(call);
         }
@@ -214,12 +215,11 @@ void node_cluster_on_relay(struct node *node, raft_id peer, const Peer__Relay *r
         return;
     }
     call = call_new(node, bytes_of(relay->request.data, relay->request.len));
+    call->state = CALL_ARRIVED;
     call->peer = peer;
     call->peer_call_id = relay->id;
     if (call_count(node) > CALLS_MAX) {
         set_refusal(call, CLIENT__CODE__BUSY, "too many cluster requests are under way there");
-    } else if (node->status.leader != node->options.id) {
-        set_refusal(call, CLIENT__CODE__NO_LEADER, "the server asked leads no more");
     }
 }
 
@@ -263,6 +263,8 @@ static void dispatch(struct node *node, struct cluster_call *call)
 
     if (request == NULL || !membership_is_request(request)) {
         set_refusal(call, CLIENT__CODE__UNREADABLE, "unreadable cluster request");
+    } else if (call->peer != 0 && node->status.leader != node->options.id) {
+        set_refusal(call, CLIENT__CODE__NO_LEADER, "the server asked leads no more");
     } else if (!membership_needs_leader(request) || node->status.leader == node->options.id) {
         call->state = CALL_RUNNING;
         membership_submit(node->membership, node_now(node), request, call->deadline_us, call);
@@ -307,6 +309,11 @@ static uint64_t run_calls(struct node *node)
     LIST_FOR_EACH (link, &node->calls) {
         struct cluster_call *call = call_of(link);
 
+        if (call->state == CALL_ARRIVED) {
+            call->state = CALL_WAITING;
+            next_us = node_now(node);
+            continue;
+        }
         if (call->state == CALL_WAITING && node_now(node) >= call->retry_us) {
             dispatch(node, call);
         }

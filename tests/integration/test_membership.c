@@ -2,6 +2,7 @@
 #include "tests/integration/writers.h"
 #include "tests/support/cluster.h"
 #include "tests/support/test.h"
+#include "tests/support/wire.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -400,6 +401,36 @@ static void test_a_stopped_leader_does_not_begin_what_was_given_up_meanwhile(voi
     cluster_release(&cluster);
 }
 
+/* The server that relayed it is gone, and whoever asked there with it. */
+static void test_a_stopped_leader_does_not_begin_what_a_dead_server_relayed(void)
+{
+    unsigned asked = form_three_of_four();
+    unsigned leader = asked == 1 ? 3 : asked - 1;
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__RemoveMember removal = CLIENT__REMOVE_MEMBER__INIT;
+    Client__Response *status;
+    struct wire wire;
+
+    removal.id = asked; /* so that the others could do it without this one */
+    request.body_case = CLIENT__REQUEST__BODY_REMOVE_MEMBER;
+    request.remove_member = &removal;
+    EXPECT(wire_connect(&wire, cluster.servers[asked].address) && wire_greet(&wire));
+    cluster_signal(&cluster, leader, SIGSTOP);
+    EXPECT(wire_request(&wire, &request));
+    /* It is relayed by now: this one came later. */
+    status = cluster_status(&cluster, asked);
+    EXPECT(status != NULL);
+    client__response__free_unpacked(status, NULL);
+    cluster_kill(&cluster, asked);
+    cluster_signal(&cluster, leader, SIGCONT);
+    wire_close(&wire);
+    EXPECT(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) != 0);
+    expect_done(cluster_cli(&cluster, leader, "set", "/x", "1", NULL));
+    EXPECT_CONTAINS(cluster_cli(&cluster, leader, "status", "--output", "json", NULL)->out,
+                    cluster.servers[asked].address);
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -410,6 +441,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_promotion_to_a_server_that_never_gets_there_is_cancelled),
         TEST_CASE(test_a_command_that_was_given_up_is_not_asked_again),
         TEST_CASE(test_a_stopped_leader_does_not_begin_what_was_given_up_meanwhile),
+        TEST_CASE(test_a_stopped_leader_does_not_begin_what_a_dead_server_relayed),
         TEST_CASE(test_servers_that_are_no_members_turn_clients_away_at_once),
         TEST_END};
     return test_main("membership", cases, argc, argv);
