@@ -119,6 +119,32 @@ static void drop(struct dispute *dispute, struct dissent *dissent)
     *dissent = dispute->dissent[--dispute->count];
 }
 
+bool dispute_is_with(const struct dispute *dispute, raft_id id)
+{
+    for (size_t i = 0; i < dispute->count; i++) {
+        if (dispute->dissent[i].id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool dispute_may_replace(const struct dispute *dispute, bool is_borrowed, raft_id sender)
+{
+    return dispute->count == 0 || (is_borrowed && !dispute_is_with(dispute, sender));
+}
+
+void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_id own)
+{
+    struct dissent *dissent;
+
+    *dispute = *from;
+    dissent = find_dissent(dispute, own);
+    if (dissent != NULL) {
+        drop(dispute, dissent);
+    }
+}
+
 void dispute_note(struct dispute *dispute,
                   const struct raft_config *config,
                   raft_id own,

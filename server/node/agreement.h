@@ -74,6 +74,13 @@ struct dispute {
     size_t count; /* 0 = there is no dispute */
 };
 
+bool dispute_is_with(const struct dispute *dispute, raft_id id);
+/* Whether a state that nobody vouches for may take the place of the one here, by a dump of
+ * `sender`: never that of one that differs; and during a dispute that of nobody, who may have it
+ * from one that differs, unless the state here is a copy as well. */
+bool dispute_may_replace(const struct dispute *dispute, bool is_borrowed, raft_id sender);
+/* Take over that of the member whose state has become the one of `own`. */
+void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_id own);
 /* A split at `at`: note who differs from `own`. */
 void dispute_note(struct dispute *dispute,
                   const struct raft_config *config,

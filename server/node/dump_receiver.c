@@ -49,6 +49,7 @@ struct dump_receiver {
     raft_id ignored; /* we ended its transfer; what it sent before it knew is passed over */
     raft_term sender_term;
     bool is_vouched;
+    struct dispute dispute; /* of the sender */
     raft_index repair_from; /* 0 = the state here is sound */
     struct part part;
     uint64_t part_number;
@@ -230,7 +231,9 @@ static void open_built(struct dump_receiver *receiver)
 
     *built = (struct dump_installed){.generation = receiver->generation,
                                      .sender_term = receiver->sender_term,
-                                     .is_vouched = receiver->is_vouched};
+                                     .sender = receiver->peer,
+                                     .is_vouched = receiver->is_vouched,
+                                     .dispute = receiver->dispute};
     if (receiver->port->tree_open(receiver->port->context, built->generation, &built->tree,
                                   &error) != STATUS_OK) {
         give_up(receiver, error.text, false);
@@ -297,8 +300,10 @@ static bool is_same_dump(const struct part *part, const Peer__DumpOffer *offer)
 }
 
 /* NULL, or why the offer is of no use now, or, if not `passing`, at all. */
-static const char *
-find_refusal(const struct dump_receiver *receiver, const Peer__DumpOffer *offer, bool *ret_passing)
+static const char *find_refusal(const struct dump_receiver *receiver,
+                                raft_id peer,
+                                const Peer__DumpOffer *offer,
+                                bool *ret_passing)
 {
     struct raft_status status = raft_status(receiver->raft);
 
@@ -312,6 +317,11 @@ find_refusal(const struct dump_receiver *receiver, const Peer__DumpOffer *offer,
     if (receiver->repair_from != 0 && (!offer->vouched || offer->index < receiver->repair_from)) {
         MARK(dump_that_nobody_vouches_for_refused);
         return "this server is damaged and waits for a dump that a majority vouches for";
+    }
+    if (!offer->vouched && receiver->options.may_replace != NULL &&
+        !receiver->options.may_replace(receiver->options.context, peer)) {
+        MARK(dump_refused_for_a_dispute);
+        return "this server's state is disputed, and may be the right one";
     }
     if (offer->bytes > receiver->options.dump_bytes_max) {
         *ret_passing = false;
@@ -356,6 +366,21 @@ prepare_part(struct dump_receiver *receiver, const Peer__DumpOffer *offer, struc
     return STATUS_OK;
 }
 
+static struct dispute dispute_of(const Peer__DumpOffer *offer)
+{
+    struct dispute dispute = {.count = 0};
+
+    for (size_t i = 0; i < offer->n_dissent && dispute.count < RAFT_MEMBERS_MAX; i++) {
+        const Peer__Dissent *from = offer->dissent[i];
+
+        if (!dispute_is_with(&dispute, from->member)) {
+            dispute.dissent[dispute.count++] = (struct dissent){
+                .id = from->member, .at = from->zxid, .is_borrowed = from->borrowed};
+        }
+    }
+    return dispute;
+}
+
 static void
 begin(struct dump_receiver *receiver, uint64_t now_us, raft_id peer, const Peer__DumpOffer *offer)
 {
@@ -367,6 +392,7 @@ begin(struct dump_receiver *receiver, uint64_t now_us, raft_id peer, const Peer_
     }
     receiver->sender_term = offer->leader_term;
     receiver->is_vouched = offer->vouched;
+    receiver->dispute = dispute_of(offer);
     receiver->progress_us = now_us;
     raft_set_installing(receiver->raft, true);
     log_event(LOG_LEVEL_INFO, "dump_receive",
@@ -413,7 +439,7 @@ enum status dump_receiver_on_offer(struct dump_receiver *receiver,
         MARK(dump_of_a_second_sender_refused);
         return refuse(receiver, peer, "a dump from another server is coming in", true);
     }
-    refusal = find_refusal(receiver, offer, &passing);
+    refusal = find_refusal(receiver, peer, offer, &passing);
     if (refusal != NULL) {
         return refuse(receiver, peer, refusal, passing);
     }

@@ -12,6 +12,7 @@
 #ifndef NODE_DUMP_RECEIVER_H
 #define NODE_DUMP_RECEIVER_H
 
+#include "server/node/agreement.h"
 #include "server/node/node.h"
 
 /* How the names of files begin that are being received; of one that is complete too. */
@@ -23,6 +24,10 @@ struct dump_receiver_options {
     uint64_t tree_generation; /* in use now; new ones get higher numbers */
     struct tree_store_options tree_options;
     bool (*check_record)(struct bytes key, struct bytes value); /* may be NULL */
+    /* Whether a state of this sender that nobody vouches for may take the place of the one here;
+     * NULL: any may. */
+    bool (*may_replace)(const void *context, raft_id sender);
+    const void *context;
 };
 
 struct dump_receiver;
@@ -65,7 +70,9 @@ struct dump_installed {
     struct tree_meta meta;   /* lent by the tree */
     struct raft_config config;
     raft_term sender_term;
-    bool is_vouched; /* a majority has that state */
+    raft_id sender;
+    bool is_vouched;        /* a majority has that state */
+    struct dispute dispute; /* of that state, if it is not vouched for */
 };
 
 /* True once for a dump in BUILT. The node then calls raft_install and, on OK, once its write is

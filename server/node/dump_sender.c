@@ -251,16 +251,36 @@ send(struct dump_sender *sender, const struct transfer *transfer, const Peer__Pe
                                    buffer_lend(&sender->message));
 }
 
+static size_t lend_dissent(const struct dispute *dispute,
+                           Peer__Dissent bodies[RAFT_MEMBERS_MAX],
+                           Peer__Dissent *pointers[RAFT_MEMBERS_MAX])
+{
+    for (size_t i = 0; i < dispute->count; i++) {
+        peer__dissent__init(&bodies[i]);
+        bodies[i].member = dispute->dissent[i].id;
+        bodies[i].zxid = dispute->dissent[i].at;
+        bodies[i].borrowed = dispute->dissent[i].is_borrowed;
+        pointers[i] = &bodies[i];
+    }
+    return dispute->count;
+}
+
 static bool offer(struct dump_sender *sender, const struct transfer *transfer)
 {
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
     Peer__DumpOffer body = PEER__DUMP_OFFER__INIT;
+    Peer__Dissent dissent[RAFT_MEMBERS_MAX];
+    Peer__Dissent *pointers[RAFT_MEMBERS_MAX];
 
     body.index = transfer->file->index;
     body.term = transfer->file->term;
     body.leader_term = raft_status(sender->raft).term;
     body.bytes = transfer->file->bytes;
     body.vouched = transfer->file->vouched != 0;
+    if (!body.vouched && sender->options.dispute != NULL) {
+        body.n_dissent = lend_dissent(sender->options.dispute, dissent, pointers);
+        body.dissent = pointers;
+    }
     message.body_case = PEER__PEER_MESSAGE__BODY_DUMP_OFFER;
     message.dump_offer = &body;
     return send(sender, transfer, &message);

@@ -14,6 +14,7 @@
 #ifndef NODE_DUMP_SENDER_H
 #define NODE_DUMP_SENDER_H
 
+#include "server/node/agreement.h"
 #include "server/node/node.h"
 
 enum {
@@ -30,8 +31,9 @@ enum {
 struct dump_sender_options {
     raft_id self;
     uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
-    tree_store_weigh *weigh; /* a dump must add up; NULL: not asked */
-    uint32_t chunk_bytes;    /* at most DUMP_CHUNK_BYTES_MAX; 0 = DUMP_CHUNK_BYTES */
+    tree_store_weigh *weigh;       /* a dump must add up; NULL: not asked */
+    const struct dispute *dispute; /* goes with what nobody vouches for; outlives it; NULL: none */
+    uint32_t chunk_bytes;          /* at most DUMP_CHUNK_BYTES_MAX; 0 = DUMP_CHUNK_BYTES */
 };
 
 struct dump_sender;

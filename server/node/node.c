@@ -110,15 +110,25 @@ bool node_send(struct node *node, raft_id peer, const Peer__PeerMessage *message
 
 /* --- Life --- */
 
+static bool may_replace(const void *context, raft_id sender)
+{
+    const struct node *node = context;
+
+    return dispute_may_replace(&node->dispute, node->is_borrowed, sender);
+}
+
 static void make_dumps(struct node *node)
 {
     struct dump_sender_options sender = {.self = node->options.id,
                                          .weigh = node_scrub_weigh,
+                                         .dispute = &node->dispute,
                                          .chunk_bytes = node->options.dump_chunk_bytes};
     struct dump_receiver_options receiver = {
         .dump_bytes_max = node->options.dump_bytes_max,
         .tree_generation = node->tree_generation,
-        .tree_options = {.map_bytes = node->options.dump_bytes_max}};
+        .tree_options = {.map_bytes = node->options.dump_bytes_max},
+        .may_replace = may_replace,
+        .context = node};
 
     if (node->options.has_cluster) {
         memcpy(sender.cluster_id, node->options.cluster_id, sizeof sender.cluster_id);
@@ -712,10 +722,5 @@ bool node_is_disputed(const struct node *node)
 
 bool node_disputes_with(const struct node *node, raft_id id)
 {
-    for (size_t i = 0; i < node->dispute.count; i++) {
-        if (node->dispute.dissent[i].id == id) {
-            return true;
-        }
-    }
-    return false;
+    return dispute_is_with(&node->dispute, id);
 }

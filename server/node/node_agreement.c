@@ -30,11 +30,26 @@ void node_agreement_note(struct node *node)
     digest_ring_note(node->digests, state_applied(node->state), state_digest(node->state));
 }
 
+static void tell_of_dispute(struct node *node, zxid at, bool was_disputed)
+{
+    if (!was_disputed && node_is_disputed(node)) {
+        MARK(state_is_disputed);
+        log_event(LOG_LEVEL_ERROR, "state_disputed",
+                  "zxid=%" PRIu64 " with=%" PRIu64 " reason=\"members differ and no majority says "
+                  "who is wrong; who differs gets no dump until one does\"",
+                  at, node->dispute.dissent[0].id);
+    } else if (was_disputed && !node_is_disputed(node)) {
+        log_event(LOG_LEVEL_INFO, "state_agreed", "zxid=%" PRIu64, at);
+    }
+}
+
 void node_agreement_reset(struct node *node)
 {
     digest_ring_clear(node->digests);
     node->told.zxid = 0;
-    node->dispute.count = 0; /* it was about the state that is gone */
+    /* What there was, was about the state that is gone. */
+    dispute_inherit(&node->dispute, &node->installed.dispute, node->options.id);
+    tell_of_dispute(node, state_applied(node->state), false);
     node->is_borrowed = !node->installed.is_vouched;
     node->borrowed_us = node_now(node);
     if (state_applied(node->state) > 0) {
@@ -125,19 +140,6 @@ static void differ(struct node *node, zxid at)
     (void)error_set(&error, STATUS_CORRUPT,
                     "at zxid %" PRIu64 " the state here is another than that of a majority", at);
     node_differs(node, &error);
-}
-
-static void tell_of_dispute(struct node *node, zxid at, bool was_disputed)
-{
-    if (!was_disputed && node_is_disputed(node)) {
-        MARK(state_is_disputed);
-        log_event(LOG_LEVEL_ERROR, "state_disputed",
-                  "zxid=%" PRIu64 " with=%" PRIu64 " reason=\"members differ and no majority says "
-                  "who is wrong; who differs gets no dump until one does\"",
-                  at, node->dispute.dissent[0].id);
-    } else if (was_disputed && !node_is_disputed(node)) {
-        log_event(LOG_LEVEL_INFO, "state_agreed", "zxid=%" PRIu64, at);
-    }
 }
 
 static void hear_members(struct node *node)
@@ -259,13 +261,28 @@ void node_agreement_tick(struct node *node)
     }
 }
 
-void node_agreement_fill(const struct node *node, Peer__NodeReport *report)
+bool node_agreement_may_replace(const struct node *node, raft_id id)
+{
+    const struct member_report *report = node_linked_report(node, id);
+    bool is_safe = report == NULL || !report->told.is_disputed ||
+                   (report->told.is_borrowed && !report->told.differs_from_own);
+
+    return is_safe && !node_disputes_with(node, id);
+}
+
+void node_agreement_fill(const struct node *node,
+                         Peer__NodeReport *report,
+                         uint64_t disputes[RAFT_MEMBERS_MAX])
 {
     struct state_digest digest = node->told.digest;
     zxid at = node->told.zxid;
 
     report->agreed = node->agreed_zxid;
-    report->disputed = node_is_disputed(node);
+    for (size_t i = 0; i < node->dispute.count; i++) {
+        disputes[i] = node->dispute.dissent[i].id;
+    }
+    report->disputes = disputes;
+    report->n_disputes = node->dispute.count;
     if (node->is_condemned || (at != named_zxid(node) && leads(node))) {
         return;
     }
@@ -280,6 +297,16 @@ void node_agreement_fill(const struct node *node, Peer__NodeReport *report)
     report->digest_borrowed = node->is_borrowed;
 }
 
+static bool has_id(const uint64_t *ids, size_t count, raft_id id)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (ids[i] == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void node_agreement_take(struct node *node,
                          struct member_report *kept,
                          const Peer__NodeReport *report)
@@ -289,7 +316,8 @@ void node_agreement_take(struct node *node,
     kept->told.digest =
         (struct state_digest){.record_count = report->digest_count, .sum = report->digest_sum};
     kept->told.is_borrowed = report->digest_borrowed;
-    kept->told.is_disputed = report->disputed;
+    kept->told.is_disputed = report->n_disputes > 0;
+    kept->told.differs_from_own = has_id(report->disputes, report->n_disputes, node->options.id);
     kept->agreed = report->agreed;
     kept->repair_from = report->repair_from;
 }

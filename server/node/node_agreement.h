@@ -12,12 +12,17 @@ void node_agreement_release(struct node *node);
 void node_agreement_note(struct node *node);
 /* The state was replaced by that of a dump. */
 void node_agreement_reset(struct node *node);
+/* Whether a dump of this server's state may go to the member if nobody vouches for it. */
+bool node_agreement_may_replace(const struct node *node, raft_id id);
 /* As leader: compare at what is applied now, at once. */
 void node_agreement_name(struct node *node);
 /* Once a turn: name, look, judge. */
 void node_agreement_tick(struct node *node);
 /* What this server tells in its report, and what another told. */
-void node_agreement_fill(const struct node *node, Peer__NodeReport *report);
+/* `disputes` is lent to the report. */
+void node_agreement_fill(const struct node *node,
+                         Peer__NodeReport *report,
+                         uint64_t disputes[RAFT_MEMBERS_MAX]);
 void node_agreement_take(struct node *node,
                          struct member_report *kept,
                          const Peer__NodeReport *report);

@@ -249,7 +249,6 @@ bool node_apply_run(struct node *node)
 
 static void refuse_installation(struct node *node)
 {
-    MARK(built_dump_refused_by_the_core);
     node->port.tree_close(node->port.context, node->installed.tree, true);
     dump_transfer_finish(node->dumps, node_now(node), false);
 }
@@ -314,6 +313,12 @@ void node_apply_install(struct node *node)
         MARK_IF(node->commit_job != NULL, install_may_wait_for_a_checkpoint);
         return;
     }
+    if (!node->installed.is_vouched &&
+        !dispute_may_replace(&node->dispute, node->is_borrowed, node->installed.sender)) {
+        MARK(dump_came_in_while_a_dispute_began);
+        refuse_installation(node);
+        return;
+    }
     node->installs_beside_log = node_repair_fits(node);
     node->switch_is_written = false;
     node->switch_is_durable = false;
@@ -328,6 +333,7 @@ void node_apply_install(struct node *node)
         return;
     }
     if (status != STATUS_OK) {
+        MARK(built_dump_refused_by_the_core);
         refuse_installation(node);
         return;
     }

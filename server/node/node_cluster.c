@@ -376,6 +376,7 @@ static void introduce(struct node *node, raft_id to)
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
     Peer__NodeReport report;
     struct progress_message progress;
+    uint64_t disputes[RAFT_MEMBERS_MAX];
     char role[16];
     char version[32];
     char trouble[NODE_TROUBLE_BYTES];
@@ -388,7 +389,7 @@ static void introduce(struct node *node, raft_id to)
     report.term = node->status.term;
     report.role = role;
     report.version = version;
-    node_agreement_fill(node, &report);
+    node_agreement_fill(node, &report, disputes);
     if (node->is_condemned) {
         report.repair_from = report.applied > 0 ? report.applied : 1;
     }

@@ -30,7 +30,8 @@ struct told_digest {
     zxid zxid; /* 0 = nothing */
     struct state_digest digest;
     bool is_borrowed;
-    bool is_disputed; /* it knows of others that differ */
+    bool is_disputed;      /* it knows of others that differ, */
+    bool differs_from_own; /* this server among them */
 };
 
 /* What a member last said of itself. */

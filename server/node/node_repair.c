@@ -216,8 +216,8 @@ static void ask_for_voices(struct node *node, zxid needed)
     }
 }
 
-/* Who differs from this leader may be the one that is right: nothing but what a majority holds is
- * put in the place of its state. */
+/* Whose state is disputed may be the one that is right: nothing but what a majority holds is put in
+ * its place. */
 static void serve_repairs(struct node *node)
 {
     const struct raft_config *config = raft_config_effective(node->raft);
@@ -225,7 +225,7 @@ static void serve_repairs(struct node *node)
     for (uint32_t i = 0; i < config->member_count; i++) {
         raft_id id = config->members[i].id;
 
-        if (wants_repair(node, id) || (node_disputes_with(node, id) && lags(node, id))) {
+        if (wants_repair(node, id) || (!node_agreement_may_replace(node, id) && lags(node, id))) {
             dump_transfer_repair(node->dumps, node_now(node), id, node->vouched_zxid);
         }
     }

@@ -390,6 +390,21 @@ static struct cluster_server *find_disputed(struct operator* self)
     return found;
 }
 
+/* One that waits in a dispute and hears no leader: those that it could hear were wiped meanwhile,
+ * and it does not know their new folders. NULL. */
+static struct cluster_server *find_left_behind(struct operator* self)
+{
+    for (size_t place = 0; place < self->cluster->settings.places; place++) {
+        struct cluster_server *server = &self->cluster->servers[place];
+
+        if (server->node != NULL && node_is_disputed(server->node) &&
+            raft_status(node_raft(server->node)).leader == 0) {
+            return server;
+        }
+    }
+    return NULL;
+}
+
 /* The first of those that were wiped and are no voters yet; 0 = none. */
 static raft_id first_returning(const struct operator* self)
 {
@@ -411,6 +426,7 @@ static raft_id find_broken(struct operator* self)
     }
     if (self->cluster->timeline->now_us - self->mends_since_us >= DISPUTE_US) {
         server = find_disputed(self);
+        server = server == NULL && self->returning == 0 ? find_left_behind(self) : server;
     }
     if (server == NULL && self->returning == 0) {
         server = find_superseded(self);

@@ -52,6 +52,9 @@ struct watched {
     size_t ballot_capacity;
     raft_term durable_term;
     bool was_condemned;
+    bool is_in_dispute;
+    bool was_wrong;
+    uint64_t generation;
 };
 
 struct oracle {
@@ -169,9 +172,11 @@ void oracle_on_boot(struct oracle *oracle, struct cluster_server *server)
     watched->applied = watched->checked_commit;
     watched->digested = 0;
     watched->led_term = 0;
+    watched->is_in_dispute = false;
     watched->was_condemned = false; /* known to be, it may die before that is durable */
     if (server->lives != watched->lives) {
         watched->lives = server->lives;
+        watched->generation = disk_identity(server->disk)->tree_generation;
         /* What an old copy lacks it may not make up for by itself. */
         watched->durable_term = server->is_old_copy ? disk_log(server->disk).term : 0;
         watched->ballot_count = 0;
@@ -706,6 +711,22 @@ static void check_repair(struct oracle *oracle, struct cluster_server *server)
     watched->was_condemned = is_condemned;
 }
 
+/* What may be the only right state, as its server knows, does not give way to a wrong one. */
+static void check_dispute(struct oracle *oracle, struct cluster_server *server)
+{
+    struct watched *watched = watch(oracle, server);
+    uint64_t generation = disk_identity(server->disk)->tree_generation;
+
+    if (generation != watched->generation && watched->is_in_dispute && !watched->was_wrong &&
+        cluster_has_diverged(server)) {
+        cluster_violation(server,
+                          "S29: its state, which was right and disputed, gave way to a wrong one");
+    }
+    watched->is_in_dispute = node_is_disputed(server->node);
+    watched->generation = generation;
+    watched->was_wrong = cluster_has_diverged(server);
+}
+
 void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
 {
     const struct raft *raft = node_raft(server->node);
@@ -726,6 +747,7 @@ void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
         check_matches(oracle, server, raft_config_effective(raft));
     }
     check_repair(oracle, server);
+    check_dispute(oracle, server);
     /* A node that could not read its checkpoint may have stopped in the middle of a command. */
     if (!server->dying) {
         check_applied(oracle, server, &status);

@@ -352,8 +352,18 @@ static inline void dump_remove(void *context, const char *path)
     }
 }
 
-static const struct dump_receiver_options receiver_options = {.dump_bytes_max = DUMP_BYTES,
-                                                              .tree_generation = 7};
+static struct dispute sent_dispute;
+static struct dispute taken_dispute; /* with the dump that was installed last */
+static raft_id no_dump_of;           /* this one, unless it is vouched for */
+
+static inline bool may_replace(const void *context, raft_id sender)
+{
+    (void)context;
+    return sender != no_dump_of;
+}
+
+static const struct dump_receiver_options receiver_options = {
+    .dump_bytes_max = DUMP_BYTES, .tree_generation = 7, .may_replace = may_replace};
 
 static inline void open_transfer(struct node_double *node)
 {
@@ -370,7 +380,7 @@ static inline void open_transfer(struct node_double *node)
                                    .dump_read = dump_read,
                                    .dump_write = dump_write,
                                    .dump_remove = dump_remove};
-    const struct dump_sender_options sender = {.self = node->id};
+    const struct dump_sender_options sender = {.self = node->id, .dispute = &sent_dispute};
 
     node->transfer = dump_transfer_new(&port, node->core->raft, &sender, &receiver_options);
 }
@@ -512,6 +522,7 @@ static inline void run_install_of(struct node_double *node)
     EXPECT(!dump_transfer_take(node->transfer, &installed));
     EXPECT_EQ(installed.meta.applied_index, bytes_load_u64(node->built_header));
     EXPECT_EQ(installed.generation, node->built_generation);
+    taken_dispute = installed.dispute;
     EXPECT(installed.generation > receiver_options.tree_generation);
     EXPECT(installed.sender_term >= installed.meta.applied_term);
     EXPECT_EQ(installed.config.member_count, NODES);
@@ -576,6 +587,8 @@ static inline void begin(bool two_behind)
     memset(nodes, 0, sizeof nodes);
     memset(&config, 0, sizeof config);
     memset(silent, 0, sizeof silent);
+    sent_dispute.count = 0;
+    no_dump_of = 0;
     memset(link_up, 0, sizeof link_up);
     memset(link_coming, 0, sizeof link_coming);
     memset(link_cut, 0, sizeof link_cut);

@@ -244,6 +244,39 @@ static void test_a_dispute_is_with_voters(void)
     end_dispute();
 }
 
+static void test_during_a_dispute_only_a_copy_gives_way_to_what_nobody_vouches_for(void)
+{
+    struct dispute none = {.count = 0};
+
+    begin_dispute();
+    EXPECT(dispute_may_replace(&none, false, 2));
+    EXPECT(!dispute_may_replace(&dispute, false, 2));
+    /* Which may have its state from 2. */
+    EXPECT(!dispute_may_replace(&dispute, false, 3));
+    EXPECT(dispute_may_replace(&dispute, true, 3));
+    EXPECT(!dispute_may_replace(&dispute, true, 2));
+    end_dispute();
+}
+
+static void test_a_dispute_goes_with_the_state(void)
+{
+    struct dispute heir = {.count = 0};
+
+    begin_dispute();
+    tell(3, right)->digest = wrong;
+    dispute_note(&dispute, &config, 1, 115, voices, count);
+    dispute_inherit(&heir, &dispute, 3);
+    EXPECT_EQ(heir.count, 1);
+    EXPECT_EQ(heir.dissent[0].id, 2);
+    EXPECT_EQ(heir.dissent[0].at, 115);
+    dispute_inherit(&heir, &dispute, 4);
+    EXPECT_EQ(heir.count, 2);
+    dispute.count = 0;
+    dispute_inherit(&heir, &dispute, 3);
+    EXPECT_EQ(heir.count, 0);
+    end_dispute();
+}
+
 static void test_the_ring_keeps_the_last_digests_in_a_row(void)
 {
     struct digest_ring *ring = xcalloc(1, sizeof *ring);
@@ -293,6 +326,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_who_fell_behind_differs_no_more_unless_it_is_known_to),
         TEST_CASE(test_a_majority_overrules_who_differed_up_to_there),
         TEST_CASE(test_a_dispute_is_with_voters),
+        TEST_CASE(test_during_a_dispute_only_a_copy_gives_way_to_what_nobody_vouches_for),
+        TEST_CASE(test_a_dispute_goes_with_the_state),
         TEST_CASE(test_the_ring_keeps_the_last_digests_in_a_row),
         TEST_END};
 

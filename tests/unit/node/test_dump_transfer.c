@@ -19,6 +19,31 @@ static void test_a_follower_behind_the_log_gets_a_dump_and_follows_again(void)
     end();
 }
 
+static void test_a_dispute_goes_with_the_state_it_is_about(void)
+{
+    begin(false);
+    sent_dispute = (struct dispute){.count = 2, .dissent = {{2, 17, false}, {3, 18, true}}};
+    EXPECT(run_until_installed(4, 10 * SECOND));
+    EXPECT_EQ(taken_dispute.count, 2);
+    EXPECT_EQ(taken_dispute.dissent[0].id, 2);
+    EXPECT_EQ(taken_dispute.dissent[0].at, 17);
+    EXPECT(!taken_dispute.dissent[0].is_borrowed);
+    EXPECT_EQ(taken_dispute.dissent[1].id, 3);
+    EXPECT(taken_dispute.dissent[1].is_borrowed);
+    end();
+}
+
+static void test_a_disputed_state_is_kept_until_the_dispute_is_over(void)
+{
+    begin(false);
+    no_dump_of = 1;
+    EXPECT(!run_until_installed(4, 10 * SECOND));
+    EXPECT_EQ(nodes[4].written, 0);
+    no_dump_of = 0;
+    EXPECT(run_until_installed(4, 10 * SECOND));
+    end();
+}
+
 static void test_one_file_serves_two_followers_and_goes_when_idle(void)
 {
     begin(true);
@@ -296,6 +321,8 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_follower_behind_the_log_gets_a_dump_and_follows_again),
+        TEST_CASE(test_a_dispute_goes_with_the_state_it_is_about),
+        TEST_CASE(test_a_disputed_state_is_kept_until_the_dispute_is_over),
         TEST_CASE(test_one_file_serves_two_followers_and_goes_when_idle),
         TEST_CASE(test_an_interrupted_transfer_goes_on_where_it_stood),
         TEST_CASE(test_a_new_leader_goes_on_with_the_part_of_the_old_one),

@@ -11,6 +11,9 @@ static enum status give(raft_id to, raft_id from, const Peer__PeerMessage *messa
     return dump_transfer_on_message(nodes[to].transfer, cluster->now, from, message);
 }
 
+static Peer__Dissent *dissents[100];
+static size_t dissent_count; /* go with an offer */
+
 static enum status
 give_offer(raft_id to, raft_id from, uint64_t index, uint64_t term, uint64_t leader, uint64_t bytes)
 {
@@ -21,6 +24,8 @@ give_offer(raft_id to, raft_id from, uint64_t index, uint64_t term, uint64_t lea
     offer.term = term;
     offer.leader_term = leader;
     offer.bytes = bytes;
+    offer.dissent = dissents;
+    offer.n_dissent = dissent_count;
     message.body_case = PEER__PEER_MESSAGE__BODY_DUMP_OFFER;
     message.dump_offer = &offer;
     return give(to, from, &message);
@@ -118,6 +123,23 @@ static void test_hostile_offers_are_refused(void)
     EXPECT(last_wanted(1, 4, &offset, &refused) && refused);
     EXPECT(!dump_transfer_status(nodes[4].transfer).receiving);
     EXPECT_EQ(nodes[4].written, 0);
+    end();
+}
+
+static void test_of_more_dissent_than_members_there_is_room_for_no_more_is_taken(void)
+{
+    Peer__Dissent bodies[100];
+
+    begin_hostile();
+    dissent_count = 100;
+    for (size_t i = 0; i < dissent_count; i++) {
+        peer__dissent__init(&bodies[i]);
+        bodies[i].member = i;
+        dissents[i] = &bodies[i];
+    }
+    EXPECT_OK(give_offer(4, 2, 1000, 1, 1, 5000));
+    EXPECT(dump_transfer_status(nodes[4].transfer).receiving);
+    dissent_count = 0;
     end();
 }
 
@@ -273,6 +295,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_hostile_offers_are_refused),
+        TEST_CASE(test_of_more_dissent_than_members_there_is_room_for_no_more_is_taken),
         TEST_CASE(test_chunks_that_do_not_fit_close_the_link_and_lose_nothing),
         TEST_CASE(test_only_a_newer_leader_replaces_a_transfer),
         TEST_CASE(test_a_receiving_server_does_not_campaign),
