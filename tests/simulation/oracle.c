@@ -695,16 +695,21 @@ void oracle_on_offer(struct oracle *oracle,
 static void check_repair(struct oracle *oracle, struct cluster_server *server)
 {
     struct watched *watched = watch(oracle, server);
+    const struct raft_config *config = raft_config_effective(node_raft(server->node));
     bool is_condemned = node_is_condemned(server->node);
+    uint64_t voters = 0;
     uint64_t wrong = 0;
 
     if (watched->was_condemned && !is_condemned && cluster_has_diverged(server)) {
-        for (size_t place = 0; place < oracle->cluster->settings.places; place++) {
-            struct cluster_server *other = &oracle->cluster->servers[place];
+        for (uint32_t i = 0; i < config->member_count; i++) {
+            raft_id id = config->members[i].id;
+            bool is_voter = raft_config_is_voter(config, id);
 
-            wrong += other != server && cluster_has_diverged(other);
+            voters += is_voter;
+            wrong += is_voter && id != server->id &&
+                     cluster_has_diverged(cluster_by_id(oracle->cluster, id));
         }
-        if (2 * wrong <= oracle->cluster->settings.first_members) {
+        if (2 * wrong <= voters) {
             cluster_violation(server, "S27: its state was repaired, and is wrong");
         }
     }
