@@ -231,6 +231,26 @@ bool disks_tree_is_condemned(const struct disks *disks)
                                          log_store_identity(disks->log)->tree_generation);
 }
 
+enum status disks_tree_doubt(struct disks *disks,
+                             uint64_t generation,
+                             const struct tree_doubt *doubt,
+                             struct error *error)
+{
+    char path[DATA_FOLDER_PATH_BYTES_MAX];
+
+    data_folder_tree_path(&disks->folder, generation, path);
+    return tree_doubt_write(path, doubt, error);
+}
+
+enum status
+disks_tree_read_doubt(const struct disks *disks, struct tree_doubt *ret_doubt, struct error *error)
+{
+    char path[DATA_FOLDER_PATH_BYTES_MAX];
+
+    data_folder_tree_path(&disks->folder, log_store_identity(disks->log)->tree_generation, path);
+    return tree_doubt_read(path, ret_doubt, error);
+}
+
 void disks_tree_path(struct disks *disks, uint64_t generation, char *path)
 {
     data_folder_tree_path(&disks->folder, generation, path);

@@ -5,6 +5,7 @@
 
 #include "persistence/data_folder.h"
 #include "persistence/log_store.h"
+#include "persistence/tree_doubt.h"
 #include "server/node/node.h"
 
 struct disks;
@@ -54,6 +55,13 @@ MUST_CHECK enum status
 disks_tree_condemn(struct disks *disks, uint64_t generation, struct error *error);
 /* Whether an earlier run condemned the generation in use. */
 bool disks_tree_is_condemned(const struct disks *disks);
+/* See tree_doubt.h; what is read is of the generation in use. */
+MUST_CHECK enum status disks_tree_doubt(struct disks *disks,
+                                        uint64_t generation,
+                                        const struct tree_doubt *doubt,
+                                        struct error *error);
+MUST_CHECK enum status
+disks_tree_read_doubt(const struct disks *disks, struct tree_doubt *ret_doubt, struct error *error);
 void disks_tree_path(struct disks *disks, uint64_t generation, char *path);
 MUST_CHECK enum status
 disks_dump_path(struct disks *disks, const char *name, char *path, struct error *error);

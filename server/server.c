@@ -180,6 +180,14 @@ static enum status port_tree_condemn(void *context, uint64_t generation, struct 
     return disks_tree_condemn(((struct server *)context)->disks, generation, error);
 }
 
+static enum status port_tree_doubt(void *context,
+                                   uint64_t generation,
+                                   const struct tree_doubt *doubt,
+                                   struct error *error)
+{
+    return disks_tree_doubt(((struct server *)context)->disks, generation, doubt, error);
+}
+
 static uint64_t port_tree_bytes(void *context, const struct tree_store *tree)
 {
     (void)context;
@@ -254,6 +262,7 @@ static struct node_port make_port(struct server *server)
                               .tree_meta = port_tree_meta,
                               .tree_path = port_tree_path,
                               .tree_condemn = port_tree_condemn,
+                              .tree_doubt = port_tree_doubt,
                               .tree_bytes = port_tree_bytes,
                               .dump_path = port_dump_path,
                               .dump_read = port_dump_read,
@@ -498,8 +507,10 @@ static enum status open_node(struct server *server, struct error *error)
 
     options.witnesses = witnesses;
     options.witness_count = log_store_witnesses(disks_log(server->disks), witnesses);
-    status = node_new(&options, &port, &log, &server->node, error);
-
+    status = disks_tree_read_doubt(server->disks, &options.tree_doubt, error);
+    if (status == STATUS_OK) {
+        status = node_new(&options, &port, &log, &server->node, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }

@@ -129,9 +129,19 @@ bool dispute_is_with(const struct dispute *dispute, raft_id id)
     return false;
 }
 
-bool dispute_may_replace(const struct dispute *dispute, bool is_borrowed, raft_id sender)
+bool dispute_may_replace(const struct dispute *dispute,
+                         bool is_borrowed,
+                         raft_id sender,
+                         zxid same_at)
 {
-    return dispute->count == 0 || (is_borrowed && !dispute_is_with(dispute, sender));
+    for (size_t i = 0; i < dispute->count; i++) {
+        const struct dissent *dissent = &dispute->dissent[i];
+
+        if (dissent->id == sender || (!is_borrowed && same_at < dissent->at)) {
+            return false;
+        }
+    }
+    return true;
 }
 
 void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_id own)
@@ -194,13 +204,20 @@ static bool is_settled(const struct dissent *dissent,
     bool is_behind = word->at == word->applied && word->at < log_base;
     struct state_digest digest;
 
-    if (word->is_damaged || word->at == 0) {
-        return word->is_damaged;
+    if (word->is_damaged) {
+        return true;
+    }
+    if (word->echo_at >= dissent->at && digest_ring_find(own, word->echo_at, &digest) &&
+        agreement_is_same(word->echo, digest)) {
+        return true;
+    }
+    if (word->at == 0) {
+        return false;
     }
     if (digest_ring_find(own, word->at, &digest)) {
         return agreement_is_same(word->digest, digest) && (word->at >= dissent->at || is_behind);
     }
-    return (word->is_borrowed && !dissent->is_borrowed) || (is_behind && word->at < dissent->at);
+    return word->is_borrowed && !dissent->is_borrowed;
 }
 
 void dispute_hear(struct dispute *dispute,

@@ -57,6 +57,8 @@ struct agreement_word {
     zxid at; /* the digest is that of its state there; 0 = it told none */
     zxid applied;
     struct state_digest digest;
+    zxid echo_at; /* it had `echo` where this member told; 0 = it does not know */
+    struct state_digest echo;
     bool is_borrowed;
     bool is_damaged;
 };
@@ -77,8 +79,12 @@ struct dispute {
 bool dispute_is_with(const struct dispute *dispute, raft_id id);
 /* Whether a state that nobody vouches for may take the place of the one here, by a dump of
  * `sender`: never that of one that differs; and during a dispute that of nobody, who may have it
- * from one that differs, unless the state here is a copy as well. */
-bool dispute_may_replace(const struct dispute *dispute, bool is_borrowed, raft_id sender);
+ * from one that differs, unless the state here is a copy as well, or the sender is known to have
+ * had the same at `same_at`, since others differed. */
+bool dispute_may_replace(const struct dispute *dispute,
+                         bool is_borrowed,
+                         raft_id sender,
+                         zxid same_at);
 /* Take over that of the member whose state has become the one of `own`. */
 void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_id own);
 /* A split at `at`: note who differs from `own`. */
@@ -93,9 +99,11 @@ void dispute_overrule(struct dispute *dispute, zxid at);
 /* Who is no voter any more does not count. */
 void dispute_follow(struct dispute *dispute, const struct raft_config *config);
 /* Take its word: it differs no more if it knows itself to be damaged, has got its state from
- * another since, or tells the same as `own` where it differed or later. So does who is too far
- * behind for that, because the log here begins at `log_base`, when what it has left is older and
- * not known to differ: it is to get another state whatever it holds. */
+ * another since, or tells the same as `own` where it differed or later, be it where it is or where
+ * this member is. So does who is too far
+ * behind for that, because the log here begins at `log_base`, and tells the same where it is: it is
+ * to get another state whatever it holds. Not so who is too far behind to be compared with: what it
+ * has left may be the only right state. */
 void dispute_hear(struct dispute *dispute,
                   const struct agreement_word *word,
                   const struct digest_ring *own,

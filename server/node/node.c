@@ -112,9 +112,7 @@ bool node_send(struct node *node, raft_id peer, const Peer__PeerMessage *message
 
 static bool may_replace(const void *context, raft_id sender)
 {
-    const struct node *node = context;
-
-    return dispute_may_replace(&node->dispute, node->is_borrowed, sender);
+    return node_agreement_gives_way(context, sender);
 }
 
 static void make_dumps(struct node *node)

@@ -10,6 +10,7 @@
 
 #include "persistence/checkpoint_thread.h"
 #include "persistence/log_thread.h"
+#include "persistence/tree_doubt.h"
 #include "proto/peer.pb-c.h"
 #include "raft/raft.h"
 #include "server/node/request.h"
@@ -78,6 +79,12 @@ struct node_port {
     /* Make it durable that this generation is not to be served, before returning; its removal ends
      * that. See node_options.tree_is_condemned. */
     enum status (*tree_condemn)(void *context, uint64_t generation, struct error *error);
+    /* The same of what is doubtful about it, in the place of what was before. See
+     * node_options.tree_doubt. */
+    enum status (*tree_doubt)(void *context,
+                              uint64_t generation,
+                              const struct tree_doubt *doubt,
+                              struct error *error);
     /* Used part of its map, in bytes. */
     uint64_t (*tree_bytes)(void *context, const struct tree_store *tree);
     /* Pieces of dump files; small, out of or into the page cache. `dump_write` at offset 0 makes
@@ -111,8 +118,9 @@ struct node_options {
     uint64_t start;                      /* the number drawn by this start of the data folder */
     const struct log_witness *witnesses; /* kept by log_store; lent for node_new */
     size_t witness_count;
-    bool tree_is_condemned; /* by an earlier run: see port.tree_condemn */
-    const char *address;    /* --server; lives as long as the node */
+    bool tree_is_condemned;       /* by an earlier run: see port.tree_condemn */
+    struct tree_doubt tree_doubt; /* of an earlier run */
+    const char *address;          /* --server; lives as long as the node */
     const char *version;
     struct raft_options raft; /* id, incarnation and seed are filled in by the node */
     uint64_t seed;

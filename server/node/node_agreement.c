@@ -18,6 +18,17 @@ void node_agreement_init(struct node *node)
     /* Of its digests only those that were noted are looked at. */
     node->digests = xmalloc(sizeof *node->digests);
     digest_ring_clear(node->digests);
+    node->kept_doubt = node->options.tree_doubt;
+    node->is_borrowed = node->kept_doubt.is_borrowed;
+    node->borrowed_us = node_now(node);
+    for (size_t i = 0; i < node->kept_doubt.count; i++) {
+        /* What it differed from may be the same or another by now. */
+        node->dispute.dissent[node->dispute.count++] =
+            (struct dissent){.id = node->kept_doubt.members[i],
+                             .at = state_applied(node->state),
+                             .is_borrowed = true};
+    }
+    MARK_IF(node->dispute.count > 0, dispute_goes_on_after_a_restart);
 }
 
 void node_agreement_release(struct node *node)
@@ -43,6 +54,42 @@ static void tell_of_dispute(struct node *node, zxid at, bool was_disputed)
     }
 }
 
+static struct tree_doubt doubt_of(bool is_borrowed, const struct dispute *dispute)
+{
+    struct tree_doubt doubt = {.is_borrowed = is_borrowed, .count = dispute->count};
+
+    for (size_t i = 0; i < dispute->count; i++) {
+        doubt.members[i] = dispute->dissent[i].id;
+    }
+    return doubt;
+}
+
+/* A restart must not make a voice of its own of a copy, nor forget who may be right. */
+static void keep_doubt(struct node *node)
+{
+    struct tree_doubt doubt = doubt_of(node->is_borrowed, &node->dispute);
+    struct error error;
+
+    if (tree_doubt_is_same(&doubt, &node->kept_doubt)) {
+        return;
+    }
+    node->kept_doubt = doubt;
+    if (node->port.tree_doubt(node->port.context, node->tree_generation, &doubt, &error) !=
+        STATUS_OK) {
+        node_fail(node, &error);
+    }
+}
+
+enum status node_agreement_before_switch(struct node *node, struct error *error)
+{
+    struct dispute dispute;
+    struct tree_doubt doubt;
+
+    dispute_inherit(&dispute, &node->installed.dispute, node->options.id);
+    doubt = doubt_of(!node->installed.is_vouched, &dispute);
+    return node->port.tree_doubt(node->port.context, node->installed.generation, &doubt, error);
+}
+
 void node_agreement_reset(struct node *node)
 {
     digest_ring_clear(node->digests);
@@ -52,6 +99,7 @@ void node_agreement_reset(struct node *node)
     tell_of_dispute(node, state_applied(node->state), false);
     node->is_borrowed = !node->installed.is_vouched;
     node->borrowed_us = node_now(node);
+    node->kept_doubt = doubt_of(node->is_borrowed, &node->dispute);
     if (state_applied(node->state) > 0) {
         node_agreement_note(node);
     }
@@ -158,6 +206,8 @@ static void hear_members(struct node *node)
                                                 .at = report->told.zxid,
                                                 .applied = report->applied,
                                                 .digest = report->told.digest,
+                                                .echo_at = report->told.echo_zxid,
+                                                .echo = report->told.echo,
                                                 .is_borrowed = report->told.is_borrowed,
                                                 .is_damaged = report->repair_from != 0};
 
@@ -259,18 +309,60 @@ void node_agreement_tick(struct node *node)
         node->voices_are_new = false;
         judge(node, at);
     }
+    if (!node->is_condemned) {
+        keep_doubt(node);
+    }
+}
+
+bool node_agreement_gives_way(const struct node *node, raft_id sender)
+{
+    const struct member_report *report = node_linked_report(node, sender);
+    zxid same_at = 0;
+    struct state_digest digest;
+
+    if (report != NULL && report->told.echo_zxid == state_applied(node->state) &&
+        digest_ring_find(node->digests, report->told.echo_zxid, &digest) &&
+        agreement_is_same(report->told.echo, digest)) {
+        same_at = report->told.echo_zxid;
+    }
+    return dispute_may_replace(&node->dispute, node->is_borrowed, sender, same_at);
+}
+
+/* It told what it has now, and that was so here as well. */
+static bool had_the_same(const struct node *node, const struct member_report *report)
+{
+    struct state_digest digest;
+
+    return report->told.zxid == report->applied &&
+           digest_ring_find(node->digests, report->told.zxid, &digest) &&
+           agreement_is_same(report->told.digest, digest);
 }
 
 bool node_agreement_may_replace(const struct node *node, raft_id id)
 {
     const struct member_report *report = node_linked_report(node, id);
     bool is_safe = report == NULL || !report->told.is_disputed ||
-                   (report->told.is_borrowed && !report->told.differs_from_own);
+                   (!report->told.differs_from_own &&
+                    (report->told.is_borrowed || had_the_same(node, report)));
 
     return is_safe && !node_disputes_with(node, id);
 }
 
+/* Who lags cannot compare itself with what the others have now. */
+static void echo(const struct node *node, raft_id to, Peer__NodeReport *report)
+{
+    const struct member_report *other = node_linked_report(node, to);
+    struct state_digest digest;
+
+    if (other != NULL && digest_ring_find(node->digests, other->told.zxid, &digest)) {
+        report->echo_zxid = other->told.zxid;
+        report->echo_count = digest.record_count;
+        report->echo_sum = digest.sum;
+    }
+}
+
 void node_agreement_fill(const struct node *node,
+                         raft_id to,
                          Peer__NodeReport *report,
                          uint64_t disputes[RAFT_MEMBERS_MAX])
 {
@@ -283,7 +375,11 @@ void node_agreement_fill(const struct node *node,
     }
     report->disputes = disputes;
     report->n_disputes = node->dispute.count;
-    if (node->is_condemned || (at != named_zxid(node) && leads(node))) {
+    if (node->is_condemned) {
+        return;
+    }
+    echo(node, to, report);
+    if (at != named_zxid(node) && leads(node)) {
         return;
     }
     /* Who has not come so far tells what it has. */
@@ -315,6 +411,9 @@ void node_agreement_take(struct node *node,
     kept->told.zxid = report->digest_zxid;
     kept->told.digest =
         (struct state_digest){.record_count = report->digest_count, .sum = report->digest_sum};
+    kept->told.echo_zxid = report->echo_zxid;
+    kept->told.echo =
+        (struct state_digest){.record_count = report->echo_count, .sum = report->echo_sum};
     kept->told.is_borrowed = report->digest_borrowed;
     kept->told.is_disputed = report->n_disputes > 0;
     kept->told.differs_from_own = has_id(report->disputes, report->n_disputes, node->options.id);

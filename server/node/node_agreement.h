@@ -12,6 +12,11 @@ void node_agreement_release(struct node *node);
 void node_agreement_note(struct node *node);
 /* The state was replaced by that of a dump. */
 void node_agreement_reset(struct node *node);
+/* Make durable what is doubtful about the dump in node->installed, before the log switches to it.
+ */
+MUST_CHECK enum status node_agreement_before_switch(struct node *node, struct error *error);
+/* Whether a dump of that member may replace the state here if nobody vouches for it. */
+bool node_agreement_gives_way(const struct node *node, raft_id sender);
 /* Whether a dump of this server's state may go to the member if nobody vouches for it. */
 bool node_agreement_may_replace(const struct node *node, raft_id id);
 /* As leader: compare at what is applied now, at once. */
@@ -21,6 +26,7 @@ void node_agreement_tick(struct node *node);
 /* What this server tells in its report, and what another told. */
 /* `disputes` is lent to the report. */
 void node_agreement_fill(const struct node *node,
+                         raft_id to,
                          Peer__NodeReport *report,
                          uint64_t disputes[RAFT_MEMBERS_MAX]);
 void node_agreement_take(struct node *node,

@@ -300,6 +300,7 @@ static bool is_switched(struct node *node)
 void node_apply_install(struct node *node)
 {
     enum status status;
+    struct error error;
 
     if (node->installing) {
         if (is_switched(node)) {
@@ -313,10 +314,13 @@ void node_apply_install(struct node *node)
         MARK_IF(node->commit_job != NULL, install_may_wait_for_a_checkpoint);
         return;
     }
-    if (!node->installed.is_vouched &&
-        !dispute_may_replace(&node->dispute, node->is_borrowed, node->installed.sender)) {
+    if (!node->installed.is_vouched && !node_agreement_gives_way(node, node->installed.sender)) {
         MARK(dump_came_in_while_a_dispute_began);
         refuse_installation(node);
+        return;
+    }
+    if (node_agreement_before_switch(node, &error) != STATUS_OK) {
+        node_fail(node, &error);
         return;
     }
     node->installs_beside_log = node_repair_fits(node);

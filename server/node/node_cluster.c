@@ -389,7 +389,7 @@ static void introduce(struct node *node, raft_id to)
     report.term = node->status.term;
     report.role = role;
     report.version = version;
-    node_agreement_fill(node, &report, disputes);
+    node_agreement_fill(node, to, &report, disputes);
     if (node->is_condemned) {
         report.repair_from = report.applied > 0 ? report.applied : 1;
     }

@@ -29,6 +29,8 @@ enum { NODE_TROUBLE_BYTES = 360 };
 struct told_digest {
     zxid zxid; /* 0 = nothing */
     struct state_digest digest;
+    zxid echo_zxid; /* it had `echo` where this server told; 0 = it does not know */
+    struct state_digest echo;
     bool is_borrowed;
     bool is_disputed;      /* it knows of others that differ, */
     bool differs_from_own; /* this server among them */
@@ -116,6 +118,7 @@ struct node {
     bool voices_are_new;               /* something was told since it was judged */
     zxid agreed_zxid;                  /* there a majority has what this server has, */
     struct state_digest agreed_digest; /* namely this */
+    struct tree_doubt kept_doubt;      /* on the disk */
     struct dispute dispute;            /* voters differ, and no majority says who is wrong */
 
     /* node_scrub */

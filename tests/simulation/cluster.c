@@ -445,6 +445,7 @@ static struct node_options options_of(struct cluster_server *server)
     options.witnesses = identity->witnesses;
     options.witness_count = identity->witness_count;
     options.tree_is_condemned = disk_is_condemned(server->disk);
+    options.tree_doubt = disk_tree_doubt(server->disk);
     options.address = server->address;
     options.seed = prng_next(&server->prng);
     return options;
@@ -486,6 +487,7 @@ bool cluster_start(struct cluster_server *server)
     if (cluster_has_diverged(server)) {
         server->surplus = disk_surplus(server->disk);
     }
+    server->known_from = node_applied(server->node);
     disk_visit(server->disk, boot_entry, server);
     if (node_start(server->node, &error) != STATUS_OK) {
         cluster_violation(server, "it does not start: %s", error.text);

@@ -37,6 +37,7 @@ struct cluster_server {
     bool draining;
     bool paused;
     uint64_t weighed_generation; /* of its tree: it was looked at whether that adds up */
+    zxid known_from;             /* what its state was before, this run of it does not know */
     struct state_digest surplus; /* what makes its state another than that of the others */
     bool in_turn;
     struct timeline_event turn;

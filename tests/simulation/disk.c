@@ -125,6 +125,19 @@ void disk_condemn(struct disk *disk, uint64_t generation)
     }
 }
 
+void disk_doubt(struct disk *disk, uint64_t generation, const struct tree_doubt *doubt)
+{
+    if (disk_begins(disk)) {
+        journal_doubt(disk->journal, generation, doubt);
+        (void)disk_ends(disk);
+    }
+}
+
+struct tree_doubt disk_tree_doubt(const struct disk *disk)
+{
+    return journal_tree_doubt(disk->journal);
+}
+
 void disk_supersede(struct disk *disk)
 {
     if (disk_begins(disk)) {

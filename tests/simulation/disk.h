@@ -37,6 +37,8 @@ void disk_free(struct disk *disk);
 
 const struct journal_identity *disk_identity(const struct disk *disk);
 void disk_condemn(struct disk *disk, uint64_t generation);
+void disk_doubt(struct disk *disk, uint64_t generation, const struct tree_doubt *doubt);
+struct tree_doubt disk_tree_doubt(const struct disk *disk);
 /* It is an old copy, as another server found: no process begins on it any more. */
 void disk_supersede(struct disk *disk);
 /* Down: the shipped stores, if there are any, must refuse it. */

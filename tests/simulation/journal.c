@@ -199,6 +199,37 @@ void journal_condemn(struct journal *journal, uint64_t generation)
     }
 }
 
+/* A power cut leaves what was durable; the model's files are so at once. */
+void journal_doubt(struct journal *journal, uint64_t generation, const struct tree_doubt *doubt)
+{
+    struct journal_identity *identity = &journal->identity;
+    bool is_first_other = identity->doubted_generations[0] != generation &&
+                          (identity->doubted_generations[1] == generation ||
+                           identity->doubted_generations[0] == identity->tree_generation);
+    size_t slot = is_first_other ? 1 : 0;
+    struct error error;
+
+    identity->doubts[slot] = *doubt;
+    identity->doubted_generations[slot] = generation;
+    if (journal->stores != NULL) {
+        stores_must(journal->stores,
+                    disks_tree_doubt(stores_disks(journal->stores), generation, doubt, &error),
+                    &error);
+    }
+}
+
+struct tree_doubt journal_tree_doubt(const struct journal *journal)
+{
+    const struct journal_identity *identity = &journal->identity;
+
+    for (size_t i = 0; i < 2; i++) {
+        if (identity->doubted_generations[i] == identity->tree_generation) {
+            return identity->doubts[i];
+        }
+    }
+    return (struct tree_doubt){.count = 0};
+}
+
 void journal_supersede(struct journal *journal)
 {
     struct error error;

@@ -6,6 +6,7 @@
 
 #include "base/prng.h"
 #include "persistence/log_thread.h"
+#include "persistence/tree_doubt.h"
 #include "tests/simulation/stores.h"
 
 struct journal;
@@ -41,6 +42,9 @@ struct journal_identity {
     bool is_superseded;
     bool is_condemned; /* this generation: */
     uint64_t condemned_generation;
+    struct tree_doubt
+        doubts[2]; /* of the generation in use and of one that is to be, in any order */
+    uint64_t doubted_generations[2];
 };
 
 /* `prng` and `stores`, which may be NULL, outlive it. */
@@ -62,6 +66,9 @@ bool journal_is_damaged(const struct journal *journal);
 void journal_set_cluster(struct journal *journal,
                          const uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES]);
 void journal_condemn(struct journal *journal, uint64_t generation);
+void journal_doubt(struct journal *journal, uint64_t generation, const struct tree_doubt *doubt);
+/* Of the generation in use. */
+struct tree_doubt journal_tree_doubt(const struct journal *journal);
 void journal_supersede(struct journal *journal);
 /* One transaction. Some of the entries that may go are trimmed. */
 void journal_write(struct journal *journal, const struct log_write *const *writes, size_t count);

@@ -390,15 +390,46 @@ static struct cluster_server *find_disputed(struct operator* self)
     return found;
 }
 
-/* One that waits in a dispute and hears no leader: those that it could hear were wiped meanwhile,
- * and it does not know their new folders. NULL. */
+/* It is too far behind to be compared with one that it is in dispute with. */
+static bool is_beyond_comparison(struct operator* self, const struct cluster_server *server)
+{
+    for (size_t place = 0; place < self->cluster->settings.places; place++) {
+        const struct cluster_server *other = &self->cluster->servers[place];
+
+        if (other->node != NULL && node_applied(server->node) < other->known_from &&
+            (node_disputes_with(other->node, server->id) ||
+             node_disputes_with(server->node, other->id))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It is in dispute with a folder that was wiped since, and lags too far to learn that. */
+static bool is_about_what_is_gone(struct operator* self, const struct cluster_server *server)
+{
+    const struct raft_config *config = raft_config_effective(node_raft(server->node));
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        const struct raft_member *member = &config->members[i];
+
+        if (node_disputes_with(server->node, member->id) &&
+            memcmp(member->incarnation, cluster_by_id(self->cluster, member->id)->incarnation,
+                   RAFT_INCARNATION_BYTES) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One in a dispute that nothing can end any more. NULL. */
 static struct cluster_server *find_left_behind(struct operator* self)
 {
     for (size_t place = 0; place < self->cluster->settings.places; place++) {
         struct cluster_server *server = &self->cluster->servers[place];
 
-        if (server->node != NULL && node_is_disputed(server->node) &&
-            raft_status(node_raft(server->node)).leader == 0) {
+        if (server->node != NULL &&
+            (is_beyond_comparison(self, server) || is_about_what_is_gone(self, server))) {
             return server;
         }
     }

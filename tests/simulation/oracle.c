@@ -52,7 +52,8 @@ struct watched {
     size_t ballot_capacity;
     raft_term durable_term;
     bool was_condemned;
-    bool is_in_dispute;
+    bool was_disputed;  /* in this run, */
+    bool is_in_dispute; /* in this one, or in one before that did not see the end of it */
     bool was_wrong;
     uint64_t generation;
 };
@@ -172,10 +173,11 @@ void oracle_on_boot(struct oracle *oracle, struct cluster_server *server)
     watched->applied = watched->checked_commit;
     watched->digested = 0;
     watched->led_term = 0;
-    watched->is_in_dispute = false;
+    watched->was_disputed = false;
     watched->was_condemned = false; /* known to be, it may die before that is durable */
     if (server->lives != watched->lives) {
         watched->lives = server->lives;
+        watched->is_in_dispute = false;
         watched->generation = disk_identity(server->disk)->tree_generation;
         /* What an old copy lacks it may not make up for by itself. */
         watched->durable_term = server->is_old_copy ? disk_log(server->disk).term : 0;
@@ -721,13 +723,16 @@ static void check_dispute(struct oracle *oracle, struct cluster_server *server)
 {
     struct watched *watched = watch(oracle, server);
     uint64_t generation = disk_identity(server->disk)->tree_generation;
+    bool is_disputed = node_is_disputed(server->node);
 
     if (generation != watched->generation && watched->is_in_dispute && !watched->was_wrong &&
         cluster_has_diverged(server)) {
         cluster_violation(server,
                           "S29: its state, which was right and disputed, gave way to a wrong one");
     }
-    watched->is_in_dispute = node_is_disputed(server->node);
+    watched->is_in_dispute = is_disputed || (watched->is_in_dispute && !watched->was_disputed &&
+                                             generation == watched->generation);
+    watched->was_disputed = is_disputed;
     watched->generation = generation;
     watched->was_wrong = cluster_has_diverged(server);
 }

@@ -234,6 +234,21 @@ static enum status port_tree_condemn(void *context, uint64_t generation, struct 
     return STATUS_OK;
 }
 
+static enum status port_tree_doubt(void *context,
+                                   uint64_t generation,
+                                   const struct tree_doubt *doubt,
+                                   struct error *error)
+{
+    struct cluster_server *server = context;
+
+    (void)error;
+    timeline_trace(server->cluster->timeline,
+                   "%" PRIu64 " doubts its state: borrowed=%d differ=%zu", server->id,
+                   doubt->is_borrowed, doubt->count);
+    disk_doubt(server->disk, generation, doubt);
+    return STATUS_OK;
+}
+
 static uint64_t port_tree_bytes(void *context, const struct tree_store *tree)
 {
     (void)context;
@@ -326,6 +341,7 @@ struct node_port port_of(struct cluster_server *server)
                               .tree_meta = port_tree_meta,
                               .tree_path = port_tree_path,
                               .tree_condemn = port_tree_condemn,
+                              .tree_doubt = port_tree_doubt,
                               .tree_bytes = port_tree_bytes,
                               .dump_path = port_dump_path,
                               .dump_read = port_dump_read,

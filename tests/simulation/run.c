@@ -206,8 +206,8 @@ static void print_state(struct run *run)
     }
 }
 
-/* Servers are in dispute, and one of them is wrong: if the operator could not end that, they wait,
- * as they should. */
+/* Servers are in dispute, and one of them is wrong, or one lags and cannot be compared with the
+ * other any more: if the operator could not end that, they wait, as they should. */
 static bool is_disputed(struct run *run)
 {
     size_t places = run->cluster.settings.places;
@@ -219,7 +219,9 @@ static bool is_disputed(struct run *run)
             struct cluster_server *right = &run->cluster.servers[j];
 
             if (node_disputes_with(left->node, right->id) &&
-                cluster_has_diverged(left) != cluster_has_diverged(right)) {
+                (cluster_has_diverged(left) != cluster_has_diverged(right) ||
+                 node_applied(left->node) < right->known_from ||
+                 (right->node != NULL && node_applied(right->node) < left->known_from))) {
                 return true;
             }
         }

@@ -146,6 +146,18 @@ static inline enum status lab_tree_condemn(void *context, uint64_t generation, s
     return STATUS_OK;
 }
 
+static inline enum status lab_tree_doubt(void *context,
+                                         uint64_t generation,
+                                         const struct tree_doubt *doubt,
+                                         struct error *error)
+{
+    (void)context;
+    (void)generation;
+    (void)doubt;
+    (void)error;
+    return STATUS_OK;
+}
+
 static inline uint64_t lab_tree_bytes(void *context, const struct tree_store *tree)
 {
     (void)context;
@@ -363,6 +375,7 @@ static inline void begin(uint32_t members)
                                    .tree_renew = lab_tree_renew,
                                    .tree_meta = lab_tree_meta,
                                    .tree_condemn = lab_tree_condemn,
+                                   .tree_doubt = lab_tree_doubt,
                                    .tree_bytes = lab_tree_bytes,
                                    .has_space = lab_has_space,
                                    .fail = lab_fail};

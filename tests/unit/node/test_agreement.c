@@ -177,6 +177,23 @@ static void test_a_dispute_ends_when_who_differed_tells_the_same(void)
     end_dispute();
 }
 
+static void test_a_dispute_ends_when_who_differed_had_the_same_where_this_member_is(void)
+{
+    begin_dispute();
+    /* It is far ahead. */
+    struct agreement_word word = {.at = 500, .applied = 500, .digest = wrong, .echo_at = 120};
+
+    word.echo = wrong;
+    EXPECT(differs_still(word, 0));
+    word.echo = right;
+    EXPECT(!differs_still(word, 0));
+    word.echo_at = 109; /* before it differed */
+    EXPECT(differs_still(word, 0));
+    word.echo_at = 121; /* not of this state */
+    EXPECT(differs_still(word, 0));
+    end_dispute();
+}
+
 static void test_only_who_differs_ends_a_dispute_by_its_confession(void)
 {
     struct agreement_word word = {.id = 3, .is_damaged = true};
@@ -205,15 +222,15 @@ static void test_a_state_that_was_replaced_since_is_not_the_one_that_differed(vo
     end_dispute();
 }
 
-static void test_who_fell_behind_differs_no_more_unless_it_is_known_to(void)
+static void test_who_fell_behind_differs_no_more_if_it_is_known_not_to(void)
 {
     begin_dispute();
     EXPECT(
         !differs_still((struct agreement_word){.at = 105, .applied = 105, .digest = right}, 116));
     EXPECT(differs_still((struct agreement_word){.at = 105, .applied = 105, .digest = wrong}, 116));
     EXPECT(differs_still((struct agreement_word){.at = 105, .applied = 105, .digest = right}, 105));
-    /* Older than all that is known here, and what differed is gone. */
-    EXPECT(!differs_still((struct agreement_word){.at = 90, .applied = 90, .digest = wrong}, 116));
+    /* Older than all that is known here. */
+    EXPECT(differs_still((struct agreement_word){.at = 90, .applied = 90, .digest = right}, 116));
     EXPECT(differs_still((struct agreement_word){.at = 90, .applied = 90, .digest = wrong}, 80));
     end_dispute();
 }
@@ -249,12 +266,16 @@ static void test_during_a_dispute_only_a_copy_gives_way_to_what_nobody_vouches_f
     struct dispute none = {.count = 0};
 
     begin_dispute();
-    EXPECT(dispute_may_replace(&none, false, 2));
-    EXPECT(!dispute_may_replace(&dispute, false, 2));
+    EXPECT(dispute_may_replace(&none, false, 2, 0));
+    EXPECT(!dispute_may_replace(&dispute, false, 2, 0));
     /* Which may have its state from 2. */
-    EXPECT(!dispute_may_replace(&dispute, false, 3));
-    EXPECT(dispute_may_replace(&dispute, true, 3));
-    EXPECT(!dispute_may_replace(&dispute, true, 2));
+    EXPECT(!dispute_may_replace(&dispute, false, 3, 0));
+    EXPECT(dispute_may_replace(&dispute, true, 3, 0));
+    EXPECT(!dispute_may_replace(&dispute, true, 2, 0));
+    /* Which differs from 2 itself. */
+    EXPECT(dispute_may_replace(&dispute, false, 3, 110));
+    EXPECT(!dispute_may_replace(&dispute, false, 3, 109));
+    EXPECT(!dispute_may_replace(&dispute, false, 2, 110));
     end_dispute();
 }
 
@@ -321,9 +342,10 @@ int main(int argc, char **argv)
         TEST_CASE(test_who_has_its_state_from_another_says_nothing_new),
         TEST_CASE(test_when_all_others_know_themselves_damaged_the_rest_is_right),
         TEST_CASE(test_a_dispute_ends_when_who_differed_tells_the_same),
+        TEST_CASE(test_a_dispute_ends_when_who_differed_had_the_same_where_this_member_is),
         TEST_CASE(test_only_who_differs_ends_a_dispute_by_its_confession),
         TEST_CASE(test_a_state_that_was_replaced_since_is_not_the_one_that_differed),
-        TEST_CASE(test_who_fell_behind_differs_no_more_unless_it_is_known_to),
+        TEST_CASE(test_who_fell_behind_differs_no_more_if_it_is_known_not_to),
         TEST_CASE(test_a_majority_overrules_who_differed_up_to_there),
         TEST_CASE(test_a_dispute_is_with_voters),
         TEST_CASE(test_during_a_dispute_only_a_copy_gives_way_to_what_nobody_vouches_for),
