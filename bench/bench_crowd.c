@@ -289,12 +289,14 @@ int bench_crowd_watch(void)
 
 /* --- Sessions --- */
 
-static void ping(struct crowd *crowd, struct bench_connection *member)
+static bool ping(struct crowd *crowd, struct bench_connection *member)
 {
-    if (member->socket >= 0) {
-        bench_options.protocol->put_ping(member);
-        serve(crowd, member);
+    if (member->socket < 0) {
+        return false;
     }
+    bench_options.protocol->put_ping(member);
+    serve(crowd, member);
+    return true;
 }
 
 /* Each pings three times in its session's timeout, as clients do, and all spread evenly: so a part
@@ -304,14 +306,17 @@ static void keep_alive(struct crowd *crowd, uint64_t until_us)
     uint64_t start_us = clock_monotonic_us();
     uint64_t every_us = bench_options.session_timeout_ms * 1000 / 3;
     uint64_t now_us;
-    uint64_t pings = 0;
+    size_t turns = 0;
+    size_t pings = 0;
 
+    crowd->answers = 0;
     while ((now_us = clock_monotonic_us()) < until_us) {
-        for (; pings < (now_us - start_us) * crowd->count / every_us; pings++) {
-            ping(crowd, &crowd->members[pings % crowd->count]);
+        for (; turns < (now_us - start_us) * crowd->count / every_us; turns++) {
+            pings += ping(crowd, &crowd->members[turns % crowd->count]) ? 1 : 0;
         }
         crowd_take(crowd, 1);
     }
+    (void)comes(crowd, &crowd->answers, pings);
 }
 
 /* How many still have their session: they are asked, and answer. */
@@ -320,7 +325,7 @@ static size_t count_alive(struct crowd *crowd)
     crowd->answers = 0;
     crowd->refused = 0;
     for (size_t i = 0; i < crowd->count; i++) {
-        ping(crowd, &crowd->members[i]);
+        (void)ping(crowd, &crowd->members[i]);
     }
     (void)comes(crowd, &crowd->answers, crowd->count);
     return crowd->answers < crowd->refused ? 0 : crowd->answers - crowd->refused;

@@ -73,14 +73,16 @@ class Servers:
         except OSError:
             return b""
 
-    def kill(self, place):
-        if self.processes[place] is not None:
-            self.processes[place].kill()
-            self.processes[place].wait()
+    def kill(self, *places):
+        """At one moment, so that the others hold no election in between."""
+        there = [self.processes[place] for place in places if self.processes[place] is not None]
+        for process in there:
+            process.kill()
+        for process in there:
+            process.wait()
 
     def close(self):
-        for place in range(len(self.processes)):
-            self.kill(place)
+        self.kill(*range(len(self.processes)))
 
 
 class Confer(Servers):

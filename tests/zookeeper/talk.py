@@ -213,12 +213,12 @@ class Talk:
 
     def order(self, verb, places):
         """What happens to servers; those that start serve when this ends."""
+        if verb == "kill":
+            self.server.kill(*places)
+            return []
         for place in places:
-            if verb == "kill":
-                self.server.kill(place)
-            else:
-                self.server.start(place)
-        for place in places if verb == "start" else []:
+            self.server.start(place)
+        for place in places:
             self.ask("until", place, "isro", "rw")
         return []
 
