@@ -718,12 +718,13 @@ static void check_repair(struct oracle *oracle, struct cluster_server *server)
     watched->was_condemned = is_condemned;
 }
 
-/* What may be the only right state, as its server knows, does not give way to a wrong one. */
+/* What may be the only right state, as its server knows, does not give way to a wrong one; a copy
+ * may. */
 static void check_dispute(struct oracle *oracle, struct cluster_server *server)
 {
     struct watched *watched = watch(oracle, server);
     uint64_t generation = disk_identity(server->disk)->tree_generation;
-    bool is_disputed = node_is_disputed(server->node);
+    bool is_disputed = node_is_disputed(server->node) && !disk_tree_doubt(server->disk).is_borrowed;
 
     if (generation != watched->generation && watched->is_in_dispute && !watched->was_wrong &&
         cluster_has_diverged(server)) {
