@@ -208,7 +208,7 @@ static void print_state(struct run *run)
 
 /* Servers are in dispute, and one of them is wrong, or one lags and cannot be compared with the
  * other any more: if the operator could not end that, they wait, as they should. */
-static bool is_disputed(struct run *run)
+static bool is_disputed(struct run *run, bool with_laggards)
 {
     size_t places = run->cluster.settings.places;
 
@@ -220,8 +220,9 @@ static bool is_disputed(struct run *run)
 
             if (node_disputes_with(left->node, right->id) &&
                 (cluster_has_diverged(left) != cluster_has_diverged(right) ||
-                 node_applied(left->node) < right->known_from ||
-                 (right->node != NULL && node_applied(right->node) < left->known_from))) {
+                 (with_laggards &&
+                  (node_applied(left->node) < right->known_from ||
+                   (right->node != NULL && node_applied(right->node) < left->known_from))))) {
                 return true;
             }
         }
@@ -240,7 +241,7 @@ static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char 
             return true;
         }
     } while (run->timeline.now_us < until_us);
-    if (is_disputed(run)) {
+    if (is_disputed(run, true)) {
         timeline_trace(&run->timeline, "left in dispute");
         run->disputes++;
         return false;
@@ -436,7 +437,7 @@ static void heal_core(struct run *run)
     run->cores++;
     do {
         run_until(run, run->timeline.now_us + SLICE_US);
-        if (run->timeline.now_us > until_us && is_disputed(run)) {
+        if (run->timeline.now_us > until_us && is_disputed(run, false)) {
             run->disputes++; /* a dump of a wrong state was under way into the core */
             break;
         }
