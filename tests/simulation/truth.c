@@ -14,10 +14,11 @@
 enum {
     STAMP_BYTES = 8,
     SUFFIX_BYTES = 10, /* of a sequence name */
+    PPM = 1000000,
     /* What its client does not see counts as silence too: reports that a dying server took along,
-     * the time until its server knows that it lost the leader (twice the election timeout), and
-     * drifting clocks. A session whose client was silent for so much less than its timeout, or less
-     * than half of that, must live. */
+     * the time until its server knows that it lost the leader, and drifting clocks. A session whose
+     * client was silent for so much less than its timeout, and less than half of that, must live.
+     */
     UNSEEN_US = 400 * 1000,
     /* After healing a silent session ends within its timeout and this: a stream that stood still is
      * given up after 15 s, then come elections, and a new leader who grants the whole timeout
@@ -252,18 +253,27 @@ static uint64_t silence(const struct truth *truth, const struct session *session
     return silent_us > session->gap_us ? silent_us : session->gap_us;
 }
 
-static void check_expiry(struct truth *truth, const struct session *session)
+/* A server may be cut off for two election timeouts of its slow clock before it knows, and hear
+ * clients meanwhile; the leader's clock may be a fast one. */
+static bool is_too_early(const struct truth *truth, const struct session *session)
 {
+    uint64_t drift_ppm = truth->cluster->settings.drift_ppm_max;
+    uint64_t unnoticed_us =
+        2 * truth->cluster->settings.node.raft.election_timeout_us * PPM / (PPM - drift_ppm);
     uint64_t silent_us = silence(truth, session);
 
+    return silent_us < session->timeout_us / 2 &&
+           silent_us + unnoticed_us + UNSEEN_US < session->timeout_us * PPM / (PPM + drift_ppm);
+}
+
+static void check_expiry(struct truth *truth, const struct session *session)
+{
     truth->counts.expired++;
-    if (silent_us < session->timeout_us / 2 &&
-        silent_us + 2 * truth->cluster->settings.node.raft.election_timeout_us + UNSEEN_US <
-            session->timeout_us) {
+    if (is_too_early(truth, session)) {
         cluster_violation(nobody(truth),
                           "session %" PRIu64 " expired, it was never silent for more than %" PRIu64
                           " us of its %" PRIu64,
-                          session->id, silent_us, session->timeout_us);
+                          session->id, silence(truth, session), session->timeout_us);
     }
     if (truth->quiet_us != 0) {
         uint64_t since_us =
