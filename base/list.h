@@ -65,6 +65,19 @@ static inline struct list *list_take_first(struct list *list)
     return first;
 }
 
+/* Move all links of `from`, in their order, in front of those in `list`; `from` is empty then. */
+static inline void list_prepend_all(struct list *list, struct list *from)
+{
+    if (list_is_empty(from)) {
+        return;
+    }
+    from->previous->next = list->next;
+    list->next->previous = from->previous;
+    from->next->previous = list;
+    list->next = from->next;
+    list_init(from);
+}
+
 /* Visit every link; the body may remove `link`. */
 #define LIST_FOR_EACH(link, head)                                                                  \
     for (struct list *link = (head)->next, *list_following = link->next; link != (head);           \

@@ -34,21 +34,10 @@ bool round_robin_is_empty(const struct round_robin *robin)
     return true;
 }
 
-/* All of `from`, in their order, in front of those in `to`. */
-static void move_to_front(struct list *to, struct list *from)
-{
-    while (!list_is_empty(from)) {
-        struct list *last = from->previous;
-
-        list_remove(last);
-        list_prepend(to, last);
-    }
-}
-
 void round_robin_begin(struct round_robin *robin)
 {
     for (int kind = 0; kind < ROUND_ROBIN_KINDS; kind++) {
-        move_to_front(&robin->due[kind], &robin->waiting[kind]);
+        list_prepend_all(&robin->due[kind], &robin->waiting[kind]);
         robin->served[kind] = false;
     }
 }
@@ -88,6 +77,6 @@ void round_robin_return(struct round_robin *robin, struct round_robin_place *pla
 void round_robin_end(struct round_robin *robin)
 {
     for (int kind = 0; kind < ROUND_ROBIN_KINDS; kind++) {
-        move_to_front(&robin->waiting[kind], &robin->due[kind]);
+        list_prepend_all(&robin->waiting[kind], &robin->due[kind]);
     }
 }

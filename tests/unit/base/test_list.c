@@ -92,12 +92,38 @@ static void test_a_walk_may_remove_what_it_stands_on(void)
     EXPECT(list_is_empty(&list));
 }
 
+static void test_a_whole_list_goes_in_front_of_another(void)
+{
+    struct item items[] = {{.value = 1}, {.value = 2}, {.value = 3}, {.value = 4}};
+    struct list front;
+    struct list list;
+
+    list_init(&front);
+    list_init(&list);
+    list_prepend_all(&list, &front);
+    EXPECT(list_is_empty(&list));
+    list_append(&front, &items[0].link);
+    list_append(&front, &items[1].link);
+    list_prepend_all(&list, &front);
+    EXPECT(list_is_empty(&front));
+    EXPECT_EQ(digits_of(&list), 12);
+    list_append(&front, &items[2].link);
+    list_append(&front, &items[3].link);
+    list_prepend_all(&list, &front);
+    EXPECT(list_is_empty(&front));
+    EXPECT_EQ(digits_of(&list), 3412);
+    list_remove(&items[0].link);
+    EXPECT_EQ(digits_of(&list), 342);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_append_prepend_and_insert_keep_their_order),
         TEST_CASE(test_removing_twice_is_harmless),
         TEST_CASE(test_take_first_empties_the_list_from_the_front),
-        TEST_CASE(test_a_walk_may_remove_what_it_stands_on), TEST_END};
+        TEST_CASE(test_a_walk_may_remove_what_it_stands_on),
+        TEST_CASE(test_a_whole_list_goes_in_front_of_another),
+        TEST_END};
     return test_main("list", cases, argc, argv);
 }
