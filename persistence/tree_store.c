@@ -218,6 +218,9 @@ enum status tree_store_lookup(struct tree_store *store, struct bytes key, struct
     tree_format_key(key, &stored_key);
     key_value = value_of(bytes_of(stored_key.data, stored_key.size));
     result = mdb_get(store->reader, store->environment.database, &key_value, &value);
+    if (result == MDB_NOTFOUND) {
+        return STATUS_NOT_FOUND; /* each creation asks: a text that nobody reads would cost more */
+    }
     if (result != MDB_SUCCESS) {
         return environment_error(&store->environment, result, "looking up a record", &store->error);
     }
