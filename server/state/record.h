@@ -22,6 +22,11 @@ struct record_links {
     struct record *parent;
 };
 
+enum record_remark {
+    RECORD_ABSENT_BELOW = 1, /* current: neither source nor older generation knows the key */
+    RECORD_REPLACED = 2      /* sealed or retired: there is a newer version in RAM */
+};
+
 struct record {
     struct map_node index; /* its hash is also the priority in the ordered tree */
     uint64_t sum;          /* over key and value, since it is shared: memory may fail too */
@@ -33,9 +38,9 @@ struct record {
     uint32_t value_bytes;
     uint32_t generation; /* in which it was written; 0 = clean */
     uint16_t key_bytes;
-    bool removed;      /* a tombstone, without value */
-    bool absent_below; /* neither source nor older generation knows the key */
-    uint8_t data[];    /* key, value */
+    bool removed;    /* a tombstone, without value */
+    uint8_t remarks; /* record_remark */
+    uint8_t data[];  /* key, value */
 };
 
 /* With one reference, the value uninitialised. */
