@@ -68,7 +68,7 @@ read_content(const uint8_t *at, const uint8_t *end, uint64_t type, struct field 
     }
 }
 
-bool field_read(struct reader *reader, struct field *ret_field)
+bool field_read_any(struct reader *reader, struct field *ret_field)
 {
     const uint8_t *at = reader->rest.data;
     const uint8_t *end;

@@ -29,8 +29,35 @@ static inline uint64_t field_key(uint32_t number, enum field_type type)
 
 /* --- Reading --- */
 
+/* field_read, whatever the field looks like. */
+bool field_read_any(struct reader *reader, struct field *ret_field);
+
 /* The next field. False at the end, or when it is malformed: the reader has then failed. */
-bool field_read(struct reader *reader, struct field *ret_field);
+static inline bool field_read(struct reader *reader, struct field *ret_field)
+{
+    const uint8_t *at = reader->rest.data;
+    size_t left = reader->rest.size;
+
+    /* Nearly all have a number below 16 and a value or size below 128: one byte each. */
+    if (left >= 2 && !reader->failed && at[0] >= 1 << 3 && at[0] < 0x80 && at[1] < 0x80) {
+        size_t size = 2;
+
+        ret_field->number = at[0] >> 3;
+        ret_field->type = (enum field_type)(at[0] & 7);
+        if (ret_field->type == FIELD_VARINT) {
+            ret_field->value = at[1];
+            reader->rest = bytes_of(at + size, left - size);
+            return true;
+        }
+        size += at[1];
+        if (ret_field->type == FIELD_BYTES && size <= left) {
+            ret_field->bytes = bytes_of(at + 2, at[1]);
+            reader->rest = bytes_of(at + size, left - size);
+            return true;
+        }
+    }
+    return field_read_any(reader, ret_field);
+}
 
 /* --- Writing: each returns where the next field goes --- */
 

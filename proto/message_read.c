@@ -12,7 +12,7 @@ struct level {
     struct reader reader;
     ProtobufCMessage *message;
     uint64_t seen; /* one bit for each field of the descriptor */
-    unsigned next; /* where the search for a field begins: they mostly come in order */
+    unsigned next; /* the last field found, where the search begins: they mostly come in order */
 };
 
 struct reading {
@@ -47,19 +47,26 @@ static const struct {
     [PROTOBUF_C_TYPE_MESSAGE] = {FIELD_BYTES, sizeof(ProtobufCMessage *)},
 };
 
-static const ProtobufCFieldDescriptor *find_field(struct level *level, uint32_t number)
+/* The field is descriptor->fields[next] then. */
+static bool find_field(struct level *level, uint32_t number)
 {
     const ProtobufCFieldDescriptor *fields = level->descriptor->fields;
+    const ProtobufCFieldDescriptor *field;
     unsigned count = level->descriptor->n_fields;
+    unsigned next = level->next;
 
-    while (level->next < count && fields[level->next].id < number) {
-        level->next++;
+    while (next < count && fields[next].id < number) {
+        next++;
     }
-    if (level->next < count && fields[level->next].id == number) {
-        return &fields[level->next];
+    if (next == count || fields[next].id != number) {
+        field = protobuf_c_message_descriptor_get_field(level->descriptor, number);
+        if (field == NULL) {
+            return false;
+        }
+        next = (unsigned)(field - fields);
     }
-    level->next = 0;
-    return protobuf_c_message_descriptor_get_field(level->descriptor, number);
+    level->next = next;
+    return true;
 }
 
 static uint8_t *member(ProtobufCMessage *message, unsigned offset)
@@ -103,7 +110,7 @@ static enum status place_of(const struct reading *reading,
                             const ProtobufCFieldDescriptor *field,
                             uint8_t **ret_to)
 {
-    uint64_t bit = UINT64_C(1) << (field - level->descriptor->fields);
+    uint64_t bit = UINT64_C(1) << level->next;
 
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         return extend(reading, level, field, ret_to);
@@ -260,8 +267,11 @@ static enum status take_field(struct reading *reading, struct level *level)
     if (!field_read(&level->reader, &came)) {
         return STATUS_INVALID;
     }
-    field = find_field(level, came.number);
-    if (field == NULL || types[field->type].wire != came.type) {
+    if (!find_field(level, came.number)) {
+        return STATUS_INVALID;
+    }
+    field = &level->descriptor->fields[level->next];
+    if (types[field->type].wire != came.type) {
         return STATUS_INVALID;
     }
     status = place_of(reading, level, field, &to);

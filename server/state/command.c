@@ -106,8 +106,8 @@ enum op_error command_decode(struct bytes bytes, struct arena *arena, Record__Co
     if (bytes.size > STATE_TRANSACTION_BYTES_MAX) {
         return OP_LIMIT;
     }
-    status = message_read(&record__command__descriptor, bytes, false, MESSAGES_MAX, &allocator,
-                          &message);
+    status =
+        message_read(&record__command__descriptor, bytes, true, MESSAGES_MAX, &allocator, &message);
     if (status != STATUS_OK) {
         return status == STATUS_LIMIT ? OP_LIMIT : OP_UNREADABLE;
     }

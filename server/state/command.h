@@ -6,8 +6,8 @@
 #include "proto/record.pb-c.h"
 #include "server/state/state.h"
 
-/* Unpack into the arena; the outcome depends on the bytes alone, so that all servers agree on what
- * is in the log.
+/* Unpack into the arena; paths and values are lent from `bytes`. The outcome depends on the bytes
+ * alone, so that all servers agree on what is in the log.
  *
  * OP_UNREADABLE, OP_LIMIT, OP_BAD_ARGUMENTS: refused, see state_command_check. */
 enum op_error

@@ -330,7 +330,7 @@ struct state_result {
 };
 
 /* Apply the command entry at log index `zxid` (> state_applied). `entry` is the whole payload:
- * stamp and Command; it is not needed any more afterwards. The result is in `arena`.
+ * stamp and Command. The result is in `arena`, and lends paths from `entry`.
  *
  * ret_result->error, besides those of the operations:
  * OP_UNREADABLE, OP_LIMIT, OP_BAD_ARGUMENTS: what state_command_check refuses; nothing changed but
