@@ -108,11 +108,12 @@ enum op_error acl_encode(const struct state_acl_entry *entries,
                          struct acl *ret_acl)
 {
     struct state_acl_entry open = open_entry();
-    struct stored stored = {.count = 0};
+    struct stored stored;
     size_t size = 0;
     uint8_t *start;
     uint8_t *end;
 
+    stored.count = 0;
     for (size_t i = 0; i < count; i++) {
         enum op_error error = entry_check(&entries[i]);
 

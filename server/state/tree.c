@@ -208,8 +208,8 @@ static enum status due_update(struct tree *tree,
                               const struct znode *before,
                               const struct znode *after)
 {
-    struct record_key old_key = {.size = 0};
-    struct record_key new_key = {.size = 0};
+    struct record_key old_key;
+    struct record_key new_key;
     bool was_due = before != NULL && tree_due_key(before, &old_key);
     bool is_due = after != NULL && tree_due_key(after, &new_key);
     enum status status = STATUS_OK;
