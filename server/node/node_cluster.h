@@ -1,5 +1,5 @@
-/* The other members: links, what they say of themselves, cluster requests carried to whom they
- * concern, and strangers that ask who we are. */
+/* The other members: links, what they say of themselves, and cluster requests carried to whom they
+ * concern. */
 #ifndef NODE_NODE_CLUSTER_H
 #define NODE_NODE_CLUSTER_H
 
