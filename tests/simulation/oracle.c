@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "tests/simulation/configs.h"
 #include "tests/simulation/ledger.h"
+#include "tests/simulation/repairs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -51,11 +52,6 @@ struct watched {
     size_t ballot_count;
     size_t ballot_capacity;
     raft_term durable_term;
-    bool was_condemned;
-    bool was_disputed;  /* in this run, */
-    bool is_in_dispute; /* in this one, or in one before that did not see the end of it */
-    bool was_wrong;
-    uint64_t generation;
 };
 
 struct oracle {
@@ -70,6 +66,7 @@ struct oracle {
     struct map known;
     struct watched watched[NETWORK_PLACES_MAX];
     struct truth *truth;
+    struct repairs *repairs;
     struct oracle_counts counts;
 };
 
@@ -88,6 +85,7 @@ struct oracle *oracle_new(struct cluster *cluster)
     oracle->facts = xmalloc(oracle->fact_capacity * sizeof *oracle->facts);
     oracle->facts[0] = (struct fact){.term = 0};
     oracle->truth = truth_new(cluster);
+    oracle->repairs = repairs_new(cluster);
     map_init(&oracle->known);
     applying = oracle;
     return oracle;
@@ -109,6 +107,7 @@ void oracle_free(struct oracle *oracle)
     }
     free(oracle->facts);
     truth_free(oracle->truth);
+    repairs_free(oracle->repairs);
     ledger_free(oracle->ledger);
     configs_free(oracle->configs);
     free(oracle);
@@ -173,16 +172,13 @@ void oracle_on_boot(struct oracle *oracle, struct cluster_server *server)
     watched->applied = watched->checked_commit;
     watched->digested = 0;
     watched->led_term = 0;
-    watched->was_disputed = false;
-    watched->was_condemned = false; /* known to be, it may die before that is durable */
     if (server->lives != watched->lives) {
         watched->lives = server->lives;
-        watched->is_in_dispute = false;
-        watched->generation = disk_identity(server->disk)->tree_generation;
         /* What an old copy lacks it may not make up for by itself. */
         watched->durable_term = server->is_old_copy ? disk_log(server->disk).term : 0;
         watched->ballot_count = 0;
     }
+    repairs_on_boot(oracle->repairs, server);
     if (disk_log(server->disk).term != watched->durable_term) {
         cluster_violation(server, "S3: it starts in a term that it did not store");
     }
@@ -676,66 +672,13 @@ static void check_applied(struct oracle *oracle,
     }
 }
 
-/* What may be the right state is not overwritten. */
 void oracle_on_offer(struct oracle *oracle,
                      struct cluster_server *server,
                      raft_id to,
                      const Peer__DumpOffer *offer)
 {
     (void)oracle;
-    if (!offer->vouched && node_disputes_with(server->node, to)) {
-        cluster_violation(server,
-                          "S28: %" PRIu64 ", which it is in dispute with, is offered a dump of "
-                          "%" PRIu64 " that nobody vouches for",
-                          to, offer->index);
-    }
-}
-
-/* What has become of a damaged state is right: a majority vouched for it. Once wrong states are a
- * majority, nobody can know; faults alone never make them one, but members that lag get the state
- * of their leader, whatever it is. */
-static void check_repair(struct oracle *oracle, struct cluster_server *server)
-{
-    struct watched *watched = watch(oracle, server);
-    const struct raft_config *config = raft_config_effective(node_raft(server->node));
-    bool is_condemned = node_is_condemned(server->node);
-    uint64_t voters = 0;
-    uint64_t wrong = 0;
-
-    if (watched->was_condemned && !is_condemned && cluster_has_diverged(server)) {
-        for (uint32_t i = 0; i < config->member_count; i++) {
-            raft_id id = config->members[i].id;
-            bool is_voter = raft_config_is_voter(config, id);
-
-            voters += is_voter;
-            wrong += is_voter && id != server->id &&
-                     cluster_has_diverged(cluster_by_id(oracle->cluster, id));
-        }
-        if (2 * wrong <= voters) {
-            cluster_violation(server, "S27: its state was repaired, and is wrong");
-        }
-    }
-    watched->was_condemned = is_condemned;
-}
-
-/* What may be the only right state, as its server knows, does not give way to a wrong one; a copy
- * may. */
-static void check_dispute(struct oracle *oracle, struct cluster_server *server)
-{
-    struct watched *watched = watch(oracle, server);
-    uint64_t generation = disk_identity(server->disk)->tree_generation;
-    bool is_disputed = node_is_disputed(server->node) && !disk_tree_doubt(server->disk).is_borrowed;
-
-    if (generation != watched->generation && watched->is_in_dispute && !watched->was_wrong &&
-        cluster_has_diverged(server)) {
-        cluster_violation(server,
-                          "S29: its state, which was right and disputed, gave way to a wrong one");
-    }
-    watched->is_in_dispute = is_disputed || (watched->is_in_dispute && !watched->was_disputed &&
-                                             generation == watched->generation);
-    watched->was_disputed = is_disputed;
-    watched->generation = generation;
-    watched->was_wrong = cluster_has_diverged(server);
+    repairs_on_offer(server, to, offer);
 }
 
 void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
@@ -757,8 +700,7 @@ void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
     if (status.role == RAFT_LEADER) {
         check_matches(oracle, server, raft_config_effective(raft));
     }
-    check_repair(oracle, server);
-    check_dispute(oracle, server);
+    repairs_on_turn(oracle->repairs, server);
     /* A node that could not read its checkpoint may have stopped in the middle of a command. */
     if (!server->dying) {
         check_applied(oracle, server, &status);

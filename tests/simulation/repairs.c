@@ -1,0 +1,111 @@
+#include "tests/simulation/repairs.h"
+
+#include "base/alloc.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* What is remembered of a server. */
+struct watched {
+    uint64_t lives; /* of the disk that this is about */
+    bool was_condemned;
+    bool was_disputed;  /* in this run, */
+    bool is_in_dispute; /* in this one, or in one before that did not see the end of it */
+    bool was_wrong;
+    uint64_t generation;
+};
+
+struct repairs {
+    struct cluster *cluster;
+    struct watched watched[NETWORK_PLACES_MAX];
+};
+
+struct repairs *repairs_new(struct cluster *cluster)
+{
+    struct repairs *repairs = xcalloc(1, sizeof *repairs);
+
+    repairs->cluster = cluster;
+    return repairs;
+}
+
+void repairs_free(struct repairs *repairs)
+{
+    free(repairs);
+}
+
+void repairs_on_boot(struct repairs *repairs, struct cluster_server *server)
+{
+    struct watched *watched = &repairs->watched[server->place];
+
+    watched->was_disputed = false;
+    watched->was_condemned = false; /* known to be, it may die before that is durable */
+    if (server->lives != watched->lives) {
+        watched->lives = server->lives;
+        watched->is_in_dispute = false;
+        watched->generation = disk_identity(server->disk)->tree_generation;
+    }
+}
+
+/* What may be the right state is not overwritten. */
+void repairs_on_offer(const struct cluster_server *server, raft_id to, const Peer__DumpOffer *offer)
+{
+    if (!offer->vouched && node_disputes_with(server->node, to)) {
+        cluster_violation(server,
+                          "S28: %" PRIu64 ", which it is in dispute with, is offered a dump of "
+                          "%" PRIu64 " that nobody vouches for",
+                          to, offer->index);
+    }
+}
+
+/* What has become of a damaged state is right: a majority vouched for it. Once wrong states are a
+ * majority, nobody can know; faults alone never make them one, but members that lag get the state
+ * of their leader, whatever it is. */
+static void check_repair(struct repairs *repairs, struct cluster_server *server)
+{
+    struct watched *watched = &repairs->watched[server->place];
+    const struct raft_config *config = raft_config_effective(node_raft(server->node));
+    bool is_condemned = node_is_condemned(server->node);
+    uint64_t voters = 0;
+    uint64_t wrong = 0;
+
+    if (watched->was_condemned && !is_condemned && cluster_has_diverged(server)) {
+        for (uint32_t i = 0; i < config->member_count; i++) {
+            raft_id id = config->members[i].id;
+            bool is_voter = raft_config_is_voter(config, id);
+
+            voters += is_voter;
+            wrong += is_voter && id != server->id &&
+                     cluster_has_diverged(cluster_by_id(repairs->cluster, id));
+        }
+        if (2 * wrong <= voters) {
+            cluster_violation(server, "S27: its state was repaired, and is wrong");
+        }
+    }
+    watched->was_condemned = is_condemned;
+}
+
+/* What may be the only right state, as its server knows, does not give way to a wrong one; a copy
+ * may. */
+static void check_dispute(struct repairs *repairs, struct cluster_server *server)
+{
+    struct watched *watched = &repairs->watched[server->place];
+    uint64_t generation = disk_identity(server->disk)->tree_generation;
+    bool is_disputed = node_is_disputed(server->node) && !disk_tree_doubt(server->disk).is_borrowed;
+
+    if (generation != watched->generation && watched->is_in_dispute && !watched->was_wrong &&
+        cluster_has_diverged(server)) {
+        cluster_violation(server,
+                          "S29: its state, which was right and disputed, gave way to a wrong one");
+    }
+    watched->is_in_dispute = is_disputed || (watched->is_in_dispute && !watched->was_disputed &&
+                                             generation == watched->generation);
+    watched->was_disputed = is_disputed;
+    watched->generation = generation;
+    watched->was_wrong = cluster_has_diverged(server);
+}
+
+void repairs_on_turn(struct repairs *repairs, struct cluster_server *server)
+{
+    check_repair(repairs, server);
+    check_dispute(repairs, server);
+}
