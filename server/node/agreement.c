@@ -144,7 +144,7 @@ bool dispute_may_replace(const struct dispute *dispute,
     return true;
 }
 
-void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_id own)
+void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_id own, zxid at)
 {
     struct dissent *dissent;
 
@@ -152,6 +152,11 @@ void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_i
     dissent = find_dissent(dispute, own);
     if (dissent != NULL) {
         drop(dispute, dissent);
+    }
+    for (size_t i = 0; i < dispute->count; i++) {
+        if (dispute->dissent[i].at > at) {
+            dispute->dissent[i].at = at;
+        }
     }
 }
 

@@ -85,8 +85,9 @@ bool dispute_may_replace(const struct dispute *dispute,
                          bool is_borrowed,
                          raft_id sender,
                          zxid same_at);
-/* Take over that of the member whose state has become the one of `own`. */
-void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_id own);
+/* Take over that of the member whose state at `at` has become the one of `own`. Whether others
+ * differed from that one then already is not known: whoever had the same at `at` did not. */
+void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_id own, zxid at);
 /* A split at `at`: note who differs from `own`. */
 void dispute_note(struct dispute *dispute,
                   const struct raft_config *config,

@@ -85,7 +85,8 @@ enum status node_agreement_before_switch(struct node *node, struct error *error)
     struct dispute dispute;
     struct tree_doubt doubt;
 
-    dispute_inherit(&dispute, &node->installed.dispute, node->options.id);
+    dispute_inherit(&dispute, &node->installed.dispute, node->options.id,
+                    node->installed.meta.applied_index);
     doubt = doubt_of(!node->installed.is_vouched, &dispute);
     return node->port.tree_doubt(node->port.context, node->installed.generation, &doubt, error);
 }
@@ -95,7 +96,8 @@ void node_agreement_reset(struct node *node)
     digest_ring_clear(node->digests);
     node->told.zxid = 0;
     /* What there was, was about the state that is gone. */
-    dispute_inherit(&node->dispute, &node->installed.dispute, node->options.id);
+    dispute_inherit(&node->dispute, &node->installed.dispute, node->options.id,
+                    state_applied(node->state));
     tell_of_dispute(node, state_applied(node->state), false);
     node->is_borrowed = !node->installed.is_vouched;
     node->borrowed_us = node_now(node);

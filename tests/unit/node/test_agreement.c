@@ -286,14 +286,21 @@ static void test_a_dispute_goes_with_the_state(void)
     begin_dispute();
     tell(3, right)->digest = wrong;
     dispute_note(&dispute, &config, 1, 115, voices, count);
-    dispute_inherit(&heir, &dispute, 3);
+    dispute_inherit(&heir, &dispute, 3, 200);
     EXPECT_EQ(heir.count, 1);
     EXPECT_EQ(heir.dissent[0].id, 2);
     EXPECT_EQ(heir.dissent[0].at, 115);
-    dispute_inherit(&heir, &dispute, 4);
+    dispute_inherit(&heir, &dispute, 4, 200);
     EXPECT_EQ(heir.count, 2);
+    /* An older state of that one: who had the same then does not differ from it. */
+    dispute_inherit(&heir, &dispute, 3, 108);
+    EXPECT_EQ(heir.dissent[0].at, 108);
+    dispute_hear(&heir, &(struct agreement_word){.id = 2, .at = 108, .digest = wrong}, own, 0);
+    EXPECT_EQ(heir.count, 1);
+    dispute_hear(&heir, &(struct agreement_word){.id = 2, .at = 108, .digest = right}, own, 0);
+    EXPECT_EQ(heir.count, 0);
     dispute.count = 0;
-    dispute_inherit(&heir, &dispute, 3);
+    dispute_inherit(&heir, &dispute, 3, 200);
     EXPECT_EQ(heir.count, 0);
     end_dispute();
 }
