@@ -67,7 +67,8 @@ static bool is_unopposed(const struct raft_config *config, const struct camp *ca
 
         if (raft_config_is_voter(config, id) &&
             (voice == NULL ||
-             (!voice->is_damaged && !agreement_is_same(voice->digest, camp->digest)))) {
+             (voice->is_damaged ? voice->differed
+                                : !agreement_is_same(voice->digest, camp->digest)))) {
             return false;
         }
     }
@@ -209,9 +210,6 @@ static bool is_settled(const struct dissent *dissent,
     bool is_behind = word->at == word->applied && word->at < log_base;
     struct state_digest digest;
 
-    if (word->is_damaged) {
-        return true;
-    }
     if (word->echo_at >= dissent->at && digest_ring_find(own, word->echo_at, &digest) &&
         agreement_is_same(word->echo, digest)) {
         return true;

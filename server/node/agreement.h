@@ -33,7 +33,8 @@ struct agreement_voice {
     /* It has its state from another member, by a dump, and no majority has confirmed it since: it
      * says twice what that one said once. */
     bool is_borrowed;
-    bool is_damaged; /* it says itself that its state is wrong: there is no digest */
+    bool is_damaged; /* it says itself that its state is wrong: there is no digest, */
+    bool differed;   /* but before it found that, it told another than this member */
 };
 
 enum agreement {
@@ -45,7 +46,8 @@ enum agreement {
 
 /* `voices` has each member at most once, `own` among them. Right is what a majority of the voters
  * has, of both halves of a joint configuration, borrowed states not counted; and what all voters
- * have but those that know themselves to be damaged: nobody is left who could say otherwise. */
+ * have but those that know themselves to be damaged: nobody is left who could say otherwise. Who
+ * differed before it knew could: that a record of its is damaged makes no other state right. */
 enum agreement agreement_judge(const struct raft_config *config,
                                raft_id own,
                                const struct agreement_voice *voices,
@@ -60,7 +62,6 @@ struct agreement_word {
     zxid echo_at; /* it had `echo` where this member told; 0 = it does not know */
     struct state_digest echo;
     bool is_borrowed;
-    bool is_damaged;
 };
 
 struct dissent {
@@ -99,12 +100,12 @@ void dispute_note(struct dispute *dispute,
 void dispute_overrule(struct dispute *dispute, zxid at);
 /* Who is no voter any more does not count. */
 void dispute_follow(struct dispute *dispute, const struct raft_config *config);
-/* Take its word: it differs no more if it knows itself to be damaged, has got its state from
- * another since, or tells the same as `own` where it differed or later, be it where it is or where
- * this member is. So does who is too far
- * behind for that, because the log here begins at `log_base`, and tells the same where it is: it is
- * to get another state whatever it holds. Not so who is too far behind to be compared with: what it
- * has left may be the only right state. */
+/* Take its word: it differs no more if it has got its state from another since, or tells the same
+ * as `own` where it differed or later, be it where it is or where this member is. So does who is
+ * too far behind for that, because the log here begins at `log_base`, and tells the same where it
+ * is: it is to get another state whatever it holds. Not so who is too far behind to be compared
+ * with, nor who finds its state damaged and tells nothing any more: what it has left may be the
+ * only right state. */
 void dispute_hear(struct dispute *dispute,
                   const struct agreement_word *word,
                   const struct digest_ring *own,

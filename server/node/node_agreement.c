@@ -173,7 +173,10 @@ static size_t gather(const struct node *node, zxid at, struct agreement_voice *v
             voices[count++] = (struct agreement_voice){
                 .id = id, .digest = node->told.digest, .is_borrowed = node->is_borrowed};
         } else if (report != NULL && report->repair_from != 0) {
-            voices[count++] = (struct agreement_voice){.id = id, .is_damaged = true};
+            voices[count++] = (struct agreement_voice){.id = id,
+                                                       .is_damaged = true,
+                                                       .differed = report->told.differs_from_own ||
+                                                                   node_disputes_with(node, id)};
         } else if (report != NULL && report->told.zxid == at) {
             voices[count++] = (struct agreement_voice){
                 .id = id, .digest = report->told.digest, .is_borrowed = report->told.is_borrowed};
@@ -210,8 +213,7 @@ static void hear_members(struct node *node)
                                                 .digest = report->told.digest,
                                                 .echo_at = report->told.echo_zxid,
                                                 .echo = report->told.echo,
-                                                .is_borrowed = report->told.is_borrowed,
-                                                .is_damaged = report->repair_from != 0};
+                                                .is_borrowed = report->told.is_borrowed};
 
             dispute_hear(&node->dispute, &word, node->digests, node->status.log_base);
         }
@@ -283,14 +285,10 @@ static void look_again(struct node *node)
     }
 }
 
-void node_agreement_tick(struct node *node)
+static void compare(struct node *node)
 {
     zxid at;
 
-    if (node->is_condemned || node->installing) {
-        return;
-    }
-    hear_members(node);
     if (node->is_borrowed && has_dispute(node)) {
         node->borrowed_us = node_now(node);
     } else if (node->is_borrowed && node_now(node) - node->borrowed_us >= BORROWED_US) {
@@ -311,7 +309,18 @@ void node_agreement_tick(struct node *node)
         node->voices_are_new = false;
         judge(node, at);
     }
+}
+
+void node_agreement_tick(struct node *node)
+{
+    if (node->installing) {
+        return;
+    }
+    hear_members(node);
     if (!node->is_condemned) {
+        compare(node);
+    }
+    if (!node->failed) {
         keep_doubt(node);
     }
 }

@@ -37,7 +37,6 @@ static void enter(struct node *node)
 {
     node->is_condemned = true;
     node->told.zxid = 0;
-    node->dispute.count = 0; /* it has no say any more */
     dump_transfer_set_repair(node->dumps,
                              state_applied(node->state) > 0 ? state_applied(node->state) : 1);
 }
@@ -56,6 +55,15 @@ static void condemn(struct node *node, const struct error *found, bool is_log_su
     if (node->port.tree_condemn(node->port.context, node->tree_generation, &error) != STATUS_OK) {
         node_fail(node, &error);
         return;
+    }
+    if (is_log_suspect) {
+        node->dispute.count = 0; /* a majority has spoken */
+    } else if (node_is_disputed(node)) {
+        MARK(disputed_state_is_damaged_too);
+        log_event(LOG_LEVEL_ERROR, "repair_disputed",
+                  "zxid=%" PRIu64 " with=%" PRIu64 " reason=\"it differed from that member before: "
+                  "only what a majority holds takes the place of its state\"",
+                  state_applied(node->state), node->dispute.dissent[0].id);
     }
     enter(node);
     node_proposals_refuse_queued(node, CLIENT__CODE__STOPPING);

@@ -14,10 +14,11 @@
  *
  * The dump comes from the leader, once a majority of the voters, counting nobody twice, has told
  * the digest that the leader's checkpoint has. So nothing is ever repaired from a member that is
- * wrong itself. Without such a majority the server waits. A member that merely lags gets a dump
- * that nobody vouches for rather than none, unless its state is disputed: that may be the right
- * one, and is replaced by nothing but what a majority holds. With no other voter there is nobody to
- * ask: what was needed and cannot be read ends the process, what was found by looking is told. */
+ * wrong itself. Without such a majority the server waits, unless all others have the same and it
+ * did not differ from them before it was found damaged. A member that merely lags gets a dump that
+ * nobody vouches for rather than none, unless its state is disputed: that may be the right one, and
+ * is replaced by nothing but what a majority holds. With no other voter there is nobody to ask:
+ * what was needed and cannot be read ends the process, what was found by looking is told. */
 #ifndef NODE_NODE_REPAIR_H
 #define NODE_NODE_REPAIR_H
 

@@ -51,7 +51,13 @@ static void tell_of_dispute(const struct node *node, char text[NODE_TROUBLE_BYTE
 void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
 {
     text[0] = '\0';
-    if (node->is_condemned) {
+    if (node->is_condemned && node_is_disputed(node)) {
+        (void)snprintf(text, NODE_TROUBLE_BYTES,
+                       "its state is damaged, and server %" PRIu64 " had another one before that: "
+                       "only what a majority holds takes its place; remove-member who is wrong: "
+                       "%.130s",
+                       node->dispute.dissent[0].id, node->damage);
+    } else if (node->is_condemned) {
         (void)snprintf(text, NODE_TROUBLE_BYTES,
                        "its state is damaged and is fetched anew from the others: %.130s",
                        node->damage);

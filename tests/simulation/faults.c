@@ -203,7 +203,7 @@ static bool may_destroy(struct faults *faults, const struct cluster_server *serv
     for (size_t i = 0; i < members; i++) {
         intact += is_intact(i + 1, faults);
     }
-    return intact > members / 2 + 1;
+    return intact > members / 2 + 1 || faults->cluster->settings.beyond_tolerance != 0;
 }
 
 /* --- Beginnings --- */

@@ -84,8 +84,8 @@ static void check_repair(struct repairs *repairs, struct cluster_server *server)
     watched->was_condemned = is_condemned;
 }
 
-/* What may be the only right state, as its server knows, does not give way to a wrong one; a copy
- * may. */
+/* What may be the only right state, as its server knows, does not give way to a wrong one, also not
+ * when a record of it is damaged; a copy may. */
 static void check_dispute(struct repairs *repairs, struct cluster_server *server)
 {
     struct watched *watched = &repairs->watched[server->place];
@@ -97,8 +97,9 @@ static void check_dispute(struct repairs *repairs, struct cluster_server *server
         cluster_violation(server,
                           "S29: its state, which was right and disputed, gave way to a wrong one");
     }
-    watched->is_in_dispute = is_disputed || (watched->is_in_dispute && !watched->was_disputed &&
-                                             generation == watched->generation);
+    watched->is_in_dispute =
+        is_disputed || (watched->is_in_dispute && generation == watched->generation &&
+                        (!watched->was_disputed || node_is_condemned(server->node)));
     watched->was_disputed = is_disputed;
     watched->generation = generation;
     watched->was_wrong = cluster_has_diverged(server);

@@ -351,6 +351,7 @@ static const struct setting table[] = {
     SETTING(with_quotas),
     SETTING(with_stores),
     SETTING(drift_ppm_max),
+    SETTING(beyond_tolerance),
     SETTING(network.latency_us),
     SETTING(network.loose),
     SETTING(network.loss_permille),

@@ -75,6 +75,9 @@ struct settings {
     uint64_t with_quotas; /* clients set quotas on the folders */
     uint64_t with_stores; /* the shipped ones lie beneath the modelled disks */
     uint64_t drift_ppm_max;
+    /* Of plans alone: more is destroyed than the voters tolerate, and nothing right may give way to
+     * what is wrong all the same. */
+    uint64_t beyond_tolerance;
     struct network_options network;
     struct node_options node; /* id, incarnation and seed are the server's */
 };

@@ -127,6 +127,29 @@ static void test_when_all_others_know_themselves_damaged_the_rest_is_right(void)
     EXPECT_EQ(judge(1), AGREEMENT_MINE);
 }
 
+static void test_who_differed_before_it_knew_itself_damaged_still_counts(void)
+{
+    begin(3);
+    /* 1 is wrong, 2 has its state from it, and of what 3 had, which was right, a record broke. */
+    (void)tell(1, wrong);
+    tell(2, wrong)->is_borrowed = true;
+    tell(3, right)->is_damaged = true;
+    EXPECT_EQ(judge(1), AGREEMENT_MINE);
+    voices[2].differed = true;
+    EXPECT_EQ(judge(1), AGREEMENT_OPEN);
+    EXPECT_EQ(judge(2), AGREEMENT_OPEN);
+    /* A majority of states of their own needs nobody's consent. */
+    voices[1].is_borrowed = false;
+    EXPECT_EQ(judge(1), AGREEMENT_MINE);
+    /* Two voters. */
+    begin(2);
+    (void)tell(1, wrong);
+    tell(2, right)->is_damaged = true;
+    EXPECT_EQ(judge(1), AGREEMENT_MINE);
+    voices[1].differed = true;
+    EXPECT_EQ(judge(1), AGREEMENT_OPEN);
+}
+
 /* --- Disputes --- */
 
 static struct dispute dispute;
@@ -194,16 +217,12 @@ static void test_a_dispute_ends_when_who_differed_had_the_same_where_this_member
     end_dispute();
 }
 
-static void test_only_who_differs_ends_a_dispute_by_its_confession(void)
+static void test_a_confession_ends_no_dispute(void)
 {
-    struct agreement_word word = {.id = 3, .is_damaged = true};
-
     begin_dispute();
-    dispute_hear(&dispute, &word, own, 0);
-    EXPECT_EQ(dispute.count, 1);
-    word.id = 2;
-    dispute_hear(&dispute, &word, own, 0);
-    EXPECT_EQ(dispute.count, 0);
+    /* Who is damaged tells no digest. */
+    EXPECT(differs_still((struct agreement_word){.at = 0, .applied = 115}, 0));
+    EXPECT(differs_still((struct agreement_word){.at = 0, .applied = 115}, 118));
     end_dispute();
 }
 
@@ -348,9 +367,10 @@ int main(int argc, char **argv)
         TEST_CASE(test_both_halves_of_a_joint_configuration_must_agree),
         TEST_CASE(test_who_has_its_state_from_another_says_nothing_new),
         TEST_CASE(test_when_all_others_know_themselves_damaged_the_rest_is_right),
+        TEST_CASE(test_who_differed_before_it_knew_itself_damaged_still_counts),
         TEST_CASE(test_a_dispute_ends_when_who_differed_tells_the_same),
         TEST_CASE(test_a_dispute_ends_when_who_differed_had_the_same_where_this_member_is),
-        TEST_CASE(test_only_who_differs_ends_a_dispute_by_its_confession),
+        TEST_CASE(test_a_confession_ends_no_dispute),
         TEST_CASE(test_a_state_that_was_replaced_since_is_not_the_one_that_differed),
         TEST_CASE(test_who_fell_behind_differs_no_more_if_it_is_known_not_to),
         TEST_CASE(test_a_majority_overrules_who_differed_up_to_there),
