@@ -10,7 +10,8 @@
 enum {
     ROUND_US = 1000 * 1000,         /* between the zxids that a leader names, */
     PATIENCE_US = 10 * 1000 * 1000, /* unless somebody has not told yet */
-    BORROWED_US = 20 * 1000 * 1000  /* a state that nobody spoke against for so long is one's own */
+    SPLIT_US = 3 * 1000 * 1000, /* so long those who differ wait for a third to say who is wrong */
+    BORROWED_US = 20 * 1000 * 1000 /* a state that nobody spoke against for so long is one's own */
 };
 
 void node_agreement_init(struct node *node)
@@ -95,6 +96,7 @@ void node_agreement_reset(struct node *node)
 {
     digest_ring_clear(node->digests);
     node->told.zxid = 0;
+    node->split_us = 0;
     /* What there was, was about the state that is gone. */
     dispute_inherit(&node->dispute, &node->installed.dispute, node->options.id,
                     state_applied(node->state));
@@ -221,6 +223,16 @@ static void hear_members(struct node *node)
     tell_of_dispute(node, state_applied(node->state), true);
 }
 
+/* Members differ. Most often the next one that tells makes a majority; who is linked and does not
+ * tell may stand still. */
+static bool is_split_for_long(struct node *node)
+{
+    if (node->split_us == 0) {
+        node->split_us = node_now(node);
+    }
+    return node_now(node) - node->split_us >= SPLIT_US;
+}
+
 static void judge(struct node *node, zxid at)
 {
     const struct raft_config *config = raft_config_effective(node->raft);
@@ -233,8 +245,11 @@ static void judge(struct node *node, zxid at)
     }
     switch (agreement_judge(config, node->options.id, voices, count)) {
     case AGREEMENT_OPEN:
+        /* Of a zxid that was just named hardly anybody has told. */
+        node->split_us = all_told(node, at) ? 0 : node->split_us;
         break;
     case AGREEMENT_MINE:
+        node->split_us = 0;
         node->agreed_zxid = at;
         node->agreed_digest = node->told.digest;
         MARK_IF(node->is_borrowed, state_of_a_dump_confirmed);
@@ -246,7 +261,8 @@ static void judge(struct node *node, zxid at)
         break;
     case AGREEMENT_SPLIT:
         node->borrowed_us = node_now(node);
-        if (all_told(node, at)) {
+        if (all_told(node, at) || is_split_for_long(node)) {
+            MARK_IF(!all_told(node, at), dispute_noted_before_all_have_told);
             dispute_note(&node->dispute, config, node->options.id, at, voices, count);
         }
         break;

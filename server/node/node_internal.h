@@ -119,7 +119,8 @@ struct node {
     zxid agreed_zxid;                  /* there a majority has what this server has, */
     struct state_digest agreed_digest; /* namely this */
     struct tree_doubt kept_doubt;      /* on the disk */
-    struct dispute dispute;            /* voters differ, and no majority says who is wrong */
+    uint64_t split_us;                 /* since when voters differ by what was told; 0 = none do */
+    struct dispute dispute;            /* so they do, and no majority says who is wrong */
 
     /* node_scrub */
     struct checkpoint_job *scrub_job; /* NULL = none under way */

@@ -1,5 +1,5 @@
 /* What must always hold, checked while the run goes on: the invariants of consensus over all
- * servers and their disks. The README lists them (S1..S29, L1..L5) and where each is checked; votes
+ * servers and their disks. The README lists them (S1..S30, L1..L5) and where each is checked; votes
  * and reads are kept in `ledger`, configurations in `configs`, what commands did in `truth`,
  * repairs and disputes in `repairs`. */
 #ifndef TESTS_SIMULATION_ORACLE_H

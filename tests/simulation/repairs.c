@@ -5,6 +5,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* A zxid is named at the latest ten seconds after the one before, and a difference noted some
+ * seconds after it was told. */
+enum { NOTICE_US = 25 * 1000 * 1000 };
+
 /* What is remembered of a server. */
 struct watched {
     uint64_t lives; /* of the disk that this is about */
@@ -13,6 +17,7 @@ struct watched {
     bool is_in_dispute; /* in this one, or in one before that did not see the end of it */
     bool was_wrong;
     uint64_t generation;
+    uint64_t differs_since_us[NETWORK_PLACES_MAX]; /* from it as leader, unnoticed; 0 = no */
 };
 
 struct repairs {
@@ -105,8 +110,45 @@ static void check_dispute(struct repairs *repairs, struct cluster_server *server
     watched->was_wrong = cluster_has_diverged(server);
 }
 
+/* The leader and a voter that follows it hold different states, and neither knows. */
+static bool differs_unnoticed(struct cluster_server *leader, struct cluster_server *voter)
+{
+    const struct raft *raft = node_raft(leader->node);
+    struct raft_peer_status peer;
+
+    return cluster_has_diverged(leader) != cluster_has_diverged(voter) && cluster_is_awake(voter) &&
+           !node_is_condemned(leader->node) && !node_is_condemned(voter->node) &&
+           !node_disputes_with(leader->node, voter->id) &&
+           !node_disputes_with(voter->node, leader->id) &&
+           raft_config_is_voter(raft_config_effective(raft), leader->id) &&
+           raft_config_is_voter(raft_config_effective(raft), voter->id) &&
+           raft_peer_status(raft, voter->id, &peer) == STATUS_OK && peer.active &&
+           peer.state == RAFT_PROGRESS_REPLICATE;
+}
+
+/* Whatever the others do: they may stand still. */
+static void check_notice(struct repairs *repairs, struct cluster_server *server)
+{
+    struct watched *watched = &repairs->watched[server->place];
+    bool leads = raft_status(node_raft(server->node)).role == RAFT_LEADER;
+    uint64_t now_us = repairs->cluster->timeline->now_us;
+
+    for (size_t place = 0; place < repairs->cluster->settings.places; place++) {
+        uint64_t *since_us = &watched->differs_since_us[place];
+
+        if (!leads || !differs_unnoticed(server, &repairs->cluster->servers[place])) {
+            *since_us = 0;
+        } else if (*since_us == 0) {
+            *since_us = now_us;
+        } else if (now_us - *since_us > NOTICE_US) {
+            cluster_violation(server, "S30: %zu has another state, and neither knows", place + 1);
+        }
+    }
+}
+
 void repairs_on_turn(struct repairs *repairs, struct cluster_server *server)
 {
+    check_notice(repairs, server);
     check_repair(repairs, server);
     check_dispute(repairs, server);
 }

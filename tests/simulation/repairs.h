@@ -1,4 +1,4 @@
-/* What becomes of states that are wrong, or that members differ about: S27 to S29 of the README.
+/* What becomes of states that are wrong, or that members differ about: S27 to S30 of the README.
  * Asked by the oracle. */
 #ifndef TESTS_SIMULATION_REPAIRS_H
 #define TESTS_SIMULATION_REPAIRS_H

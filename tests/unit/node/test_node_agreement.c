@@ -1,0 +1,196 @@
+/* Three voters, of which this one and its leader hold different states: what it makes of what they
+ * tell, of a third that says nothing, and of damage. */
+#include "server/node/node_agreement.h"
+
+#include "server/node/node_status.h"
+#include "tests/unit/node/node_lab.h"
+
+enum { THIRD = 3, TERM = 2, BEAT_US = 200 * 1000 };
+
+#define SECOND UINT64_C(1000000)
+
+/* What a member is heard to tell, over and over. */
+struct teller {
+    bool is_silent;
+    bool is_wrong; /* another digest than this server has */
+    bool is_borrowed;
+    bool is_damaged;
+};
+
+static struct teller leader;
+static struct teller third;
+
+static void hear_from(raft_id id, const Peer__PeerMessage *message)
+{
+    struct buffer packed = BUFFER_INIT;
+
+    peer_codec_pack(message, &packed);
+    EXPECT_OK(node_on_peer_message(lab.node, id, buffer_lend(&packed)));
+    buffer_release(&packed);
+}
+
+/* The leader is there, and the first entry committed. */
+static void beat(void)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__RaftMessage body = PEER__RAFT_MESSAGE__INIT;
+
+    body.type = RAFT_APPEND;
+    body.term = TERM;
+    body.index = 1;
+    body.index_term = 1;
+    body.commit = 1;
+    message.body_case = PEER__PEER_MESSAGE__BODY_RAFT;
+    message.raft = &body;
+    hear_from(PEER, &message);
+}
+
+static void tell(raft_id id, const struct teller *teller)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__NodeReport report;
+    struct state_digest digest = state_digest(lab.node->state);
+
+    if (teller->is_silent) {
+        return;
+    }
+    peer__node_report__init(&report);
+    report.applied = 1;
+    report.last = 1;
+    report.term = TERM;
+    report.repair_from = teller->is_damaged;
+    if (!teller->is_damaged) {
+        report.digest_zxid = 1;
+        report.digest_count = digest.record_count;
+        report.digest_sum = digest.sum + teller->is_wrong;
+        report.digest_borrowed = teller->is_borrowed;
+    }
+    message.body_case = PEER__PEER_MESSAGE__BODY_NODE_REPORT;
+    message.node_report = &report;
+    hear_from(id, &message);
+}
+
+static void listen(uint64_t us)
+{
+    for (uint64_t until_us = lab.now_us + us; lab.now_us < until_us;) {
+        beat();
+        tell(PEER, &leader);
+        tell(THIRD, &third);
+        run(BEAT_US);
+    }
+}
+
+/* The leader has another state, and the third is linked and says nothing. */
+static void begin_split(void)
+{
+    begin(3);
+    leader = (struct teller){.is_wrong = true};
+    third = (struct teller){.is_silent = true};
+    node_on_peer_up(lab.node, PEER);
+    node_on_peer_up(lab.node, THIRD);
+    listen(SECOND);
+    EXPECT_EQ(lab.node->status.leader, PEER);
+    EXPECT_EQ(lab.node->told.zxid, 1);
+}
+
+static void test_a_difference_is_left_to_the_third_for_a_moment(void)
+{
+    begin_split();
+    EXPECT(!node_is_disputed(lab.node));
+    third.is_silent = false;
+    listen(10 * SECOND);
+    EXPECT(!node_is_disputed(lab.node));
+    EXPECT_EQ(lab.node->agreed_zxid, 1);
+    end();
+}
+
+static void test_a_member_that_stands_still_hides_no_dispute(void)
+{
+    begin_split();
+    listen(4 * SECOND);
+    EXPECT(node_disputes_with(lab.node, PEER));
+    EXPECT(!node_disputes_with(lab.node, THIRD));
+    /* It comes to itself. */
+    third.is_silent = false;
+    listen(SECOND);
+    EXPECT(!node_is_disputed(lab.node));
+    EXPECT_EQ(lab.node->agreed_zxid, 1);
+    end();
+}
+
+static void test_a_difference_that_passes_is_waited_for_anew(void)
+{
+    begin_split();
+    leader.is_wrong = false;
+    listen(4 * SECOND);
+    leader.is_wrong = true;
+    listen(2 * SECOND);
+    EXPECT(!node_is_disputed(lab.node));
+    listen(3 * SECOND);
+    EXPECT(node_disputes_with(lab.node, PEER));
+    end();
+}
+
+static void test_damage_of_who_differs_makes_a_copy_no_majority(void)
+{
+    begin_split();
+    leader = (struct teller){.is_borrowed = true};
+    third = (struct teller){.is_wrong = true};
+    listen(2 * SECOND);
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    third.is_damaged = true;
+    listen(30 * SECOND);
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    EXPECT_EQ(lab.node->agreed_zxid, 0);
+    leader.is_borrowed = false;
+    listen(SECOND);
+    EXPECT(!node_is_disputed(lab.node));
+    EXPECT_EQ(lab.node->agreed_zxid, 1);
+    end();
+}
+
+static void test_who_is_damaged_itself_goes_on_differing_and_says_so(void)
+{
+    const Peer__PeerMessage *sent;
+    char trouble[NODE_TROUBLE_BYTES];
+    struct error error;
+
+    begin_split();
+    listen(4 * SECOND);
+    (void)error_set(&error, STATUS_CORRUPT, "a record is damaged");
+    node_damage_found(lab.node, &error);
+    listen(2 * SECOND);
+    EXPECT(node_is_condemned(lab.node));
+    EXPECT(node_disputes_with(lab.node, PEER));
+    sent = last_sent(PEER__PEER_MESSAGE__BODY_NODE_REPORT);
+    EXPECT(sent != NULL && sent->node_report->n_disputes == 1);
+    EXPECT(sent != NULL && sent->node_report->repair_from == 1);
+    node_status_trouble(lab.node, trouble);
+    EXPECT_CONTAINS(trouble, "server 2 had another");
+    end();
+}
+
+static void test_a_majority_that_differs_ends_the_dispute(void)
+{
+    begin_split();
+    listen(4 * SECOND);
+    third = (struct teller){.is_wrong = true};
+    listen(SECOND);
+    EXPECT(node_is_condemned(lab.node));
+    EXPECT(!node_is_disputed(lab.node));
+    end();
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        TEST_CASE(test_a_difference_is_left_to_the_third_for_a_moment),
+        TEST_CASE(test_a_member_that_stands_still_hides_no_dispute),
+        TEST_CASE(test_a_difference_that_passes_is_waited_for_anew),
+        TEST_CASE(test_damage_of_who_differs_makes_a_copy_no_majority),
+        TEST_CASE(test_who_is_damaged_itself_goes_on_differing_and_says_so),
+        TEST_CASE(test_a_majority_that_differs_ends_the_dispute),
+        TEST_END};
+
+    return test_main("node_agreement", cases, argc, argv);
+}
