@@ -1,5 +1,7 @@
 #include "server/memory.h"
 
+#include "base/block.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
@@ -69,6 +71,7 @@ void memory_give_back(uint64_t now_us)
         return;
     }
     look_us = now_us + LOOK_INTERVAL_US;
+    block_give_back();
     if (!find_unused(&unused_bytes)) {
         return;
     }

@@ -1,6 +1,7 @@
 #include "server/node/entry_cache.h"
 
 #include "base/alloc.h"
+#include "base/block.h"
 #include "base/check.h"
 
 #include <stdlib.h>
@@ -13,7 +14,7 @@ struct payload *payload_new(size_t size)
     struct payload *payload;
 
     CHECK_OP(size, <=, UINT32_MAX);
-    payload = xmalloc(sizeof *payload + size);
+    payload = block_new(sizeof *payload + size);
     payload->references = 1;
     payload->size = (uint32_t)size;
     return payload;
@@ -38,7 +39,7 @@ struct payload *payload_ref(struct payload *payload)
 void payload_unref(struct payload *payload)
 {
     if (payload != NULL && --payload->references == 0) {
-        free(payload);
+        block_free(payload, sizeof *payload + payload->size);
     }
 }
 

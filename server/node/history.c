@@ -1,9 +1,11 @@
 #include "server/node/history.h"
 
 #include "base/alloc.h"
+#include "base/block.h"
 #include "base/check.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { SLOTS_MIN = 64, NODE_OVERHEAD_BYTES = 128 };
 
@@ -53,7 +55,7 @@ static void drop_first(struct history *history)
     history->bytes -= slot->bytes;
     history->first++;
     state_node_unref(slot->event.node);
-    free(slot->path);
+    block_free(slot->path, slot->event.path.size);
 }
 
 static void drop_all(struct history *history)
@@ -115,7 +117,8 @@ static void append(struct history *history, zxid at, const struct state_change *
         resize(history, 2 * history->slot_count);
     }
     slot = slot_at(history, history->end);
-    slot->path = bytes_copy(change->path);
+    slot->path = block_new(change->path.size);
+    memcpy(slot->path, change->path.data, change->path.size);
     slot->event = (struct watch_event){.zxid = at,
                                        .kind = change->kind,
                                        .path = bytes_of(slot->path, change->path.size),

@@ -1,13 +1,12 @@
 #include "server/node/node_proposals.h"
 
-#include "base/alloc.h"
+#include "base/block.h"
 #include "base/check.h"
 #include "base/mark.h"
 #include "proto/record.pb-c.h"
 #include "server/node/node_log.h"
 #include "server/node/peer_codec.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -54,7 +53,7 @@ static void proposal_free(struct proposal *proposal)
     *proposal->under_way -= proposal->payload->size;
     list_remove(&proposal->link);
     payload_unref(proposal->payload);
-    free(proposal);
+    block_free(proposal, sizeof *proposal);
 }
 
 static void leave_queue(struct node *node, struct proposal *proposal)
@@ -108,7 +107,8 @@ struct proposal *node_propose(struct node *node,
     if (node->queued_count >= QUEUED_COUNT_MAX || node->queued_bytes + size > QUEUED_BYTES_MAX) {
         return NULL;
     }
-    proposal = xcalloc(1, sizeof *proposal);
+    proposal = block_new(sizeof *proposal);
+    *proposal = (struct proposal){.done = done, .context = context};
     list_init(&proposal->link);
     proposal->payload = payload_new(size);
     memset(proposal->payload->data, 0, STAMP_BYTES);
@@ -119,8 +119,6 @@ struct proposal *node_propose(struct node *node,
         memcpy(proposal->payload->data + STAMP_BYTES + prefix.size, command.data, command.size);
     }
     proposal->deadline_us = node_now(node) + node->options.request_timeout_us;
-    proposal->done = done;
-    proposal->context = context;
     proposal->under_way = &node->proposed_bytes;
     node->proposed_bytes += size;
     enter_queue(node, proposal, false);

@@ -1,13 +1,12 @@
 #include "server/node/request.h"
 
-#include "base/alloc.h"
+#include "base/block.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct request *request_new(enum request_kind kind)
 {
-    struct request *request = xmalloc(sizeof *request);
+    struct request *request = block_new(sizeof *request);
 
     memset(request, 0, offsetof(struct request, space));
     request->kind = kind;
@@ -21,6 +20,6 @@ void request_free(struct request *request)
     if (request != NULL) {
         state_count_free(request->progress.count);
         arena_release(&request->arena);
-        free(request);
+        block_free(request, sizeof *request);
     }
 }

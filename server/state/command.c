@@ -4,8 +4,14 @@
 #include "proto/arena_allocator.h"
 #include "proto/message_read.h"
 
+#include <stdalign.h>
+#include <stddef.h>
+
 /* Enough for the most operations, each a message in a message, with an ACL entry or two. */
 enum { MESSAGES_MAX = 4 * STATE_TRANSACTION_OPERATIONS_MAX };
+
+/* Of a command that is only looked at: most fit. */
+enum { COMMAND_SPACE_BYTES = 1024 };
 
 static enum op_error
 check_sizes(ProtobufCBinaryData path, ProtobufCBinaryData value, bool value_is_null, size_t n_acl)
@@ -121,11 +127,12 @@ enum op_error command_decode(struct bytes bytes, struct arena *arena, Record__Co
 
 enum op_error state_command_check(struct bytes command)
 {
+    alignas(max_align_t) uint8_t space[COMMAND_SPACE_BYTES];
     struct arena arena;
     Record__Command *decoded;
     enum op_error error;
 
-    arena_init(&arena);
+    arena_init_in(&arena, space, sizeof space);
     error = command_decode(command, &arena, &decoded);
     arena_release(&arena);
     return error;

@@ -1,9 +1,8 @@
 #include "server/state/record.h"
 
-#include "base/alloc.h"
+#include "base/block.h"
 #include "base/check.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct record *record_new(struct bytes key, size_t value_bytes)
@@ -13,7 +12,7 @@ struct record *record_new(struct bytes key, size_t value_bytes)
     CHECK_OP(key.size, >, 0);
     CHECK_OP(key.size, <=, UINT16_MAX);
     CHECK_OP(value_bytes, <=, UINT32_MAX);
-    record = xmalloc(sizeof *record + key.size + value_bytes);
+    record = block_new(sizeof *record + key.size + value_bytes);
     *record = (struct record){
         .references = 1,
         .key_bytes = (uint16_t)key.size,
@@ -39,6 +38,6 @@ void record_unref(struct record *record)
     CHECK_OP(record->references, >, 0);
     record->references--;
     if (record->references == 0) {
-        free(record);
+        block_free(record, sizeof *record + record->key_bytes + record->value_bytes);
     }
 }
