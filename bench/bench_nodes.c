@@ -10,7 +10,8 @@
 enum {
     CREATIONS_UNDER_WAY = 900,
     TRIES_MAX = 10, /* who is overrun refuses some */
-    WAIT_MS = 50
+    WAIT_MS = 50,
+    TRY_US = 1000 * 1000
 };
 
 void bench_key_path(char path[BENCH_PATH_BYTES], uint64_t number)
@@ -39,16 +40,18 @@ static void exchange(struct bench_connection *connection)
     bench_die("the connection was lost", "");
 }
 
-/* One try: is the folder of the loads there, by a linearizable read? Losses are no failure. */
+/* One try: is the folder of the loads there, by a linearizable read? Losses are no failure, nor is
+ * silence: a ZooKeeper that still loads its tree may never answer whom it accepted meanwhile. */
 static bool serves(struct bench_connection *connection, const char *address)
 {
     struct bench_answer answer = {.id = 0};
+    uint64_t end_us = clock_monotonic_us() + TRY_US;
     bool is_open = bench_open(connection, address);
 
     if (is_open) {
         bench_options.protocol->put(connection, BENCH_LINEARIZABLE_GET, BENCH_FOLDER, BYTES_EMPTY);
     }
-    while (is_open && answer.id == 0) {
+    while (is_open && answer.id == 0 && clock_monotonic_us() < end_us) {
         struct pollfd poller = {.fd = connection->socket, .events = POLLIN};
 
         is_open = bench_connection_send(connection);

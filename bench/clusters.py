@@ -238,7 +238,7 @@ class ZooKeeper(SpeaksWords):
 
     def command(self, number):
         jars = [self.JAR] + [self.JAR.parent / name for name in ("slf4j-nop.jar", "slf4j-api.jar")]
-        return ["java", "-Xmx1g", "-Dzookeeper.jmx.log4j.disable=true", "-cp", ":".join(str(jar) for jar in jars),
+        return ["java", "-Xmx2g", "-Dzookeeper.jmx.log4j.disable=true", "-cp", ":".join(str(jar) for jar in jars),
                 "org.apache.zookeeper.server.quorum.QuorumPeerMain", str(self.folder / f"{number}.cfg")]
 
 
