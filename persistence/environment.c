@@ -7,10 +7,14 @@
 #include "persistence/page_walk.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* LMDB's own table of free pages. */
@@ -18,6 +22,8 @@ enum { FREE_DATABASE = 0, META_PAGES = 2, META_USED_BYTES = 152 };
 
 /* A short write is reported by LMDB as EIO. With less than this left, it was a full disk. */
 enum { DISK_FULL_BYTES = 1024 * 1024 };
+
+enum { TOUCHED_BYTES_MAX = 8 * 1024 * 1024 };
 
 static bool is_disk_full(const struct environment *environment, int result)
 {
@@ -209,6 +215,40 @@ static enum status examine(const char *data,
     return status == STATUS_OK && examination.is_damaged ? STATUS_CORRUPT : status;
 }
 
+/* LMDB does not say where its map is. To reckon it from a value's place would trust the number that
+ * stands on a page; a wrong one would have other memory emptied. */
+static void find_map(struct environment *environment)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    mdb_filehandle_t file;
+    struct stat info;
+    char *line = NULL;
+    size_t capacity = 0;
+
+    CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
+    if (maps == NULL || fstat(file, &info) != 0) {
+        info.st_ino = 0;
+    }
+    while (maps != NULL && info.st_ino != 0 && getline(&line, &capacity, maps) > 0) {
+        uintptr_t from;
+        uintptr_t end;
+        unsigned major_number;
+        unsigned minor_number;
+        uint64_t inode;
+
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*x %x:%x %" SCNu64, &from, &end,
+                   &major_number, &minor_number, &inode) == 5 &&
+            inode == info.st_ino && makedev(major_number, minor_number) == info.st_dev) {
+            environment->map = (void *)from;
+            environment->map_length = end - from;
+        }
+    }
+    free(line);
+    if (maps != NULL) {
+        (void)fclose(maps);
+    }
+}
+
 /* A page of the map beyond the file's end kills the reader with SIGBUS; where pages are missing,
  * all of them free, the file is extended with a hole. */
 static enum status
@@ -315,6 +355,7 @@ static enum status open_existing(struct environment *environment,
         status = pin(environment, error);
     }
     if (status == STATUS_OK) {
+        find_map(environment);
         (void)mdb_reader_check(environment->env, &dead);
     } else {
         environment_close(environment);
@@ -591,4 +632,22 @@ enum status environment_settle(struct environment *environment, struct error *er
     move_pin(environment);
     move_pin(environment);
     return STATUS_OK;
+}
+
+void environment_forget_pages(struct environment *environment)
+{
+    if (environment->map != NULL) {
+        (void)madvise(environment->map, environment->map_length, MADV_DONTNEED);
+    }
+}
+
+void environment_count_touched(struct environment *environment, uint64_t bytes)
+{
+    uint64_t before = atomic_fetch_add(&environment->touched_bytes, bytes);
+
+    if (before < TOUCHED_BYTES_MAX && before + bytes >= TOUCHED_BYTES_MAX) {
+        MARK(store_forgets_its_pages);
+        atomic_store(&environment->touched_bytes, 0);
+        environment_forget_pages(environment);
+    }
 }

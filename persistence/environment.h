@@ -46,6 +46,9 @@ struct environment {
     char path[FILES_PATH_BYTES_MAX];
     size_t page_bytes;
     uint64_t map_bytes;
+    void *map; /* where LMDB has mapped the file, NULL = not known */
+    size_t map_length;
+    _Atomic uint64_t touched_bytes; /* since the last environment_forget_pages by count */
     /* With late metas: the snapshots of the two newest transactions, or NULL. */
     MDB_txn *pins[2];
     unsigned oldest_pin;
@@ -104,5 +107,13 @@ MUST_CHECK enum status environment_commit(struct environment *environment,
  * can be used again. Where there is no space they may be all there is. As environment_commit,
  * without NO_SPACE. */
 MUST_CHECK enum status environment_settle(struct environment *environment, struct error *error);
+
+/* Take the file's pages out of the process's resident memory. They stay in the system's cache, from
+ * where the next touch has them back, sixteen at a time; so what has not been touched lately does
+ * not count as the server's. Any thread, at any time. */
+void environment_forget_pages(struct environment *environment);
+/* So many bytes of the file were touched that will hardly be touched again soon: forgets pages when
+ * they have come to a few MiB. Any thread. */
+void environment_count_touched(struct environment *environment, uint64_t bytes);
 
 #endif

@@ -43,6 +43,7 @@ struct log_work {
     MDB_cursor *cursor;
     struct log_state state;
     struct log_identity identity;
+    uint64_t deleted_bytes;
     bool identity_changed;
     bool hard_state_changed;
     bool base_changed;

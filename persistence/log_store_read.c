@@ -137,6 +137,7 @@ struct reading {
     MDB_cursor *cursor;
     MDB_cursor_op operation; /* to the next key */
     struct buffer joined;    /* an entry of several pieces */
+    uint64_t bytes;          /* that were read */
 };
 
 /* The value of a piece, which must be the next key. */
@@ -164,6 +165,7 @@ static enum status next_piece(struct reading *reading,
     }
     reading->operation = MDB_NEXT;
     *ret_stored = bytes_of(value.mv_data, value.mv_size);
+    reading->bytes += value.mv_size;
     return STATUS_OK;
 }
 
@@ -275,5 +277,6 @@ enum status log_store_read(struct log_store *store,
     }
     mdb_txn_abort(txn);
     buffer_release(&reading.joined);
+    environment_count_touched(&store->environment, reading.bytes);
     return status;
 }

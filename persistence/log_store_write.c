@@ -108,6 +108,7 @@ delete_keys(struct log_work *work, uint64_t first, uint64_t end, struct error *e
             return STATUS_OK;
         }
         if (result == MDB_SUCCESS) {
+            work->deleted_bytes += value.mv_size;
             result = mdb_cursor_del(work->cursor, 0);
         }
         if (result != MDB_SUCCESS) {
@@ -324,6 +325,7 @@ enum status log_work_finish(struct log_work *work, enum status status, struct er
         MARK_IF(work->state.vote != store->state.vote, vote_committed_and_nobody_knows);
         MARK_IF(work->identity_changed, generation_committed_and_nobody_knows);
         MARK_IF(work->base_changed, trim_committed_and_nobody_knows);
+        environment_count_touched(&store->environment, work->deleted_bytes);
         store->identity = work->identity;
         store->synced_stamp = is_late ? store->synced_stamp : store->stamp;
         if (work->witnesses != NULL) {

@@ -153,5 +153,6 @@ enum status tree_store_scrub(struct tree_store *store,
     }
     mdb_txn_abort(txn);
     store->scrub.active = status == STATUS_OK && !ret_slice->finished;
+    tree_store_forget_pages(store);
     return status;
 }

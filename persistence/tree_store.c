@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "base/clock.h"
 #include "base/mark.h"
 #include "persistence/key_text.h"
 #include "persistence/tree_format.h"
@@ -301,6 +302,21 @@ enum status tree_store_range(struct tree_store *store,
     return status;
 }
 
+/* --- Pages --- */
+
+/* Seldom enough that reads do not notice: each touches what it needs once more. */
+enum { FORGET_INTERVAL_US = 5 * 1000 * 1000 };
+
+void tree_store_forget_pages(struct tree_store *store)
+{
+    uint64_t now_us = clock_monotonic_us();
+
+    if (now_us - store->forgotten_us >= FORGET_INTERVAL_US) {
+        store->forgotten_us = now_us;
+        environment_forget_pages(&store->environment);
+    }
+}
+
 /* --- Committing --- */
 
 int tree_store_put_record(MDB_cursor *cursor, struct bytes key, struct bytes value, unsigned flags)
@@ -437,6 +453,7 @@ enum status tree_store_commit(struct tree_store *store,
     status = environment_commit(&store->environment, txn, ENVIRONMENT_SYNC_ALL, error);
     if (status == STATUS_OK) {
         store->scrub = scrub;
+        tree_store_forget_pages(store);
     }
     MARK(checkpoint_committed_and_nobody_knows);
     return status;

@@ -67,7 +67,8 @@ struct tree_record {
 
 /* Put the records (ordered by key, unique) and `meta` in one durable transaction.
  *
- * Meant for up to 64k records or 32 MiB. There is no hard limit: past 131,072 changed pages LMDB
+ * Meant for up to 8k records or 16 MiB: LMDB keeps in memory each page that it changes, and that
+ * memory for the next commits. There is no hard limit: past 131,072 changed pages LMDB
  * writes pages out before the commit, which is slower (and 0.9.24 loses 1 MiB of memory each time,
  * ITS#9155).
  * NO_SPACE  map or disk are full: nothing changed, try again when there is space.

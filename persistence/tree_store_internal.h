@@ -18,6 +18,7 @@ struct tree_scrub {
 struct tree_store {
     struct environment environment;
     struct tree_scrub scrub; /* the checkpoint thread's */
+    uint64_t forgotten_us;   /* when pages were, the checkpoint thread's */
     MDB_txn *reader;         /* the main thread's */
     bool reader_is_active;   /* false after a failed renewal */
     struct tree_meta meta;   /* as of the reader */
@@ -46,6 +47,10 @@ MUST_CHECK enum status tree_store_get_meta(const struct environment *environment
                                            MDB_txn *txn,
                                            struct tree_meta *ret_meta,
                                            struct error *error);
+/* After what has touched many pages: every few seconds, forget those of the file. Checkpoint
+ * thread.
+ */
+void tree_store_forget_pages(struct tree_store *store);
 /* Put the meta record into a write transaction. */
 MUST_CHECK enum status tree_store_put_meta(const struct environment *environment,
                                            MDB_txn *txn,
