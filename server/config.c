@@ -54,8 +54,8 @@ static const struct option options[] = {
      "where to listen, up to 8 times (default: the address of --server)"},
     {"data", KIND_PATH, FIELD(data), "DIR", NULL, 0, 0,
      "the data folder, made if missing (default: ./confer-data/ID)"},
-    {"cache", KIND_BYTES, FIELD(cache_bytes), "SIZE", "256MiB", 0, TIB(16),
-     "memory for nodes that are not being changed"},
+    {"cache", KIND_BYTES, FIELD(cache_bytes), "SIZE", "64MiB", 0, TIB(16),
+     "memory for nodes, the changes kept for watches and the newest writes"},
     {"log-level", KIND_LEVEL, FIELD(log_level), "LEVEL", "info", 0, 0,
      "error, warn, info or debug"},
     {"cluster-secret-file", KIND_PATH, FIELD(secret_file), "FILE", NULL, 0, 0,
@@ -66,9 +66,9 @@ static const struct option options[] = {
      "how often the leader is heard (default: 200ms, or a fifth of a shorter --election-timeout)"},
     {"election-timeout", KIND_DURATION, FIELD(election_timeout_ms), "DURATION", "1s", 20,
      HOURS_MS(1), "how long a silent leader is waited for, at least 3 heartbeats"},
-    {"checkpoint-records", KIND_COUNT, FIELD(checkpoint_records), "N", "65536", 1, 1U << 24,
+    {"checkpoint-records", KIND_COUNT, FIELD(checkpoint_records), "N", "8192", 1, 1U << 24,
      "changed records that start a checkpoint"},
-    {"checkpoint-bytes", KIND_BYTES, FIELD(checkpoint_bytes), "SIZE", "32MiB", KIB(1), GIB(16),
+    {"checkpoint-bytes", KIND_BYTES, FIELD(checkpoint_bytes), "SIZE", "16MiB", KIB(1), GIB(16),
      "changed bytes that start a checkpoint"},
     {"checkpoint-interval", KIND_DURATION, FIELD(checkpoint_interval_ms), "DURATION", "10s", 10,
      HOURS_MS(24), "the longest time between a change and its checkpoint"},
@@ -76,8 +76,9 @@ static const struct option options[] = {
      "log kept behind a checkpoint for members that lag"},
     {"log-tail-entries", KIND_COUNT, FIELD(log_tail_entries), "N", "131072", 0, 1U << 17,
      "and its entries at most"},
-    {"history", KIND_BYTES, FIELD(history_bytes), "SIZE", "64MiB", 0, GIB(64),
-     "changes kept in memory for watches that resume"},
+    {"history", KIND_BYTES, FIELD(history_bytes), "SIZE", NULL, 0, GIB(64),
+     "changes kept in memory for watches that resume (default: a quarter of --cache, at least "
+     "4MiB)"},
     {"history-changes", KIND_COUNT, FIELD(history_changes), "N", "262144", 1, 1U << 26,
      "and their number at most"},
     {"container-check-interval", KIND_DURATION, FIELD(container_check_interval_ms), "DURATION",
@@ -120,8 +121,12 @@ enum {
     NAME_BYTES_MAX = 40,
     DIGEST_HASH_BYTES = 28,
     RECOVER_BYTES_MAX = 39, /* two numbers below 2^63 */
-    HEARTBEAT_MS = 200
+    HEARTBEAT_MS = 200,
+    HISTORY_SHARE = 4, /* of the cache */
+    HISTORY_MIN_MIB = 4
 };
+
+#define HISTORY_UNSET UINT64_MAX
 
 /* --- Names --- */
 
@@ -451,6 +456,7 @@ static enum status parse_value(struct config *config,
 static void set_defaults(struct config *config)
 {
     memset(config, 0, sizeof *config);
+    config->history_bytes = HISTORY_UNSET;
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (options[i].standard != NULL) {
             CHECK(parse_value(config, &options[i], options[i].standard, NULL) == STATUS_OK);
@@ -528,6 +534,11 @@ static uint64_t lesser(uint64_t left, uint64_t right)
     return left < right ? left : right;
 }
 
+static uint64_t greater(uint64_t left, uint64_t right)
+{
+    return left > right ? left : right;
+}
+
 enum status
 config_parse(int argc, char *const *argv, struct config *ret_config, struct error *error)
 {
@@ -538,6 +549,9 @@ config_parse(int argc, char *const *argv, struct config *ret_config, struct erro
     status = parse_all(argc, argv, &config, error);
     if (config.heartbeat_ms == 0) {
         config.heartbeat_ms = lesser(HEARTBEAT_MS, config.election_timeout_ms / 5);
+    }
+    if (config.history_bytes == HISTORY_UNSET) {
+        config.history_bytes = greater(config.cache_bytes / HISTORY_SHARE, MIB(HISTORY_MIN_MIB));
     }
     if (status == STATUS_OK && !config.help && !config.version && config.check[0] == '\0') {
         status = check_together(&config, error);

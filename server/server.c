@@ -22,7 +22,10 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { STOP_MS = 5000 /* after a stop was asked for, the end comes at the latest */ };
+enum {
+    STOP_MS = 5000,       /* after a stop was asked for, the end comes at the latest */
+    ENTRY_CACHE_SHARE = 8 /* of --cache */
+};
 
 struct server {
     const struct config *config;
@@ -470,6 +473,7 @@ static struct node_options make_node_options(const struct server *server)
     options.raft.heartbeat_us = config->heartbeat_ms * 1000;
     options.raft.election_timeout_us = config->election_timeout_ms * 1000;
     options.cache_bytes_max = config->cache_bytes;
+    options.entry_cache_bytes_max = config->cache_bytes / ENTRY_CACHE_SHARE;
     options.checkpoint_records_max = config->checkpoint_records;
     options.checkpoint_bytes_max = config->checkpoint_bytes;
     options.checkpoint_interval_us = config->checkpoint_interval_ms * 1000;

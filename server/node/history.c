@@ -7,7 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SLOTS_MIN = 64, NODE_OVERHEAD_BYTES = 128 };
+enum {
+    SLOTS_MIN = 64,
+    SLOTS_A_CHANGE_MAX = 2, /* the table doubles */
+    ALLOCATOR_BYTES = 16    /* for the path */
+};
 
 struct slot {
     struct watch_event event; /* lends from `path`, holds a reference to its node */
@@ -86,21 +90,6 @@ static void resize(struct history *history, size_t slot_count)
     history->slot_count = slot_count;
 }
 
-/* About what a node holds in memory. */
-static uint64_t node_bytes(const struct state_node *node)
-{
-    bool is_null;
-    uint64_t bytes = NODE_OVERHEAD_BYTES + state_node_value(node, &is_null).size;
-    uint32_t acl_count = state_node_acl_count(node);
-
-    for (uint32_t i = 0; i < acl_count; i++) {
-        struct state_acl_entry entry = state_node_acl(node, i);
-
-        bytes += entry.scheme.size + entry.id.size;
-    }
-    return bytes;
-}
-
 static bool is_node_change(enum state_change_kind kind)
 {
     return kind == STATE_CREATED || kind == STATE_VALUE_SET || kind == STATE_REMOVED ||
@@ -123,7 +112,8 @@ static void append(struct history *history, zxid at, const struct state_change *
                                        .kind = change->kind,
                                        .path = bytes_of(slot->path, change->path.size),
                                        .node = state_node_ref(node)};
-    slot->bytes = sizeof *slot + change->path.size + node_bytes(node);
+    slot->bytes = SLOTS_A_CHANGE_MAX * sizeof *slot + change->path.size + ALLOCATOR_BYTES +
+                  state_node_memory_bytes(node);
     history->bytes += slot->bytes;
     history->end++;
 }

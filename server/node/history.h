@@ -40,6 +40,8 @@ zxid history_oldest(const struct history *history);
 /* The zxid of the last command added (or of the opening or reset). */
 zxid history_last(const struct history *history);
 size_t history_count(const struct history *history);
+/* What the process takes for it at most: a node that the state holds as well is counted here too.
+ */
 uint64_t history_bytes(const struct history *history);
 
 /* The changes are those with first <= sequence < end. */

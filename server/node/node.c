@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/mark.h"
 #include "server/node/config_codec.h"
+#include "server/node/history.h"
 #include "server/node/node_agreement.h"
 #include "server/node/node_apply.h"
 #include "server/node/node_checkpoint.h"
@@ -37,14 +38,14 @@ struct node_options node_options_default(raft_id id)
     return (struct node_options){.id = id,
                                  .version = CONFER_VERSION,
                                  .raft = raft_options_default(id),
-                                 .cache_bytes_max = UINT64_C(256) << 20,
-                                 .checkpoint_records_max = 65536,
-                                 .checkpoint_bytes_max = UINT64_C(32) << 20,
+                                 .cache_bytes_max = UINT64_C(64) << 20,
+                                 .checkpoint_records_max = 8192,
+                                 .checkpoint_bytes_max = UINT64_C(16) << 20,
                                  .checkpoint_interval_us = 10 * 1000 * 1000,
                                  .log_tail_bytes_max = UINT64_C(64) << 20,
                                  .log_tail_entries_max = 1 << 17,
-                                 .entry_cache_bytes_max = UINT64_C(16) << 20,
-                                 .history_bytes_max = UINT64_C(64) << 20,
+                                 .entry_cache_bytes_max = UINT64_C(8) << 20,
+                                 .history_bytes_max = UINT64_C(16) << 20,
                                  .history_changes_max = 1 << 18,
                                  .dump_bytes_max = UINT64_C(64) << 30,
                                  .dump_chunk_bytes = DUMP_CHUNK_BYTES,
@@ -386,6 +387,16 @@ static void evict(struct node *node)
                       node->options.entry_cache_bytes_max);
 }
 
+/* Nodes may take what history and entries leave, but no less than a half: options may have given
+ * the others more than there is. */
+static void share_cache(struct node *node)
+{
+    uint64_t all = node->options.cache_bytes_max;
+    uint64_t others = history_bytes(node->history) + node->cache.bytes;
+
+    state_set_cache_max(node->state, others < all / 2 ? all - others : all / 2);
+}
+
 /* A server that is no member any more sends its clients to others at once. */
 static uint64_t tick_cluster(struct node *node)
 {
@@ -440,6 +451,7 @@ uint64_t node_turn(struct node *node)
     next_us = earlier(next_us, node_clients_expire(node));
     node_log_make_room(node);
     evict(node);
+    share_cache(node);
     if (node_walks_wait(node)) {
         next_us = node_now(node);
     }

@@ -124,15 +124,17 @@ struct node_options {
     const char *version;
     struct raft_options raft; /* id, incarnation and seed are filled in by the node */
     uint64_t seed;
-    uint64_t cache_bytes_max;        /* of clean nodes, 256 MiB */
-    uint64_t checkpoint_records_max; /* dirty records that start a checkpoint, 65536 */
-    uint64_t checkpoint_bytes_max;   /* dirty bytes that start one, 32 MiB */
+    /* Of nodes, history and entry cache together, 64 MiB. What the other two do not take is for
+     * nodes, at least a half; those that wait for a checkpoint come first. */
+    uint64_t cache_bytes_max;
+    uint64_t checkpoint_records_max; /* dirty records that start a checkpoint, 8192 */
+    uint64_t checkpoint_bytes_max;   /* dirty bytes that start one, 16 MiB */
     uint64_t checkpoint_interval_us; /* age that starts one, 10 s */
     uint64_t
         log_tail_bytes_max; /* of entries kept behind a checkpoint for lagging members, 64 MiB */
     uint64_t log_tail_entries_max;  /* and their number, 2^17 */
-    uint64_t entry_cache_bytes_max; /* payloads kept in memory behind applied, 16 MiB */
-    uint64_t history_bytes_max;     /* changes kept for watch streams, 64 MiB */
+    uint64_t entry_cache_bytes_max; /* payloads kept in memory behind applied, 8 MiB */
+    uint64_t history_bytes_max;     /* changes kept for watch streams, 16 MiB */
     uint64_t history_changes_max;   /* and their number, 2^18 */
     uint64_t dump_bytes_max;        /* of an incoming dump: the size of the tree's map, 64 GiB */
     uint32_t dump_chunk_bytes;      /* of an outgoing dump in one message, 512 KiB */

@@ -10,19 +10,14 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum {
-    BEHIND_FACTOR = 4, /* times the size that starts a checkpoint: applying waits */
-    RETRY_COMMIT_US = 1000 * 1000,
-    HOLD_INTERVAL_US = 50 * 1000
-};
+enum { RETRY_COMMIT_US = 1000 * 1000, HOLD_INTERVAL_US = 50 * 1000 };
 
 bool node_checkpoint_is_behind(const struct node *node)
 {
     struct state_dirty dirty = state_dirty(node->state);
 
-    return dirty.sealed &&
-           (dirty.record_count >= BEHIND_FACTOR * node->options.checkpoint_records_max ||
-            dirty.bytes >= BEHIND_FACTOR * node->options.checkpoint_bytes_max);
+    return dirty.sealed && (dirty.record_count >= node->options.checkpoint_records_max ||
+                            dirty.bytes >= node->options.checkpoint_bytes_max);
 }
 
 /* Whether records, bytes, age, or the length of the log call for a checkpoint. */

@@ -138,7 +138,6 @@ void node_scrub_on_log_done(struct node *node, struct log_job *job)
 static uint64_t scrub_memory(struct node *node)
 {
     uint64_t due_us = scrub_pass_due(&node->memory_pass, &memory_pace);
-    struct state_dirty dirty;
     struct error error;
     size_t bytes = 0;
     size_t bytes_max;
@@ -146,10 +145,8 @@ static uint64_t scrub_memory(struct node *node)
     if (node_now(node) < due_us) {
         return due_us;
     }
-    dirty = state_dirty(node->state);
-    bytes_max =
-        (size_t)scrub_pass_begin(&node->memory_pass, &memory_pace, node_now(node),
-                                 node->options.cache_bytes_max + dirty.bytes + dirty.sealed_bytes);
+    bytes_max = (size_t)scrub_pass_begin(&node->memory_pass, &memory_pace, node_now(node),
+                                         state_memory_bytes(node->state));
     if (state_verify(node->state, &node->memory_position, bytes_max, &bytes, &error) != STATUS_OK) {
         MARK(damage_found_in_memory);
         node->memory_position = 0;

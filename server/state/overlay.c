@@ -14,13 +14,13 @@ enum { RETIRED_PER_WRITE = 2, RETIRED_PER_COMMAND = 16 };
 
 void overlay_init(struct overlay *overlay,
                   const struct state_source *source,
-                  uint64_t clean_bytes_max,
+                  uint64_t memory_bytes_max,
                   uint64_t hash_seed)
 {
     *overlay = (struct overlay){
         .source = *source,
         .hash_seed = hash_seed,
-        .clean_bytes_max = clean_bytes_max,
+        .memory_bytes_max = memory_bytes_max,
         .generation = 1,
     };
     map_init(&overlay->index);
@@ -65,9 +65,15 @@ static void clean_remove(struct overlay *overlay, struct record *record)
     overlay->clean_count--;
 }
 
+uint64_t overlay_memory_bytes(const struct overlay *overlay)
+{
+    return overlay->clean_bytes + overlay->current.bytes + overlay->retired.bytes +
+           (overlay->sealed != NULL ? overlay->sealed->bytes : 0);
+}
+
 void overlay_trim(struct overlay *overlay)
 {
-    while (overlay->clean_bytes > overlay->clean_bytes_max) {
+    while (overlay->clean_count > 0 && overlay_memory_bytes(overlay) > overlay->memory_bytes_max) {
         struct record *record = CONTAINER_OF(overlay->clean.previous, struct record, links.recent);
 
         MARK(clean_record_evicted);

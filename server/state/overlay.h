@@ -1,5 +1,5 @@
 /* All records as the commands see them: what changed since the last checkpoint lies over the
- * source, and clean records that were read stay in RAM for as long as there is room.
+ * source, and clean records that were read stay in RAM for as long as there is room beside those.
  *
  * A record in RAM is in one of four conditions, told by its generation number:
  *
@@ -40,7 +40,7 @@ struct overlay_step {
 struct overlay {
     struct state_source source;
     uint64_t hash_seed;
-    uint64_t clean_bytes_max;
+    uint64_t memory_bytes_max;
     struct map index;
     struct list clean; /* most recently used first */
     uint64_t clean_bytes;
@@ -68,7 +68,7 @@ struct overlay_savepoint {
 
 void overlay_init(struct overlay *overlay,
                   const struct state_source *source,
-                  uint64_t clean_bytes_max,
+                  uint64_t memory_bytes_max,
                   uint64_t hash_seed);
 void overlay_release(struct overlay *overlay);
 
@@ -77,7 +77,10 @@ void overlay_begin(struct overlay *overlay);
 struct overlay_savepoint overlay_savepoint(const struct overlay *overlay);
 /* Undo every write since the savepoint, the last one first. */
 void overlay_rollback(struct overlay *overlay, struct overlay_savepoint savepoint);
-/* Drop clean records beyond the limit, the longest unused first. */
+/* What the records of all conditions take. */
+uint64_t overlay_memory_bytes(const struct overlay *overlay);
+/* Drop clean records, the longest unused first, while all records together take more than the
+ * limit: the others cannot be dropped. */
 void overlay_trim(struct overlay *overlay);
 
 /* The record of `key`, or NULL when there is none. */

@@ -229,6 +229,16 @@ void state_free(struct state *state)
     free(state);
 }
 
+void state_set_cache_max(struct state *state, uint64_t bytes_max)
+{
+    state->overlay.memory_bytes_max = bytes_max;
+}
+
+uint64_t state_memory_bytes(const struct state *state)
+{
+    return overlay_memory_bytes(&state->overlay);
+}
+
 zxid state_applied(const struct state *state)
 {
     return state->applied;

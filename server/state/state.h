@@ -92,7 +92,7 @@ extern const struct state_source state_source_empty;
 /* --- Life --- */
 
 struct state_options {
-    uint64_t cache_bytes_max; /* clean nodes kept in RAM */
+    uint64_t cache_bytes_max; /* as state_set_cache_max says */
     /* Any number. Drawn at random, nobody can choose names that collide in the hash tables; no
      * result depends on it. */
     uint64_t hash_seed;
@@ -108,6 +108,12 @@ MUST_CHECK enum status state_new(const struct state_options *options,
                                  struct state **ret_state,
                                  struct error *error);
 void state_free(struct state *state); /* NULL is fine */
+
+/* What all records in RAM may take, with the allocator's share and the index. From the next call on
+ * nodes that are as they are in the source are dropped beyond it, the longest unused first; what
+ * waits for a checkpoint stays. */
+void state_set_cache_max(struct state *state, uint64_t bytes_max);
+uint64_t state_memory_bytes(const struct state *state);
 
 /* The zxid of the last command applied, or passed by state_skip. */
 zxid state_applied(const struct state *state);
@@ -155,6 +161,7 @@ struct state_node *state_node_ref(struct state_node *node);
 void state_node_unref(struct state_node *node); /* NULL is fine */
 /* The getters lend from the node. */
 struct bytes state_node_value(const struct state_node *node, bool *ret_is_null);
+uint64_t state_node_memory_bytes(const struct state_node *node); /* what it takes in RAM */
 struct state_stat state_node_stat(const struct state_node *node);
 uint32_t state_node_acl_count(const struct state_node *node);
 struct state_acl_entry state_node_acl(const struct state_node *node, uint32_t position);

@@ -183,6 +183,11 @@ struct bytes state_node_value(const struct state_node *node, bool *ret_is_null)
     return znode.value;
 }
 
+uint64_t state_node_memory_bytes(const struct state_node *node)
+{
+    return record_memory_bytes(record_of(node));
+}
+
 struct state_stat state_node_stat(const struct state_node *node)
 {
     struct znode znode = znode_load(record_of(node));

@@ -334,7 +334,8 @@ void cluster_wait_status(struct cluster *cluster, unsigned through, const char *
     EXPECT_CONTAINS(status->out, words);
 }
 
-uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id)
+/* A line of /proc/PID/status, as "VmRSS:". */
+static uint64_t memory_of(const struct cluster *cluster, unsigned id, const char *name)
 {
     char path[64];
     char line[256];
@@ -345,11 +346,21 @@ uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id)
     status = fopen(path, "re");
     EXPECT(status != NULL);
     while (kib == 0 && fgets(line, sizeof line, status) != NULL) {
-        if (strncmp(line, "VmRSS:", 6) == 0) {
-            kib = strtoull(line + 6, NULL, 10);
+        if (strncmp(line, name, strlen(name)) == 0) {
+            kib = strtoull(line + strlen(name), NULL, 10);
         }
     }
     (void)fclose(status);
     EXPECT(kib > 0);
     return kib * 1024;
+}
+
+uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id)
+{
+    return memory_of(cluster, id, "VmRSS:");
+}
+
+uint64_t cluster_anonymous_bytes(const struct cluster *cluster, unsigned id)
+{
+    return memory_of(cluster, id, "RssAnon:");
 }

@@ -72,5 +72,7 @@ void cluster_wait_status(struct cluster *cluster, unsigned through, const char *
 
 /* The memory that a running server holds now (VmRSS). */
 uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id);
+/* And of it what is no file's (RssAnon). */
+uint64_t cluster_anonymous_bytes(const struct cluster *cluster, unsigned id);
 
 #endif

@@ -34,6 +34,11 @@ struct state_node *state_node_ref(struct state_node *node)
     return node;
 }
 
+uint64_t state_node_memory_bytes(const struct state_node *node)
+{
+    return sizeof *node + node->value_bytes;
+}
+
 void state_node_unref(struct state_node *node)
 {
     if (node == NULL) {

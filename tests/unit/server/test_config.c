@@ -65,15 +65,15 @@ static void test_two_options_are_enough(void)
     EXPECT_TEXT(config.secret_file, "");
     EXPECT(!config.insecure_peers);
     EXPECT_EQ(config.log_level, LOG_LEVEL_INFO);
-    EXPECT_EQ(config.cache_bytes, 256 << 20);
+    EXPECT_EQ(config.cache_bytes, 64 << 20);
     EXPECT_EQ(config.heartbeat_ms, 200);
     EXPECT_EQ(config.election_timeout_ms, 1000);
-    EXPECT_EQ(config.checkpoint_records, 65536);
-    EXPECT_EQ(config.checkpoint_bytes, 32 << 20);
+    EXPECT_EQ(config.checkpoint_records, 8192);
+    EXPECT_EQ(config.checkpoint_bytes, 16 << 20);
     EXPECT_EQ(config.checkpoint_interval_ms, 10000);
     EXPECT_EQ(config.log_tail_bytes, 64 << 20);
     EXPECT_EQ(config.log_tail_entries, 1 << 17);
-    EXPECT_EQ(config.history_bytes, 64 << 20);
+    EXPECT_EQ(config.history_bytes, 16 << 20);
     EXPECT_EQ(config.history_changes, 1 << 18);
     EXPECT_EQ(config.map_bytes, UINT64_C(64) << 30);
     EXPECT_EQ(config.log_map_bytes, UINT64_C(8) << 30);
@@ -212,6 +212,15 @@ static void test_zookeepers_options_are_taken_and_judged(void)
                 "super:D/InIHSb7yEEbrWz8b9l71RjZJU=");
     expect_refused("--zookeeper-super-digest super:test", "openssl sha1");
     expect_refused("--zookeeper-super-digest :D/InIHSb7yEEbrWz8b9l71RjZJU=", "USER:HASH");
+}
+
+static void test_the_history_is_a_quarter_of_the_cache(void)
+{
+    EXPECT_EQ(parsed("--cache 1GiB").history_bytes, 256 << 20);
+    EXPECT_EQ(parsed("--cache 15MiB").history_bytes, 4 << 20);
+    EXPECT_EQ(parsed("--cache 0B").history_bytes, 4 << 20);
+    EXPECT_EQ(parsed("--history 1GiB").history_bytes, 1 << 30);
+    EXPECT_EQ(parsed("--history 0B --cache 1GiB").history_bytes, 0);
 }
 
 static void test_a_shorter_election_timeout_shortens_the_heartbeat(void)
@@ -353,6 +362,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_an_endless_name_is_survived),
         TEST_CASE(test_wrong_values_are_named_with_what_is_right),
         TEST_CASE(test_zookeepers_options_are_taken_and_judged),
+        TEST_CASE(test_the_history_is_a_quarter_of_the_cache),
         TEST_CASE(test_a_shorter_election_timeout_shortens_the_heartbeat),
         TEST_CASE(test_options_that_contradict_each_other_are_refused),
         TEST_CASE(test_recover_takes_show_or_the_last_entry),

@@ -105,6 +105,65 @@ static void test_a_state_that_does_not_tell_its_bytes_is_counted(void)
     stop();
 }
 
+static bool is_asked_for(const char *path)
+{
+    uint64_t before = memory_source_reads(lab.source);
+    struct state_stat stat;
+
+    EXPECT(state_lab_stat(&lab, path, &stat));
+    return memory_source_reads(lab.source) > before;
+}
+
+static void write_large(const char *path)
+{
+    static char value[100 * 1024 + 1];
+
+    memset(value, 'v', sizeof value - 1);
+    EXPECT_EQ(state_lab_create(&lab, path, value, PERSISTENT), OP_OK);
+}
+
+static void test_what_waits_for_a_checkpoint_takes_from_the_cache(void)
+{
+    char path[8];
+
+    start();
+    write_large("/a");
+    checkpoint();
+    EXPECT(!is_asked_for("/a"));
+    for (char letter = 'b'; letter <= 'n'; letter++) {
+        (void)snprintf(path, sizeof path, "/%c", letter);
+        write_large(path);
+    }
+    EXPECT(state_memory_bytes(lab.state) > 1 << 20); /* it cannot be dropped */
+    EXPECT(is_asked_for("/a"));
+    EXPECT(is_asked_for("/a"));
+    checkpoint();
+    write_large("/z");
+    EXPECT(state_memory_bytes(lab.state) <= 1 << 20);
+    EXPECT(is_asked_for("/a"));
+    EXPECT(!is_asked_for("/a"));
+    stop();
+}
+
+static void test_a_smaller_cache_holds_less_from_then_on(void)
+{
+    start();
+    write_large("/a");
+    write_large("/b");
+    checkpoint();
+    EXPECT(!is_asked_for("/a"));
+    EXPECT(!is_asked_for("/b"));
+    state_set_cache_max(lab.state, 150 * 1024);
+    EXPECT(!is_asked_for("/b"));
+    EXPECT(state_memory_bytes(lab.state) <= 150 * 1024);
+    EXPECT(is_asked_for("/a"));
+    state_set_cache_max(lab.state, 1 << 20);
+    EXPECT(is_asked_for("/b"));
+    EXPECT(!is_asked_for("/a"));
+    EXPECT(!is_asked_for("/b"));
+    stop();
+}
+
 static void test_a_restart_goes_on_where_the_checkpoint_stood(void)
 {
     struct state_digest digest;
@@ -595,6 +654,8 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_the_bytes_of_paths_and_values_are_known),
         TEST_CASE(test_a_state_that_does_not_tell_its_bytes_is_counted),
+        TEST_CASE(test_what_waits_for_a_checkpoint_takes_from_the_cache),
+        TEST_CASE(test_a_smaller_cache_holds_less_from_then_on),
         TEST_CASE(test_a_restart_goes_on_where_the_checkpoint_stood),
         TEST_CASE(test_a_generation_is_ordered_and_unique),
         TEST_CASE(test_a_sealed_generation_does_not_move),

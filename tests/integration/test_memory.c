@@ -1,0 +1,121 @@
+/* However many nodes there are, and wherever they are written: the memory of a server that is no
+ * file's stays below its cache and what the rest takes at most. */
+#include "base/prng.h"
+#include "tests/support/cluster.h"
+#include "tests/support/test.h"
+
+#include <confer.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    NODES = 200000,
+    A_TRANSACTION = 200,
+    SETS = 60000,
+    VALUE_BYTES = 100,
+    CACHE_MIB = 16, /* less than the nodes take */
+    /* Pages of a checkpoint that is being written, what the allocator keeps, connections. */
+    REST_MIB_MAX = 64
+};
+
+static struct cluster cluster;
+
+static void path_of(char path[32], uint64_t node)
+{
+    (void)snprintf(path, 32, "/nodes/%07u", (unsigned)node);
+}
+
+static void commit(struct confer *client, struct confer_transaction *transaction)
+{
+    struct confer_result *result = NULL;
+
+    EXPECT_EQ(confer_commit(client, transaction, NULL, &result), CONFER_OK);
+    confer_result_free(result);
+    confer_transaction_free(transaction);
+}
+
+/* The most that was seen. */
+static uint64_t look(uint64_t before)
+{
+    uint64_t bytes = cluster_anonymous_bytes(&cluster, 1);
+
+    return bytes > before ? bytes : before;
+}
+
+static uint64_t make_nodes(struct confer *client, const char *value)
+{
+    uint64_t peak = 0;
+
+    for (unsigned node = 0; node < NODES;) {
+        struct confer_transaction *transaction = confer_transaction_new();
+
+        for (unsigned i = 0; i < A_TRANSACTION; i++, node++) {
+            char path[32];
+
+            path_of(path, node);
+            EXPECT_EQ(confer_transaction_create(transaction, path, value, VALUE_BYTES, NULL),
+                      CONFER_OK);
+        }
+        commit(client, transaction);
+        peak = look(peak);
+    }
+    return peak;
+}
+
+/* Each of them lies on a page of its own, and a checkpoint has to write them all. */
+static uint64_t set_nodes(struct confer *client, const char *value)
+{
+    struct prng prng;
+    uint64_t peak = 0;
+
+    prng_init(&prng, 1);
+    for (unsigned done = 0; done < SETS;) {
+        struct confer_transaction *transaction = confer_transaction_new();
+
+        for (unsigned i = 0; i < A_TRANSACTION; i++, done++) {
+            char path[32];
+
+            path_of(path, prng_below(&prng, NODES));
+            EXPECT_EQ(confer_transaction_set(transaction, path, value, VALUE_BYTES, -1), CONFER_OK);
+        }
+        commit(client, transaction);
+        peak = look(peak);
+    }
+    return peak;
+}
+
+static void expect_below(uint64_t peak, const char *when)
+{
+    (void)printf("%s: at most %u MiB\n", when, (unsigned)(peak >> 20));
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    EXPECT(peak <= (uint64_t)(CACHE_MIB + REST_MIB_MAX) << 20);
+#endif
+}
+
+static void test_memory_is_the_cache_and_little_more(void)
+{
+    struct confer *client = NULL;
+    struct confer_result *result = NULL;
+    char value[VALUE_BYTES];
+
+    memset(value, 'v', sizeof value);
+    cluster_init(&cluster, 1);
+    cluster.options[0] = "--cache=16MiB";
+    cluster_form(&cluster);
+    EXPECT_EQ(confer_open(cluster.servers[1].address, NULL, &client), CONFER_OK);
+    EXPECT_EQ(confer_create(client, "/nodes", "", 0, NULL, NULL, &result), CONFER_OK);
+    confer_result_free(result);
+    expect_below(make_nodes(client, value), "made");
+    memset(value, 'w', sizeof value);
+    expect_below(set_nodes(client, value), "set");
+    confer_close(client);
+    cluster_release(&cluster);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {TEST_CASE(test_memory_is_the_cache_and_little_more),
+                                             TEST_END};
+
+    return test_main("memory", cases, argc, argv);
+}
