@@ -47,9 +47,20 @@ static void push(struct map_node **bucket, struct map_node *node)
     *bucket = node;
 }
 
+/* The nodes that the next call moves were last used long ago: fetched while something else is done,
+ * nobody waits for them. */
+static void fetch_some(const struct map *map, size_t bucket_count)
+{
+    size_t left = map->old_bucket_count - map->moved;
+
+    for (size_t i = 0; i < bucket_count && i < left; i++) {
+        __builtin_prefetch(map->old_buckets[map->moved + i], 1);
+    }
+}
+
 static void move_some(struct map *map, size_t bucket_count_max)
 {
-    while (map->old_buckets != NULL && bucket_count_max-- > 0) {
+    for (size_t i = 0; map->old_buckets != NULL && i < bucket_count_max; i++) {
         struct map_node *node = map->old_buckets[map->moved];
 
         while (node != NULL) {
@@ -66,6 +77,7 @@ static void move_some(struct map *map, size_t bucket_count_max)
             map->moved = 0;
         }
     }
+    fetch_some(map, bucket_count_max);
 }
 
 static void resize(struct map *map, size_t bucket_count)

@@ -42,14 +42,29 @@ static void rotate_up(struct record_tree *tree, struct record *record)
     *place = record;
 }
 
+/* Before they are compared: which of them is next is known only then, and both are far away. */
+static void fetch_children(const struct record *record)
+{
+    const struct record_links *links = &record->links.tree;
+
+    if (links->left != NULL) {
+        __builtin_prefetch(links->left->data);
+    }
+    if (links->right != NULL) {
+        __builtin_prefetch(links->right->data);
+    }
+}
+
 void record_tree_insert(struct record_tree *tree, struct record *record)
 {
     struct record **place = &tree->root;
     struct record *parent = NULL;
 
     while (*place != NULL) {
-        int order = bytes_compare(record_key_of(record), record_key_of(*place));
+        int order;
 
+        fetch_children(*place);
+        order = bytes_compare(record_key_of(record), record_key_of(*place));
         CHECK(order != 0);
         parent = *place;
         place = order < 0 ? &links_of(parent)->left : &links_of(parent)->right;
