@@ -11,16 +11,16 @@ struct level {
     const ProtobufCMessageDescriptor *descriptor;
     struct reader reader;
     ProtobufCMessage *message;
-    uint64_t seen; /* one bit for each field of the descriptor */
-    unsigned next; /* the last field found, where the search begins: they mostly come in order */
+    uint64_t seen;                         /* one bit for each field of the descriptor */
+    const ProtobufCFieldDescriptor *field; /* the last one; the next mostly follows it */
 };
 
 struct reading {
     const ProtobufCAllocator *allocator;
     bool lent;
     size_t messages_left;
-    struct level levels[DEPTH_MAX];
-    size_t depth;
+    struct level *top; /* the innermost; levels[0] is none */
+    struct level levels[1 + DEPTH_MAX];
 };
 
 /* By protobuf-c's type: how it travels, and how much of a struct it is. */
@@ -47,25 +47,25 @@ static const struct {
     [PROTOBUF_C_TYPE_MESSAGE] = {FIELD_BYTES, sizeof(ProtobufCMessage *)},
 };
 
-/* The field is descriptor->fields[next] then. */
 static bool find_field(struct level *level, uint32_t number)
 {
-    const ProtobufCFieldDescriptor *fields = level->descriptor->fields;
-    const ProtobufCFieldDescriptor *field;
-    unsigned count = level->descriptor->n_fields;
-    unsigned next = level->next;
+    const ProtobufCFieldDescriptor *field = level->field;
+    const ProtobufCFieldDescriptor *end;
 
-    while (next < count && fields[next].id < number) {
-        next++;
+    if (level->descriptor->n_fields == 0) {
+        return false;
     }
-    if (next == count || fields[next].id != number) {
+    end = level->descriptor->fields + level->descriptor->n_fields;
+    while (field < end && field->id < number) {
+        field++;
+    }
+    if (field == end || field->id != number) {
         field = protobuf_c_message_descriptor_get_field(level->descriptor, number);
         if (field == NULL) {
             return false;
         }
-        next = (unsigned)(field - fields);
     }
-    level->next = next;
+    level->field = field;
     return true;
 }
 
@@ -105,12 +105,10 @@ static enum status extend(const struct reading *reading,
 }
 
 /* Where the field's value goes. INVALID: it was there before, or another of its oneof. */
-static enum status place_of(const struct reading *reading,
-                            struct level *level,
-                            const ProtobufCFieldDescriptor *field,
-                            uint8_t **ret_to)
+static enum status place_of(const struct reading *reading, struct level *level, uint8_t **ret_to)
 {
-    uint64_t bit = UINT64_C(1) << level->next;
+    const ProtobufCFieldDescriptor *field = level->field;
+    uint64_t bit = UINT64_C(1) << (field - level->descriptor->fields);
 
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         return extend(reading, level, field, ret_to);
@@ -136,7 +134,7 @@ static enum status begin_message(struct reading *reading,
                                  struct bytes bytes,
                                  ProtobufCMessage **ret_message)
 {
-    if (reading->depth == DEPTH_MAX || descriptor->n_fields > FIELDS_MAX) {
+    if (reading->top == &reading->levels[DEPTH_MAX] || descriptor->n_fields > FIELDS_MAX) {
         return STATUS_INVALID;
     }
     *ret_message = allocate(reading, descriptor->sizeof_message);
@@ -144,8 +142,10 @@ static enum status begin_message(struct reading *reading,
         return STATUS_NO_MEMORY;
     }
     descriptor->message_init(*ret_message);
-    reading->levels[reading->depth++] = (struct level){
-        .descriptor = descriptor, .reader = reader_of(bytes), .message = *ret_message};
+    *++reading->top = (struct level){.descriptor = descriptor,
+                                     .reader = {.rest = bytes},
+                                     .message = *ret_message,
+                                     .field = descriptor->fields};
     return STATUS_OK;
 }
 
@@ -259,7 +259,6 @@ static enum status take_value(struct reading *reading,
 
 static enum status take_field(struct reading *reading, struct level *level)
 {
-    const ProtobufCFieldDescriptor *field;
     struct field came;
     uint8_t *to;
     enum status status;
@@ -267,15 +266,11 @@ static enum status take_field(struct reading *reading, struct level *level)
     if (!field_read(&level->reader, &came)) {
         return STATUS_INVALID;
     }
-    if (!find_field(level, came.number)) {
+    if (!find_field(level, came.number) || types[level->field->type].wire != came.type) {
         return STATUS_INVALID;
     }
-    field = &level->descriptor->fields[level->next];
-    if (types[field->type].wire != came.type) {
-        return STATUS_INVALID;
-    }
-    status = place_of(reading, level, field, &to);
-    return status == STATUS_OK ? take_value(reading, field, &came, to) : status;
+    status = place_of(reading, level, &to);
+    return status == STATUS_OK ? take_value(reading, level->field, &came, to) : status;
 }
 
 enum status message_read(const ProtobufCMessageDescriptor *descriptor,
@@ -292,13 +287,13 @@ enum status message_read(const ProtobufCMessageDescriptor *descriptor,
     reading.allocator = allocator;
     reading.lent = lent;
     reading.messages_left = message_count_max;
-    reading.depth = 0;
+    reading.top = reading.levels;
     status = begin_message(&reading, descriptor, bytes, &message);
-    while (status == STATUS_OK && reading.depth > 0) {
-        struct level *level = &reading.levels[reading.depth - 1];
+    while (status == STATUS_OK && reading.top > reading.levels) {
+        struct level *level = reading.top;
 
         if (level->reader.rest.size == 0) {
-            reading.depth--;
+            reading.top--;
         } else {
             status = take_field(&reading, level);
         }
