@@ -14,7 +14,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 /* LMDB's own table of free pages. */
@@ -215,38 +214,42 @@ static enum status examine(const char *data,
     return status == STATUS_OK && examination.is_damaged ? STATUS_CORRUPT : status;
 }
 
+/* Whether a line of /proc/self/maps is of this file: "7f00-7fff r--s 0000 08:01 17 /path". The
+ * device is not compared: some file systems tell another one there than stat does. */
+static bool parse_map(const char *line, ino_t inode, uintptr_t *ret_from, uintptr_t *ret_end)
+{
+    uint64_t found;
+
+    return sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*x %*x:%*x %" SCNu64, ret_from, ret_end,
+                  &found) == 3 &&
+           found == inode && strstr(line, "/data.mdb") != NULL;
+}
+
 /* LMDB does not say where its map is. To reckon it from a value's place would trust the number that
  * stands on a page; a wrong one would have other memory emptied. */
 static void find_map(struct environment *environment)
 {
     FILE *maps = fopen("/proc/self/maps", "re");
     mdb_filehandle_t file;
-    struct stat info;
+    struct stat info = {.st_ino = 0};
     char *line = NULL;
     size_t capacity = 0;
+    uintptr_t from;
+    uintptr_t end;
 
-    CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
-    if (maps == NULL || fstat(file, &info) != 0) {
-        info.st_ino = 0;
+    if (maps == NULL) {
+        return;
     }
-    while (maps != NULL && info.st_ino != 0 && getline(&line, &capacity, maps) > 0) {
-        uintptr_t from;
-        uintptr_t end;
-        unsigned major_number;
-        unsigned minor_number;
-        uint64_t inode;
-
-        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*x %x:%x %" SCNu64, &from, &end,
-                   &major_number, &minor_number, &inode) == 5 &&
-            inode == info.st_ino && makedev(major_number, minor_number) == info.st_dev) {
+    CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
+    (void)fstat(file, &info); /* no file has the number 0 */
+    while (getline(&line, &capacity, maps) > 0) {
+        if (parse_map(line, info.st_ino, &from, &end)) {
             environment->map = (void *)from;
             environment->map_length = end - from;
         }
     }
     free(line);
-    if (maps != NULL) {
-        (void)fclose(maps);
-    }
+    (void)fclose(maps);
 }
 
 /* A page of the map beyond the file's end kills the reader with SIGBUS; where pages are missing,
@@ -494,6 +497,7 @@ void environment_close(struct environment *environment)
     }
     mdb_env_close(environment->env);
     environment->env = NULL;
+    environment->map = NULL;
 }
 
 static enum status fail_again(const struct environment *environment, struct error *error)

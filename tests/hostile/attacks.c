@@ -17,7 +17,7 @@
 
 enum {
     LARGE_BYTES = 900 * 1000,
-    LARGE_WRITES = 120, /* more than servers keep of the last writes: 64 MiB of history */
+    LARGE_WRITES = 120, /* more than servers keep of the last writes: 16 MiB of history */
     SWARM_MAX = 900,    /* below --max-connections-per-address */
     ANSWER_DEADLINE_MS = 30000,
     SETTLE_MS = 10
