@@ -7,7 +7,6 @@
 #include "persistence/page_walk.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,11 +217,15 @@ static enum status examine(const char *data,
  * device is not compared: some file systems tell another one there than stat does. */
 static bool parse_map(const char *line, ino_t inode, uintptr_t *ret_from, uintptr_t *ret_end)
 {
-    uint64_t found;
+    enum { FIELDS_BETWEEN = 3 };
+    char *rest;
 
-    return sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %*s %*x %*x:%*x %" SCNu64, ret_from, ret_end,
-                  &found) == 3 &&
-           found == inode && strstr(line, "/data.mdb") != NULL;
+    *ret_from = (uintptr_t)strtoull(line, &rest, 16);
+    *ret_end = (uintptr_t)strtoull(rest + (*rest == '-'), &rest, 16);
+    for (size_t i = 0; rest != NULL && i < FIELDS_BETWEEN; i++) {
+        rest = *rest == ' ' ? strchr(rest + 1, ' ') : NULL;
+    }
+    return rest != NULL && strtoull(rest, NULL, 10) == inode && strstr(rest, "/data.mdb") != NULL;
 }
 
 /* LMDB does not say where its map is. To reckon it from a value's place would trust the number that
