@@ -124,6 +124,13 @@ void map_insert(struct map *map, struct map_node *node, uint64_t hash)
     map->count++;
 }
 
+void map_expect(const struct map *map, uint64_t hash)
+{
+    if (map->bucket_count > 0) {
+        __builtin_prefetch(bucket_of(map, hash), 1);
+    }
+}
+
 static struct map_node *skip_to(struct map_node *node, uint64_t hash)
 {
     while (node != NULL && node->hash != hash) {

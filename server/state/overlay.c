@@ -71,15 +71,36 @@ uint64_t overlay_memory_bytes(const struct overlay *overlay)
            (overlay->sealed != NULL ? overlay->sealed->bytes : 0);
 }
 
+static struct record *longest_unused(const struct overlay *overlay)
+{
+    return CONTAINER_OF(overlay->clean.previous, struct record, links.recent);
+}
+
+/* Whoever creates nodes evicts as many, with a command in between: long enough for what the next
+ * eviction needs to come near, which is far away. */
+static void expect_eviction(const struct overlay *overlay)
+{
+    if (overlay->clean_count > 1) {
+        const struct record *next = longest_unused(overlay);
+        const struct record *later =
+            CONTAINER_OF(next->links.recent.previous, struct record, links.recent);
+
+        map_expect(&overlay->index, next->index.hash);
+        __builtin_prefetch(&later->index, 1);
+        __builtin_prefetch(&later->references, 1);
+    }
+}
+
 void overlay_trim(struct overlay *overlay)
 {
     while (overlay->clean_count > 0 && overlay_memory_bytes(overlay) > overlay->memory_bytes_max) {
-        struct record *record = CONTAINER_OF(overlay->clean.previous, struct record, links.recent);
+        struct record *record = longest_unused(overlay);
 
         MARK(clean_record_evicted);
         clean_remove(overlay, record);
         map_remove(&overlay->index, &record->index);
         record_unref(record);
+        expect_eviction(overlay);
     }
 }
 
