@@ -677,8 +677,7 @@ void oracle_on_offer(struct oracle *oracle,
                      raft_id to,
                      const Peer__DumpOffer *offer)
 {
-    (void)oracle;
-    repairs_on_offer(server, to, offer);
+    repairs_on_offer(oracle->repairs, server, to, offer);
 }
 
 void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)

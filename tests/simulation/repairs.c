@@ -16,7 +16,11 @@ struct watched {
     bool was_disputed;  /* in this run, */
     bool is_in_dispute; /* in this one, or in one before that did not see the end of it */
     bool was_wrong;
+    zxid wrong_from; /* there, or at a later one, its state became wrong */
+    zxid applied;
     uint64_t generation;
+    const struct watched *giver;                   /* who offered a dump last, */
+    bool is_vouched;                               /* of a state that a majority holds */
     uint64_t differs_since_us[NETWORK_PLACES_MAX]; /* from it as leader, unnoticed; 0 = no */
 };
 
@@ -52,8 +56,15 @@ void repairs_on_boot(struct repairs *repairs, struct cluster_server *server)
 }
 
 /* What may be the right state is not overwritten. */
-void repairs_on_offer(const struct cluster_server *server, raft_id to, const Peer__DumpOffer *offer)
+void repairs_on_offer(struct repairs *repairs,
+                      const struct cluster_server *server,
+                      raft_id to,
+                      const Peer__DumpOffer *offer)
 {
+    struct watched *receiver = &repairs->watched[cluster_by_id(repairs->cluster, to)->place];
+
+    receiver->giver = &repairs->watched[server->place];
+    receiver->is_vouched = offer->vouched;
     if (!offer->vouched && node_disputes_with(server->node, to)) {
         cluster_violation(server,
                           "S28: %" PRIu64 ", which it is in dispute with, is offered a dump of "
@@ -89,16 +100,32 @@ static void check_repair(struct repairs *repairs, struct cluster_server *server)
     watched->was_condemned = is_condemned;
 }
 
+/* Since when its state is wrong: that of a dump since it was at the giver. */
+static void note_wrong(struct watched *watched, struct cluster_server *server)
+{
+    bool is_wrong = cluster_has_diverged(server);
+    bool is_given = disk_identity(server->disk)->tree_generation != watched->generation;
+
+    if (is_wrong && is_given && watched->giver != NULL) {
+        watched->wrong_from = watched->giver->wrong_from;
+    } else if (is_wrong && !watched->was_wrong) {
+        watched->wrong_from = watched->applied;
+    }
+}
+
 /* What may be the only right state, as its server knows, does not give way to a wrong one, also not
- * when a record of it is damaged; a copy may. */
+ * when a record of it is damaged; a copy may. Nor is it about what became wrong later: who had the
+ * same where this server is gives its state to who lags, whatever it has come to, as always. */
 static void check_dispute(struct repairs *repairs, struct cluster_server *server)
 {
     struct watched *watched = &repairs->watched[server->place];
     uint64_t generation = disk_identity(server->disk)->tree_generation;
     bool is_disputed = node_is_disputed(server->node) && !disk_tree_doubt(server->disk).is_borrowed;
 
+    note_wrong(watched, server);
     if (generation != watched->generation && watched->is_in_dispute && !watched->was_wrong &&
-        cluster_has_diverged(server)) {
+        cluster_has_diverged(server) &&
+        (watched->is_vouched || watched->wrong_from < watched->applied)) {
         cluster_violation(server,
                           "S29: its state, which was right and disputed, gave way to a wrong one");
     }
@@ -108,6 +135,7 @@ static void check_dispute(struct repairs *repairs, struct cluster_server *server
     watched->was_disputed = is_disputed;
     watched->generation = generation;
     watched->was_wrong = cluster_has_diverged(server);
+    watched->applied = node_applied(server->node);
 }
 
 /* The leader and a voter that follows it hold different states, and neither knows. */

@@ -11,7 +11,8 @@ struct repairs *repairs_new(struct cluster *cluster);
 void repairs_free(struct repairs *repairs);
 
 void repairs_on_boot(struct repairs *repairs, struct cluster_server *server);
-void repairs_on_offer(const struct cluster_server *server,
+void repairs_on_offer(struct repairs *repairs,
+                      const struct cluster_server *server,
                       raft_id to,
                       const Peer__DumpOffer *offer);
 /* After each turn of the server. */
