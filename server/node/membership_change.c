@@ -391,6 +391,66 @@ static bool is_arriving(struct membership *membership, struct membership_operati
     return true;
 }
 
+static bool changes_voters(const struct membership_operation *operation,
+                           const struct raft_config *config)
+{
+    return !config->joint &&
+           ((operation->kind == MEMBERSHIP_CHANGE && !operation->force) ||
+            (operation->kind == MEMBERSHIP_REMOVE && raft_config_is_voter(config, operation->id)));
+}
+
+/* Without whom these voters are no majority, and who can store nothing for a dispute; 0 = nobody.
+ */
+static raft_id
+find_held_back(const struct membership *membership, const raft_id *voters, size_t count)
+{
+    size_t held_back = 0;
+    raft_id first = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        if (membership->port.is_held_back(membership->port.context, voters[i])) {
+            first = first == 0 ? voters[i] : first;
+            held_back++;
+        }
+    }
+    return count - held_back < count / 2 + 1 ? first : 0;
+}
+
+/* Whether the change of voters would wait for one that gets no further, as long as nobody decides a
+ * dispute. Ends the operation then. */
+static bool is_held_back(struct membership *membership, struct membership_operation *operation)
+{
+    const struct raft_config *config = raft_config_effective(membership->raft);
+    raft_id voters[RAFT_MEMBERS_MAX];
+    raft_id now = find_held_back(membership, voters, voters_without(config, 0, voters));
+    raft_id then;
+
+    if (operation->kind == MEMBERSHIP_CHANGE) {
+        then = find_held_back(membership, operation->voters, operation->voter_count);
+    } else {
+        then = find_held_back(membership, voters, voters_without(config, operation->id, voters));
+    }
+    if (now != 0) {
+        membership_operation_end(
+            membership, operation, CLIENT__CODE__CONFLICT,
+            "without server %" PRIu64
+            " there is no majority, and it lags and gets no dump, for its "
+            "state is disputed and may be the right one: --recover the server that you trust "
+            "(docs/OPERATIONS.md, \"Damage\")",
+            now);
+    } else if (then != 0) {
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "without server %" PRIu64
+                                 " these voters are no majority, and it lags and gets no dump, "
+                                 "for its state is disputed and may be the right one: if it is not "
+                                 "needed, remove-member "
+                                 "%" PRIu64
+                                 " first; if it is, --recover it (docs/OPERATIONS.md, \"Damage\")",
+                                 then, then);
+    }
+    return now != 0 || then != 0;
+}
+
 /* Against the present configuration, looked at anew before each try. Ends the operation, or returns
  * true. */
 static bool may_propose(struct membership *membership, struct membership_operation *operation)
@@ -432,7 +492,7 @@ static bool may_propose(struct membership *membership, struct membership_operati
             operation->id);
         return false;
     }
-    return true;
+    return !changes_voters(operation, config) || !is_held_back(membership, operation);
 }
 
 /* The core says no for good. */

@@ -730,6 +730,11 @@ bool node_is_disputed(const struct node *node)
     return node->dispute.count > 0;
 }
 
+bool node_holds_back(const struct node *node, raft_id id)
+{
+    return node_repair_holds_back(node, id);
+}
+
 bool node_disputes_with(const struct node *node, raft_id id)
 {
     return dispute_is_with(&node->dispute, id);

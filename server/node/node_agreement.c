@@ -102,6 +102,7 @@ void node_agreement_reset(struct node *node)
                     state_applied(node->state));
     tell_of_dispute(node, state_applied(node->state), false);
     node->is_borrowed = !node->installed.is_vouched;
+    node->lender = node->installed.sender;
     node->borrowed_us = node_now(node);
     node->kept_doubt = doubt_of(node->is_borrowed, &node->dispute);
     if (state_applied(node->state) > 0) {
@@ -270,8 +271,7 @@ static void judge(struct node *node, zxid at)
     tell_of_dispute(node, at, was_disputed);
 }
 
-/* Here or anywhere. */
-static bool has_dispute(const struct node *node)
+bool node_agreement_knows_of_dispute(const struct node *node)
 {
     for (size_t i = 0; i < RAFT_MEMBERS_MAX && node->reports[i].id != 0; i++) {
         if (node->reports[i].is_linked && node->reports[i].told.is_disputed) {
@@ -305,7 +305,7 @@ static void compare(struct node *node)
 {
     zxid at;
 
-    if (node->is_borrowed && has_dispute(node)) {
+    if (node->is_borrowed && node_agreement_knows_of_dispute(node)) {
         node->borrowed_us = node_now(node);
     } else if (node->is_borrowed && node_now(node) - node->borrowed_us >= BORROWED_US) {
         node->is_borrowed = false;

@@ -15,6 +15,8 @@ void node_agreement_reset(struct node *node);
 /* Make durable what is doubtful about the dump in node->installed, before the log switches to it.
  */
 MUST_CHECK enum status node_agreement_before_switch(struct node *node, struct error *error);
+/* Here or anywhere. */
+bool node_agreement_knows_of_dispute(const struct node *node);
 /* Whether a dump of that member may replace the state here if nobody vouches for it. */
 bool node_agreement_gives_way(const struct node *node, raft_id sender);
 /* Whether a dump of this server's state may go to the member if nobody vouches for it. */

@@ -579,10 +579,16 @@ static struct node_identity own_identity(void *context)
     return node_identity(context);
 }
 
+static bool is_held_back(void *context, raft_id id)
+{
+    return node_holds_back(context, id);
+}
+
 void node_cluster_init(struct node *node)
 {
     const struct membership_port port = {.context = node,
                                          .identity = own_identity,
+                                         .is_held_back = is_held_back,
                                          .probe = send_probe,
                                          .bootstrap = node_strangers_bootstrap,
                                          .finish = on_finished};

@@ -167,6 +167,18 @@ static bool lags(const struct node *node, raft_id id)
            status.state == RAFT_PROGRESS_SNAPSHOT;
 }
 
+/* Whose state is disputed may be the one that is right: nothing but what a majority holds is put in
+ * its place. */
+static bool waits_for_a_majority(const struct node *node, raft_id id)
+{
+    return lags(node, id) && !node_agreement_may_replace(node, id);
+}
+
+bool node_repair_holds_back(const struct node *node, raft_id id)
+{
+    return node->vouched_zxid == 0 && waits_for_a_majority(node, id);
+}
+
 /* The index that a dump must have, for all who want one; 0 = nobody does. */
 static zxid needed_zxid(const struct node *node)
 {
@@ -224,8 +236,6 @@ static void ask_for_voices(struct node *node, zxid needed)
     }
 }
 
-/* Whose state is disputed may be the one that is right: nothing but what a majority holds is put in
- * its place. */
 static void serve_repairs(struct node *node)
 {
     const struct raft_config *config = raft_config_effective(node->raft);
@@ -233,7 +243,7 @@ static void serve_repairs(struct node *node)
     for (uint32_t i = 0; i < config->member_count; i++) {
         raft_id id = config->members[i].id;
 
-        if (wants_repair(node, id) || (!node_agreement_may_replace(node, id) && lags(node, id))) {
+        if (wants_repair(node, id) || waits_for_a_majority(node, id)) {
             dump_transfer_repair(node->dumps, node_now(node), id, node->vouched_zxid);
         }
     }

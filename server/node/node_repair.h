@@ -33,6 +33,9 @@ void node_repair_on_difference(struct node *node, const struct error *error);
 /* At the start: what node_apply_open found. */
 void node_repair_start(struct node *node);
 
+/* See node_holds_back. */
+bool node_repair_holds_back(const struct node *node, raft_id id);
+
 /* Once a turn, as leader: for members that want a dump, be it for a repair or because they lag,
  * have a majority vouch for a checkpoint and make it of that. Returns when to call again at the
  * latest. */

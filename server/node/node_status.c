@@ -1,5 +1,7 @@
 #include "server/node/node_status.h"
 
+#include "server/node/node_agreement.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,16 +38,36 @@ const char *node_status_role(const struct node *node)
     return raft_config_is_voter(config, node->options.id) ? "follower" : "learner";
 }
 
+static int tell_of_copy(const struct node *node, char text[NODE_TROUBLE_BYTES])
+{
+    char lender[32] = "another server";
+
+    if (node->lender != 0) {
+        (void)snprintf(lender, sizeof lender, "server %" PRIu64, node->lender);
+    }
+    return snprintf(text, NODE_TROUBLE_BYTES,
+                    "its state is a copy of that of %s, and no second opinion in a dispute",
+                    lender);
+}
+
 static void tell_of_dispute(const struct node *node, char text[NODE_TROUBLE_BYTES])
 {
-    int size = snprintf(text, NODE_TROUBLE_BYTES, "another state than here is held by server");
+    int size = 0;
+
+    if (node->is_borrowed) {
+        size = tell_of_copy(node, text);
+        size += snprintf(text + size, NODE_TROUBLE_BYTES - (size_t)size, "; ");
+    }
+    size += snprintf(text + size, NODE_TROUBLE_BYTES - (size_t)size,
+                     "another state than here is held by server");
 
     for (size_t i = 0; i < node->dispute.count && size < NODE_TROUBLE_BYTES / 2; i++) {
         size += snprintf(text + size, NODE_TROUBLE_BYTES - (size_t)size, "%s %" PRIu64,
                          i > 0 ? "," : "", node->dispute.dissent[i].id);
     }
     (void)snprintf(text + size, NODE_TROUBLE_BYTES - (size_t)size,
-                   ", and no majority says who is wrong");
+                   ", and no majority says who is wrong: bring back the voters that are away, or "
+                   "remove-member who is wrong");
 }
 
 void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
@@ -65,6 +87,8 @@ void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
         (void)snprintf(text, NODE_TROUBLE_BYTES, "%.199s", node->damage);
     } else if (node_is_disputed(node)) {
         tell_of_dispute(node, text);
+    } else if (node->is_borrowed && node_agreement_knows_of_dispute(node)) {
+        (void)tell_of_copy(node, text);
     } else if (node->disk_lag.is_slow) {
         (void)snprintf(text, NODE_TROUBLE_BYTES,
                        "its disk is slow: up to %" PRIu64 " ms behind those of the others",

@@ -28,6 +28,7 @@ struct operator
     bool has_cluster;
     bool quiet;
     bool last_was_certain; /* how the last command ended is known */
+    bool last_was_refused;
     /* The last command, to be asked for again when it succeeded. */
     uint8_t last[REPEATED_BYTES_MAX];
     size_t last_bytes;
@@ -69,6 +70,7 @@ static void on_reply(void *context, const struct request *request, const struct 
     }
     self->last_succeeded = response->code == CLIENT__CODE__OK;
     self->last_was_certain = response->code != CLIENT__CODE__UNKNOWN_OUTCOME;
+    self->last_was_refused = response->code == CLIENT__CODE__CONFLICT;
     self->answered = true;
     client__response__free_unpacked(response, NULL);
 }
@@ -465,6 +467,33 @@ static raft_id find_broken(struct operator* self)
     return server != NULL ? server->id : 0;
 }
 
+/* Whom the leader holds back for a dispute, while another voter is right as well; 0 = nobody. */
+static raft_id find_obstacle(struct operator* self, const struct raft_config *config)
+{
+    const struct node *leader = NULL;
+    raft_id obstacle = 0;
+    bool is_needless = false;
+
+    for (size_t place = 0; place < self->cluster->settings.places; place++) {
+        const struct node *node = self->cluster->servers[place].node;
+
+        if (node != NULL && raft_status(node_raft(node)).role == RAFT_LEADER) {
+            leader = node;
+        }
+    }
+    for (uint32_t i = 0; leader != NULL && i < config->member_count; i++) {
+        raft_id id = config->members[i].id;
+
+        if (node_holds_back(leader, id)) {
+            obstacle = id;
+        } else if (raft_config_is_voter(config, id) &&
+                   !cluster_has_diverged(cluster_by_id(self->cluster, id))) {
+            is_needless = true;
+        }
+    }
+    return is_needless ? obstacle : 0;
+}
+
 static void take_out(struct operator* self, raft_id id, const struct raft_config *config)
 {
     struct cluster_server *server = cluster_by_id(self->cluster, id);
@@ -505,6 +534,9 @@ static void mend(struct operator* self)
         return;
     }
     self->is_repeated = false;
+    if (broken != 0 && self->last_was_refused && find_obstacle(self, config) != 0) {
+        broken = find_obstacle(self, config);
+    }
     if (broken != 0) {
         take_out(self, broken, config);
     } else if (returning != 0) {

@@ -26,6 +26,7 @@ struct server {
     bool unreachable;
     bool unreachable_for_bootstrap;
     bool is_wiped;
+    uint32_t held_back; /* as it sees it: the members with these bits, 1 << id */
     uint32_t format;
     raft_id claimed_id; /* 0 = its own */
     size_t bootstraps;
@@ -66,6 +67,13 @@ static inline struct node_identity identity_of(void *context)
     memset(identity.incarnation, server->node->incarnation, sizeof identity.incarnation);
     memcpy(identity.cluster_id, server->cluster_id, sizeof identity.cluster_id);
     return identity;
+}
+
+static inline bool is_held_back(void *context, raft_id id)
+{
+    const struct server *server = context;
+
+    return (server->held_back >> id & 1) != 0;
 }
 
 static inline void
@@ -128,6 +136,7 @@ static inline void begin(void)
         struct server *server = &servers[id];
         const struct membership_port port = {.context = server,
                                              .identity = identity_of,
+                                             .is_held_back = is_held_back,
                                              .probe = on_probe,
                                              .bootstrap = on_bootstrap,
                                              .finish = on_finish};

@@ -241,6 +241,40 @@ static void test_voters_and_learners_are_removed_and_absent_ones_noted(void)
     end();
 }
 
+/* Its state is disputed: it can store nothing until somebody has decided. */
+static void test_what_would_wait_for_one_in_dispute_is_refused_with_the_way_out(void)
+{
+    raft_id others[2];
+    raft_id voters[3];
+    size_t before;
+
+    make_cluster(3);
+    others[0] = a_follower();
+    others[1] = 6 - leader()->node->id - others[0];
+    leader()->held_back = UINT32_C(1) << others[0];
+    before = raft_status(leader()->node->raft).last_index;
+    EXPECT_EQ(remove_member(others[1]), CLIENT__CODE__CONFLICT);
+    EXPECT_CONTAINS(last.text, "disputed");
+    EXPECT_CONTAINS(last.text, others[0] == 1   ? "remove-member 1 first"
+                               : others[0] == 2 ? "remove-member 2 first"
+                                                : "remove-member 3 first");
+    voters[0] = others[0] < leader()->node->id ? others[0] : leader()->node->id;
+    voters[1] = others[0] < leader()->node->id ? leader()->node->id : others[0];
+    EXPECT_EQ(change(voters, 2), CLIENT__CODE__CONFLICT);
+    EXPECT_CONTAINS(last.text, "these voters are no majority");
+    EXPECT_EQ(raft_status(leader()->node->raft).last_index, before);
+    /* As is what no majority could commit. */
+    leader()->held_back |= UINT32_C(1) << others[1];
+    EXPECT_EQ(remove_member(others[0]), CLIENT__CODE__CONFLICT);
+    EXPECT_CONTAINS(last.text, "--recover the server that you trust");
+    EXPECT_EQ(raft_status(leader()->node->raft).last_index, before);
+    /* The way out. */
+    leader()->held_back = UINT32_C(1) << others[0];
+    EXPECT_EQ(remove_member(others[0]), CLIENT__CODE__OK);
+    EXPECT_EQ(remove_member(others[1]), CLIENT__CODE__OK);
+    end();
+}
+
 static void test_the_last_voter_stays(void)
 {
     make_cluster(1);
@@ -602,6 +636,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_voter_to_be_that_lags_is_waited_for_and_named_in_the_end),
         TEST_CASE(test_changes_at_the_same_time_follow_each_other),
         TEST_CASE(test_voters_and_learners_are_removed_and_absent_ones_noted),
+        TEST_CASE(test_what_would_wait_for_one_in_dispute_is_refused_with_the_way_out),
         TEST_CASE(test_the_last_voter_stays),
         TEST_CASE(test_leadership_goes_to_the_target_or_to_any_other_voter),
         TEST_CASE(test_transfers_that_cannot_be_are_refused),

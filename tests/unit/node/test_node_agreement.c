@@ -170,6 +170,23 @@ static void test_who_is_damaged_itself_goes_on_differing_and_says_so(void)
     end();
 }
 
+static void test_status_says_whose_copy_it_is_and_the_way_out(void)
+{
+    char trouble[NODE_TROUBLE_BYTES];
+
+    begin_split();
+    lab.node->is_borrowed = true; /* as by a dump of the third */
+    lab.node->lender = THIRD;
+    node_status_trouble(lab.node, trouble);
+    EXPECT_TEXT(trouble, "");
+    listen(4 * SECOND);
+    node_status_trouble(lab.node, trouble);
+    EXPECT_CONTAINS(trouble, "a copy of that of server 3");
+    EXPECT_CONTAINS(trouble, "is held by server 2, and no majority says who is wrong");
+    EXPECT_CONTAINS(trouble, "remove-member");
+    end();
+}
+
 static void test_a_majority_that_differs_ends_the_dispute(void)
 {
     begin_split();
@@ -189,6 +206,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_difference_that_passes_is_waited_for_anew),
         TEST_CASE(test_damage_of_who_differs_makes_a_copy_no_majority),
         TEST_CASE(test_who_is_damaged_itself_goes_on_differing_and_says_so),
+        TEST_CASE(test_status_says_whose_copy_it_is_and_the_way_out),
         TEST_CASE(test_a_majority_that_differs_ends_the_dispute),
         TEST_END};
 

@@ -25,6 +25,13 @@ static struct node_identity identity(void *context)
     return (struct node_identity){.id = 1};
 }
 
+static bool is_held_back(void *context, raft_id id)
+{
+    (void)context;
+    (void)id;
+    return false;
+}
+
 static void finish(void *context, void *operation, Client__Response *response)
 {
     (void)context;
@@ -48,7 +55,8 @@ static void run(uint64_t us)
 
 static void begin(void)
 {
-    static const struct membership_port membership_port = {.identity = identity, .finish = finish};
+    static const struct membership_port membership_port = {
+        .identity = identity, .is_held_back = is_held_back, .finish = finish};
     static const struct node_port port = {.context = NULL};
     const struct dump_sender_options sender = {.self = 1};
     const struct dump_receiver_options receiver = {.dump_bytes_max = 1};
