@@ -399,21 +399,27 @@ static bool changes_voters(const struct membership_operation *operation,
             (operation->kind == MEMBERSHIP_REMOVE && raft_config_is_voter(config, operation->id)));
 }
 
-/* Without whom these voters are no majority, and who can store nothing for a dispute; 0 = nobody.
- */
+/* Without whom those of these voters that answer are no majority, and who can store nothing for a
+ * dispute; 0 = nobody. */
 static raft_id
 find_held_back(const struct membership *membership, const raft_id *voters, size_t count)
 {
-    size_t held_back = 0;
+    size_t able = count;
     raft_id first = 0;
 
     for (size_t i = 0; i < count; i++) {
-        if (membership->port.is_held_back(membership->port.context, voters[i])) {
+        bool held_back = membership->port.is_held_back(membership->port.context, voters[i]);
+        struct raft_peer_status peer;
+
+        if (held_back) {
             first = first == 0 ? voters[i] : first;
-            held_back++;
+        }
+        if (held_back ||
+            (raft_peer_status(membership->raft, voters[i], &peer) == STATUS_OK && !peer.active)) {
+            able--;
         }
     }
-    return count - held_back < count / 2 + 1 ? first : 0;
+    return able < count / 2 + 1 ? first : 0;
 }
 
 /* Whether the change of voters would wait for one that gets no further, as long as nobody decides a
@@ -434,18 +440,16 @@ static bool is_held_back(struct membership *membership, struct membership_operat
         membership_operation_end(
             membership, operation, CLIENT__CODE__CONFLICT,
             "without server %" PRIu64
-            " there is no majority, and it lags and gets no dump, for its "
-            "state is disputed and may be the right one: --recover the server that you trust "
-            "(docs/OPERATIONS.md, \"Damage\")",
+            " there is no majority, and it lags and gets no dump before a "
+            "dispute is over: --recover the server that you trust (docs/OPERATIONS.md, \"Damage\")",
             now);
     } else if (then != 0) {
         membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
                                  "without server %" PRIu64
-                                 " these voters are no majority, and it lags and gets no dump, "
-                                 "for its state is disputed and may be the right one: if it is not "
-                                 "needed, remove-member "
-                                 "%" PRIu64
-                                 " first; if it is, --recover it (docs/OPERATIONS.md, \"Damage\")",
+                                 " these voters are no majority, and it lags and gets no dump "
+                                 "before a dispute is over: remove-member %" PRIu64
+                                 " first, or, if nobody else holds the "
+                                 "right state, --recover it (docs/OPERATIONS.md, \"Damage\")",
                                  then, then);
     }
     return now != 0 || then != 0;

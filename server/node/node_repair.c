@@ -176,7 +176,9 @@ static bool waits_for_a_majority(const struct node *node, raft_id id)
 
 bool node_repair_holds_back(const struct node *node, raft_id id)
 {
-    return node->vouched_zxid == 0 && waits_for_a_majority(node, id);
+    return node->vouched_zxid == 0 &&
+           (waits_for_a_majority(node, id) ||
+            (node_is_disputed(node) && wants_repair(node, id) && lags(node, id)));
 }
 
 /* The index that a dump must have, for all who want one; 0 = nobody does. */

@@ -254,7 +254,7 @@ static void test_what_would_wait_for_one_in_dispute_is_refused_with_the_way_out(
     leader()->held_back = UINT32_C(1) << others[0];
     before = raft_status(leader()->node->raft).last_index;
     EXPECT_EQ(remove_member(others[1]), CLIENT__CODE__CONFLICT);
-    EXPECT_CONTAINS(last.text, "disputed");
+    EXPECT_CONTAINS(last.text, "before a dispute is over");
     EXPECT_CONTAINS(last.text, others[0] == 1   ? "remove-member 1 first"
                                : others[0] == 2 ? "remove-member 2 first"
                                                 : "remove-member 3 first");
@@ -272,6 +272,29 @@ static void test_what_would_wait_for_one_in_dispute_is_refused_with_the_way_out(
     leader()->held_back = UINT32_C(1) << others[0];
     EXPECT_EQ(remove_member(others[0]), CLIENT__CODE__OK);
     EXPECT_EQ(remove_member(others[1]), CLIENT__CODE__OK);
+    end();
+}
+
+/* Alone neither of them would hold it up. */
+static void test_one_in_dispute_is_told_of_when_another_is_away_too(void)
+{
+    raft_id others[4];
+    size_t count = 0;
+
+    make_cluster(5);
+    for (raft_id id = 1; id <= 5; id++) {
+        if (id != leader()->node->id) {
+            others[count++] = id;
+        }
+    }
+    leader()->held_back = UINT32_C(1) << others[0];
+    set_cut(others[1], true);
+    run(5 * SECOND);
+    EXPECT_EQ(remove_member(others[2]), CLIENT__CODE__CONFLICT);
+    EXPECT_CONTAINS(last.text, "before a dispute is over");
+    set_cut(others[1], false);
+    run(5 * SECOND);
+    EXPECT_EQ(remove_member(others[2]), CLIENT__CODE__OK);
     end();
 }
 
@@ -637,6 +660,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_changes_at_the_same_time_follow_each_other),
         TEST_CASE(test_voters_and_learners_are_removed_and_absent_ones_noted),
         TEST_CASE(test_what_would_wait_for_one_in_dispute_is_refused_with_the_way_out),
+        TEST_CASE(test_one_in_dispute_is_told_of_when_another_is_away_too),
         TEST_CASE(test_the_last_voter_stays),
         TEST_CASE(test_leadership_goes_to_the_target_or_to_any_other_voter),
         TEST_CASE(test_transfers_that_cannot_be_are_refused),
