@@ -467,7 +467,8 @@ static raft_id find_broken(struct operator* self)
     return server != NULL ? server->id : 0;
 }
 
-/* Whom the leader holds back for a dispute, while another voter is right as well; 0 = nobody. */
+/* Whom the leader holds back for a dispute, or whose disk is gone, while another voter is right;
+ * 0 = nobody. */
 static raft_id find_obstacle(struct operator* self, const struct raft_config *config)
 {
     const struct node *leader = NULL;
@@ -483,11 +484,13 @@ static raft_id find_obstacle(struct operator* self, const struct raft_config *co
     }
     for (uint32_t i = 0; leader != NULL && i < config->member_count; i++) {
         raft_id id = config->members[i].id;
+        struct cluster_server *server = cluster_by_id(self->cluster, id);
+        bool is_gone = memcmp(config->members[i].incarnation, server->incarnation,
+                              RAFT_INCARNATION_BYTES) != 0;
 
-        if (node_holds_back(leader, id)) {
+        if (is_gone || node_holds_back(leader, id)) {
             obstacle = id;
-        } else if (raft_config_is_voter(config, id) &&
-                   !cluster_has_diverged(cluster_by_id(self->cluster, id))) {
+        } else if (raft_config_is_voter(config, id) && !cluster_has_diverged(server)) {
             is_needless = true;
         }
     }

@@ -230,6 +230,44 @@ static bool is_disputed(struct run *run, bool with_laggards)
     return false;
 }
 
+struct able {
+    struct run *run;
+    const struct cluster_server *leader;
+    const struct raft_config *config;
+};
+
+/* It can store what the leader has. */
+static bool is_able(raft_id id, const void *context)
+{
+    const struct able *able = context;
+    const struct raft_member *member = raft_config_find(able->config, id);
+
+    return member != NULL && !node_holds_back(able->leader->node, id) &&
+           memcmp(member->incarnation, cluster_by_id(&able->run->cluster, id)->incarnation,
+                  RAFT_INCARNATION_BYTES) == 0;
+}
+
+/* Those that lag in the dispute are needed for a majority, or none of the others is right: nothing
+ * that an operator removes helps. */
+static bool has_no_way_out(struct run *run)
+{
+    struct able able = {.run = run, .leader = find_leader(run)};
+
+    if (able.leader == NULL) {
+        return true;
+    }
+    able.config = raft_config_effective(node_raft(able.leader->node));
+    for (uint32_t i = 0; i < able.config->member_count; i++) {
+        struct cluster_server *server = cluster_by_id(&run->cluster, able.config->members[i].id);
+
+        if (raft_config_is_voter(able.config, server->id) && is_able(server->id, &able) &&
+            !cluster_has_diverged(server) && !node_is_condemned(server->node)) {
+            return !raft_config_is_quorum(able.config, is_able, &able);
+        }
+    }
+    return true;
+}
+
 /* False: it is left in a dispute. */
 static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char *what)
 {
@@ -241,7 +279,7 @@ static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char 
             return true;
         }
     } while (run->timeline.now_us < until_us);
-    if (is_disputed(run, true)) {
+    if (is_disputed(run, true) && has_no_way_out(run)) {
         timeline_trace(&run->timeline, "left in dispute");
         run->disputes++;
         return false;
