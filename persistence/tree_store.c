@@ -386,12 +386,28 @@ static int find_appendable(MDB_cursor *cursor,
     return MDB_SUCCESS;
 }
 
+/* Keys and values lie all over the memory, and another processor wrote them: they come near while
+ * those before them are put. */
+static void expect_record(const struct tree_record *record)
+{
+    enum { LINE_BYTES = 64, VALUE_BYTES_MAX = 256 /* the rest comes by itself */ };
+
+    __builtin_prefetch(record->key.data);
+    for (size_t at = 0; at < record->value.size && at < VALUE_BYTES_MAX; at += LINE_BYTES) {
+        __builtin_prefetch(record->value.data + at);
+    }
+}
+
 static int put_records(MDB_cursor *cursor, const struct tree_record *records, size_t count)
 {
+    enum { RECORDS_AHEAD = 4 };
     size_t appendable;
     int result = find_appendable(cursor, records, count, &appendable);
 
     for (size_t i = 0; result == MDB_SUCCESS && i < count; i++) {
+        if (i + RECORDS_AHEAD < count) {
+            expect_record(&records[i + RECORDS_AHEAD]);
+        }
         CHECK(i == 0 || bytes_compare(records[i - 1].key, records[i].key) < 0);
         if (records[i].removed) {
             MARK_IF(i >= appendable, tombstone_of_what_was_never_stored);

@@ -127,6 +127,7 @@ struct record *record_tree_from(const struct record_tree *tree, struct bytes key
 static struct record *leftmost(struct record *record)
 {
     while (record->links.tree.left != NULL) {
+        __builtin_prefetch(record->links.tree.right); /* comes after what is on the left */
         record = record->links.tree.left;
     }
     return record;
