@@ -218,7 +218,8 @@ bool node_apply_run(struct node *node)
             break;
         }
         if (node_checkpoint_is_behind(node)) {
-            MARK(applying_waits_for_the_checkpoint);
+            MARK_IF(node->sealed != NULL, applying_waits_for_the_checkpoint);
+            more = node->sealed == NULL;
             break;
         }
         CHECK(payload != NULL);

@@ -12,14 +12,6 @@
 
 enum { RETRY_COMMIT_US = 1000 * 1000, HOLD_INTERVAL_US = 50 * 1000 };
 
-bool node_checkpoint_is_behind(const struct node *node)
-{
-    struct state_dirty dirty = state_dirty(node->state);
-
-    return dirty.sealed && (dirty.record_count >= node->options.checkpoint_records_max ||
-                            dirty.bytes >= node->options.checkpoint_bytes_max);
-}
-
 /* Whether records, bytes, age, or the length of the log call for a checkpoint. */
 static bool is_due(struct node *node)
 {
@@ -34,6 +26,29 @@ static bool is_due(struct node *node)
            node->bytes_since_checkpoint >= node->options.log_tail_bytes_max ||
            (dirty.record_count > 0 &&
             node_now(node) - node->checkpointed_us >= node->options.checkpoint_interval_us);
+}
+
+/* An incoming dump replaces this generation: nothing more is put into it. */
+static bool is_to_be_replaced(const struct node *node)
+{
+    return node->installing || node->is_condemned || dump_transfer_status(node->dumps).receiving;
+}
+
+static bool is_held(struct node *node)
+{
+    return node_repair_holds_checkpoint(node) && !node_log_is_crowded(node);
+}
+
+bool node_checkpoint_is_behind(struct node *node)
+{
+    struct state_dirty dirty = state_dirty(node->state);
+
+    if (dirty.record_count < node->options.checkpoint_records_max &&
+        dirty.bytes < node->options.checkpoint_bytes_max) {
+        return false;
+    }
+    return dirty.sealed ||
+           (node->commit_job == NULL && is_due(node) && !is_to_be_replaced(node) && !is_held(node));
 }
 
 static void submit(struct node *node)
@@ -81,7 +96,6 @@ static void seal(struct node *node)
 uint64_t node_checkpoint_tick(struct node *node)
 {
     uint64_t now_us = node_now(node);
-    struct dump_transfer_status dumps = dump_transfer_status(node->dumps);
 
     if (node->commit_job != NULL) {
         if (!node->commit_waits) {
@@ -94,12 +108,11 @@ uint64_t node_checkpoint_tick(struct node *node)
         }
         return node->retry_commit_us;
     }
-    /* An incoming dump replaces this generation: nothing more is put into it. */
-    if (node->installing || node->is_condemned || dumps.receiving) {
+    if (is_to_be_replaced(node)) {
         MARK_IF(is_due(node), checkpoint_put_off_for_a_dump);
         return UINT64_MAX;
     }
-    if (node_repair_holds_checkpoint(node) && !node_log_is_crowded(node)) {
+    if (is_held(node)) {
         return now_us + HOLD_INTERVAL_US;
     }
     if (is_due(node) ||

@@ -8,10 +8,10 @@
 uint64_t node_checkpoint_tick(struct node *node);
 /* The commit that this unit submitted came back. */
 void node_checkpoint_on_done(struct node *node, struct checkpoint_job *job);
-/* What starts a checkpoint is dirty again while one is being written: applying waits for it, and
- * clients feel that as slower answers. So a checkpoint is never larger, nor what LMDB takes for it.
- */
-bool node_checkpoint_is_behind(const struct node *node);
+/* As much is dirty as starts a checkpoint, and one begins in this turn or is being written:
+ * applying waits, in the second case until that is done, and clients feel it as slower answers. So
+ * no checkpoint is larger by more than one command, nor what LMDB takes for it. */
+bool node_checkpoint_is_behind(struct node *node);
 /* At the end: what was sealed is forgotten; restart replays the log. No job may be under way. */
 void node_checkpoint_release(struct node *node);
 

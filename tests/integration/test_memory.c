@@ -6,6 +6,7 @@
 
 #include <confer.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -112,10 +113,68 @@ static void test_memory_is_the_cache_and_little_more(void)
     cluster_release(&cluster);
 }
 
+static void ignore(struct confer *client, struct confer_result *result, void *argument)
+{
+    (void)client;
+    (void)argument;
+    confer_result_free(result);
+}
+
+/* The largest number that a line of the log has behind "checkpoint ... records=". */
+static unsigned long largest_checkpoint(void)
+{
+    FILE *file = fopen(cluster.servers[1].log, "re");
+    unsigned long largest = 0;
+    char line[512];
+
+    EXPECT(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        const char *records =
+            strstr(line, " checkpoint ") == NULL ? NULL : strstr(line, "records=");
+        unsigned long count = records == NULL ? 0 : strtoul(records + strlen("records="), NULL, 10);
+
+        largest = count > largest ? count : largest;
+    }
+    (void)fclose(file);
+    return largest;
+}
+
+static void test_no_checkpoint_is_larger_than_what_starts_one(void)
+{
+    enum { STARTS = 100, MADE = 20000, OF_ONE_COMMAND = 8 };
+    struct confer_options options;
+    struct confer *client = NULL;
+    struct confer_result *result = NULL;
+
+    cluster_init(&cluster, 1);
+    cluster.options[0] = "--checkpoint-records=100";
+    cluster.options[1] = "--log-level=debug";
+    cluster_form(&cluster);
+    confer_options_init(&options);
+    options.no_session = true; /* in one, a command may let a thousand kept results go */
+    EXPECT_EQ(confer_open(cluster.servers[1].address, &options, &client), CONFER_OK);
+    EXPECT_EQ(confer_create(client, "/nodes", "", 0, NULL, NULL, &result), CONFER_OK);
+    confer_result_free(result);
+    for (unsigned node = 0; node < MADE; node++) {
+        char path[32];
+
+        path_of(path, node);
+        EXPECT_EQ(confer_create_async(client, path, "", 0, NULL, NULL, ignore, NULL), CONFER_OK);
+    }
+    EXPECT_EQ(confer_create(client, "/last", "", 0, NULL, NULL, &result), CONFER_OK);
+    confer_result_free(result);
+    confer_close(client);
+    (void)printf("%lu records\n", largest_checkpoint());
+    EXPECT(largest_checkpoint() >= STARTS);
+    EXPECT(largest_checkpoint() <= STARTS + OF_ONE_COMMAND);
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct test_case cases[] = {TEST_CASE(test_memory_is_the_cache_and_little_more),
-                                             TEST_END};
+    static const struct test_case cases[] = {
+        TEST_CASE(test_memory_is_the_cache_and_little_more),
+        TEST_CASE(test_no_checkpoint_is_larger_than_what_starts_one), TEST_END};
 
     return test_main("memory", cases, argc, argv);
 }
