@@ -498,60 +498,6 @@ void state_skip(struct state *state, zxid at)
     state->applied = at;
 }
 
-static struct bytes path_of(const Record__Operation *operation)
-{
-    ProtobufCBinaryData path = {.len = 0};
-
-    switch (operation->kind_case) {
-    case RECORD__OPERATION__KIND_CREATE:
-        path = operation->create->path;
-        break;
-    case RECORD__OPERATION__KIND_SET:
-        path = operation->set->path;
-        break;
-    case RECORD__OPERATION__KIND_REMOVE:
-        path = operation->remove->path;
-        break;
-    case RECORD__OPERATION__KIND_SET_ACL:
-        path = operation->set_acl->path;
-        break;
-    case RECORD__OPERATION__KIND_CHECK:
-        path = operation->check->path;
-        break;
-    case RECORD__OPERATION__KIND_CHECK_ABSENT:
-        path = operation->check_absent->path;
-        break;
-    case RECORD__OPERATION__KIND__NOT_SET:
-    case _RECORD__OPERATION__KIND__CASE_IS_INT_SIZE:
-    default:
-        break;
-    }
-    return bytes_of(path.data, path.len);
-}
-
-void state_prefetch(struct state *state, struct bytes command)
-{
-    struct arena arena;
-    Record__Command *decoded = NULL;
-
-    arena_init(&arena);
-    if (command_decode(command, &arena, &decoded) == OP_OK) {
-        Record__Operation **operations;
-        size_t count = command_operations(decoded, &operations);
-
-        for (size_t i = 0; i < count; i++) {
-            struct record *record;
-
-            /* What cannot be read now is met again, and reported, by apply. */
-            if (tree_find(&state->tree, path_of(operations[i]), &record) != STATUS_OK) {
-                break;
-            }
-            overlay_trim(&state->overlay);
-        }
-    }
-    arena_release(&arena);
-}
-
 /* --- Checkpoints --- */
 
 struct state_dirty state_dirty(const struct state *state)

@@ -379,10 +379,6 @@ void state_skip(struct state *state, zxid at);
  * STATE_PASSWORD_BYTES at an opening, a sequence number without a session. */
 MUST_CHECK enum op_error state_command_check(struct bytes command);
 
-/* Load into the cache what applying `command` will touch, so that apply seldom waits for the disk.
- * Only a hint. */
-void state_prefetch(struct state *state, struct bytes command);
-
 /* --- Checkpoints --- */
 
 /* What changed since the last sealed generation, and what that one holds until it ends. */

@@ -89,7 +89,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     compare(command);
     CHECK(state_new(&options, &state_source_empty, &state, &error) == STATUS_OK);
     at = prepare(state);
-    state_prefetch(state, command);
     for (int round = 0; round < 2; round++) {
         at++;
         apply(state, at, command, &result);

@@ -37,7 +37,6 @@ static void expect_refused(struct bytes command, enum op_error expected)
     EXPECT_EQ(lab.result.change_count, 0);
     EXPECT_EQ(state_applied(lab.state), 1);
     EXPECT_EQ(state_digest(lab.state).sum, before.sum);
-    state_prefetch(lab.state, command);
     buffer_release(&entry);
     stop();
 }

@@ -683,9 +683,6 @@ apply_everywhere(struct world *world, struct bytes entry, const struct naive_res
     for (size_t i = 0; i < VARIANT_COUNT; i++) {
         struct state_lab *lab = &world->labs[i];
 
-        if (chance(world, 10)) {
-            state_prefetch(lab->state, bytes_of(entry.data + 8, entry.size - 8));
-        }
         arena_reset(&lab->arena);
         (void)state_lab_apply(lab, entry);
         compare_results(expected, &lab->result);
