@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -120,13 +121,14 @@ enum {
     OPTION_COUNT = sizeof options / sizeof options[0],
     NAME_BYTES_MAX = 40,
     DIGEST_HASH_BYTES = 28,
-    RECOVER_BYTES_MAX = 39, /* two numbers below 2^63 */
+    RECOVER_DIGITS_MAX = 19, /* of a number below 2^63 */
     HEARTBEAT_MS = 200,
     HISTORY_SHARE = 4, /* of the cache */
     HISTORY_MIN_MIB = 4
 };
 
 #define HISTORY_UNSET UINT64_MAX
+#define DIGITS        "0123456789"
 
 /* --- Names --- */
 
@@ -396,20 +398,22 @@ static enum status parse_recover(struct config *config,
                                  const char *text,
                                  struct error *error)
 {
-    char rest;
+    size_t term_size = strspn(text, DIGITS);
+    size_t index_size = text[term_size] == '.' ? strspn(text + term_size + 1, DIGITS) : 0;
 
     if (strcmp(text, "show") == 0) {
         config->recover = CONFIG_RECOVER_SHOW;
         return STATUS_OK;
     }
-    if (strlen(text) > RECOVER_BYTES_MAX || strspn(text, "0123456789.") != strlen(text) ||
-        sscanf(text, "%" SCNu64 ".%" SCNu64 "%c", &config->recover_term, &config->recover_index,
-               &rest) != 2) {
+    if (term_size == 0 || term_size > RECOVER_DIGITS_MAX || index_size == 0 ||
+        index_size > RECOVER_DIGITS_MAX || text[term_size + 1 + index_size] != '\0') {
         return error_set(error, STATUS_INVALID,
                          "--%s: '%.60s' is neither 'show' nor the last entry as that shows it, "
                          "TERM.INDEX",
                          option->name, text);
     }
+    config->recover_term = strtoull(text, NULL, 10);
+    config->recover_index = strtoull(text + term_size + 1, NULL, 10);
     config->recover = CONFIG_RECOVER_DO;
     return STATUS_OK;
 }

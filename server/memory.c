@@ -3,10 +3,10 @@
 #include "base/block.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <malloc.h>
 #include <stdbool.h>
-#include <stdio.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 enum {
@@ -26,8 +26,9 @@ void memory_prepare(void)
 static bool find_resident(uint64_t *ret_bytes)
 {
     char text[PAGE_COUNTS_BYTES_MAX];
-    uint64_t resident;
-    uint64_t of_files;
+    enum { IN_ALL, RESIDENT, OF_FILES, COUNTS };
+    uint64_t counts[COUNTS];
+    char *at = text;
     ssize_t size;
     int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 
@@ -37,11 +38,18 @@ static bool find_resident(uint64_t *ret_bytes)
     size = read(file, text, sizeof text - 1);
     (void)close(file);
     text[size > 0 ? size : 0] = '\0';
-    if (sscanf(text, "%*u %" SCNu64 " %" SCNu64, &resident, &of_files) != 2 ||
-        resident < of_files) {
+    for (size_t i = IN_ALL; i < COUNTS; i++) {
+        const char *begin = at;
+
+        counts[i] = strtoull(begin, &at, 10);
+        if (at == begin) {
+            return false;
+        }
+    }
+    if (counts[RESIDENT] < counts[OF_FILES]) {
         return false;
     }
-    *ret_bytes = (resident - of_files) * (uint64_t)sysconf(_SC_PAGESIZE);
+    *ret_bytes = (counts[RESIDENT] - counts[OF_FILES]) * (uint64_t)sysconf(_SC_PAGESIZE);
     return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define QUOTA_PATH "/zookeeper/quota"
@@ -26,8 +27,8 @@ struct numbers {
 static int64_t parse_number(struct bytes text)
 {
     char digits[NUMBER_BYTES_MAX] = "";
-    int64_t number = -1;
-    int end = 0;
+    int64_t number;
+    char *end;
 
     while (text.size > 0 && text.data[text.size - 1] == '=') {
         text.size--;
@@ -36,8 +37,8 @@ static int64_t parse_number(struct bytes text)
         return -1;
     }
     memcpy(digits, text.data, text.size);
-    return sscanf(digits, "%" SCNd64 "%n", &number, &end) == 1 && (size_t)end == text.size ? number
-                                                                                           : -1;
+    number = strtoll(digits, &end, 10);
+    return end == digits + text.size ? number : -1;
 }
 
 static void parse_item(struct bytes item, struct numbers *numbers)
