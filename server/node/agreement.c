@@ -215,7 +215,7 @@ static bool is_settled(const struct dissent *dissent,
         return true;
     }
     if (word->at == 0) {
-        return false;
+        return is_behind; /* nothing was applied to it yet: that state is everybody's */
     }
     if (digest_ring_find(own, word->at, &digest)) {
         return agreement_is_same(word->digest, digest) && (word->at >= dissent->at || is_behind);

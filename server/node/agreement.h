@@ -103,9 +103,9 @@ void dispute_follow(struct dispute *dispute, const struct raft_config *config);
 /* Take its word: it differs no more if it has got its state from another since, or tells the same
  * as `own` where it differed or later, be it where it is or where this member is. So does who is
  * too far behind for that, because the log here begins at `log_base`, and tells the same where it
- * is: it is to get another state whatever it holds. Not so who is too far behind to be compared
- * with, nor who finds its state damaged and tells nothing any more: what it has left may be the
- * only right state. */
+ * is, or has applied nothing at all yet: it is to get another state whatever it holds. Not so who
+ * is too far behind to be compared with; nor is this asked about who finds its state damaged: what
+ * they have left may be the only right state. */
 void dispute_hear(struct dispute *dispute,
                   const struct agreement_word *word,
                   const struct digest_ring *own,

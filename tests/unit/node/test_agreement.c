@@ -248,6 +248,10 @@ static void test_who_fell_behind_differs_no_more_if_it_is_known_not_to(void)
         !differs_still((struct agreement_word){.at = 105, .applied = 105, .digest = right}, 116));
     EXPECT(differs_still((struct agreement_word){.at = 105, .applied = 105, .digest = wrong}, 116));
     EXPECT(differs_still((struct agreement_word){.at = 105, .applied = 105, .digest = right}, 105));
+    /* It has no state yet; or it has, and does not tell. */
+    EXPECT(!differs_still((struct agreement_word){.at = 0, .applied = 0}, 116));
+    EXPECT(differs_still((struct agreement_word){.at = 0, .applied = 0}, 0));
+    EXPECT(differs_still((struct agreement_word){.at = 0, .applied = 105}, 116));
     /* Older than all that is known here. */
     EXPECT(differs_still((struct agreement_word){.at = 90, .applied = 90, .digest = right}, 116));
     EXPECT(differs_still((struct agreement_word){.at = 90, .applied = 90, .digest = wrong}, 80));
