@@ -228,10 +228,34 @@ static bool parse_map(const char *line, ino_t inode, uintptr_t *ret_from, uintpt
     return rest != NULL && strtoull(rest, NULL, 10) == inode && strstr(rest, "/data.mdb") != NULL;
 }
 
-/* LMDB does not say where its map is. To reckon it from a value's place would trust the number that
- * stands on a page; a wrong one would have other memory emptied. */
+/* Where the first record lies in memory; NULL: there is none. */
+static const void *find_record(struct environment *environment)
+{
+    MDB_val key = {.mv_data = NULL};
+    MDB_val value = {.mv_data = NULL};
+    MDB_cursor *cursor;
+    MDB_txn *txn;
+    struct error error;
+
+    if (environment_begin_read(environment, &txn, &error) != STATUS_OK) {
+        return NULL;
+    }
+    if (mdb_cursor_open(txn, environment->database, &cursor) == MDB_SUCCESS) {
+        if (mdb_cursor_get(cursor, &key, &value, MDB_FIRST) != MDB_SUCCESS) {
+            key.mv_data = NULL;
+        }
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_abort(txn);
+    return key.mv_data;
+}
+
+/* LMDB does not say where its map is: it is the one of this file that a record lies in. Neither
+ * alone is enough. The place is reckoned from a number on a page, which may be wrong; and another
+ * file system may have a file of the same number. Other memory would be emptied. */
 static void find_map(struct environment *environment)
 {
+    uintptr_t record = (uintptr_t)find_record(environment);
     FILE *maps = fopen("/proc/self/maps", "re");
     mdb_filehandle_t file;
     struct stat info = {.st_ino = 0};
@@ -246,7 +270,7 @@ static void find_map(struct environment *environment)
     CHECK(mdb_env_get_fd(environment->env, &file) == MDB_SUCCESS);
     (void)fstat(file, &info); /* no file has the number 0 */
     while (getline(&line, &capacity, maps) > 0) {
-        if (parse_map(line, info.st_ino, &from, &end)) {
+        if (parse_map(line, info.st_ino, &from, &end) && record >= from && record < end) {
             environment->map = (void *)from;
             environment->map_length = end - from;
         }

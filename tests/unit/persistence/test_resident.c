@@ -109,11 +109,37 @@ static void test_records_are_forgotten_after_a_while_and_read_as_before(void)
     tree_store_close(store);
 }
 
+static void test_each_store_knows_its_own_map(void)
+{
+    const struct tree_store_options options = {.map_bytes = MAP_BYTES};
+    struct tree_store *stores[2];
+    const uint8_t *maps[2];
+
+    for (size_t i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof path, "%s/tree-own-%zu", test_folder(), i);
+        EXPECT_OK(tree_store_open(path, &options, &stores[i], &error));
+        make_records(stores[i]);
+        maps[i] = stores[i]->environment.map;
+        EXPECT(maps[i] != NULL);
+        EXPECT(stores[i]->environment.map_length >= MAP_BYTES);
+    }
+    EXPECT(maps[0] != maps[1]);
+    for (size_t i = 0; i < 2; i++) {
+        struct bytes value;
+
+        EXPECT_EQ(tree_store_lookup(stores[i], bytes_of_text("n00000007"), &value), STATUS_OK);
+        EXPECT(value.data > maps[i]);
+        EXPECT(value.data < maps[i] + stores[i]->environment.map_length);
+        tree_store_close(stores[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_entries_that_are_read_or_trimmed_do_not_stay),
         TEST_CASE(test_records_are_forgotten_after_a_while_and_read_as_before),
+        TEST_CASE(test_each_store_knows_its_own_map),
         TEST_END,
     };
 
