@@ -232,6 +232,7 @@ static bool is_disputed(struct run *run, bool with_laggards)
 
 struct able {
     struct run *run;
+    const bool *core; /* only these take part; NULL = all */
     const struct cluster_server *leader;
     const struct raft_config *config;
 };
@@ -241,17 +242,18 @@ static bool is_able(raft_id id, const void *context)
 {
     const struct able *able = context;
     const struct raft_member *member = raft_config_find(able->config, id);
+    const struct cluster_server *server = cluster_by_id(&able->run->cluster, id);
 
     return member != NULL && !node_holds_back(able->leader->node, id) &&
-           memcmp(member->incarnation, cluster_by_id(&able->run->cluster, id)->incarnation,
-                  RAFT_INCARNATION_BYTES) == 0;
+           (able->core == NULL || able->core[server->place]) &&
+           memcmp(member->incarnation, server->incarnation, RAFT_INCARNATION_BYTES) == 0;
 }
 
 /* Those that lag in the dispute are needed for a majority, or none of the others is right: nothing
  * that an operator removes helps. */
-static bool has_no_way_out(struct run *run)
+static bool has_no_way_out(struct run *run, const struct cluster_server *leader, const bool *core)
 {
-    struct able able = {.run = run, .leader = find_leader(run)};
+    struct able able = {.run = run, .core = core, .leader = leader};
 
     if (able.leader == NULL) {
         return true;
@@ -279,7 +281,7 @@ static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char 
             return true;
         }
     } while (run->timeline.now_us < until_us);
-    if (is_disputed(run, true) && has_no_way_out(run)) {
+    if (is_disputed(run, true) && has_no_way_out(run, find_leader(run), NULL)) {
         timeline_trace(&run->timeline, "left in dispute");
         run->disputes++;
         return false;
@@ -475,8 +477,11 @@ static void heal_core(struct run *run)
     run->cores++;
     do {
         run_until(run, run->timeline.now_us + SLICE_US);
-        if (run->timeline.now_us > until_us && is_disputed(run, false)) {
-            run->disputes++; /* a dump of a wrong state was under way into the core */
+        /* A dump of a wrong state was under way into the core, or the one that lags is needed. */
+        if (run->timeline.now_us > until_us &&
+            (is_disputed(run, false) ||
+             (is_disputed(run, true) && has_no_way_out(run, find_core_leader(run, core), core)))) {
+            run->disputes++;
             break;
         }
         if (run->timeline.now_us > until_us) {
