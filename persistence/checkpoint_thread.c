@@ -97,7 +97,8 @@ static void release(struct checkpoint_thread *thread)
     free(thread);
 }
 
-enum status checkpoint_thread_start(void (*notify)(void *context),
+enum status checkpoint_thread_start(const char *name,
+                                    void (*notify)(void *context),
                                     void *context,
                                     struct checkpoint_thread **ret_thread,
                                     struct error *error)
@@ -111,7 +112,7 @@ enum status checkpoint_thread_start(void (*notify)(void *context),
     list_init(&thread->done);
     CHECK(pthread_mutex_init(&thread->lock, NULL) == 0);
     CHECK(pthread_cond_init(&thread->wake, NULL) == 0);
-    status = worker_start(&thread->worker, "checkpoint", run_jobs, thread, error);
+    status = worker_start(&thread->worker, name, run_jobs, thread, error);
     if (status != STATUS_OK) {
         release(thread);
         return status;

@@ -1,6 +1,7 @@
-/* The checkpoint thread: the only writer of a tree_store. It commits generations, writes and
- * installs dumps, touches pages that coming commands will need, and verifies what lies there. One
- * job at a time, in the order of submission.
+/* A thread that works on checkpoints: it commits generations, writes and installs dumps, touches
+ * pages that coming commands will need, and verifies what lies there. One job at a time, in the
+ * order of submission. All jobs but DUMP of one tree_store belong on one thread, its only writer; a
+ * dump may take long and only reads, so it may have another.
  *
  * Jobs belong to the thread from submission until they come back from checkpoint_thread_take_done.
  * Except for `notify` everything here is called by the main thread. */
@@ -54,8 +55,9 @@ struct checkpoint_job {
 void checkpoint_job_run(struct checkpoint_job *job);
 
 /* `notify(context)` is called on the thread whenever a job is done; it must only wake the main
- * thread. UNAVAILABLE: the system gives no thread. */
-MUST_CHECK enum status checkpoint_thread_start(void (*notify)(void *context),
+ * thread. `name` has at most 15 bytes. UNAVAILABLE: the system gives no thread. */
+MUST_CHECK enum status checkpoint_thread_start(const char *name,
+                                               void (*notify)(void *context),
                                                void *context,
                                                struct checkpoint_thread **ret_thread,
                                                struct error *error);

@@ -43,6 +43,7 @@ static enum status write_records(struct tree_store *store,
         struct bytes key;
         struct bytes value;
 
+        environment_count_touched(&store->environment, stored_key.size + stored.mv_size);
         if (!tree_format_record_key(stored_key, &key)) {
             continue;
         }

@@ -2,8 +2,9 @@
  * environment with default (synchronous) flags. It knows nothing of nodes; server/state owns keys
  * and values. Every value carries a checksum over its key and itself.
  *
- * Threads: tree_store_commit and tree_store_dump on the checkpoint thread; lookup and range on the
- * main thread, through one reader that shows the commit it was last renewed at. */
+ * Threads: tree_store_commit on the checkpoint thread; tree_store_dump on that or another, also
+ * while there are commits; lookup and range on the main thread, through one reader that shows the
+ * commit it was last renewed at. */
 #ifndef PERSISTENCE_TREE_STORE_H
 #define PERSISTENCE_TREE_STORE_H
 
@@ -108,8 +109,8 @@ uint64_t tree_store_map_bytes(const struct tree_store *store);
 /* Write the last commit to a new file at `path`, in one read transaction; synced, complete or
  * absent (written under a temporary name). `cluster_id` is stored in it. `config` of the meta is
  * written to `config_buffer`. NO_SPACE, IO; CORRUPT: a record is damaged, or they do not add up to
- * the digest of the meta record by `weigh` (NULL: not asked), so there is no dump. Checkpoint
- * thread. */
+ * the digest of the meta record by `weigh` (NULL: not asked), so there is no dump. Meanwhile LMDB
+ * uses no page anew that later commits free. Any thread. */
 MUST_CHECK enum status tree_store_dump(struct tree_store *store,
                                        const char *path,
                                        const uint8_t cluster_id[16],

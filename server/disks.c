@@ -29,6 +29,7 @@ struct disks {
     struct log_store *log;
     struct log_thread *log_thread;
     struct checkpoint_thread *checkpoint_thread;
+    struct checkpoint_thread *dump_thread; /* checkpoints go on while a dump is written */
     struct open_tree trees[TREES_MAX];
     bool log_waits; /* and it was said */
 };
@@ -73,7 +74,11 @@ disks_start(struct disks *disks, void (*notify)(void *context), void *context, s
     enum status status = log_thread_start(disks->log, notify, context, &disks->log_thread, error);
 
     if (status == STATUS_OK) {
-        status = checkpoint_thread_start(notify, context, &disks->checkpoint_thread, error);
+        status = checkpoint_thread_start("checkpoint", notify, context, &disks->checkpoint_thread,
+                                         error);
+    }
+    if (status == STATUS_OK) {
+        status = checkpoint_thread_start("dump", notify, context, &disks->dump_thread, error);
     }
     return status;
 }
@@ -85,6 +90,7 @@ static void deliver_checkpoints(struct disks *disks, struct node *node)
 
     list_init(&done);
     checkpoint_thread_take_done(disks->checkpoint_thread, &done);
+    checkpoint_thread_take_done(disks->dump_thread, &done);
     while ((link = list_take_first(&done)) != NULL) {
         node_on_checkpoint_done(node, CONTAINER_OF(link, struct checkpoint_job, link));
     }
@@ -120,8 +126,10 @@ void disks_stop(struct disks *disks)
 {
     log_thread_stop(disks->log_thread);
     checkpoint_thread_stop(disks->checkpoint_thread);
+    checkpoint_thread_stop(disks->dump_thread);
     disks->log_thread = NULL;
     disks->checkpoint_thread = NULL;
+    disks->dump_thread = NULL;
 }
 
 void disks_close(struct disks *disks)
@@ -142,7 +150,8 @@ void disks_log_submit(struct disks *disks, struct log_job *job)
 
 void disks_checkpoint_submit(struct disks *disks, struct checkpoint_job *job)
 {
-    checkpoint_thread_submit(disks->checkpoint_thread, job);
+    checkpoint_thread_submit(
+        job->kind == CHECKPOINT_JOB_DUMP ? disks->dump_thread : disks->checkpoint_thread, job);
 }
 
 enum status disks_set_cluster(struct disks *disks, const uint8_t *cluster_id, struct error *error)

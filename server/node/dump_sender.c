@@ -692,7 +692,7 @@ static void start_wanted(struct dump_sender *sender, struct tree_store *tree, ui
 
         if (peer != sender->options.self &&
             raft_peer_status(sender->raft, peer, &status) == STATUS_OK && status.dump_wanted &&
-            find_transfer(sender, peer) == NULL && may_ask(sender, peer, now_us) &&
+            status.active && find_transfer(sender, peer) == NULL && may_ask(sender, peer, now_us) &&
             !is_repaired(sender, peer, now_us)) {
             start(sender, peer, find_or_make_file(sender, tree, now_us), now_us);
         }

@@ -311,8 +311,9 @@ void node_apply_install(struct node *node)
     }
     /* Jobs on the old generation must have come back before its tree is closed. */
     if (node->commit_job != NULL || node->scrub_job != NULL ||
-        !dump_transfer_take(node->dumps, &node->installed)) {
+        dump_transfer_jobs(node->dumps) > 0 || !dump_transfer_take(node->dumps, &node->installed)) {
         MARK_IF(node->commit_job != NULL, install_may_wait_for_a_checkpoint);
+        MARK_IF(dump_transfer_jobs(node->dumps) > 0, install_may_wait_for_a_dump);
         return;
     }
     if (!node->installed.is_vouched && !node_agreement_gives_way(node, node->installed.sender)) {

@@ -25,7 +25,10 @@ struct disk *disk_new(struct timeline *timeline,
     list_init(&disk->writes);
     list_init(&disk->done_writes);
     list_init(&disk->reads);
-    list_init(&disk->checkpoints);
+    disk->checkpoints.disk = disk;
+    list_init(&disk->checkpoints.jobs);
+    disk->dumps.disk = disk;
+    list_init(&disk->dumps.jobs);
     list_init(&disk->images);
     dump_files_init(&disk->files);
     return disk;
@@ -60,7 +63,7 @@ struct disk *disk_copy(const struct disk *disk, uint64_t seed)
 void disk_free(struct disk *disk)
 {
     CHECK(list_is_empty(&disk->writes) && list_is_empty(&disk->reads));
-    CHECK(list_is_empty(&disk->checkpoints));
+    CHECK(list_is_empty(&disk->checkpoints.jobs) && list_is_empty(&disk->dumps.jobs));
     LIST_FOR_EACH (link, &disk->images) {
         image_free(CONTAINER_OF(link, struct image, link));
     }

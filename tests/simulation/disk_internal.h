@@ -7,6 +7,14 @@
 #include "tests/simulation/dump_files.h"
 #include "tests/simulation/image.h"
 
+/* The checkpoint jobs of one thread. */
+struct job_line {
+    struct disk *disk;
+    struct list jobs; /* the first is under way */
+    struct timeline_event event;
+    bool is_done; /* the first one was, when it began; else it is at its end */
+};
+
 struct disk {
     struct timeline *timeline;
     struct prng prng;
@@ -32,8 +40,8 @@ struct disk {
     size_t batch_count;      /* of them are in the transaction under way */
     struct timeline_event write_event;
     struct list reads;
-    struct list checkpoints; /* the first is under way */
-    struct timeline_event checkpoint_event;
+    struct job_line checkpoints;
+    struct job_line dumps; /* on a thread of their own */
     struct list images;
     struct dump_files files;
 };

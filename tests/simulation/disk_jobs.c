@@ -147,7 +147,7 @@ void disk_submit_log(struct disk *disk, struct log_job *job)
 
 /* --- The checkpoint thread --- */
 
-static void start_checkpoint(struct disk *disk);
+static void start_checkpoint(struct job_line *line);
 
 static uint64_t generation_of(const char *tree_path)
 {
@@ -308,36 +308,54 @@ static void do_checkpoint(struct disk *disk, struct checkpoint_job *job)
     }
 }
 
+static struct checkpoint_job *first_job(struct job_line *line)
+{
+    return CONTAINER_OF(line->jobs.next, struct checkpoint_job, link);
+}
+
 static void finish_checkpoint(struct timeline_event *event)
 {
-    struct disk *disk = CONTAINER_OF(event, struct disk, checkpoint_event);
-    struct checkpoint_job *job = CONTAINER_OF(disk->checkpoints.next, struct checkpoint_job, link);
+    struct job_line *line = CONTAINER_OF(event, struct job_line, event);
+    struct disk *disk = line->disk;
+    struct checkpoint_job *job = first_job(line);
 
     if (waits(disk, event, finish_checkpoint) || !disk_begins(disk)) {
         return;
     }
-    do_checkpoint(disk, job);
+    if (!line->is_done) {
+        do_checkpoint(disk, job);
+    }
     if (!disk_ends(disk)) {
         return;
     }
     list_remove(&job->link);
-    start_checkpoint(disk);
+    start_checkpoint(line);
     disk->observer.on_checkpoint_done(disk->observer.context, job);
 }
 
-static void start_checkpoint(struct disk *disk)
+static void start_checkpoint(struct job_line *line)
 {
-    if (!list_is_empty(&disk->checkpoints) && timeline_due(&disk->checkpoint_event) == UINT64_MAX) {
-        timeline_after(disk->timeline, &disk->checkpoint_event,
-                       disk->slowness * timeline_delay(&disk->prng, 4 * disk->write_us),
-                       finish_checkpoint);
+    struct disk *disk = line->disk;
+
+    if (list_is_empty(&line->jobs) || timeline_due(&line->event) != UINT64_MAX) {
+        return;
     }
+    /* A dump is of one moment while it is written: its beginning, or its end. */
+    line->is_done = line == &disk->dumps && !disk->halted && timeline_chance(&disk->prng, 500);
+    if (line->is_done) {
+        do_checkpoint(disk, first_job(line));
+    }
+    timeline_after(disk->timeline, &line->event,
+                   disk->slowness * timeline_delay(&disk->prng, 4 * disk->write_us),
+                   finish_checkpoint);
 }
 
 void disk_submit_checkpoint(struct disk *disk, struct checkpoint_job *job)
 {
-    list_append(&disk->checkpoints, &job->link);
-    start_checkpoint(disk);
+    struct job_line *line = job->kind == CHECKPOINT_JOB_DUMP ? &disk->dumps : &disk->checkpoints;
+
+    list_append(&line->jobs, &job->link);
+    start_checkpoint(line);
 }
 
 /* --- Slowness, and a crash --- */
@@ -358,7 +376,8 @@ void disk_set_slowness(struct disk *disk, uint64_t factor)
     disk->slowness = factor;
     if (factor == 1) {
         hasten(disk, &disk->write_event, finish_batch);
-        hasten(disk, &disk->checkpoint_event, finish_checkpoint);
+        hasten(disk, &disk->checkpoints.event, finish_checkpoint);
+        hasten(disk, &disk->dumps.event, finish_checkpoint);
         LIST_FOR_EACH (link, &disk->reads) {
             hasten(disk, &CONTAINER_OF(link, struct read_under_way, link)->event, finish_read);
         }
@@ -403,15 +422,16 @@ static void crash_log(struct disk *disk, struct list *log_jobs)
     }
 }
 
-static void crash_checkpoints(struct disk *disk, struct list *checkpoint_jobs)
+static void crash_checkpoints(struct job_line *line, struct list *checkpoint_jobs)
 {
+    struct disk *disk = line->disk;
     bool is_first = true;
 
-    timeline_cancel(disk->timeline, &disk->checkpoint_event);
-    LIST_FOR_EACH (link, &disk->checkpoints) {
+    timeline_cancel(disk->timeline, &line->event);
+    LIST_FOR_EACH (link, &line->jobs) {
         struct checkpoint_job *job = CONTAINER_OF(link, struct checkpoint_job, link);
 
-        if (is_first && timeline_chance(&disk->prng, 500) && !disk->halted) {
+        if (is_first && !line->is_done && timeline_chance(&disk->prng, 500) && !disk->halted) {
             do_checkpoint(disk, job);
         }
         is_first = false;
@@ -426,7 +446,8 @@ static void crash_checkpoints(struct disk *disk, struct list *checkpoint_jobs)
 void disk_crash(struct disk *disk, struct list *log_jobs, struct list *checkpoint_jobs)
 {
     crash_log(disk, log_jobs);
-    crash_checkpoints(disk, checkpoint_jobs);
+    crash_checkpoints(&disk->checkpoints, checkpoint_jobs);
+    crash_checkpoints(&disk->dumps, checkpoint_jobs);
     disk->halted = false;
     disk->told_error = disk->fails_reads;
     disk->crash_count = 0;

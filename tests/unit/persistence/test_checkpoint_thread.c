@@ -45,7 +45,7 @@ static void set_up(struct fixture *fixture, uint64_t map_bytes)
     fixture->event = eventfd(0, EFD_CLOEXEC);
     EXPECT(fixture->event >= 0);
     list_init(&fixture->done);
-    EXPECT_OK(checkpoint_thread_start(notify, fixture, &fixture->thread, &error));
+    EXPECT_OK(checkpoint_thread_start("checkpoint", notify, fixture, &fixture->thread, &error));
 }
 
 static void tear_down(struct fixture *fixture)
@@ -236,6 +236,69 @@ static void test_stopping_finishes_what_was_submitted(void)
     checkpoint_thread_stop(NULL);
 }
 
+static void weigh(struct bytes key, struct bytes value, uint64_t *count, uint64_t *sum)
+{
+    *count += key.size > 0;
+    *sum += value.size;
+}
+
+/* Each commit gives all records a value of another size, so that a dump of two commits would not
+ * add up. */
+static void commit_all(struct fixture *fixture, size_t value_bytes)
+{
+    enum { RECORDS = 2000, VALUE_BYTES_MAX = 500 };
+    static const uint8_t value[VALUE_BYTES_MAX] = {1};
+    static char keys[RECORDS][16];
+    static struct tree_record records[RECORDS];
+    struct checkpoint_job job;
+
+    for (size_t i = 0; i < RECORDS; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "%08zu", i);
+        records[i] = (struct tree_record){.key = bytes_of_text(keys[i]),
+                                          .value = bytes_of(value, value_bytes)};
+    }
+    job = make_commit(fixture, records, RECORDS, value_bytes);
+    job.meta.record_count = RECORDS;
+    job.meta.record_sum = RECORDS * value_bytes;
+    run(fixture, &job);
+    EXPECT_OK(job.error.status);
+}
+
+static void test_dumps_on_a_thread_of_their_own_are_of_one_commit(void)
+{
+    enum { COMMITS = 60 };
+    struct fixture fixture;
+    struct fixture dumps;
+    struct checkpoint_job dump = {.kind = CHECKPOINT_JOB_DUMP, .weigh = weigh};
+    size_t done = 0;
+
+    set_up(&fixture, options.map_bytes);
+    dumps = fixture;
+    list_init(&dumps.done);
+    EXPECT_OK(checkpoint_thread_start("dump", notify, &dumps, &dumps.thread, &error));
+    dump.store = fixture.store;
+    memcpy(dump.cluster_id, cluster, sizeof cluster);
+    (void)snprintf(dump.dump_path, sizeof dump.dump_path, "%s/dump", fixture.folder);
+    commit_all(&fixture, 1);
+    checkpoint_thread_submit(dumps.thread, &dump);
+    for (size_t i = 2; i <= COMMITS || done == 0; i++) {
+        commit_all(&fixture, 1 + i % COMMITS);
+        checkpoint_thread_take_done(dumps.thread, &dumps.done);
+        if (list_take_first(&dumps.done) != NULL) {
+            EXPECT_OK(dump.error.status);
+            EXPECT(dump.meta.applied_index >= 1 && dump.meta.applied_index <= i);
+            done++;
+            if (i < COMMITS) {
+                checkpoint_thread_submit(dumps.thread, &dump);
+            }
+        }
+    }
+    (void)printf("%zu dumps beside %d commits\n", done, COMMITS);
+    checkpoint_thread_stop(dumps.thread);
+    buffer_release(&dump.config);
+    tear_down(&fixture);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -245,6 +308,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_full_map_is_told_and_the_thread_goes_on),
         TEST_CASE(test_lookups_run_beside_commits),
         TEST_CASE(test_stopping_finishes_what_was_submitted),
+        TEST_CASE(test_dumps_on_a_thread_of_their_own_are_of_one_commit),
         TEST_END,
     };
 
