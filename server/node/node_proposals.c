@@ -16,6 +16,7 @@ enum {
     FORWARD_BYTES_MAX = 4 * 1024 * 1024, /* a Forward ends after the command that exceeds it */
     QUEUED_COUNT_MAX = 65536,
     QUEUED_BYTES_MAX = 64 * 1024 * 1024,
+    UNAPPLIED_BYTES_MAX = 16 * 1024 * 1024,
     RETRY_US = 10 * 1000 /* after the leader was busy */
 };
 
@@ -191,6 +192,16 @@ static void note_size(struct node_proposal_sizes *sizes, uint32_t size)
     sizes->last = size;
 }
 
+/* What is committed and waits to be applied, for a checkpoint that takes long, stays in memory.
+ * Only who places knows to stop: clients of the others are answered by these. */
+static bool is_applied_in_time(const struct node *node)
+{
+    uint64_t uncommitted_bytes = raft_status(node->raft).uncommitted_bytes;
+
+    return node->cache.bytes <=
+           node->options.entry_cache_bytes_max + uncommitted_bytes + UNAPPLIED_BYTES_MAX;
+}
+
 /* Put `count` stamped payloads at the end of the leader's log. The references stay the caller's. */
 static enum status place(struct node *node,
                          struct payload *const *payloads,
@@ -203,6 +214,10 @@ static enum status place(struct node *node,
     enum status status;
 
     CHECK_OP(count, <=, PLACE_COUNT_MAX);
+    if (!is_applied_in_time(node)) {
+        MARK(nothing_placed_before_more_is_applied);
+        return STATUS_BUSY;
+    }
     for (size_t i = 0; i < count; i++) {
         bytes_store_u64(payloads[i]->data, stamp_ms);
         sizes[i] = payloads[i]->size;

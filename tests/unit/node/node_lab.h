@@ -28,7 +28,8 @@ static struct {
     struct list checkpoint_jobs;
     bool log_is_damaged;        /* as its readers find */
     bool checkpoint_is_damaged; /* as its scrub finds */
-    struct error failure;       /* why it ended */
+    bool checkpoints_are_stuck;
+    struct error failure; /* why it ended */
     bool has_failed;
     Peer__PeerMessage *sent[SENT_MAX]; /* to the peer, but for the core's */
     size_t sent_count;
@@ -225,7 +226,7 @@ static inline void lab_finish_jobs(void)
     while ((link = list_take_first(&lab.log_jobs)) != NULL) {
         lab_finish_log_job(CONTAINER_OF(link, struct log_job, link));
     }
-    while ((link = list_take_first(&lab.checkpoint_jobs)) != NULL) {
+    while (!lab.checkpoints_are_stuck && (link = list_take_first(&lab.checkpoint_jobs)) != NULL) {
         lab_finish_checkpoint_job(CONTAINER_OF(link, struct checkpoint_job, link));
     }
 }

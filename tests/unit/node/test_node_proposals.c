@@ -96,12 +96,72 @@ static void test_the_outcome_of_a_write_that_overtook_the_answer_to_its_forward_
     end();
 }
 
+/* Of a server that follows: so many large writes. What the leader says to it. */
+static Client__Code place_large(size_t first, size_t count)
+{
+    enum { VALUE_BYTES = 1000 * 1000, COUNT_MAX = 4 };
+    static char value[VALUE_BYTES + 1];
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__Forward body = PEER__FORWARD__INIT;
+    ProtobufCBinaryData commands[COUNT_MAX];
+    const Peer__PeerMessage *sent;
+    struct arena arena;
+
+    CHECK_OP(count, <=, COUNT_MAX);
+    memset(value, 'v', VALUE_BYTES);
+    arena_init(&arena);
+    for (size_t i = 0; i < count; i++) {
+        Record__Command command = RECORD__COMMAND__INIT;
+        char path[32];
+
+        (void)snprintf(path, sizeof path, "/n%zu", first + i);
+        command.body_case = RECORD__COMMAND__BODY_OPERATION;
+        command.operation = state_lab_make_create(&arena, path, value);
+        commands[i].len = record__command__get_packed_size(&command);
+        commands[i].data = arena_alloc(&arena, commands[i].len);
+        (void)record__command__pack(&command, commands[i].data);
+    }
+    body.id = first;
+    body.n_commands = count;
+    body.commands = commands;
+    message.body_case = PEER__PEER_MESSAGE__BODY_FORWARD;
+    message.forward = &body;
+    hear(&message);
+    arena_release(&arena);
+    turn();
+    turn();
+    sent = last_sent(PEER__PEER_MESSAGE__BODY_FORWARDED);
+    CHECK(sent != NULL);
+    EXPECT_EQ(sent->forwarded->id, first);
+    return sent->forwarded->code;
+}
+
+static void test_nothing_is_placed_while_much_waits_to_be_applied(void)
+{
+    enum { STEP = 4, STEPS_MAX = 30, MANY_BYTES = 100 * 1024 * 1024 };
+    size_t count = 0;
+
+    begin_alone();
+    lab.checkpoints_are_stuck = true;
+    while (place_large(count, STEP) == CLIENT__CODE__OK) {
+        count += STEP;
+        EXPECT(count < STEP * STEPS_MAX);
+    }
+    EXPECT(node_applied(lab.node) < lab.node->commit_index);
+    EXPECT(lab.node->cache.bytes < MANY_BYTES);
+    lab.checkpoints_are_stuck = false;
+    run(STEP_US * 10);
+    EXPECT_EQ(node_applied(lab.node), lab.node->commit_index);
+    EXPECT_EQ(place_large(count + STEP, 1), CLIENT__CODE__OK);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_forwarded_write_is_answered_with_its_result),
         TEST_CASE(test_the_outcome_of_a_write_that_overtook_the_answer_to_its_forward_is_unknown),
-        TEST_END};
+        TEST_CASE(test_nothing_is_placed_while_much_waits_to_be_applied), TEST_END};
 
     return test_main("node_proposals", cases, argc, argv);
 }
