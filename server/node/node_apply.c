@@ -212,14 +212,16 @@ bool node_apply_run(struct node *node)
         raft_index index = state_applied(node->state) + 1;
         struct raft_entry entry = raft_entry_at(node->raft, index);
         struct payload *payload = entry_cache_find(&node->cache, index);
+        enum checkpoint_pace pace;
 
         if (count == TURN_ENTRIES_MAX || bytes > TURN_BYTES_MAX) {
             more = true;
             break;
         }
-        if (node_checkpoint_is_behind(node)) {
-            MARK_IF(node->sealed != NULL, applying_waits_for_the_checkpoint);
-            more = node->sealed == NULL;
+        pace = node_checkpoint_pace(node);
+        if (pace != CHECKPOINT_KEEPS_UP) {
+            MARK_IF(pace == CHECKPOINT_IS_AWAITED, applying_waits_for_the_checkpoint);
+            more = pace == CHECKPOINT_BEGINS;
             break;
         }
         CHECK(payload != NULL);

@@ -10,7 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { RETRY_COMMIT_US = 1000 * 1000, HOLD_INTERVAL_US = 50 * 1000 };
+enum { RETRY_COMMIT_US = 1000 * 1000, HOLD_INTERVAL_US = 50 * 1000, HELD_COUNT_MAX = 4 };
 
 /* Whether records, bytes, age, or the length of the log call for a checkpoint. */
 static bool is_due(struct node *node)
@@ -34,21 +34,33 @@ static bool is_to_be_replaced(const struct node *node)
     return node->installing || node->is_condemned || dump_transfer_status(node->dumps).receiving;
 }
 
-static bool is_held(struct node *node)
-{
-    return node_repair_holds_checkpoint(node) && !node_log_is_crowded(node);
-}
-
-bool node_checkpoint_is_behind(struct node *node)
+/* As much is dirty as starts so many checkpoints. */
+static bool is_large(struct node *node, uint64_t count)
 {
     struct state_dirty dirty = state_dirty(node->state);
 
-    if (dirty.record_count < node->options.checkpoint_records_max &&
-        dirty.bytes < node->options.checkpoint_bytes_max) {
-        return false;
+    return dirty.record_count >= count * node->options.checkpoint_records_max ||
+           dirty.bytes >= count * node->options.checkpoint_bytes_max;
+}
+
+/* For a vote on the one before, which the next one replaces. */
+static bool is_held(struct node *node)
+{
+    return node_repair_holds_checkpoint(node) && !node_log_is_crowded(node) &&
+           !is_large(node, HELD_COUNT_MAX);
+}
+
+enum checkpoint_pace node_checkpoint_pace(struct node *node)
+{
+    if (!is_large(node, 1)) {
+        return CHECKPOINT_KEEPS_UP;
     }
-    return dirty.sealed ||
-           (node->commit_job == NULL && is_due(node) && !is_to_be_replaced(node) && !is_held(node));
+    if (state_dirty(node->state).sealed) {
+        return CHECKPOINT_IS_AWAITED;
+    }
+    return node->commit_job == NULL && is_due(node) && !is_to_be_replaced(node) && !is_held(node)
+               ? CHECKPOINT_BEGINS
+               : CHECKPOINT_KEEPS_UP;
 }
 
 static void submit(struct node *node)

@@ -8,10 +8,16 @@
 uint64_t node_checkpoint_tick(struct node *node);
 /* The commit that this unit submitted came back. */
 void node_checkpoint_on_done(struct node *node, struct checkpoint_job *job);
-/* As much is dirty as starts a checkpoint, and one begins in this turn or is being written:
- * applying waits, in the second case until that is done, and clients feel it as slower answers. So
- * no checkpoint is larger by more than one command, nor what LMDB takes for it. */
-bool node_checkpoint_is_behind(struct node *node);
+enum checkpoint_pace {
+    CHECKPOINT_KEEPS_UP,
+    CHECKPOINT_BEGINS,    /* as much is dirty as starts one, which will be in this turn */
+    CHECKPOINT_IS_AWAITED /* so much is dirty while one is being written */
+};
+
+/* Whether applying may go on, or waits: clients feel that as slower answers. So no checkpoint is
+ * larger by more than one command, nor what LMDB takes for it, but for those that were held (up to
+ * a few times) or put off for a dump that comes in. */
+enum checkpoint_pace node_checkpoint_pace(struct node *node);
 /* At the end: what was sealed is forgotten; restart replays the log. No job may be under way. */
 void node_checkpoint_release(struct node *node);
 

@@ -159,11 +159,13 @@ static bool wants_repair(const struct node *node, raft_id id)
     return report != NULL && report->repair_from != 0;
 }
 
+/* Who is away gets nothing now: no checkpoint is held for it. */
 static bool lags(const struct node *node, raft_id id)
 {
     struct raft_peer_status status;
 
-    return raft_peer_status(node->raft, id, &status) == STATUS_OK &&
+    return node_linked_report(node, id) != NULL &&
+           raft_peer_status(node->raft, id, &status) == STATUS_OK &&
            status.state == RAFT_PROGRESS_SNAPSHOT;
 }
 
@@ -295,8 +297,7 @@ raft_index node_repair_dump_index(struct node *node)
     for (uint32_t i = 0; i < config->member_count; i++) {
         raft_id id = config->members[i].id;
 
-        is_wanted = is_wanted || (node_linked_report(node, id) != NULL &&
-                                  (lags(node, id) || wants_repair(node, id)));
+        is_wanted = is_wanted || lags(node, id) || wants_repair(node, id);
     }
     if (!is_wanted) {
         return UINT64_MAX;
