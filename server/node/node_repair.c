@@ -159,21 +159,25 @@ static bool wants_repair(const struct node *node, raft_id id)
     return report != NULL && report->repair_from != 0;
 }
 
-/* Who is away gets nothing now: no checkpoint is held for it. */
-static bool lags(const struct node *node, raft_id id)
+static bool is_far_behind(const struct node *node, raft_id id)
 {
     struct raft_peer_status status;
 
-    return node_linked_report(node, id) != NULL &&
-           raft_peer_status(node->raft, id, &status) == STATUS_OK &&
+    return raft_peer_status(node->raft, id, &status) == STATUS_OK &&
            status.state == RAFT_PROGRESS_SNAPSHOT;
+}
+
+/* Who is away gets nothing now: no checkpoint is held for it. */
+static bool lags(const struct node *node, raft_id id)
+{
+    return node_linked_report(node, id) != NULL && is_far_behind(node, id);
 }
 
 /* Whose state is disputed may be the one that is right: nothing but what a majority holds is put in
  * its place. */
 static bool waits_for_a_majority(const struct node *node, raft_id id)
 {
-    return lags(node, id) && !node_agreement_may_replace(node, id);
+    return is_far_behind(node, id) && !node_agreement_may_replace(node, id);
 }
 
 bool node_repair_holds_back(const struct node *node, raft_id id)
