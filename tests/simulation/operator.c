@@ -424,9 +424,31 @@ static bool is_about_what_is_gone(struct operator* self, const struct cluster_se
     return false;
 }
 
+/* A member whose disk is gone while others are in dispute with it: they are as long as it is one,
+ * and all that get their state from them. NULL. */
+static struct cluster_server *find_gone(struct operator* self)
+{
+    const struct raft_config *config = some_config(self);
+
+    for (uint32_t i = 0; config != NULL && i < config->member_count; i++) {
+        struct cluster_server *server = cluster_by_id(self->cluster, config->members[i].id);
+
+        if (is_disputed(self, server) && memcmp(config->members[i].incarnation, server->incarnation,
+                                                RAFT_INCARNATION_BYTES) != 0) {
+            return server;
+        }
+    }
+    return NULL;
+}
+
 /* One in a dispute that nothing can end any more. NULL. */
 static struct cluster_server *find_left_behind(struct operator* self)
 {
+    struct cluster_server *gone = find_gone(self);
+
+    if (gone != NULL) {
+        return gone;
+    }
     for (size_t place = 0; place < self->cluster->settings.places; place++) {
         struct cluster_server *server = &self->cluster->servers[place];
 

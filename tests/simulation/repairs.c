@@ -129,9 +129,10 @@ static void check_dispute(struct repairs *repairs, struct cluster_server *server
         cluster_violation(server,
                           "S29: its state, which was right and disputed, gave way to a wrong one");
     }
-    watched->is_in_dispute =
-        is_disputed || (watched->is_in_dispute && generation == watched->generation &&
-                        (!watched->was_disputed || node_is_condemned(server->node)));
+    /* In its first turn it may die before that is durable. */
+    watched->is_in_dispute = (is_disputed && watched->was_disputed) ||
+                             (watched->is_in_dispute && generation == watched->generation &&
+                              (!watched->was_disputed || node_is_condemned(server->node)));
     watched->was_disputed = is_disputed;
     watched->generation = generation;
     watched->was_wrong = cluster_has_diverged(server);
