@@ -270,6 +270,22 @@ static bool has_no_way_out(struct run *run, const struct cluster_server *leader,
     return true;
 }
 
+/* Wrong states have come to all voters, by dumps to those that lagged: the operator, who removes
+ * what is wrong, has nothing left to keep. */
+static bool is_nobody_right(struct run *run)
+{
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        struct cluster_server *server = &run->cluster.servers[place];
+
+        if (server->node != NULL && !cluster_has_diverged(server) &&
+            !node_is_condemned(server->node) &&
+            raft_config_is_voter(raft_config_effective(node_raft(server->node)), server->id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* False: it is left in a dispute. */
 static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char *what)
 {
@@ -281,7 +297,8 @@ static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char 
             return true;
         }
     } while (run->timeline.now_us < until_us);
-    if (is_disputed(run, true) && has_no_way_out(run, find_leader(run), NULL)) {
+    if (is_nobody_right(run) ||
+        (is_disputed(run, true) && has_no_way_out(run, find_leader(run), NULL))) {
         timeline_trace(&run->timeline, "left in dispute");
         run->disputes++;
         return false;
