@@ -17,7 +17,8 @@ enum {
     QUEUED_COUNT_MAX = 65536,
     QUEUED_BYTES_MAX = 64 * 1024 * 1024,
     UNAPPLIED_BYTES_MAX = 16 * 1024 * 1024,
-    RETRY_US = 10 * 1000 /* after the leader was busy */
+    UNAPPLIED_COUNT_MIN = 64, /* or the records of two checkpoints */
+    RETRY_US = 10 * 1000      /* after the leader was busy */
 };
 
 struct proposal {
@@ -192,14 +193,18 @@ static void note_size(struct node_proposal_sizes *sizes, uint32_t size)
     sizes->last = size;
 }
 
-/* What is committed and waits to be applied, for a checkpoint that takes long, stays in memory.
- * Only who places knows to stop: clients of the others are answered by these. */
+/* What is committed waits to be applied as long as a checkpoint takes, in memory, and those who
+ * asked for it have long given up when there is too much. Only who places knows to stop: clients of
+ * the others are answered by these. */
 static bool is_applied_in_time(const struct node *node)
 {
+    uint64_t unapplied_count = node->commit_index - state_applied(node->state);
     uint64_t uncommitted_bytes = raft_status(node->raft).uncommitted_bytes;
 
-    return node->cache.bytes <=
-           node->options.entry_cache_bytes_max + uncommitted_bytes + UNAPPLIED_BYTES_MAX;
+    return (unapplied_count < UNAPPLIED_COUNT_MIN ||
+            unapplied_count < 2 * node->options.checkpoint_records_max) &&
+           node->cache.bytes <=
+               node->options.entry_cache_bytes_max + uncommitted_bytes + UNAPPLIED_BYTES_MAX;
 }
 
 /* Put `count` stamped payloads at the end of the leader's log. The references stay the caller's. */
