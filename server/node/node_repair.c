@@ -180,11 +180,22 @@ static bool waits_for_a_majority(const struct node *node, raft_id id)
     return is_far_behind(node, id) && !node_agreement_may_replace(node, id);
 }
 
+static bool may_vouch(raft_id id, const void *context)
+{
+    const struct node *node = context;
+
+    return id == node->options.id ||
+           (node_linked_report(node, id) != NULL && !wants_repair(node, id) && !lags(node, id));
+}
+
+/* Also who is damaged gets no other dump than one of a majority, which there may not be. */
 bool node_repair_holds_back(const struct node *node, raft_id id)
 {
-    return node->vouched_zxid == 0 &&
-           (waits_for_a_majority(node, id) ||
-            (node_is_disputed(node) && wants_repair(node, id) && lags(node, id)));
+    bool is_voted_on = !node_is_disputed(node) &&
+                       raft_config_is_quorum(raft_config_effective(node->raft), may_vouch, node);
+
+    return node->vouched_zxid == 0 && (waits_for_a_majority(node, id) ||
+                                       (wants_repair(node, id) && lags(node, id) && !is_voted_on));
 }
 
 /* The index that a dump must have, for all who want one; 0 = nobody does. */
@@ -202,14 +213,6 @@ static zxid needed_zxid(const struct node *node)
         needed = from > needed ? from : needed;
     }
     return needed;
-}
-
-static bool may_vouch(raft_id id, const void *context)
-{
-    const struct node *node = context;
-
-    return id == node->options.id ||
-           (node_linked_report(node, id) != NULL && !wants_repair(node, id) && !lags(node, id));
 }
 
 /* The state may have become another since its digest was told, and the checkpoint of that. */
