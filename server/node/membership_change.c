@@ -399,8 +399,8 @@ static bool changes_voters(const struct membership_operation *operation,
             (operation->kind == MEMBERSHIP_REMOVE && raft_config_is_voter(config, operation->id)));
 }
 
-/* Without whom those of these voters that answer are no majority, and who can store nothing for a
- * dispute; 0 = nobody. */
+/* Without whom those of these voters that answer are no majority, and who can store nothing before
+ * a majority says what is right; 0 = nobody. */
 static raft_id
 find_held_back(const struct membership *membership, const raft_id *voters, size_t count)
 {
@@ -422,8 +422,8 @@ find_held_back(const struct membership *membership, const raft_id *voters, size_
     return able < count / 2 + 1 ? first : 0;
 }
 
-/* Whether the change of voters would wait for one that gets no further, as long as nobody decides a
- * dispute. Ends the operation then. */
+/* Whether the change of voters would wait for one that gets no further before a majority says what
+ * is right. Ends the operation then. */
 static bool is_held_back(struct membership *membership, struct membership_operation *operation)
 {
     const struct raft_config *config = raft_config_effective(membership->raft);
@@ -437,17 +437,17 @@ static bool is_held_back(struct membership *membership, struct membership_operat
         then = find_held_back(membership, voters, voters_without(config, operation->id, voters));
     }
     if (now != 0) {
-        membership_operation_end(
-            membership, operation, CLIENT__CODE__CONFLICT,
-            "without server %" PRIu64
-            " there is no majority, and it lags and gets no dump before a "
-            "dispute is over: --recover the server that you trust (docs/OPERATIONS.md, \"Damage\")",
-            now);
+        membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
+                                 "without server %" PRIu64
+                                 " there is no majority, and it lags and gets no dump before a "
+                                 "majority says what is right: --recover the server that you trust "
+                                 "(docs/OPERATIONS.md, \"Damage\")",
+                                 now);
     } else if (then != 0) {
         membership_operation_end(membership, operation, CLIENT__CODE__CONFLICT,
                                  "without server %" PRIu64
                                  " these voters are no majority, and it lags and gets no dump "
-                                 "before a dispute is over: remove-member %" PRIu64
+                                 "before a majority says what is right: remove-member %" PRIu64
                                  " first, or, if nobody else holds the "
                                  "right state, --recover it (docs/OPERATIONS.md, \"Damage\")",
                                  then, then);

@@ -8,7 +8,8 @@
 struct membership_port {
     void *context;
     struct node_identity (*identity)(void *context);
-    /* As leader: the member lags behind the log and gets no dump as long as there is a dispute. */
+    /* As leader: the member lags behind the log and gets no dump before a majority says what is
+     * right. */
     bool (*is_held_back)(void *context, raft_id id);
     /* Dial, send the packed PeerMessage, wait for one, bounded; the answer comes by
      * membership_on_probe_answer with this token, never from inside. */

@@ -306,8 +306,9 @@ size_t node_pending_read_indexes(const struct node *node);
 bool node_is_condemned(const struct node *node);
 /* Voters hold another state, and as far as it knows no majority says who is wrong. */
 bool node_is_disputed(const struct node *node);
-/* As leader: that member lags behind the log, and gets no dump as long as its state or, if it is
- * damaged, the one here is disputed, and no majority says what is right. */
+/* As leader: that member lags behind the log, and gets no dump before a majority says what is
+ * right, for its state is disputed; or it is damaged, and the one here is disputed, or too few have
+ * one that they could vouch for. */
 bool node_holds_back(const struct node *node, raft_id id);
 /* This one is among those that differ from it. */
 bool node_disputes_with(const struct node *node, raft_id id);

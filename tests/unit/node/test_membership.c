@@ -254,7 +254,7 @@ static void test_what_would_wait_for_one_in_dispute_is_refused_with_the_way_out(
     leader()->held_back = UINT32_C(1) << others[0];
     before = raft_status(leader()->node->raft).last_index;
     EXPECT_EQ(remove_member(others[1]), CLIENT__CODE__CONFLICT);
-    EXPECT_CONTAINS(last.text, "before a dispute is over");
+    EXPECT_CONTAINS(last.text, "before a majority says what is right");
     EXPECT_CONTAINS(last.text, others[0] == 1   ? "remove-member 1 first"
                                : others[0] == 2 ? "remove-member 2 first"
                                                 : "remove-member 3 first");
@@ -291,7 +291,7 @@ static void test_one_in_dispute_is_told_of_when_another_is_away_too(void)
     set_cut(others[1], true);
     run(5 * SECOND);
     EXPECT_EQ(remove_member(others[2]), CLIENT__CODE__CONFLICT);
-    EXPECT_CONTAINS(last.text, "before a dispute is over");
+    EXPECT_CONTAINS(last.text, "before a majority says what is right");
     set_cut(others[1], false);
     run(5 * SECOND);
     EXPECT_EQ(remove_member(others[2]), CLIENT__CODE__OK);
