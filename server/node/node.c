@@ -15,6 +15,7 @@
 #include "server/node/node_log.h"
 #include "server/node/node_proposals.h"
 #include "server/node/node_repair.h"
+#include "server/node/node_rounds.h"
 #include "server/node/node_scrub.h"
 #include "server/node/node_sessions.h"
 #include "server/node/node_sweep.h"
@@ -422,6 +423,7 @@ uint64_t node_turn(struct node *node)
     check_space(node);
     node_walks_begin(node);
     raft_tick(node->raft, node_now(node));
+    node_rounds_begin(node);
     (void)node_clients_run(node);
     node_proposals_flush(node);
     read_barriers_ask(node);

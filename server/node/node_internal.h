@@ -62,7 +62,7 @@ struct client {
     struct list link;               /* in node->clients */
     struct round_robin_place place; /* in node->blocked or admission.waiting: to be run */
     bool waits_to_propose;          /* until it is its write's turn */
-    bool was_long;                  /* the last run of its requests */
+    uint8_t long_runs;              /* of its requests, the last ones in a row */
     size_t proposed_bytes;          /* of its writes under way */
     bool must_go;                   /* its front was told */
     bool is_leaving;                /* only streams are left of it, and they get nothing */
@@ -207,6 +207,7 @@ struct node {
     struct round_robin blocked; /* clients to be run */
     struct admission admission; /* and those whose write must wait for its turn */
     bool clients_left;          /* some had more than their share of a turn */
+    uint64_t rounds_left_us;    /* of this turn, for running them */
     bool rounds_overran;        /* the last time of running them */
     struct holdings request_memory;
     struct read_barrier *leader_barrier; /* NULL = the clients know all about the leader */

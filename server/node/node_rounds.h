@@ -31,7 +31,9 @@ void node_rounds_init(struct node *node, const struct rounds_port *port);
 
 /* There may be something to start: the client is run in the next round. */
 void node_rounds_enter(struct client *client);
-/* Start what can be, each client in its turn and all for a few milliseconds at most. True:
+/* A turn of the node begins: it has ROUNDS_US_MAX, in however many calls. */
+void node_rounds_begin(struct node *node);
+/* Start what can be, each client in its turn and all for what is left of the node's turn. True:
  * something is left, come back at once. */
 bool node_rounds_run(struct node *node);
 /* Call `visit` for all clients that wait to be run; it may answer their requests. Returns the least

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "server/node/node_proposals.h"
+#include "server/node/node_rounds.h"
 #include "server/node/node_watches.h"
 #include "tests/support/state_lab.h"
 #include "tests/support/test.h"
@@ -98,6 +99,7 @@ static void ask(struct client *client, enum request_kind kind)
     request->session.timeout_ms = TIMEOUT_MS;
     request->session.session = 1;
     client_submit(client, request);
+    node_rounds_begin(&node);
     (void)node_clients_run(&node);
 }
 

@@ -106,10 +106,16 @@ static void come(struct asker *asker, uint64_t cost_us)
     round_robin_place_init(&asker->client.place);
 }
 
+static bool turn(void)
+{
+    node_rounds_begin(&node);
+    return node_rounds_run(&node);
+}
+
 static void run_until_quiet_is_answered(void)
 {
     for (size_t rounds = 0; rounds < 10 * CROWD && quiet.answered == 0; rounds++) {
-        (void)node_rounds_run(&node);
+        (void)turn();
     }
     EXPECT_EQ(quiet.answered, 1);
 }
@@ -137,13 +143,13 @@ static void test_those_that_had_to_wait_with_much_to_do_are_no_small_ones(void)
         ask(&crowd[i], BACKLOG);
     }
     for (size_t i = 0; i < 4 * CROWD; i++) {
-        (void)node_rounds_run(&node);
+        (void)turn();
     }
     for (size_t i = 0; i < CROWD; i++) {
         crowd[i].must_wait = true;
     }
-    (void)node_rounds_run(&node);
-    (void)node_rounds_run(&node);
+    (void)turn();
+    (void)turn();
     for (size_t i = 0; i < CROWD; i++) {
         crowd[i].must_wait = false;
         crowd[i].answered = 0;
@@ -164,10 +170,10 @@ static void test_a_request_in_pieces_is_done_beside_the_others(void)
         EXPECT(turns <= 20);
         come(&quiet, 1);
         ask(&quiet, 1);
-        EXPECT(node_rounds_run(&node) || crowd[0].answered == 1);
+        EXPECT(turn() || crowd[0].answered == 1);
         EXPECT_EQ(quiet.answered, 1);
     }
-    EXPECT(!node_rounds_run(&node));
+    EXPECT(!turn());
 }
 
 static void test_those_that_ask_for_much_take_turns(void)
@@ -182,7 +188,7 @@ static void test_those_that_ask_for_much_take_turns(void)
         ask(&crowd[i], BACKLOG);
     }
     for (size_t rounds = 0; rounds < 10 * CROWD; rounds++) {
-        (void)node_rounds_run(&node);
+        (void)turn();
     }
     EXPECT(answered_of_crowd() >= 10 * CROWD);
     for (size_t i = 0; i < CROWD; i++) {
@@ -192,13 +198,85 @@ static void test_those_that_ask_for_much_take_turns(void)
     EXPECT(most - least <= 4);
 }
 
+/* One request at a time, and nobody knows before what it takes. */
+static void let_crowd_ask(uint64_t cost_us)
+{
+    for (size_t i = 0; i < CROWD; i++) {
+        crowd[i].cost_us = cost_us;
+        ask(&crowd[i], 1);
+    }
+    while (answered_of_crowd() < CROWD) {
+        (void)turn();
+    }
+}
+
+static void test_who_takes_long_now_and_then_is_still_a_small_one(void)
+{
+    begin();
+    come(&quiet, 150);
+    for (size_t i = 0; i < CROWD; i++) {
+        come(&crowd[i], 500);
+        crowd[i].tells_cost = true;
+        ask(&crowd[i], BACKLOG);
+    }
+    (void)turn();
+    for (size_t times = 0; times < 100; times++) {
+        size_t before = answered_of_crowd();
+
+        quiet.cost_us = times % 4 == 3 ? 1 : 150;
+        ask(&quiet, 1);
+        run_until_quiet_is_answered();
+        EXPECT(crowd_before_quiet - before <= 2000 / 500 + 1);
+    }
+}
+
+static void test_who_takes_long_each_time_is_no_small_one(void)
+{
+    begin();
+    for (size_t i = 0; i < CROWD; i++) {
+        come(&crowd[i], 500);
+    }
+    for (size_t times = 0; times < 4; times++) {
+        let_crowd_ask(500);
+    }
+    for (size_t i = 0; i < CROWD; i++) {
+        ask(&crowd[i], 1);
+    }
+    come(&quiet, 1);
+    ask(&quiet, 1);
+    run_until_quiet_is_answered();
+    EXPECT_EQ(crowd_before_quiet, 0);
+}
+
+static void test_all_calls_of_a_turn_share_its_time(void)
+{
+    size_t answered;
+
+    begin();
+    for (size_t i = 0; i < CROWD; i++) {
+        come(&crowd[i], 90);
+        ask(&crowd[i], BACKLOG);
+    }
+    EXPECT(turn());
+    answered = answered_of_crowd();
+    EXPECT(answered >= 2000 / 90);
+    EXPECT(node_rounds_run(&node));
+    EXPECT_EQ(answered_of_crowd(), answered);
+    EXPECT(turn());
+    EXPECT(answered_of_crowd() > answered);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_crowd_that_asks_for_much_at_once_costs_a_small_one_nothing),
         TEST_CASE(test_those_that_had_to_wait_with_much_to_do_are_no_small_ones),
         TEST_CASE(test_a_request_in_pieces_is_done_beside_the_others),
-        TEST_CASE(test_those_that_ask_for_much_take_turns), TEST_END};
+        TEST_CASE(test_those_that_ask_for_much_take_turns),
+        TEST_CASE(test_who_takes_long_now_and_then_is_still_a_small_one),
+        TEST_CASE(test_who_takes_long_each_time_is_no_small_one),
+        TEST_CASE(test_all_calls_of_a_turn_share_its_time),
+        TEST_END};
 
     return test_main("node_rounds", cases, argc, argv);
 }
