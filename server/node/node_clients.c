@@ -20,6 +20,11 @@ enum {
     /* Of one client, under way; beyond it its front stops reading. */
     REQUESTS_MAX = 1000,
     REQUEST_BYTES_MAX = 16 * 1024 * 1024,
+    /* The same while all together are above REQUEST_BYTES_ALL_PLENTY: who floods by many
+     * connections is not read either, rather than kept. */
+    REQUESTS_SCARCE_MAX = 32,
+    REQUEST_BYTES_SCARCE_MAX = 256 * 1024,
+    REQUEST_BYTES_ALL_PLENTY = 32 * 1024 * 1024,
     /* Of all; beyond it the client with most must go. */
     REQUEST_BYTES_ALL_MAX = 256 * 1024 * 1024,
     /* Answers that one client has not read: its reads wait. */
@@ -785,6 +790,10 @@ void client_submit(struct client *client, struct request *request)
 
 bool client_is_full(const struct client *client)
 {
-    return client->request_count >= REQUESTS_MAX || client->request_bytes > REQUEST_BYTES_MAX ||
+    bool is_scarce = client->node->request_memory.bytes > REQUEST_BYTES_ALL_PLENTY;
+    size_t count_max = is_scarce ? REQUESTS_SCARCE_MAX : REQUESTS_MAX;
+    size_t bytes_max = is_scarce ? REQUEST_BYTES_SCARCE_MAX : REQUEST_BYTES_MAX;
+
+    return client->request_count >= count_max || client->request_bytes > bytes_max ||
            has_full_output(client);
 }
