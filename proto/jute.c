@@ -190,7 +190,12 @@ size_t jute_begin_frame(struct buffer *buffer)
 
 void jute_end_frame(struct buffer *buffer, size_t begin)
 {
-    size_t size = buffer->size - begin - JUTE_FRAME_HEAD_BYTES;
+    jute_end_frame_around(buffer, begin, 0);
+}
+
+void jute_end_frame_around(struct buffer *buffer, size_t begin, size_t apart_bytes)
+{
+    size_t size = buffer->size - begin - JUTE_FRAME_HEAD_BYTES + apart_bytes;
 
     CHECK_OP(size, <=, (size_t)INT32_MAX);
     bytes_store_u32(buffer->data + begin, (uint32_t)size);

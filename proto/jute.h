@@ -172,5 +172,7 @@ void jute_put_reply_header(struct buffer *buffer, int32_t xid, int64_t zxid, int
 /* A frame: begin before its contents are put, end behind them. */
 size_t jute_begin_frame(struct buffer *buffer);
 void jute_end_frame(struct buffer *buffer, size_t begin);
+/* The same when so many of its bytes are not in the buffer. */
+void jute_end_frame_around(struct buffer *buffer, size_t begin, size_t apart_bytes);
 
 #endif

@@ -115,7 +115,8 @@ static size_t get_bytes(const struct native_get *get)
 
 static uint8_t *put_get(uint8_t *to, const struct native_get *get)
 {
-    to = field_put_bytes(to, GET_VALUE, get->value);
+    to = get->value_is_apart ? field_put_message_head(to, GET_VALUE, get->value.size)
+                             : field_put_bytes(to, GET_VALUE, get->value);
     to = field_put_number(to, GET_VALUE_IS_NULL, get->value_is_null);
     to = put_stat(to, GET_STAT, &get->stat);
     for (size_t i = 0; i < get->acl_count; i++) {
@@ -421,6 +422,18 @@ size_t native_answer_measure(struct native_answer *answer)
                : head + field_message_bytes((uint32_t)answer->body, answer->body_bytes);
 }
 
+static size_t bytes_apart(const struct native_answer *answer)
+{
+    return answer->body == CLIENT__RESPONSE__BODY_GET && answer->get.value_is_apart
+               ? answer->get.value.size
+               : 0;
+}
+
+size_t native_answer_bytes_behind_value(const struct native_answer *answer)
+{
+    return answer->body_bytes - field_bytes_bytes(GET_VALUE, answer->get.value);
+}
+
 void native_answer_put(const struct native_answer *answer, uint8_t *to)
 {
     const uint8_t *body;
@@ -435,5 +448,5 @@ void native_answer_put(const struct native_answer *answer, uint8_t *to)
     to = field_put_message_head(to, (uint32_t)answer->body, answer->body_bytes);
     body = to;
     to = put_body(to, answer);
-    CHECK_OP((size_t)(to - body), ==, answer->body_bytes);
+    CHECK_OP((size_t)(to - body), ==, answer->body_bytes - bytes_apart(answer));
 }

@@ -10,6 +10,7 @@
 struct native_get {
     struct bytes value;
     bool value_is_null;
+    bool value_is_apart; /* sent by itself: counted, and not written */
     struct state_stat stat;
     const struct state_acl_entry *acl;
     size_t acl_count;
@@ -62,7 +63,9 @@ struct native_answer {
 
 /* How many bytes the answer takes. */
 size_t native_answer_measure(struct native_answer *answer);
-/* Write them: exactly as many as were measured. */
+/* Write them: exactly as many as were measured, without a value that is apart. */
 void native_answer_put(const struct native_answer *answer, uint8_t *to);
+/* How many of the written bytes belong behind a value that is apart. */
+size_t native_answer_bytes_behind_value(const struct native_answer *answer);
 
 #endif

@@ -1,6 +1,7 @@
 #include "server/front/native_encode.h"
 
 #include "server/front/identity.h"
+#include "server/front/value_loan.h"
 #include "server/node/node.h"
 
 #include "base/check.h"
@@ -95,6 +96,29 @@ static size_t put_answer(struct connection *connection, struct native_answer *an
     return FRAME_CLIENT_HEAD_BYTES + size;
 }
 
+/* The same for an answer to GET whose value is apart. */
+static size_t put_around_value(struct connection *connection,
+                               struct arena *arena,
+                               struct native_answer *answer,
+                               struct state_node *node)
+{
+    size_t size = native_answer_measure(answer);
+    size_t written = FRAME_CLIENT_HEAD_BYTES + size - answer->get.value.size;
+    size_t behind = native_answer_bytes_behind_value(answer);
+    uint8_t *frame;
+
+    if (size > FRAME_CLIENT_BYTES_MAX) {
+        return 0;
+    }
+    frame = arena_alloc(arena, written);
+    frame_client_put_head(frame, (uint32_t)size);
+    native_answer_put(answer, frame + FRAME_CLIENT_HEAD_BYTES);
+    connection_send(connection, bytes_of(frame, written - behind));
+    value_loan_send(connection, node);
+    connection_send(connection, bytes_of(frame + written - behind, behind));
+    return FRAME_CLIENT_HEAD_BYTES + size;
+}
+
 size_t native_encode_refusal(struct connection *connection, const struct native_refusal *refusal)
 {
     struct native_answer answer = {
@@ -134,6 +158,7 @@ static void fill_get(struct native_answer *answer,
                                       .container = state_node_is_container(reply->node)};
     if ((request->notes & NATIVE_NOTE_STAT_ONLY) == 0) {
         answer->get.value = state_node_value(reply->node, &answer->get.value_is_null);
+        answer->get.value_is_apart = value_loan_is_due(answer->get.value);
     }
 }
 
@@ -289,6 +314,9 @@ static size_t put_reply(struct connection *connection,
     union other_body other;
 
     fill_body(&answer, &other, arena, request, reply);
+    if (answer.body == CLIENT__RESPONSE__BODY_GET && answer.get.value_is_apart) {
+        return put_around_value(connection, arena, &answer, reply->node);
+    }
     return put_answer(connection, &answer);
 }
 

@@ -1,6 +1,7 @@
 #include "server/front/zookeeper_encode.h"
 
 #include "base/check.h"
+#include "server/front/value_loan.h"
 #include "server/node/node.h"
 
 #include <string.h>
@@ -114,15 +115,34 @@ void zookeeper_put_names(struct buffer *buffer, const struct state_children *chi
     }
 }
 
-static void
-put_node(struct buffer *buffer, const struct request *request, const struct state_node *node)
+/* How much of the answer to a getData is lent (value_loan.h). */
+static size_t
+lent_bytes(const struct request *request, const struct reply *reply, enum jute_error error)
+{
+    bool is_null;
+    struct bytes value;
+
+    if (error != JUTE_ERROR_OK || zookeeper_details_of(request)->type != JUTE_TYPE_GET_DATA) {
+        return 0;
+    }
+    value = state_node_value(reply->node, &is_null);
+    return value_loan_is_due(value) ? value.size : 0;
+}
+
+static void put_node(struct buffer *buffer,
+                     const struct request *request,
+                     const struct state_node *node,
+                     size_t lent)
 {
     int32_t type = zookeeper_details_of(request)->type;
     struct state_stat stat = state_node_stat(node);
 
-    if (type == JUTE_TYPE_GET_DATA || type == JUTE_TYPE_RECONFIG) {
+    if (lent == 0 && (type == JUTE_TYPE_GET_DATA || type == JUTE_TYPE_RECONFIG)) {
         zookeeper_put_data(buffer, node);
         return;
+    }
+    if (lent > 0) {
+        jute_put_int(buffer, (int32_t)lent);
     }
     if (type == JUTE_TYPE_GET_ACL) {
         put_acl(buffer, request, node);
@@ -202,8 +222,10 @@ static void put_multi(struct buffer *buffer,
         buffer, (struct jute_multi_header){.type = JUTE_TYPE_ERROR, .done = true, .error = -1});
 }
 
-static void
-put_body(struct buffer *buffer, const struct request *request, const struct reply *reply)
+static void put_body(struct buffer *buffer,
+                     const struct request *request,
+                     const struct reply *reply,
+                     size_t lent)
 {
     const struct zookeeper_details *details = zookeeper_details_of(request);
 
@@ -212,7 +234,7 @@ put_body(struct buffer *buffer, const struct request *request, const struct repl
     } else if (request->kind == REQUEST_WRITE) {
         put_operation(buffer, details->type, &reply->result->operations[0]);
     } else if (request->kind == REQUEST_GET || request->kind == REQUEST_RECONFIGURE) {
-        put_node(buffer, request, reply->node);
+        put_node(buffer, request, reply->node, lent);
     } else if (request->kind == REQUEST_LIST) {
         put_children(buffer, details->type, &reply->children);
     } else if (request->kind == REQUEST_COUNT) {
@@ -242,26 +264,29 @@ static bool is_cut(const struct request *request, const struct reply *reply)
            (request->kind == REQUEST_EPHEMERALS && reply->ephemerals.more);
 }
 
-void zookeeper_put_reply(struct buffer *buffer,
+bool zookeeper_put_reply(struct buffer *buffer,
                          const struct request *request,
                          const struct reply *reply,
                          enum jute_error error)
 {
     const struct zookeeper_details *details = zookeeper_details_of(request);
     bool with_body = has_body(request, reply, error);
+    size_t lent = lent_bytes(request, reply, error);
     size_t begin = jute_begin_frame(buffer);
 
     zookeeper_put_header(buffer, details, reply->zxid,
                          with_body && details->type == JUTE_TYPE_MULTI ? JUTE_ERROR_OK : error);
     if (with_body) {
-        put_body(buffer, request, reply);
+        put_body(buffer, request, reply, lent);
     } else if (details->type == JUTE_TYPE_SASL) {
         jute_put_buffer(buffer, BYTES_EMPTY, true);
     }
-    if (buffer->size - begin - JUTE_FRAME_HEAD_BYTES > JUTE_FRAME_BYTES_MAX ||
+    if (buffer->size - begin - JUTE_FRAME_HEAD_BYTES + lent > JUTE_FRAME_BYTES_MAX ||
         (with_body && is_cut(request, reply))) {
         buffer->size = begin + JUTE_FRAME_HEAD_BYTES;
         zookeeper_put_header(buffer, details, reply->zxid, JUTE_ERROR_MARSHALLING);
+        lent = 0;
     }
-    jute_end_frame(buffer, begin);
+    jute_end_frame_around(buffer, begin, lent);
+    return lent > 0;
 }

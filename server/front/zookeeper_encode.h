@@ -24,8 +24,9 @@ void zookeeper_put_header(struct buffer *buffer,
                           enum jute_error error);
 
 /* The whole frame of a reply to what the node answered: writes, reads, sync, ping. When it would be
- * larger than clients take (JUTE_FRAME_BYTES_MAX), it says MARSHALLING instead. */
-void zookeeper_put_reply(struct buffer *buffer,
+ * larger than clients take (JUTE_FRAME_BYTES_MAX), it says MARSHALLING instead. True: a getData's
+ * value is left out, to be lent; it belongs before the last JUTE_STAT_BYTES. */
+bool zookeeper_put_reply(struct buffer *buffer,
                          const struct request *request,
                          const struct reply *reply,
                          enum jute_error error);

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "server/front/gate.h"
+#include "server/front/value_loan.h"
 #include "server/front/zookeeper_comeback.h"
 #include "server/front/zookeeper_encode.h"
 #include "server/front/zookeeper_multi_read.h"
@@ -83,6 +84,19 @@ static void send_output(struct zookeeper_client *client)
 
     connection_send(client->connection, buffer_lend(&front->output));
     buffer_clear(&front->output);
+    count_sent(client, 1);
+}
+
+/* With the value of `node`, which was left out. */
+static void send_output_around(struct zookeeper_client *client, struct state_node *node)
+{
+    struct buffer *output = &client->front->output;
+    size_t before = output->size - JUTE_STAT_BYTES;
+
+    connection_send(client->connection, bytes_of(output->data, before));
+    value_loan_send(client->connection, node);
+    connection_send(client->connection, bytes_of(output->data + before, JUTE_STAT_BYTES));
+    buffer_clear(output);
     count_sent(client, 1);
 }
 
@@ -567,6 +581,7 @@ static void
 answer(struct zookeeper_client *client, const struct request *request, const struct reply *reply)
 {
     const struct zookeeper_details *details = zookeeper_details_of(request);
+    bool is_around = false;
     enum jute_error error;
 
     if (request->kind == REQUEST_RECONFIGURE ? !zookeeper_error_of_reconfig(reply->code, &error)
@@ -579,9 +594,13 @@ answer(struct zookeeper_client *client, const struct request *request, const str
         answer_own(client, request, reply->zxid);
     } else {
         leave_watch(client, details, error);
-        zookeeper_put_reply(&client->front->output, request, reply, error);
+        is_around = zookeeper_put_reply(&client->front->output, request, reply, error);
     }
-    send_output(client);
+    if (is_around) {
+        send_output_around(client, reply->node);
+    } else {
+        send_output(client);
+    }
     if (details->closes) {
         end(client, "closed as asked");
     }

@@ -183,6 +183,13 @@ void connection_set_seals(struct connection *connection, struct seal *sent, stru
  * turn, unless something else goes the same way. */
 void connection_send_peer_frame(struct connection *connection, struct bytes body, bool is_late);
 void connection_send(struct connection *connection, struct bytes bytes);
+/* The same without a copy: `bytes` stay as they are until `release(bytes.data, bytes.size, owner)`
+ * is called, once they are sent or will not be, which may be before this returns. They count as
+ * output of this connection, as if they were its own. */
+void connection_send_lent(struct connection *connection,
+                          struct bytes bytes,
+                          void (*release)(const void *data, size_t size, void *owner),
+                          void *owner);
 size_t connection_output_bytes(const struct connection *connection);
 
 /* `release(context)` is called when the connection is freed, whoever owns it by then. */

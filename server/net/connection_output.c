@@ -148,17 +148,10 @@ uint8_t *connection_reserve(struct connection *connection, size_t size)
     return connection->reserved.iov_base;
 }
 
-void connection_commit(struct connection *connection, size_t size)
+static void on_output_grown(struct connection *connection)
 {
     struct connection_loop *loop = connection->loop;
 
-    if (!connection_can_send(connection)) {
-        return;
-    }
-    CHECK_OP(size, <=, connection->reserved.iov_len);
-    connection->reserved.iov_len = size;
-    CHECK(evbuffer_commit_space(connection->output, &connection->reserved, 1) == 0);
-    connection->reserved.iov_len = 0;
     connection_account_output(connection);
     connection_mark_dirty(connection);
     if (evbuffer_get_length(connection->output) > loop->limits.output_bytes_max) {
@@ -167,10 +160,35 @@ void connection_commit(struct connection *connection, size_t size)
     relieve_output(loop);
 }
 
+void connection_commit(struct connection *connection, size_t size)
+{
+    if (!connection_can_send(connection)) {
+        return;
+    }
+    CHECK_OP(size, <=, connection->reserved.iov_len);
+    connection->reserved.iov_len = size;
+    CHECK(evbuffer_commit_space(connection->output, &connection->reserved, 1) == 0);
+    connection->reserved.iov_len = 0;
+    on_output_grown(connection);
+}
+
 void connection_send(struct connection *connection, struct bytes bytes)
 {
     memcpy(connection_reserve(connection, bytes.size), bytes.data, bytes.size);
     connection_commit(connection, bytes.size);
+}
+
+void connection_send_lent(struct connection *connection,
+                          struct bytes bytes,
+                          void (*release)(const void *data, size_t size, void *owner),
+                          void *owner)
+{
+    if (!connection_can_send(connection)) {
+        release(bytes.data, bytes.size, owner);
+        return;
+    }
+    CHECK(evbuffer_add_reference(connection->output, bytes.data, bytes.size, release, owner) == 0);
+    on_output_grown(connection);
 }
 
 void connection_set_seals(struct connection *connection, struct seal *sent, struct seal *came)

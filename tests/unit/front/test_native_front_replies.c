@@ -62,6 +62,58 @@ static void test_a_get_is_answered_with_value_and_stat(void)
     bench_release(&bench);
 }
 
+/* It leaves from the state's own memory. */
+static void test_a_large_value_arrives_whole_though_the_node_is_gone(void)
+{
+    enum { LARGE_BYTES = 900 * 1000 };
+
+    struct bench bench;
+    struct state_lab lab;
+    char *value = xcalloc(1, LARGE_BYTES + 1);
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__Get get = CLIENT__GET__INIT;
+    struct reply reply = {.code = CLIENT__CODE__OK, .zxid = 55};
+    Client__Response *response;
+    uint8_t path[] = "/app";
+
+    memset(value, 'v', LARGE_BYTES);
+    bench_init(&bench);
+    state_lab_init(&lab, 1 << 20);
+    EXPECT_EQ(state_lab_create(&lab, "/app", value, RECORD__CREATE_MODE__PERSISTENT), OP_OK);
+    get.path = (ProtobufCBinaryData){.data = path, .len = 4};
+    get.with_acl = true;
+    request.body_case = CLIENT__REQUEST__BODY_GET;
+    request.get = &get;
+    reply.node = node_at(&lab, "/app");
+    for (size_t i = 0; i < 3; i++) {
+        (void)submit(&bench, &request);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        answer(&reply);
+    }
+    state_node_unref(reply.node);
+    EXPECT_EQ(state_lab_remove(&lab, "/app", -1), OP_OK);
+    for (size_t i = 0; i < 3; i++) {
+        response = receive(&bench);
+        EXPECT_EQ(response->id, i + 1);
+        EXPECT_EQ(response->zxid, 55);
+        EXPECT_EQ(response->get->stat->value_bytes, LARGE_BYTES);
+        EXPECT_EQ(response->get->n_acl, 1);
+        EXPECT_BYTES(bytes_of(response->get->value.data, response->get->value.len),
+                     bytes_of_text(value));
+        client__response__free_unpacked(response, NULL);
+    }
+    /* Whoever hangs up gives back what was lent. */
+    EXPECT_EQ(state_lab_create(&lab, "/app", value, RECORD__CREATE_MODE__PERSISTENT), OP_OK);
+    reply.node = node_at(&lab, "/app");
+    (void)submit(&bench, &request);
+    answer(&reply);
+    state_node_unref(reply.node);
+    bench_release(&bench);
+    state_lab_release(&lab);
+    free(value);
+}
+
 static void test_pages_of_children_and_trees_are_answered(void)
 {
     struct bench bench;
@@ -337,6 +389,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_get_is_answered_with_value_and_stat),
+        TEST_CASE(test_a_large_value_arrives_whole_though_the_node_is_gone),
         TEST_CASE(test_pages_of_children_and_trees_are_answered),
         TEST_CASE(test_the_outcome_of_a_write_is_answered),
         TEST_CASE(test_sessions_watches_and_status_are_answered),

@@ -494,6 +494,67 @@ static void test_sending_on_a_closed_connection_goes_nowhere(void)
     seen_release(&seen);
 }
 
+static void count_returned(const void *data, size_t size, void *owner)
+{
+    EXPECT(data != NULL);
+    EXPECT_EQ(size, 3 * 1000 * 1000);
+    ++*(unsigned *)owner;
+}
+
+static void test_what_is_lent_is_sent_in_its_place_and_given_back(void)
+{
+    static uint8_t lent[3 * 1000 * 1000];
+    struct seen seen;
+    struct buffer came = BUFFER_INIT;
+    unsigned returned = 0;
+
+    memset(lent, 7, sizeof lent);
+    seen_init(&seen, NULL);
+    open_it(&seen);
+    send_filled(&seen, 10, 6);
+    connection_send_lent(seen.connection, bytes_of(lent, sizeof lent), count_returned, &returned);
+    send_filled(&seen, 10, 8);
+    EXPECT_EQ(connection_output_bytes(seen.connection), sizeof lent + 20);
+    lab_turn(&seen.lab);
+    EXPECT_EQ(returned, 0); /* no socket takes that much at once */
+    LAB_UNTIL(&seen.lab, (lab_read(seen.far, &came), came.size == sizeof lent + 20));
+    EXPECT_EQ(returned, 1);
+    EXPECT_EQ(came.data[9], 6);
+    EXPECT_BYTES(bytes_of(came.data + 10, sizeof lent), bytes_of(lent, sizeof lent));
+    EXPECT_EQ(came.data[10 + sizeof lent], 8);
+    seen_release(&seen);
+    buffer_release(&came);
+}
+
+static void test_what_is_lent_and_cannot_be_sent_is_given_back(void)
+{
+    static uint8_t lent[3 * 1000 * 1000];
+    struct connection_limits limits = hasty();
+    struct seen seen;
+    unsigned returned = 0;
+
+    limits.output_bytes_max = sizeof lent;
+    seen_init(&seen, &limits);
+    open_it(&seen);
+    connection_send_lent(seen.connection, bytes_of(lent, sizeof lent), count_returned, &returned);
+    EXPECT_EQ(returned, 0);
+    connection_send_lent(seen.connection, bytes_of(lent, sizeof lent), count_returned, &returned);
+    expect_closed(&seen, "output limit");
+    EXPECT_EQ(returned, 2);
+    EXPECT_EQ(seen.lab.loop.output.bytes, 0);
+    seen_release(&seen);
+
+    seen_init(&seen, NULL);
+    open_it(&seen);
+    connection_close(seen.connection, "gone");
+    returned = 0;
+    connection_send_lent(seen.connection, bytes_of(lent, sizeof lent), count_returned, &returned);
+    EXPECT_EQ(returned, 1);
+    expect_closed(&seen, "gone");
+    EXPECT_EQ(returned, 1);
+    seen_release(&seen);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -510,6 +571,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_connection_that_may_not_idle_is_closed_in_time),
         TEST_CASE(test_a_paused_connection_gives_its_frames_later_and_in_order),
         TEST_CASE(test_output_arrives_and_the_owner_is_told_when_it_had_to_wait),
+        TEST_CASE(test_what_is_lent_is_sent_in_its_place_and_given_back),
+        TEST_CASE(test_what_is_lent_and_cannot_be_sent_is_given_back),
         TEST_CASE(test_a_reader_that_never_reads_meets_the_output_limit),
         TEST_CASE(test_all_connections_together_meet_a_limit),
         TEST_CASE(test_requests_of_all_together_meet_a_limit),
