@@ -52,10 +52,24 @@ struct history *history_new(zxid opened_at, uint64_t bytes_max, uint64_t changes
     return history;
 }
 
+/* What is dropped was last used long ago: fetched while others are. */
+static void expect_drop(const struct history *history)
+{
+    enum { AHEAD = 4 };
+
+    if (history->end - history->first > AHEAD) {
+        const struct slot *slot = slot_at(history, history->first + AHEAD);
+
+        __builtin_prefetch(slot->path, 1);
+        state_node_expect(slot->event.node);
+    }
+}
+
 static void drop_first(struct history *history)
 {
     struct slot *slot = slot_at(history, history->first);
 
+    expect_drop(history);
     history->bytes -= slot->bytes;
     history->first++;
     state_node_unref(slot->event.node);

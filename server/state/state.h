@@ -159,6 +159,8 @@ struct state_stat {
 struct state_node;
 struct state_node *state_node_ref(struct state_node *node);
 void state_node_unref(struct state_node *node); /* NULL is fine */
+/* Say that it will be let go of: its count comes near meanwhile. */
+void state_node_expect(const struct state_node *node);
 /* The getters lend from the node. */
 struct bytes state_node_value(const struct state_node *node, bool *ret_is_null);
 uint64_t state_node_memory_bytes(const struct state_node *node); /* what it takes in RAM */

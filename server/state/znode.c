@@ -175,6 +175,11 @@ void state_node_unref(struct state_node *node)
     record_unref(znode_record(node));
 }
 
+void state_node_expect(const struct state_node *node)
+{
+    __builtin_prefetch(&record_of(node)->references, 1);
+}
+
 struct bytes state_node_value(const struct state_node *node, bool *ret_is_null)
 {
     struct znode znode = znode_load(record_of(node));
