@@ -9,6 +9,7 @@
 
 struct record_tree {
     struct record *root;
+    struct record *latest; /* inserted, or NULL: the next is often its neighbour */
 };
 
 /* No record with this key is in the tree; index.hash is set. */
