@@ -41,10 +41,34 @@ uint64_t map_hash_bytes(struct bytes bytes, uint64_t seed)
     return XXH3_64bits_withSeed(bytes.data, bytes.size, seed);
 }
 
-static void push(struct map_node **bucket, struct map_node *node)
+/* Behind the buckets of a table lies a byte for each, with marks of the hashes in it: eight kinds
+ * of hashes, of which most buckets have none or one. Those bytes stay near when buckets and nodes
+ * do not, and who looks for what is not there mostly looks at nothing else. A mark is set with its
+ * first node, and all go with the last one. */
+struct place {
+    struct map_node **bucket;
+    uint8_t *marks;
+};
+
+static struct place place_in(struct map_node **buckets, size_t bucket_count, uint64_t hash)
 {
-    node->next = *bucket;
-    *bucket = node;
+    size_t number = hash & (bucket_count - 1);
+    uint8_t *marks = (uint8_t *)(buckets + bucket_count);
+
+    return (struct place){.bucket = &buckets[number], .marks = &marks[number]};
+}
+
+/* By bits that do not choose the bucket. */
+static uint8_t mark_of(uint64_t hash)
+{
+    return (uint8_t)(1U << (hash >> 61));
+}
+
+static void push(struct place place, struct map_node *node)
+{
+    node->next = *place.bucket;
+    *place.bucket = node;
+    *place.marks |= mark_of(node->hash);
 }
 
 /* The nodes that the next call moves were last used long ago: fetched while something else is done,
@@ -65,7 +89,7 @@ static void move_some(struct map *map, size_t bucket_count_max)
 
         while (node != NULL) {
             struct map_node *next = node->next;
-            push(&map->buckets[node->hash & (map->bucket_count - 1)], node);
+            push(place_in(map->buckets, map->bucket_count, node->hash), node);
             node = next;
         }
         map->old_buckets[map->moved] = NULL;
@@ -87,7 +111,7 @@ static void resize(struct map *map, size_t bucket_count)
     map->old_bucket_count = map->bucket_count;
     map->moved = 0;
     map->bucket_count = bucket_count;
-    map->buckets = xcalloc(map->bucket_count, sizeof *map->buckets);
+    map->buckets = xcalloc(map->bucket_count, sizeof *map->buckets + sizeof(uint8_t));
 }
 
 /* Growing, four buckets move for each insertion and the load factor is one, so the old table has
@@ -101,15 +125,12 @@ static size_t step_buckets(const struct map *map)
 }
 
 /* The one bucket that holds all nodes of `hash` now: the old one until it has been moved. */
-static struct map_node **bucket_of(const struct map *map, uint64_t hash)
+static struct place place_of(const struct map *map, uint64_t hash)
 {
-    if (map->old_buckets != NULL) {
-        size_t old = hash & (map->old_bucket_count - 1);
-        if (old >= map->moved) {
-            return &map->old_buckets[old];
-        }
+    if (map->old_buckets != NULL && (hash & (map->old_bucket_count - 1)) >= map->moved) {
+        return place_in(map->old_buckets, map->old_bucket_count, hash);
     }
-    return &map->buckets[hash & (map->bucket_count - 1)];
+    return place_in(map->buckets, map->bucket_count, hash);
 }
 
 void map_insert(struct map *map, struct map_node *node, uint64_t hash)
@@ -120,14 +141,21 @@ void map_insert(struct map *map, struct map_node *node, uint64_t hash)
     }
     move_some(map, step_buckets(map));
     node->hash = hash;
-    push(bucket_of(map, hash), node);
+    push(place_of(map, hash), node);
     map->count++;
 }
 
 void map_expect(const struct map *map, uint64_t hash)
 {
     if (map->bucket_count > 0) {
-        __builtin_prefetch(bucket_of(map, hash), 1);
+        __builtin_prefetch(place_of(map, hash).bucket, 1);
+    }
+}
+
+void map_expect_node(const struct map *map, uint64_t hash)
+{
+    if (map->bucket_count > 0) {
+        __builtin_prefetch(*place_of(map, hash).bucket, 1);
     }
 }
 
@@ -141,7 +169,13 @@ static struct map_node *skip_to(struct map_node *node, uint64_t hash)
 
 struct map_node *map_first(const struct map *map, uint64_t hash)
 {
-    return map->bucket_count == 0 ? NULL : skip_to(*bucket_of(map, hash), hash);
+    struct place place;
+
+    if (map->bucket_count == 0) {
+        return NULL;
+    }
+    place = place_of(map, hash);
+    return (*place.marks & mark_of(hash)) == 0 ? NULL : skip_to(*place.bucket, hash);
 }
 
 struct map_node *map_following(const struct map_node *node)
@@ -151,13 +185,17 @@ struct map_node *map_following(const struct map_node *node)
 
 void map_remove(struct map *map, struct map_node *node)
 {
-    struct map_node **link = bucket_of(map, node->hash);
+    struct place place = place_of(map, node->hash);
+    struct map_node **link = place.bucket;
 
     while (*link != node) {
         CHECK(*link != NULL);
         link = &(*link)->next;
     }
     *link = node->next;
+    if (*place.bucket == NULL) {
+        *place.marks = 0;
+    }
     node->next = NULL;
     map->count--;
 }

@@ -46,8 +46,10 @@ void map_remove(struct map *map, struct map_node *node);
  * a smaller table when this one is nearly empty. Not inside of MAP_FOR_HASH and map_each, nor for a
  * map that is visited in parts. */
 void map_shrink_some(struct map *map);
-/* Say that nodes of `hash` will be asked for: their bucket comes near meanwhile. */
+/* Say that nodes of `hash` will be asked for: their bucket comes near meanwhile, and said once more
+ * when it is there, the first node in it. */
 void map_expect(const struct map *map, uint64_t hash);
+void map_expect_node(const struct map *map, uint64_t hash);
 /* The first node with exactly this hash, and the next one after it; NULL at the end. */
 struct map_node *map_first(const struct map *map, uint64_t hash);
 struct map_node *map_following(const struct map_node *node);

@@ -76,18 +76,24 @@ static struct record *longest_unused(const struct overlay *overlay)
     return CONTAINER_OF(overlay->clean.previous, struct record, links.recent);
 }
 
-/* Whoever creates nodes evicts as many, with a command in between: long enough for what the next
- * eviction needs to come near, which is far away. */
+/* Whoever creates nodes evicts as many, with a command in between: long enough for a step of what
+ * the evictions after need to come near, which is far away: the record, its bucket, what stands
+ * there before it. */
 static void expect_eviction(const struct overlay *overlay)
 {
-    if (overlay->clean_count > 1) {
-        const struct record *next = longest_unused(overlay);
-        const struct record *later =
-            CONTAINER_OF(next->links.recent.previous, struct record, links.recent);
+    enum { AHEAD = 3 };
 
-        map_expect(&overlay->index, next->index.hash);
-        __builtin_prefetch(&later->index, 1);
-        __builtin_prefetch(&later->references, 1);
+    if (overlay->clean_count >= AHEAD) {
+        const struct record *next = longest_unused(overlay);
+        const struct record *second =
+            CONTAINER_OF(next->links.recent.previous, struct record, links.recent);
+        const struct record *third =
+            CONTAINER_OF(second->links.recent.previous, struct record, links.recent);
+
+        map_expect_node(&overlay->index, next->index.hash);
+        map_expect(&overlay->index, second->index.hash);
+        __builtin_prefetch(&third->index, 1);
+        __builtin_prefetch(&third->references, 1);
     }
 }
 

@@ -72,7 +72,7 @@ static inline uint64_t record_sum_of(const struct record *record)
 /* What the record costs in RAM: itself, the allocator's share, its place in the index. */
 static inline uint64_t record_memory_bytes(const struct record *record)
 {
-    enum { ALLOCATOR_BYTES = 16, INDEX_BYTES = 12 };
+    enum { ALLOCATOR_BYTES = 16, INDEX_BYTES = 14 };
 
     return sizeof *record + record->key_bytes + record->value_bytes + ALLOCATOR_BYTES + INDEX_BYTES;
 }

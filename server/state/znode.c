@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-_Static_assert(sizeof(struct record) + 9 /* key before the name */ + ZNODE_HEADER_BYTES + 16 + 12 <=
+_Static_assert(sizeof(struct record) + 9 /* key before the name */ + ZNODE_HEADER_BYTES + 16 + 14 <=
                    200,
                "a cached node costs at most 200 bytes beyond name and value, with the allocator's "
                "share and the index");
