@@ -25,7 +25,7 @@ void mark_each(mark_callback *callback, void *context);
 bool mark_write(const char *path);
 
 /* MARK(name) is a statement. MARK_IF(condition, name) is one as well; without marks its condition
- * is not evaluated, so it must change nothing. */
+ * is not evaluated, so it must change nothing (tests/lint/marks.py). */
 #ifdef CONFER_MARKS
 
 #include <stdatomic.h>

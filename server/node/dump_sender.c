@@ -380,9 +380,11 @@ static struct file *
 find_or_make_file(struct dump_sender *sender, struct tree_store *tree, uint64_t now_us)
 {
     LIST_FOR_EACH (link, &sender->files) {
-        if (is_useful(sender, file_of(link)) && (tree != NULL || file_of(link)->vouched != 0)) {
-            MARK_IF(file_of(link)->users > 0, dump_file_shared_by_two_members);
-            return file_of(link);
+        struct file *file = file_of(link);
+
+        if (is_useful(sender, file) && (tree != NULL || file->vouched != 0)) {
+            MARK_IF(file->users > 0, dump_file_shared_by_two_members);
+            return file;
         }
     }
     if (tree == NULL || now_us < sender->make_not_before_us) {

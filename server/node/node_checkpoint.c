@@ -121,7 +121,9 @@ uint64_t node_checkpoint_tick(struct node *node)
         return node->retry_commit_us;
     }
     if (is_to_be_replaced(node)) {
-        MARK_IF(is_due(node), checkpoint_put_off_for_a_dump);
+        if (is_due(node)) {
+            MARK(checkpoint_put_off_for_a_dump);
+        }
         return UINT64_MAX;
     }
     if (is_held(node)) {

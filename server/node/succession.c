@@ -108,7 +108,9 @@ uint64_t succession_tick(struct node *node)
         return leave_at_drain(node);
     }
     if (may_leave && node->is_condemned) {
-        MARK_IF(leave(node, "the state here is damaged"), leadership_leaves_a_damaged_state);
+        if (leave(node, "the state here is damaged")) {
+            MARK(leadership_leaves_a_damaged_state);
+        }
         return node_now(node) + DAMAGE_RETRY_US;
     }
     if (may_leave && disk_lag_calls_for_move(&node->disk_lag, node_now(node), limit_us) &&

@@ -47,7 +47,7 @@ def main():
     counts = collections.Counter()
     for path in files(arguments.files):
         read(path, counts)
-    places = {name: f"{file}:{line}" for name, file, line in lint.marks(arguments.root)}
+    places = {name: f"{file}:{line}" for name, _, file, line in lint.marks(lint.shipped(arguments.root))}
     if not places:
         sys.exit(f"no mark in the sources below {arguments.root}")
     short = sorted(name for name in places if counts[name] < arguments.at_least)

@@ -3,26 +3,39 @@
 
 - a mark's name is in snake_case and stands at one place of the shipped code;
 - marks stand in .c files only;
+- the condition of a MARK_IF, which shipped programs do not evaluate, changes nothing: it assigns nothing, and what it calls takes pointers to const only;
 - each name in tests/coverage/marks_must.txt is that of a mark."""
 import pathlib
 import re
 import sys
 
 SHIPPED = ("base", "proto", "raft", "persistence", "server", "client", "cli")
-ONE = re.compile(r"\bMARK\(([^)]*)\)|\bMARK_IF\((?:[^;]*),\s*([^,;()]*)\)\s*;")
+ONE = re.compile(r"\bMARK\(([^)]*)\)|\bMARK_IF\(([^;]*),\s*([^,;()]*)\)\s*;")
+ASSIGNS = re.compile(r"(?<![=!<>])=(?!=)|\+\+|--")
+FUNCTION = re.compile(r"^[a-z_][\w *\n]*?\b(\w+)\(([^;{}()]*(?:\([^()]*\)[^;{}()]*)*)\)\s*(?:\{|;|__attribute__)", re.MULTILINE)
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)+$")
 
 
-def marks(root):
-    """Yield (name, file, line) of each mark in the shipped code."""
+def shipped(root):
+    """Yield (place, text) of each file of the shipped code."""
     for folder in SHIPPED:
         for file in sorted(pathlib.Path(root, folder).rglob("*.[ch]")):
-            place = file.relative_to(root).as_posix()
-            if place == "base/mark.h":
-                continue
-            text = file.read_text()
+            yield file.relative_to(root).as_posix(), file.read_text()
+
+
+def marks(files):
+    """Yield (name, condition, file, line) of each mark."""
+    for place, text in files:
+        if place != "base/mark.h":
             for found in ONE.finditer(text):
-                yield (found[1] or found[2]).strip(), place, text.count("\n", 0, found.start()) + 1
+                line = text.count("\n", 0, found.start()) + 1
+                yield (found[1] or found[3]).strip(), found[2] or "", place, line
+
+
+def changers(files):
+    """The functions that take a pointer to what they may change."""
+    return {found[1] for _, text in files for found in FUNCTION.finditer(text)
+            if any("*" in parameter and "const" not in parameter for parameter in found[2].split(","))}
 
 
 def must_names(root):
@@ -33,11 +46,18 @@ def must_names(root):
 
 def faults(root):
     places = {}
-    for name, file, line in marks(root):
+    files = list(shipped(root))
+    changing = changers(files)
+    for name, condition, file, line in marks(files):
         if not NAME.match(name):
             yield f"{file}:{line}: mark '{name}' is not in snake_case of two words or more"
         if file.endswith(".h"):
             yield f"{file}:{line}: mark '{name}' stands in a header"
+        if ASSIGNS.search(condition):
+            yield f"{file}:{line}: the condition of mark '{name}' assigns something"
+        for called in re.findall(r"\b(\w+)\(", condition):
+            if called in changing:
+                yield f"{file}:{line}: the condition of mark '{name}' calls {called}, which may change something"
         if name in places:
             yield f"{file}:{line}: mark '{name}' stands at {places[name]} already"
         places.setdefault(name, f"{file}:{line}")

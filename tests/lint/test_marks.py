@@ -45,6 +45,19 @@ class Marks(unittest.TestCase):
     def test_a_mark_in_a_header_is_found(self):
         self.expect({"raft/raft_b.h": "MARK(vote_lost);\n"}, "raft/raft_b.h:1: mark 'vote_lost' stands in a header\n")
 
+    def test_a_condition_that_may_change_something_is_found(self):
+        function = "static bool leave(struct node *node, const char *reason)\n{\n}\n"
+        self.expect({"server/node/b.c": function + "MARK_IF(leave(node, \"x\"), vote_left);\n"},
+                    "server/node/b.c:4: the condition of mark 'vote_left' calls leave, which may change something\n")
+        self.expect({"server/node/b.h": "bool leave(\n    const struct raft *raft,\n    struct node *node);\n",
+                     "server/node/b.c": "MARK_IF(a &&\n    !leave(raft, node), vote_left);\n"},
+                    "server/node/b.c:1: the condition of mark 'vote_left' calls leave, which may change something\n")
+        self.expect({"server/node/b.c": function.replace("struct node", "const struct node") +
+                     "MARK_IF(leave(node, 0) && a == b && c >= 1, vote_left);\n"}, "")
+        for condition in ("a = b", "a++ > 0", "--a == 0"):
+            self.expect({"server/node/b.c": f"MARK_IF({condition}, vote_left);\n"},
+                        "server/node/b.c:1: the condition of mark 'vote_left' assigns something\n")
+
     def test_a_must_that_is_no_mark_is_found(self):
         self.expect({"tests/coverage/marks_must.txt": "vote_lost\n"},
                     "tests/coverage/marks_must.txt: there is no mark 'vote_lost'\n")
