@@ -232,6 +232,14 @@ static void on_arrival(void *context, size_t to, struct network_arrival *arrival
     receive(&cluster->servers[to], (struct inbox_item){.arrival = arrival});
 }
 
+static void on_loss(void *context, size_t from, size_t to, uint64_t since_us)
+{
+    struct cluster *cluster = context;
+
+    cluster->observer.on_lost(cluster->observer.context, &cluster->servers[from],
+                              &cluster->servers[to], since_us);
+}
+
 static void on_log_done(void *context, struct log_job *job)
 {
     receive(context, (struct inbox_item){.log_job = job});
@@ -340,8 +348,11 @@ void cluster_init(struct cluster *cluster,
                   const struct cluster_observer *observer)
 {
     const struct settings *settings = &plan->settings;
-    const struct network_users users = {
-        .context = cluster, .is_up = is_up, .admit = outside->admit, .deliver = on_arrival};
+    const struct network_users users = {.context = cluster,
+                                        .is_up = is_up,
+                                        .admit = outside->admit,
+                                        .deliver = on_arrival,
+                                        .lose = on_loss};
 
     memset(cluster, 0, sizeof *cluster);
     cluster->timeline = timeline;

@@ -58,6 +58,11 @@ struct cluster_observer {
     void (*on_stop)(void *context, struct cluster_server *server);
     /* It ended by itself: a disk failed, or a crash was ordered at a point of its storage. */
     void (*on_death)(void *context, struct cluster_server *server);
+    /* What it said to the other since then is lost. */
+    void (*on_lost)(void *context,
+                    struct cluster_server *server,
+                    const struct cluster_server *to,
+                    uint64_t since_us);
     /* A message of the core leaves. */
     void (*on_send)(void *context,
                     struct cluster_server *server,

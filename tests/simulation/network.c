@@ -25,6 +25,7 @@ struct flight {
     size_t to;
     uint64_t epoch; /* of the link it travels on; 0 = of none */
     bool loose;     /* its loss is no loss of the stream */
+    uint64_t sent_us;
     struct network_arrival *arrival;
 };
 
@@ -263,12 +264,44 @@ static void tell_of_fall(struct network_link *link, bool is_bulk, size_t side, u
     timeline_after(link->network->timeline, &flight->event, delay_us, arrive_fall);
 }
 
+/* What is under way on it now is lost; of that to `side`, since when. UINT64_MAX: nothing is. */
+static uint64_t lost_since_us(const struct network_link *link, size_t side)
+{
+    uint64_t since_us = UINT64_MAX;
+
+    LIST_FOR_EACH (at, &link->network->flights) {
+        const struct flight *flight = CONTAINER_OF(at, const struct flight, link);
+
+        if (flight->epoch == link->epoch && flight->to == link->places[side] &&
+            flight->sent_us < since_us) {
+            since_us = flight->sent_us;
+        }
+    }
+    return since_us;
+}
+
+static void tell_of_loss(const struct network_link *link)
+{
+    const struct network_users *users = &link->network->users;
+
+    for (size_t side = 0; side < 2; side++) {
+        uint64_t since_us = lost_since_us(link, side);
+
+        if (since_us != UINT64_MAX) {
+            users->lose(users->context, link->places[1 - side], link->places[side], since_us);
+        }
+    }
+}
+
 static void take_down(struct network_link *link, bool is_bulk, uint64_t delay_us)
 {
     struct network *network = link->network;
 
     if (!link->is_up) {
         return;
+    }
+    if (!is_bulk) {
+        tell_of_loss(link);
     }
     link->is_up = false;
     link->epoch = 0;
@@ -445,6 +478,7 @@ static void launch(struct network_link *link, struct flight *flight, bool loose)
 
     flight->epoch = link->epoch;
     flight->loose = loose;
+    flight->sent_us = now_us;
     if (loose && timeline_chance(&network->prng, network->options.reorder_permille)) {
         at_us += prng_below(&network->prng, SPIKE_FACTOR * network->options.latency_us);
     } else {

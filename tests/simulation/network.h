@@ -58,6 +58,8 @@ struct network_users {
                   Peer__Channel channel,
                   const uint8_t incarnation[RAFT_INCARNATION_BYTES]);
     void (*deliver)(void *context, size_t to, struct network_arrival *arrival);
+    /* A control link breaks: what `from` has said to `to` since then never arrives. */
+    void (*lose)(void *context, size_t from, size_t to, uint64_t since_us);
 };
 
 struct network *network_new(struct timeline *timeline,

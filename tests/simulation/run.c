@@ -48,6 +48,16 @@ static void on_stop(void *context, struct cluster_server *server)
     operator_on_stop(run->operator, server);
 }
 
+static void on_lost(void *context,
+                    struct cluster_server *server,
+                    const struct cluster_server *to,
+                    uint64_t since_us)
+{
+    if (to->node != NULL && raft_status(node_raft(to->node)).role == RAFT_LEADER) {
+        truth_on_lost(oracle_truth(((struct run *)context)->oracle), server, since_us);
+    }
+}
+
 static void on_death(void *context, struct cluster_server *server)
 {
     struct run *run = context;
@@ -618,6 +628,7 @@ struct run_result run_plan(struct plan *plan, enum timeline_trace trace)
                                               .on_boot = on_boot,
                                               .on_stop = on_stop,
                                               .on_death = on_death,
+                                              .on_lost = on_lost,
                                               .on_send = on_send,
                                               .on_offer = on_offer,
                                               .on_hard_state = on_hard_state,

@@ -50,6 +50,7 @@ struct session {
     session_id id;
     bool lives;
     uint64_t timeout_us;
+    uint64_t granted_us;  /* when it was opened or attached last */
     uint64_t heard_us;    /* when its client last reached it; for this generation */
     uint64_t gap_us;      /* the longest silence before that */
     uint64_t burst_us;    /* since when it does so again and again */
@@ -226,6 +227,7 @@ static struct session *living_session(const struct truth *truth, session_id id, 
 static void grant(const struct truth *truth, struct session *session, uint32_t timeout_ms)
 {
     session->timeout_us = (uint64_t)timeout_ms * 1000;
+    session->granted_us = now(truth);
     session->heard_us = now(truth);
     session->burst_us = now(truth);
     session->previous_us = now(truth);
@@ -341,6 +343,30 @@ void truth_on_stop(struct truth *truth, const struct cluster_server *server)
     struct death death = {.truth = truth, .place = server->place};
 
     map_each(&truth->sessions, forget_contact, &death);
+}
+
+struct loss {
+    size_t place;
+    uint64_t since_us;
+};
+
+/* What the leader knows of it is as old as what it was told last. */
+static void lose_contact(struct map_node *node, void *context)
+{
+    struct session *session = CONTAINER_OF(node, struct session, node);
+    const struct loss *loss = context;
+
+    if (session->place == loss->place && session->heard_us > loss->since_us &&
+        session->granted_us <= loss->since_us) {
+        session->heard_us = loss->since_us;
+    }
+}
+
+void truth_on_lost(struct truth *truth, const struct cluster_server *server, uint64_t since_us)
+{
+    struct loss loss = {.place = server->place, .since_us = since_us};
+
+    map_each(&truth->sessions, lose_contact, &loss);
 }
 
 void truth_on_ended(struct truth *truth, const struct cluster_server *server, session_id id)

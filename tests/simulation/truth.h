@@ -80,6 +80,8 @@ void truth_on_refused(struct truth *truth,
 void truth_on_contact(struct truth *truth, const struct cluster_server *server, session_id id);
 /* The server's process ends. */
 void truth_on_stop(struct truth *truth, const struct cluster_server *server);
+/* What it has told a leader since then does not arrive. */
+void truth_on_lost(struct truth *truth, const struct cluster_server *server, uint64_t since_us);
 /* Its client was told that it is closed, or expired. */
 void truth_on_ended(struct truth *truth, const struct cluster_server *server, session_id id);
 bool truth_session_lives(const struct truth *truth, session_id session);
