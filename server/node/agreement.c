@@ -158,6 +158,16 @@ void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_i
         if (dispute->dissent[i].at > at) {
             dispute->dissent[i].at = at;
         }
+        dispute->dissent[i].is_inherited = true;
+    }
+}
+
+void dispute_disinherit(struct dispute *dispute)
+{
+    for (size_t i = dispute->count; i-- > 0;) {
+        if (dispute->dissent[i].is_inherited) {
+            drop(dispute, &dispute->dissent[i]);
+        }
     }
 }
 

@@ -68,6 +68,7 @@ struct dissent {
     raft_id id;
     zxid at; /* there it was seen to differ */
     bool is_borrowed;
+    bool is_inherited; /* seen by the member whose state this is, not here */
 };
 
 /* The voters that hold another state than this member, as far as it knows, while no majority says
@@ -89,6 +90,8 @@ bool dispute_may_replace(const struct dispute *dispute,
 /* Take over that of the member whose state at `at` has become the one of `own`. Whether others
  * differed from that one then already is not known: whoever had the same at `at` did not. */
 void dispute_inherit(struct dispute *dispute, const struct dispute *from, raft_id own, zxid at);
+/* The one that it was inherited from has ended it, and holds the same as this member still. */
+void dispute_disinherit(struct dispute *dispute);
 /* A split at `at`: note who differs from `own`. */
 void dispute_note(struct dispute *dispute,
                   const struct raft_config *config,

@@ -103,6 +103,7 @@ void node_agreement_reset(struct node *node)
     tell_of_dispute(node, state_applied(node->state), false);
     node->is_borrowed = !node->installed.is_vouched;
     node->lender = node->installed.sender;
+    node->lender_disputes = false;
     node->borrowed_us = node_now(node);
     node->kept_doubt = doubt_of(node->is_borrowed, &node->dispute);
     if (state_applied(node->state) > 0) {
@@ -198,6 +199,26 @@ static void differ(struct node *node, zxid at)
     node_differs(node, &error);
 }
 
+/* Who differed from the lender's state need not differ from this one any more when the lender's
+ * dispute is over: on what it has heard, which may be of a zxid that this member never had. */
+static void hear_lender(struct node *node)
+{
+    const struct member_report *report = node_linked_report(node, node->lender);
+    struct state_digest digest;
+
+    if (report == NULL || report->repair_from != 0) {
+        return;
+    }
+    if (report->told.is_disputed) {
+        node->lender_disputes = true;
+    } else if (node->lender_disputes &&
+               digest_ring_find(node->digests, report->told.zxid, &digest) &&
+               agreement_is_same(report->told.digest, digest)) {
+        MARK_IF(node_is_disputed(node), dispute_ends_where_it_was_inherited_from);
+        dispute_disinherit(&node->dispute);
+    }
+}
+
 static void hear_members(struct node *node)
 {
     const struct raft_config *config = raft_config_effective(node->raft);
@@ -221,6 +242,7 @@ static void hear_members(struct node *node)
             dispute_hear(&node->dispute, &word, node->digests, node->status.log_base);
         }
     }
+    hear_lender(node);
     tell_of_dispute(node, state_applied(node->state), true);
 }
 

@@ -116,6 +116,7 @@ struct node {
     bool is_borrowed;        /* its state came as a dump that nobody vouched for, lately */
     uint64_t borrowed_us;
     raft_id lender;                    /* whose that was; 0 = not known any more */
+    bool lender_disputes;              /* it was heard to, since */
     bool voices_are_new;               /* something was told since it was judged */
     zxid agreed_zxid;                  /* there a majority has what this server has, */
     struct state_digest agreed_digest; /* namely this */

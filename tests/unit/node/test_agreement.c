@@ -322,6 +322,12 @@ static void test_a_dispute_goes_with_the_state(void)
     EXPECT_EQ(heir.count, 1);
     dispute_hear(&heir, &(struct agreement_word){.id = 2, .at = 108, .digest = right}, own, 0);
     EXPECT_EQ(heir.count, 0);
+    dispute_inherit(&heir, &dispute, 4, 200);
+    dispute_note(&heir, &config, 1, 201, voices, 2);
+    EXPECT_EQ(heir.count, 2);
+    dispute_disinherit(&heir); /* of which it has seen one itself */
+    EXPECT_EQ(heir.count, 1);
+    EXPECT_EQ(heir.dissent[0].id, 2);
     dispute.count = 0;
     dispute_inherit(&heir, &dispute, 3, 200);
     EXPECT_EQ(heir.count, 0);

@@ -15,6 +15,7 @@ struct teller {
     bool is_wrong; /* another digest than this server has */
     bool is_borrowed;
     bool is_damaged;
+    raft_id disputes_with; /* 0 = nobody */
 };
 
 static struct teller leader;
@@ -50,6 +51,7 @@ static void tell(raft_id id, const struct teller *teller)
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
     Peer__NodeReport report;
     struct state_digest digest = state_digest(lab.node->state);
+    uint64_t disputes = teller->disputes_with;
 
     if (teller->is_silent) {
         return;
@@ -59,6 +61,8 @@ static void tell(raft_id id, const struct teller *teller)
     report.last = 1;
     report.term = TERM;
     report.repair_from = teller->is_damaged;
+    report.disputes = &disputes;
+    report.n_disputes = disputes != 0;
     if (!teller->is_damaged) {
         report.digest_zxid = 1;
         report.digest_count = digest.record_count;
@@ -198,6 +202,46 @@ static void test_a_majority_that_differs_ends_the_dispute(void)
     end();
 }
 
+static void test_what_came_with_a_state_ends_with_the_dispute_of_whom_it_is_from(void)
+{
+    begin_split();
+    leader = (struct teller){.is_wrong = false};
+    lab.node->split_us = 0;
+    lab.node->lender = PEER;
+    lab.node->is_borrowed = true; /* two that hold the same are no majority */
+    lab.node->dispute.dissent[0] =
+        (struct dissent){.id = THIRD, .at = 1, .is_borrowed = true, .is_inherited = true};
+    lab.node->dispute.count = 1;
+    listen(SECOND); /* it may not have heard of it yet */
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    leader.disputes_with = THIRD;
+    listen(SECOND);
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    leader = (struct teller){.is_damaged = true}; /* and forgot what it had */
+    listen(SECOND);
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    leader = (struct teller){.is_wrong = false};
+    listen(SECOND);
+    EXPECT(!node_is_disputed(lab.node));
+    end();
+}
+
+static void test_what_was_seen_here_does_not_end_elsewhere(void)
+{
+    begin_split();
+    leader = (struct teller){.disputes_with = THIRD};
+    third = (struct teller){.is_wrong = true};
+    lab.node->lender = PEER;
+    lab.node->is_borrowed = true;
+    listen(4 * SECOND);
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    leader.disputes_with = 0;
+    third.is_silent = true;
+    listen(SECOND);
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -208,6 +252,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_who_is_damaged_itself_goes_on_differing_and_says_so),
         TEST_CASE(test_status_says_whose_copy_it_is_and_the_way_out),
         TEST_CASE(test_a_majority_that_differs_ends_the_dispute),
+        TEST_CASE(test_what_came_with_a_state_ends_with_the_dispute_of_whom_it_is_from),
+        TEST_CASE(test_what_was_seen_here_does_not_end_elsewhere),
         TEST_END};
 
     return test_main("node_agreement", cases, argc, argv);
