@@ -216,9 +216,18 @@ static void print_state(struct run *run)
     }
 }
 
-/* Servers are in dispute, and one of them is wrong, or one lags and cannot be compared with the
- * other any more: if the operator could not end that, they wait, as they should. */
-static bool is_disputed(struct run *run, bool with_laggards)
+/* Whether the two can still learn what the other holds. */
+static bool
+can_compare(const struct cluster_server *left, const struct cluster_server *right, const bool *core)
+{
+    return (core == NULL || core[right->place]) && node_applied(left->node) >= right->known_from &&
+           (right->node == NULL || node_applied(right->node) >= left->known_from);
+}
+
+/* Servers are in dispute, and one of them is wrong, or (`with_laggards`) cannot be compared with
+ * the other any more, because it lags or is not of the core that is alone: if the operator could
+ * not end that, they wait, as they should. */
+static bool is_disputed(struct run *run, bool with_laggards, const bool *core)
 {
     size_t places = run->cluster.settings.places;
 
@@ -230,9 +239,7 @@ static bool is_disputed(struct run *run, bool with_laggards)
 
             if (node_disputes_with(left->node, right->id) &&
                 (cluster_has_diverged(left) != cluster_has_diverged(right) ||
-                 (with_laggards &&
-                  (node_applied(left->node) < right->known_from ||
-                   (right->node != NULL && node_applied(right->node) < left->known_from))))) {
+                 (with_laggards && !can_compare(left, right, core)))) {
                 return true;
             }
         }
@@ -308,7 +315,7 @@ static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char 
         }
     } while (run->timeline.now_us < until_us);
     if (is_nobody_right(run) ||
-        (is_disputed(run, true) && has_no_way_out(run, find_leader(run), NULL))) {
+        (is_disputed(run, true, NULL) && has_no_way_out(run, find_leader(run), NULL))) {
         timeline_trace(&run->timeline, "left in dispute");
         run->disputes++;
         return false;
@@ -506,8 +513,9 @@ static void heal_core(struct run *run)
         run_until(run, run->timeline.now_us + SLICE_US);
         /* A dump of a wrong state was under way into the core, or the one that lags is needed. */
         if (run->timeline.now_us > until_us &&
-            (is_disputed(run, false) ||
-             (is_disputed(run, true) && has_no_way_out(run, find_core_leader(run, core), core)))) {
+            (is_disputed(run, false, NULL) ||
+             (is_disputed(run, true, core) &&
+              has_no_way_out(run, find_core_leader(run, core), core)))) {
             run->disputes++;
             break;
         }

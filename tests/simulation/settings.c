@@ -258,9 +258,17 @@ static void bend(struct settings *settings, struct prng *prng)
 }
 
 /* Nothing goes wrong, so nobody may be elected but once (L2). From a disk that is slow leadership
- * moves away. */
+ * moves away. A leader asks after two heartbeat intervals at the latest: the longest ways there and
+ * back (timeline_delay) must fit into what is left of an election timeout. */
 static void calm(struct settings *settings)
 {
+    const struct raft_options *raft = &settings->node.raft;
+    uint64_t latency_us_max =
+        (raft->election_timeout_us - 2 * raft->heartbeat_us) / (2 * TIMELINE_DELAY_FACTOR_MAX);
+
+    if (settings->network.latency_us > latency_us_max) {
+        settings->network.latency_us = latency_us_max;
+    }
     settings->faults = 0;
     settings->write_us = settings->write_us < CALM_WRITE_US ? settings->write_us : CALM_WRITE_US;
     settings->network.loose = false;

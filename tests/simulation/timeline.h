@@ -54,7 +54,9 @@ void timeline_print_last(FILE *file);
 
 /* True with a chance of `permille` in a thousand. */
 bool timeline_chance(struct prng *prng, uint64_t permille);
-/* Mostly near `mean`, sometimes ten times that. */
+/* Mostly near `mean`, sometimes ten times that, and never longer than TIMELINE_DELAY_FACTOR_MAX
+ * times. */
+enum { TIMELINE_DELAY_FACTOR_MAX = 15 };
 uint64_t timeline_delay(struct prng *prng, uint64_t mean);
 
 #endif
