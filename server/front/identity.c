@@ -5,6 +5,7 @@
 
 #include <nettle/base64.h>
 #include <nettle/sha1.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { DIGEST_TEXT_BYTES = 28 };
@@ -16,32 +17,38 @@ static bool is_text(struct bytes bytes, const char *text)
 
 static enum status append(struct identities *identities, struct bytes scheme, struct bytes id)
 {
-    for (size_t i = 0; i < identities->count; i++) {
-        if (bytes_equal(identities->items[i].scheme, scheme) &&
-            bytes_equal(identities->items[i].id, id)) {
+    struct state_identity items[STATE_IDENTITIES_MAX];
+    struct state_identity *copy;
+    size_t count = identities->count;
+
+    for (size_t i = 0; i < count; i++) {
+        items[i] = identities->items[i];
+        if (bytes_equal(items[i].scheme, scheme) && bytes_equal(items[i].id, id)) {
             return STATUS_OK;
         }
     }
-    if (identities->count == STATE_IDENTITIES_MAX ||
-        scheme.size + id.size > STATE_IDENTITY_BYTES_MAX) {
+    if (count == STATE_IDENTITIES_MAX || scheme.size + id.size > STATE_IDENTITY_BYTES_MAX) {
         return STATUS_LIMIT;
     }
-    identities->items[identities->count++] = (struct state_identity){
-        .scheme = arena_copy(&identities->arena, scheme), .id = arena_copy(&identities->arena, id)};
+    items[count++] = (struct state_identity){.scheme = scheme, .id = id};
+    copy = request_copy_identities((struct state_identities){.items = items, .count = count});
+    free(identities->items);
+    identities->items = copy;
+    identities->count = count;
     return STATUS_OK;
 }
 
 void identities_init(struct identities *identities, struct bytes address, const char *super_digest)
 {
-    identities->count = 0;
-    identities->super_digest = super_digest;
-    arena_init(&identities->arena);
+    *identities = (struct identities){.super_digest = super_digest};
     CHECK(append(identities, bytes_of_text("ip"), address) == STATUS_OK);
 }
 
 void identities_release(struct identities *identities)
 {
-    arena_release(&identities->arena);
+    free(identities->items);
+    identities->items = NULL;
+    identities->count = 0;
 }
 
 struct state_identities identities_lend(const struct identities *identities)
@@ -50,14 +57,14 @@ struct state_identities identities_lend(const struct identities *identities)
 }
 
 /* user:base64(SHA1(user:password)), the form of DigestAuthenticationProvider. */
-static struct bytes digest_of(struct identities *identities, struct bytes credentials)
+static struct bytes digest_of(struct bytes credentials, struct arena *arena)
 {
     const uint8_t *colon =
         credentials.size == 0 ? NULL : memchr(credentials.data, ':', credentials.size);
     size_t user_bytes = colon == NULL ? credentials.size : (size_t)(colon - credentials.data);
     struct sha1_ctx sha1;
     uint8_t hash[SHA1_DIGEST_SIZE];
-    uint8_t *id = arena_alloc(&identities->arena, user_bytes + 1 + DIGEST_TEXT_BYTES);
+    uint8_t *id = arena_alloc(arena, user_bytes + 1 + DIGEST_TEXT_BYTES);
 
     sha1_init(&sha1);
     sha1_update(&sha1, credentials.size, credentials.data);
@@ -71,7 +78,9 @@ static struct bytes digest_of(struct identities *identities, struct bytes creden
 enum status
 identities_add(struct identities *identities, struct bytes scheme, struct bytes credentials)
 {
+    struct arena arena;
     struct bytes digest;
+    enum status status = STATUS_OK;
 
     if (is_text(scheme, "ip")) {
         return STATUS_OK;
@@ -79,12 +88,16 @@ identities_add(struct identities *identities, struct bytes scheme, struct bytes 
     if (!is_text(scheme, "digest") || credentials.size == 0) {
         return STATUS_INVALID;
     }
-    digest = digest_of(identities, credentials);
-    if (identities->super_digest != NULL && is_text(digest, identities->super_digest) &&
-        append(identities, bytes_of_text("super"), BYTES_EMPTY) != STATUS_OK) {
-        return STATUS_LIMIT;
+    arena_init(&arena);
+    digest = digest_of(credentials, &arena);
+    if (identities->super_digest != NULL && is_text(digest, identities->super_digest)) {
+        status = append(identities, bytes_of_text("super"), BYTES_EMPTY);
     }
-    return append(identities, scheme, digest);
+    if (status == STATUS_OK) {
+        status = append(identities, scheme, digest);
+    }
+    arena_release(&arena);
+    return status;
 }
 
 struct bytes identity_user(const struct state_identity *identity)

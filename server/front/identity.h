@@ -8,9 +8,8 @@
 
 /* Those of one connection; they only grow. */
 struct identities {
-    struct state_identity items[STATE_IDENTITIES_MAX];
+    struct state_identity *items; /* one block, their texts behind them */
     size_t count;
-    struct arena arena;
     const char *super_digest; /* USER:HASH whose owner may do everything; NULL = nobody */
 };
 

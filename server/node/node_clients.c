@@ -323,7 +323,7 @@ static bool propose_write(struct request *request)
     }
     buffer_clear(prefix);
     buffer_put(prefix, session_prefix(session, client->session, client->generation));
-    buffer_put(prefix, client->identity_fields);
+    buffer_put(prefix, bytes_of(client->identity_fields, client->identity_fields_bytes));
     if (client->node->options.enforce_quotas) {
         buffer_put(prefix, bytes_of(enforce_quotas, sizeof enforce_quotas));
     }
@@ -667,22 +667,26 @@ static void put_identity(struct buffer *fields, const struct state_identity *ide
     (void)record__identity__pack(&wire, buffer_extend(fields, size));
 }
 
+static void forget_identities(struct client *client)
+{
+    free(client->identities);
+    free(client->identity_fields);
+}
+
 void client_identify(struct client *client, struct state_identities identities)
 {
-    struct state_identity *items;
-    struct buffer fields = BUFFER_INIT;
+    struct buffer *fields = &client->node->turn_buffer;
 
     CHECK_OP(identities.count, <=, STATE_IDENTITIES_MAX);
-    arena_reset(&client->identity_arena);
-    items = arena_calloc(&client->identity_arena, identities.count, sizeof *items);
+    forget_identities(client);
+    buffer_clear(fields);
     for (size_t i = 0; i < identities.count; i++) {
-        items[i].scheme = arena_copy(&client->identity_arena, identities.items[i].scheme);
-        items[i].id = arena_copy(&client->identity_arena, identities.items[i].id);
-        put_identity(&fields, &items[i]);
+        put_identity(fields, &identities.items[i]);
     }
-    client->identities = (struct state_identities){.items = items, .count = identities.count};
-    client->identity_fields = arena_copy(&client->identity_arena, buffer_lend(&fields));
-    buffer_release(&fields);
+    client->identities = request_copy_identities(identities);
+    client->identity_count = identities.count;
+    client->identity_fields = bytes_copy(buffer_lend(fields));
+    client->identity_fields_bytes = fields->size;
 }
 
 /* --- Life --- */
@@ -718,7 +722,6 @@ client_open(struct node *node, const struct client_callbacks *callbacks, void *c
     list_init(&client->requests);
     round_robin_place_init(&client->place);
     holding_init(&client->held, &node->request_memory);
-    arena_init(&client->identity_arena);
     client->first_unstarted = &client->requests;
     list_append(&node->clients, &client->link);
     watch_owner_init(node->watches, &client->watches, client);
@@ -762,7 +765,7 @@ void client_close(struct client *client)
 {
     while (!client_let_go(client)) {
     }
-    arena_release(&client->identity_arena);
+    forget_identities(client);
     free(client);
 }
 

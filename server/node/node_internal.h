@@ -79,9 +79,10 @@ struct client {
     uint64_t generation;
     Client__Code session_end; /* why the last session ended by itself; OK = it did not */
     struct watch_owner watches;
-    struct arena identity_arena;
-    struct state_identities identities;
-    struct bytes identity_fields; /* the same, as fields of record.Command */
+    struct state_identity *identities;
+    size_t identity_count;
+    uint8_t *identity_fields; /* the same, as fields of record.Command */
+    size_t identity_fields_bytes;
 };
 
 struct node {

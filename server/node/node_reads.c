@@ -35,7 +35,9 @@ bool node_reads_failed(struct node *node, enum status status, const char *what)
 
 bool client_may(const struct client *client, const struct state_node *node, unsigned permissions)
 {
-    return state_node_permits(node, permissions, client->identities);
+    return state_node_permits(
+        node, permissions,
+        (struct state_identities){.items = client->identities, .count = client->identity_count});
 }
 
 Client__Code node_read(struct node *node, struct bytes path, struct state_node **ret_node)

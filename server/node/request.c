@@ -1,5 +1,6 @@
 #include "server/node/request.h"
 
+#include "base/alloc.h"
 #include "base/block.h"
 
 #include <string.h>
@@ -22,4 +23,33 @@ void request_free(struct request *request)
         arena_release(&request->arena);
         block_free(request, sizeof *request);
     }
+}
+
+static struct bytes put_text(uint8_t **at, struct bytes text)
+{
+    struct bytes copy = bytes_of(*at, text.size);
+
+    if (text.size > 0) {
+        memcpy(*at, text.data, text.size);
+    }
+    *at += text.size;
+    return copy;
+}
+
+struct state_identity *request_copy_identities(struct state_identities identities)
+{
+    size_t bytes = identities.count * sizeof *identities.items;
+    struct state_identity *items;
+    uint8_t *texts;
+
+    for (size_t i = 0; i < identities.count; i++) {
+        bytes += identities.items[i].scheme.size + identities.items[i].id.size;
+    }
+    items = xmalloc(bytes);
+    texts = (uint8_t *)(items + identities.count);
+    for (size_t i = 0; i < identities.count; i++) {
+        items[i].scheme = put_text(&texts, identities.items[i].scheme);
+        items[i].id = put_text(&texts, identities.items[i].id);
+    }
+    return items;
 }

@@ -113,6 +113,10 @@ struct request {
 struct request *request_new(enum request_kind kind);
 void request_free(struct request *request); /* NULL is fine */
 
+/* A copy in one block that is just as large, texts and all; released with free(). A connection
+ * keeps it as long as it lives, and most have one identity of the sixteen that they may have. */
+struct state_identity *request_copy_identities(struct state_identities identities);
+
 struct reply_tree_node {
     struct bytes path;
     struct state_node *node;

@@ -552,6 +552,10 @@ static void test_identities_are_those_of_zookeeper_clients(void)
     EXPECT_EQ(status, STATUS_UNAVAILABLE);
     EXPECT_EQ(code, CLIENT__CODE__AUTH_FAILED);
     EXPECT_EQ(identities.count, STATE_IDENTITIES_MAX);
+    EXPECT_BYTES(identities.items[0].scheme, bytes_of_text("ip"));
+    EXPECT_BYTES(identities.items[0].id, bytes_of_text("10.0.0.1"));
+    EXPECT_BYTES(identities.items[1].id, bytes_of_text("user:5w9W4eL3797Y4Wq8AcKUPPk8ha4="));
+    EXPECT_BYTES(identities.items[2].scheme, bytes_of_text("super"));
     identities_release(&identities);
     memset(&identities, 0, sizeof identities);
 }

@@ -133,10 +133,48 @@ static void test_sessions_are_opened_until_there_are_as_many_as_may_be(void)
     end();
 }
 
+static void expect_identity(const struct client *client, size_t at, const char *id)
+{
+    EXPECT_BYTES(client->identities[at].scheme, bytes_of_text("digest"));
+    EXPECT_BYTES(client->identities[at].id, bytes_of_text(id));
+}
+
+static void test_a_client_is_what_it_was_last_shown_to_be_whatever_its_front_forgets(void)
+{
+    char id[] = "user:a";
+    const struct state_identity shown[] = {{bytes_of_text("digest"), bytes_of_text(id)},
+                                           {bytes_of_text("digest"), bytes_of_text("other")}};
+    static const uint8_t fields[] = {0x2a, 16,   0x0a, 6,   'd', 'i', 'g', 'e', 's',
+                                     't',  0x12, 6,    'u', 's', 'e', 'r', ':', 'a'};
+    struct client *client;
+
+    begin();
+    client = open_client();
+    EXPECT_EQ(client->identity_fields_bytes, 0);
+    client_identify(client, (struct state_identities){.items = shown, .count = 2});
+    client_identify(client, (struct state_identities){.items = shown, .count = 1});
+    id[0] = 'U';
+    EXPECT_EQ(client->identity_count, 1);
+    expect_identity(client, 0, "user:a");
+    EXPECT_BYTES(bytes_of(client->identity_fields, client->identity_fields_bytes),
+                 bytes_of(fields, sizeof fields));
+    client_identify(client, (struct state_identities){.items = shown, .count = 2});
+    EXPECT_EQ(client->identity_count, 2);
+    expect_identity(client, 0, "User:a");
+    expect_identity(client, 1, "other");
+    client_identify(client, (struct state_identities){.items = NULL, .count = 0});
+    EXPECT_EQ(client->identity_count, 0);
+    EXPECT_EQ(client->identity_fields_bytes, 0);
+    client_close(client);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        TEST_CASE(test_sessions_are_opened_until_there_are_as_many_as_may_be), TEST_END};
+        TEST_CASE(test_sessions_are_opened_until_there_are_as_many_as_may_be),
+        TEST_CASE(test_a_client_is_what_it_was_last_shown_to_be_whatever_its_front_forgets),
+        TEST_END};
 
     return test_main("node_clients", cases, argc, argv);
 }
