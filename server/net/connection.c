@@ -128,8 +128,8 @@ void connection_close(struct connection *connection, const char *reason)
         return;
     }
     set_state(connection, CONNECTION_CLOSED);
-    if (connection->reason[0] == '\0') {
-        (void)snprintf(connection->reason, sizeof connection->reason, "%s", reason);
+    if (connection->reason == NULL) {
+        connection->reason = xstrdup(reason);
     }
     (void)event_del(&connection->read_event);
     (void)event_del(&connection->write_event);
@@ -178,7 +178,7 @@ void connection_finish(struct connection *connection, const char *reason)
     if (connection->state >= CONNECTION_DRAINING) {
         return;
     }
-    (void)snprintf(connection->reason, sizeof connection->reason, "%s", reason);
+    connection->reason = xstrdup(reason);
     connection->frame_deadline_us = 0;
     list_remove(&connection->reading.link);
     if (connection->paused) {
@@ -278,6 +278,7 @@ static void connection_free(struct connection *connection)
     seal_free(connection->came_seal);
     buffer_release(&connection->input);
     buffer_release(&connection->nowhere);
+    free(connection->reason);
     free(connection);
 }
 

@@ -51,7 +51,7 @@ struct connection {
     struct holding output_held;
     struct evbuffer_iovec reserved;
     struct buffer nowhere; /* takes what is sent when nothing can be sent any more */
-    char reason[CONNECTION_REASON_BYTES_MAX];
+    char *reason;          /* why it closes; NULL = it does not */
 };
 
 uint64_t connection_after_ms(unsigned ms);

@@ -92,8 +92,7 @@ static int try_address(struct dial *dial, const struct socket_address *address)
     if (socket_open(address, &made, NULL) != STATUS_OK) {
         return errno;
     }
-    if (connect(made, (const struct sockaddr *)&address->storage, address->size) != 0 &&
-        errno != EINPROGRESS) {
+    if (connect(made, &address->as.any, address->size) != 0 && errno != EINPROGRESS) {
         int number = errno;
 
         (void)close(made);

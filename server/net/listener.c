@@ -79,11 +79,11 @@ static enum status listen_on(struct listener *listener,
         return status;
     }
     (void)setsockopt(made, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    if (address->storage.ss_family == AF_INET6) {
+    if (address->as.any.sa_family == AF_INET6) {
         /* A name that stands for both families is bound twice. */
         (void)setsockopt(made, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     }
-    if (bind(made, (const struct sockaddr *)&address->storage, address->size) != 0) {
+    if (bind(made, &address->as.any, address->size) != 0) {
         failure = errno;
     } else if (listen(made, BACKLOG) != 0) {
         failure = errno;
@@ -120,9 +120,8 @@ static enum status listen_on_all(struct listener *listener, const char *text, st
     }
     for (struct addrinfo *at = found;
          at != NULL && status == STATUS_OK && listener->count < SOCKETS_MAX; at = at->ai_next) {
-        struct socket_address address = {.size = at->ai_addrlen};
+        struct socket_address address = socket_address_of(at->ai_addr, at->ai_addrlen);
 
-        memcpy(&address.storage, at->ai_addr, at->ai_addrlen);
         status = listen_on(listener, &address, text, error);
     }
     freeaddrinfo(found);
@@ -184,9 +183,8 @@ static void on_readable(evutil_socket_t socket, short events, void *context)
 
     (void)events;
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        struct socket_address remote = {.size = sizeof remote.storage};
-        int taken = accept4(socket, (struct sockaddr *)&remote.storage, &remote.size,
-                            SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct socket_address remote = {.size = sizeof remote.as};
+        int taken = accept4(socket, &remote.as.any, &remote.size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (taken < 0) {
             if (is_exhaustion(errno)) {
@@ -263,9 +261,9 @@ bool listener_is_paused(const struct listener *listener)
 
 void listener_address(const struct listener *listener, char text[ADDRESS_TEXT_BYTES_MAX])
 {
-    struct socket_address address = {.size = sizeof address.storage};
+    struct socket_address address = {.size = sizeof address.as};
 
     CHECK_OP(listener->count, >, 0);
-    (void)getsockname(listener->sockets[0], (struct sockaddr *)&address.storage, &address.size);
+    (void)getsockname(listener->sockets[0], &address.as.any, &address.size);
     socket_address_text(&address, text);
 }

@@ -89,10 +89,7 @@ static void look_up(struct resolver_query *query)
     }
     for (struct addrinfo *at = found; at != NULL && answer->count < RESOLVER_ADDRESSES_MAX;
          at = at->ai_next) {
-        struct socket_address *address = &answer->addresses[answer->count++];
-
-        address->size = at->ai_addrlen;
-        memcpy(&address->storage, at->ai_addr, at->ai_addrlen);
+        answer->addresses[answer->count++] = socket_address_of(at->ai_addr, at->ai_addrlen);
     }
     freeaddrinfo(found);
 }

@@ -1,9 +1,10 @@
 #include "server/net/socket.h"
 
+#include "base/check.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,27 +16,25 @@ const struct socket_patience socket_patience_client = {
 const struct socket_patience socket_patience_peer = {
     .idle_s = 2, .interval_s = 1, .count = 3, .user_timeout_ms = 5 * 1000};
 
-static const struct sockaddr_in *as_ipv4(const struct socket_address *address)
+struct socket_address socket_address_of(const struct sockaddr *address, socklen_t size)
 {
-    return (const struct sockaddr_in *)(const void *)&address->storage;
-}
+    struct socket_address copy = {.size = size};
 
-static const struct sockaddr_in6 *as_ipv6(const struct socket_address *address)
-{
-    return (const struct sockaddr_in6 *)(const void *)&address->storage;
+    CHECK_OP(size, <=, sizeof copy.as);
+    memcpy(&copy.as, address, size);
+    return copy;
 }
 
 void socket_address_text(const struct socket_address *address, char text[ADDRESS_TEXT_BYTES_MAX])
 {
     struct address readable = {.port = 0};
 
-    if (address->storage.ss_family == AF_INET) {
-        (void)inet_ntop(AF_INET, &as_ipv4(address)->sin_addr, readable.host, sizeof readable.host);
-        readable.port = ntohs(as_ipv4(address)->sin_port);
-    } else if (address->storage.ss_family == AF_INET6) {
-        (void)inet_ntop(AF_INET6, &as_ipv6(address)->sin6_addr, readable.host,
-                        sizeof readable.host);
-        readable.port = ntohs(as_ipv6(address)->sin6_port);
+    if (address->as.any.sa_family == AF_INET) {
+        (void)inet_ntop(AF_INET, &address->as.ipv4.sin_addr, readable.host, sizeof readable.host);
+        readable.port = ntohs(address->as.ipv4.sin_port);
+    } else if (address->as.any.sa_family == AF_INET6) {
+        (void)inet_ntop(AF_INET6, &address->as.ipv6.sin6_addr, readable.host, sizeof readable.host);
+        readable.port = ntohs(address->as.ipv6.sin6_port);
     } else {
         (void)snprintf(readable.host, sizeof readable.host, "unknown");
     }
@@ -47,11 +46,11 @@ void socket_address_host(const struct socket_address *address, uint8_t host[16])
     static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 
     memset(host, 0, 16);
-    if (address->storage.ss_family == AF_INET) {
+    if (address->as.any.sa_family == AF_INET) {
         memcpy(host, mapped, sizeof mapped);
-        memcpy(host + sizeof mapped, &as_ipv4(address)->sin_addr, 4);
-    } else if (address->storage.ss_family == AF_INET6) {
-        memcpy(host, &as_ipv6(address)->sin6_addr, 16);
+        memcpy(host + sizeof mapped, &address->as.ipv4.sin_addr, 4);
+    } else if (address->as.any.sa_family == AF_INET6) {
+        memcpy(host, &address->as.ipv6.sin6_addr, 16);
     }
 }
 
@@ -91,8 +90,7 @@ bool socket_address_numeric(const struct address *address, struct socket_address
     if (getaddrinfo(address->host, port, &hints, &found) != 0) {
         return false;
     }
-    *ret_address = (struct socket_address){.size = found->ai_addrlen};
-    memcpy(&ret_address->storage, found->ai_addr, found->ai_addrlen);
+    *ret_address = socket_address_of(found->ai_addr, found->ai_addrlen);
     freeaddrinfo(found);
     return true;
 }
@@ -100,7 +98,7 @@ bool socket_address_numeric(const struct address *address, struct socket_address
 enum status socket_open(const struct socket_address *address, int *ret_socket, struct error *error)
 {
     int made =
-        socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+        socket(address->as.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
 
     if (made < 0) {
         return error_set(error, STATUS_IO, "cannot make a socket: %s", strerror(errno));

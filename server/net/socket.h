@@ -5,13 +5,22 @@
 #include "base/address.h"
 #include "base/error.h"
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 
+/* A fourth of a sockaddr_storage: each connection keeps one. */
 struct socket_address {
-    struct sockaddr_storage storage;
+    union {
+        struct sockaddr any;
+        struct sockaddr_in ipv4;
+        struct sockaddr_in6 ipv6;
+    } as;
     socklen_t size;
 };
+
+/* Of IPv4 or IPv6, as getaddrinfo(3) found it. */
+struct socket_address socket_address_of(const struct sockaddr *address, socklen_t size);
 
 /* Notice a silent other side: probes after `idle_s`, then each `interval_s`, `count` of them; and
  * data that stays unacknowledged for `user_timeout_ms`. */

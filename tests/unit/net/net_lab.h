@@ -71,13 +71,10 @@ static inline void lab_turn(struct lab *lab)
 
 static inline struct socket_address lab_loopback(uint16_t port)
 {
-    struct socket_address address = {.size = sizeof(struct sockaddr_in)};
-    struct sockaddr_in in = {.sin_family = AF_INET,
-                             .sin_port = htons(port),
-                             .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-
-    memcpy(&address.storage, &in, sizeof in);
-    return address;
+    return (struct socket_address){.as.ipv4 = {.sin_family = AF_INET,
+                                               .sin_port = htons(port),
+                                               .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}},
+                                   .size = sizeof(struct sockaddr_in)};
 }
 
 /* Two connected TCP sockets; both non-blocking. */
@@ -87,12 +84,12 @@ static inline void lab_socket_pair(int ends[2])
     int listening = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     CHECK(listening >= 0);
-    CHECK(bind(listening, (struct sockaddr *)&address.storage, address.size) == 0);
+    CHECK(bind(listening, &address.as.any, address.size) == 0);
     CHECK(listen(listening, 1) == 0);
-    CHECK(getsockname(listening, (struct sockaddr *)&address.storage, &address.size) == 0);
+    CHECK(getsockname(listening, &address.as.any, &address.size) == 0);
     ends[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     CHECK(ends[0] >= 0);
-    CHECK(connect(ends[0], (struct sockaddr *)&address.storage, address.size) == 0);
+    CHECK(connect(ends[0], &address.as.any, address.size) == 0);
     ends[1] = accept4(listening, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     CHECK(ends[1] >= 0);
     CHECK(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);

@@ -105,7 +105,7 @@ static int call(struct house *house, struct bytes words)
     int made = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     CHECK(made >= 0 && house->far_count < FAR_MAX);
-    CHECK(connect(made, (struct sockaddr *)&house->address.storage, house->address.size) == 0);
+    CHECK(connect(made, &house->address.as.any, house->address.size) == 0);
     CHECK(fcntl(made, F_SETFL, O_NONBLOCK) == 0);
     house->far[house->far_count++] = made;
     lab_write(&house->lab, made, words);
