@@ -40,8 +40,8 @@ struct zookeeper_client {
     struct zookeeper_watcher watcher;
     struct identities identities;
     struct zookeeper_connection shown; /* with `pending`: requests submitted and not answered */
-    struct zookeeper_work work;
-    bool is_connecting; /* the connect request is with the node */
+    struct zookeeper_work *work;       /* NULL = none is begun */
+    bool is_connecting;                /* the connect request is with the node */
     bool is_connected;
     bool has_read_only; /* the client knows the field */
     bool is_ending;     /* nothing more is read */
@@ -272,6 +272,14 @@ static bool sets_watches(const struct zookeeper_details *details)
     return details->type == JUTE_TYPE_SET_WATCHES || details->type == JUTE_TYPE_SET_WATCHES_2;
 }
 
+static struct zookeeper_work *work_of(struct zookeeper_client *client)
+{
+    if (client->work == NULL) {
+        client->work = xcalloc(1, sizeof *client->work);
+    }
+    return client->work;
+}
+
 static struct zookeeper_comeback comeback_of(struct zookeeper_client *client)
 {
     struct zookeeper_front *front = client->front;
@@ -296,7 +304,7 @@ static enum jute_error set_watches(struct zookeeper_client *client,
                                    const struct zookeeper_details *details)
 {
     struct zookeeper_comeback comeback = comeback_of(client);
-    enum jute_error error = zookeeper_come_back(&comeback, details, &client->work.comeback);
+    enum jute_error error = zookeeper_come_back(&comeback, details, &work_of(client)->comeback);
 
     end_comeback(client, &comeback);
     return error;
@@ -310,7 +318,7 @@ static bool set_some_watches(struct zookeeper_client *client,
 {
     struct buffer *output = &client->front->output;
     struct zookeeper_comeback comeback = comeback_of(client);
-    bool is_done = zookeeper_come_back_some(&comeback, details, &client->work.comeback, end_us);
+    bool is_done = zookeeper_come_back_some(&comeback, details, &work_of(client)->comeback, end_us);
 
     end_comeback(client, &comeback);
     if (output->size > 0) {
@@ -323,14 +331,19 @@ static bool set_some_watches(struct zookeeper_client *client,
 static bool
 read_some(struct zookeeper_client *client, const struct zookeeper_details *details, uint64_t end_us)
 {
-    zookeeper_multi_read_go_on(&client->work.reading, client->client, details, end_us);
-    return client->work.reading.is_done;
+    struct zookeeper_multi_read *reading = &work_of(client)->reading;
+
+    zookeeper_multi_read_go_on(reading, client->client, details, end_us);
+    return reading->is_done;
 }
 
 static void forget_work(struct zookeeper_client *client)
 {
-    zookeeper_multi_read_reset(&client->work.reading);
-    client->work.comeback = (struct zookeeper_comeback_place){.is_begun = false};
+    if (client->work != NULL) {
+        zookeeper_multi_read_reset(&client->work->reading);
+        free(client->work);
+        client->work = NULL;
+    }
 }
 
 /* The kinds that ZooKeeper's WatcherType names. */
@@ -372,7 +385,7 @@ static void put_identities(struct buffer *output, const struct identities *ident
 static enum jute_error multi_read(struct zookeeper_client *client,
                                   const struct zookeeper_details *details)
 {
-    struct zookeeper_multi_read *reading = &client->work.reading;
+    struct zookeeper_multi_read *reading = &work_of(client)->reading;
 
     (void)read_some(client, details, UINT64_MAX);
     if (reading->trouble != NULL) {
@@ -641,15 +654,16 @@ static bool on_work(void *context, const struct request *request, uint64_t share
 {
     struct zookeeper_client *client = context;
     const struct zookeeper_details *details = zookeeper_details_of(request);
-    uint64_t end_us = clock_monotonic_us() + share_us;
+    uint64_t end_us;
+    bool is_reading = details->type == JUTE_TYPE_MULTI_READ;
 
-    if (!client->is_connected || details->refusal != JUTE_ERROR_OK) {
+    if (!client->is_connected || details->refusal != JUTE_ERROR_OK ||
+        (!is_reading && !sets_watches(details))) {
         return true;
     }
-    if (sets_watches(details)) {
-        return set_some_watches(client, details, end_us);
-    }
-    return details->type != JUTE_TYPE_MULTI_READ || read_some(client, details, end_us);
+    end_us = clock_monotonic_us() + share_us;
+    return is_reading ? read_some(client, details, end_us)
+                      : set_some_watches(client, details, end_us);
 }
 
 static size_t output_bytes(void *context)

@@ -76,25 +76,47 @@ static uint64_t idle_deadline_us(const struct connection *connection)
     return has_one ? connection->heard_us + (uint64_t)connection->loop->limits.idle_ms * 1000 : 0;
 }
 
-/* The timer is only ever moved forward to an earlier deadline; when it fires too early it is set
- * anew. So deadlines that come and go with each frame cost nothing. */
-void connection_arm_timer(struct connection *connection)
+void connection_disarm_writing(struct connection *connection)
 {
-    uint64_t next_us = sooner(sooner(connection->state_deadline_us, idle_deadline_us(connection)),
-                              sooner(connection->frame_deadline_us, connection->stall_deadline_us));
+    if (connection->write_event != NULL) {
+        event_free(connection->write_event);
+        connection->write_event = NULL;
+    }
+}
+
+/* The timer is only ever moved forward to an earlier deadline; when it fires too early it is set
+ * anew. */
+static void arm_timer(struct connection_loop *loop)
+{
+    const struct heap_node *first = heap_first(&loop->deadlines);
     uint64_t now_us;
     uint64_t wait_us;
     struct timeval wait;
 
-    if (next_us == 0 || (connection->timer_us != 0 && connection->timer_us <= next_us)) {
+    if (first == NULL || (loop->timer_us != 0 && loop->timer_us <= first->key)) {
         return;
     }
     now_us = clock_monotonic_us();
-    wait_us = next_us > now_us ? next_us - now_us : 0;
+    wait_us = first->key > now_us ? first->key - now_us : 0;
     wait.tv_sec = (time_t)(wait_us / 1000000);
     wait.tv_usec = (suseconds_t)(wait_us % 1000000);
-    connection->timer_us = next_us;
-    CHECK(event_add(&connection->timer, &wait) == 0);
+    loop->timer_us = first->key;
+    CHECK(event_add(loop->timer, &wait) == 0);
+}
+
+/* A connection's place among the deadlines is only ever moved forward too. So deadlines that come
+ * and go with each frame cost nothing. */
+void connection_note_deadline(struct connection *connection)
+{
+    struct heap *deadlines = &connection->loop->deadlines;
+    struct heap_node *place = &connection->deadline;
+    uint64_t next_us = sooner(sooner(connection->state_deadline_us, idle_deadline_us(connection)),
+                              sooner(connection->frame_deadline_us, connection->stall_deadline_us));
+
+    if (next_us != 0 && (!heap_contains(place) || next_us < place->key)) {
+        heap_set(deadlines, place, next_us);
+        arm_timer(connection->loop);
+    }
 }
 
 static void set_state(struct connection *connection, enum connection_state state)
@@ -113,7 +135,7 @@ static void set_state(struct connection *connection, enum connection_state state
         connection->state_deadline_us = connection_after_ms(connection->loop->limits.drain_ms);
     }
     if (state != CONNECTION_CLOSED) {
-        connection_arm_timer(connection);
+        connection_note_deadline(connection);
     }
 }
 
@@ -132,8 +154,8 @@ void connection_close(struct connection *connection, const char *reason)
         connection->reason = xstrdup(reason);
     }
     (void)event_del(&connection->read_event);
-    (void)event_del(&connection->write_event);
-    (void)event_del(&connection->timer);
+    connection_disarm_writing(connection);
+    heap_remove(&connection->loop->deadlines, &connection->deadline);
     (void)close(connection->socket);
     connection->socket = -1;
     (void)evbuffer_drain(connection->output, evbuffer_get_length(connection->output));
@@ -169,7 +191,7 @@ void connection_forbid_idling(struct connection *connection, bool is_forbidden)
 {
     connection->may_not_idle = is_forbidden;
     if (connection->state < CONNECTION_DRAINING) {
-        connection_arm_timer(connection);
+        connection_note_deadline(connection);
     }
 }
 
@@ -195,20 +217,14 @@ void connection_retire(struct connection *connection)
     }
     connection->retiring = true;
     connection->state_deadline_us = connection_after_ms(connection->loop->limits.drain_ms);
-    connection_arm_timer(connection);
+    connection_note_deadline(connection);
     connection_mark_dirty(connection);
 }
 
 /* --- Deadlines --- */
 
-static void on_timer(evutil_socket_t socket, short events, void *context)
+static void judge_deadlines(struct connection *connection, uint64_t now_us)
 {
-    struct connection *connection = context;
-    uint64_t now_us = clock_monotonic_us();
-
-    (void)socket;
-    (void)events;
-    connection->timer_us = 0;
     if (connection->state_deadline_us != 0 && connection->state_deadline_us <= now_us) {
         if (connection_can_send(connection)) {
             connection_refuse(connection, "it did not say in time who it is");
@@ -222,8 +238,24 @@ static void on_timer(evutil_socket_t socket, short events, void *context)
     } else if (idle_deadline_us(connection) != 0 && idle_deadline_us(connection) <= now_us) {
         connection_refuse(connection, "without a session it was silent for too long");
     } else {
-        connection_arm_timer(connection);
+        connection_note_deadline(connection);
     }
+}
+
+static void on_timer(evutil_socket_t socket, short events, void *context)
+{
+    struct connection_loop *loop = context;
+    uint64_t now_us = clock_monotonic_us();
+    struct heap_node *first;
+
+    (void)socket;
+    (void)events;
+    while ((first = heap_first(&loop->deadlines)) != NULL && first->key <= now_us) {
+        heap_remove(&loop->deadlines, first);
+        judge_deadlines(CONTAINER_OF(first, struct connection, deadline), now_us);
+    }
+    loop->timer_us = 0;
+    arm_timer(loop);
 }
 
 /* --- Life --- */
@@ -256,12 +288,9 @@ struct connection *connection_new(struct connection_loop *loop,
     holding_init(&connection->output_held, &loop->output);
     CHECK(event_assign(&connection->read_event, loop->base, socket, EV_READ | EV_PERSIST,
                        connection_on_readable, connection) == 0);
-    CHECK(event_assign(&connection->write_event, loop->base, socket, EV_WRITE | EV_PERSIST,
-                       connection_on_writable, connection) == 0);
-    CHECK(event_assign(&connection->timer, loop->base, -1, 0, on_timer, connection) == 0);
     CHECK(event_add(&connection->read_event, NULL) == 0);
     connection->state_deadline_us = connection_after_ms(loop->limits.handshake_ms);
-    connection_arm_timer(connection);
+    connection_note_deadline(connection);
     loop->count++;
     return connection;
 }
@@ -271,6 +300,7 @@ static void connection_free(struct connection *connection)
     if (connection->release != NULL) {
         connection->release(connection->release_context);
     }
+    CHECK(!heap_contains(&connection->deadline));
     connection->loop->count--;
     holding_set(&connection->input_held, 0);
     evbuffer_free(connection->output);
@@ -353,6 +383,9 @@ void connection_loop_init(struct connection_loop *loop,
         .base = base, .limits = *limits, .scratch = xmalloc(CONNECTION_VISIT_BYTES)};
     holdings_init(&loop->input, limits->input_bytes_all_max);
     holdings_init(&loop->output, limits->output_bytes_all_max);
+    heap_init(&loop->deadlines);
+    loop->timer = evtimer_new(base, on_timer, loop);
+    CHECK(loop->timer != NULL);
     round_robin_init(&loop->readers);
     round_robin_init(&loop->writers);
     list_init(&loop->dirty);
@@ -365,6 +398,8 @@ void connection_loop_release(struct connection_loop *loop)
     CHECK_OP(loop->count, ==, 0);
     CHECK_OP(loop->input.bytes, ==, 0);
     CHECK_OP(loop->output.bytes, ==, 0);
+    heap_release(&loop->deadlines);
+    event_free(loop->timer);
     free(loop->scratch);
 }
 
@@ -430,7 +465,7 @@ static void write_all(struct list *list)
         struct connection *connection = CONTAINER_OF(link, struct connection, link);
 
         connection->is_late = false;
-        if (!connection->waiting) {
+        if (connection->write_event == NULL) {
             connection_write(connection);
         }
     }

@@ -17,6 +17,7 @@
 #define NET_CONNECTION_H
 
 #include "base/bytes.h"
+#include "base/heap.h"
 #include "base/holdings.h"
 #include "base/list.h"
 #include "base/round_robin.h"
@@ -84,6 +85,9 @@ struct connection_loop {
     struct list dirty;          /* others with that, */
     struct list late;           /* and those that have only what may go behind it all */
     struct list closed;
+    struct heap deadlines; /* of connections, each at most once */
+    struct event *timer;   /* for the first of them, or earlier */
+    uint64_t timer_us;     /* when it fires; 0 = not armed */
 };
 
 /* `base` stays the caller's and outlives the loop. */

@@ -11,9 +11,7 @@
 enum {
     FRAMES_A_LOOK = 16,
     /* A read into a frame under way takes at most as many bytes as it has, or this many. */
-    INPUT_GROWTH_BYTES_MIN = 64 * 1024,
-    /* An idle connection keeps no more memory than this for input. */
-    INPUT_KEPT_BYTES_MAX = 2048
+    INPUT_GROWTH_BYTES_MIN = 64 * 1024
 };
 
 static void account_input(struct connection *connection)
@@ -172,16 +170,6 @@ static struct bytes input_rest(const struct connection *connection)
                     connection->input.size - connection->taken);
 }
 
-static void input_clear(struct connection *connection)
-{
-    connection->taken = 0;
-    if (connection->input.capacity > INPUT_KEPT_BYTES_MAX) {
-        buffer_release(&connection->input);
-    } else {
-        buffer_clear(&connection->input);
-    }
-}
-
 /* Cut what is kept. The rest moves to the front unless there are whole frames in it: then it may be
  * many, and moving them for each few taken would be quadratic. */
 static void cut_input(struct connection *connection)
@@ -193,7 +181,8 @@ static void cut_input(struct connection *connection)
     }
     rest = input_rest(connection);
     if (rest.size == 0) {
-        input_clear(connection);
+        buffer_release(&connection->input); /* a connection at rest keeps nothing */
+        connection->taken = 0;
     } else if (connection->taken > 0 && ((!connection->paused && !connection->cut_short) ||
                                          connection->taken > connection->input.size / 2)) {
         memmove(connection->input.data, rest.data, rest.size);
@@ -236,7 +225,7 @@ static void watch_progress(struct connection *connection, size_t came, bool fini
         connection->frame_progress_bytes >= CONNECTION_PROGRESS_BYTES) {
         connection->frame_progress_bytes = 0;
         connection->frame_deadline_us = connection_after_ms(connection->loop->limits.frame_ms);
-        connection_arm_timer(connection);
+        connection_note_deadline(connection);
     }
 }
 
@@ -412,7 +401,7 @@ void connection_resume(struct connection *connection)
         return;
     }
     connection->paused = false;
-    connection_arm_timer(connection);
+    connection_note_deadline(connection);
     CHECK(event_add(&connection->read_event, NULL) == 0);
     if (input_rest(connection).size > 0) {
         round_robin_enter(&connection->loop->readers, &connection->reading);

@@ -29,13 +29,12 @@ struct connection {
     bool may_not_idle;
     bool paused;
     bool retiring;
-    bool shut;    /* the end of our stream was sent */
-    bool behind;  /* output did not all go with the last write */
-    bool waiting; /* as the socket took no more: write_event is armed */
+    bool shut;   /* the end of our stream was sent */
+    bool behind; /* output did not all go with the last write */
     struct event read_event;
-    struct event write_event;
-    struct event timer;
-    uint64_t timer_us;          /* when the timer fires; 0 = not armed */
+    struct event
+        *write_event; /* armed, as the socket took no more; else NULL: most never need it */
+    struct heap_node deadline;  /* in the loop's: not after the first of these */
     uint64_t state_deadline_us; /* 0 = none, also below */
     uint64_t frame_deadline_us;
     uint64_t stall_deadline_us;
@@ -55,8 +54,10 @@ struct connection {
 };
 
 uint64_t connection_after_ms(unsigned ms);
+/* Nothing if it is not armed. */
+void connection_disarm_writing(struct connection *connection);
 /* After a deadline was set. */
-void connection_arm_timer(struct connection *connection);
+void connection_note_deadline(struct connection *connection);
 bool connection_is_client(const struct connection *connection);
 bool connection_can_send(const struct connection *connection);
 /* Close for what a system call said. */

@@ -26,10 +26,7 @@ static void relieve_output(struct connection_loop *loop)
 static void on_output_empty(struct connection *connection)
 {
     connection->stall_deadline_us = 0;
-    if (connection->waiting) {
-        connection->waiting = false;
-        (void)event_del(&connection->write_event);
-    }
+    connection_disarm_writing(connection);
     if ((connection->state == CONNECTION_DRAINING || connection->retiring) && !connection->shut) {
         connection->shut = true;
         if (shutdown(connection->socket, SHUT_WR) != 0) {
@@ -40,9 +37,12 @@ static void on_output_empty(struct connection *connection)
 
 static void wait_until_writable(struct connection *connection)
 {
-    if (!connection->waiting) {
-        connection->waiting = true;
-        CHECK(event_add(&connection->write_event, NULL) == 0);
+    if (connection->write_event == NULL) {
+        connection->write_event =
+            event_new(connection->loop->base, connection->socket, EV_WRITE | EV_PERSIST,
+                      connection_on_writable, connection);
+        CHECK(connection->write_event != NULL);
+        CHECK(event_add(connection->write_event, NULL) == 0);
     }
 }
 
@@ -80,7 +80,7 @@ void connection_write(struct connection *connection)
     }
     if (written > 0 || connection->stall_deadline_us == 0) {
         connection->stall_deadline_us = connection_after_ms(connection->loop->limits.stall_ms);
-        connection_arm_timer(connection);
+        connection_note_deadline(connection);
     }
     if (is_share && written == (int)most) {
         enter_writers(connection);
@@ -103,7 +103,7 @@ void connection_write_visit(struct connection *connection)
 
 void connection_mark_dirty(struct connection *connection)
 {
-    if (connection_is_client(connection) && !connection->waiting) {
+    if (connection_is_client(connection) && connection->write_event == NULL) {
         enter_writers(connection);
     } else if (!connection_is_client(connection) &&
                (connection->is_late || list_is_empty(&connection->link))) {

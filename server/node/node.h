@@ -222,7 +222,7 @@ void node_on_probe_answer(struct node *node,
 
 struct client;
 
-/* `callbacks` is copied. */
+/* `callbacks` outlives the client. */
 struct client *
 client_open(struct node *node, const struct client_callbacks *callbacks, void *context);
 /* Who the connection is from now on, in place of what it was: reads and events are judged by it

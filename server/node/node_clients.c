@@ -76,7 +76,7 @@ static void end_session(struct client *client, Client__Code code)
 {
     leave_session(client);
     client->session_end = code;
-    client->callbacks.on_notice(client->context, CLIENT__NOTICE_KIND__SESSION_ENDED, code);
+    client->callbacks->on_notice(client->context, CLIENT__NOTICE_KIND__SESSION_ENDED, code);
 }
 
 static void enter_session(struct client *client, session_id session, uint64_t generation)
@@ -139,7 +139,7 @@ void node_clients_notify(struct node *node, Client__NoticeKind kind, Client__Cod
 {
     LIST_FOR_EACH (link, &node->clients) {
         struct client *client = CONTAINER_OF(link, struct client, link);
-        client->callbacks.on_notice(client->context, kind, code);
+        client->callbacks->on_notice(client->context, kind, code);
     }
 }
 
@@ -162,7 +162,7 @@ static void relieve_memory(struct node *node)
 
         holding_set(&largest->held, 0);
         largest->must_go = true;
-        largest->callbacks.on_excess(largest->context);
+        largest->callbacks->on_excess(largest->context);
     }
 }
 
@@ -174,7 +174,7 @@ static void answer(struct request *request, struct reply *reply)
     CHECK(client->requests.next == &request->link);
     reply->zxid = state_applied(client->node->state);
     MARK(answer_before_it_leaves);
-    client->callbacks.on_reply(client->context, request, reply);
+    client->callbacks->on_reply(client->context, request, reply);
     node_reads_release(request, reply);
     if (client->first_unstarted == &request->link) {
         client->first_unstarted = request->link.next;
@@ -432,7 +432,7 @@ static bool is_ready(const struct request *request)
 /* Whoever does not read gets nothing more: his connection has a deadline for that. */
 static bool has_full_output(const struct client *client)
 {
-    return client->callbacks.output_bytes(client->context) > OUTPUT_BYTES_MAX;
+    return client->callbacks->output_bytes(client->context) > OUTPUT_BYTES_MAX;
 }
 
 static void ask_cluster(struct request *request, node_cluster_answer *answer_with)
@@ -503,8 +503,8 @@ execute(struct request *request, const struct client_share *share, struct reply 
     } else if (request->kind == REQUEST_WATCH || request->kind == REQUEST_UNWATCH) {
         node_watches_execute(node, request, reply);
     } else if (request->kind == REQUEST_PING) {
-        is_done = client->callbacks.on_work == NULL ||
-                  client->callbacks.on_work(client->context, request, share->us);
+        is_done = client->callbacks->on_work == NULL ||
+                  client->callbacks->on_work(client->context, request, share->us);
     } else {
         is_done = node_reads_execute(node, request, share->is_little, reply);
     }
@@ -717,7 +717,7 @@ client_open(struct node *node, const struct client_callbacks *callbacks, void *c
     struct client *client = xcalloc(1, sizeof *client);
 
     client->node = node;
-    client->callbacks = *callbacks;
+    client->callbacks = callbacks;
     client->context = context;
     list_init(&client->requests);
     round_robin_place_init(&client->place);

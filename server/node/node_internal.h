@@ -68,7 +68,7 @@ struct client {
     bool is_leaving;                /* only streams are left of it, and they get nothing */
     struct map_node by_session;
     struct node *node;
-    struct client_callbacks callbacks;
+    const struct client_callbacks *callbacks;
     void *context;
     struct list requests; /* in the order of submission; started writes are a prefix */
     size_t request_count;

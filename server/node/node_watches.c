@@ -16,7 +16,8 @@ static bool is_full(void *owner_context)
 {
     const struct client *client = owner_context;
 
-    return client->is_leaving || client->callbacks.output_bytes(client->context) > OUTPUT_BYTES_MAX;
+    return client->is_leaving ||
+           client->callbacks->output_bytes(client->context) > OUTPUT_BYTES_MAX;
 }
 
 static bool may_see(const struct client *client, const struct watch_event *event)
@@ -49,8 +50,8 @@ static void on_events(void *owner_context,
             }
         }
     }
-    client->callbacks.on_events(client->context, watch, with_values, kept != NULL ? kept : events,
-                                kept_count, up_to, lost);
+    client->callbacks->on_events(client->context, watch, with_values, kept != NULL ? kept : events,
+                                 kept_count, up_to, lost);
     free(kept);
 }
 

@@ -1,4 +1,5 @@
 #include "base/checksum.h"
+#include "server/net/connection_internal.h"
 #include "tests/unit/net/connection_lab.h"
 
 #include <malloc.h>
@@ -223,6 +224,84 @@ static void test_an_idle_open_connection_stays(void)
     EXPECT_EQ(seen.closed, 0);
     seen_release(&seen);
     buffer_release(&stream);
+}
+
+/* --- Rest --- */
+
+static bool is_at_rest(const struct connection *connection)
+{
+    return connection->input.data == NULL && !heap_contains(&connection->deadline) &&
+           connection->write_event == NULL;
+}
+
+static void test_input_is_kept_while_half_a_frame_is_there_and_no_longer(void)
+{
+    struct seen seen;
+    struct buffer stream = BUFFER_INIT;
+    struct buffer bodies = BUFFER_INIT;
+
+    seen_init(&seen, NULL);
+    open_it(&seen);
+    for (uint8_t i = 1; i <= 3; i++) {
+        size_t whole = stream.size;
+
+        put_client_frame(&stream, 700, i);
+        memset(buffer_extend(&bodies, 700), i, 700);
+        lab_write(&seen.lab, seen.far, bytes_of(stream.data + whole, 2)); /* of the length */
+        LAB_UNTIL(&seen.lab, seen.lab.loop.input.bytes > 0);
+        EXPECT_EQ(seen.connection->input.size, 2);
+        lab_write(&seen.lab, seen.far, bytes_of(stream.data + whole + 2, 500));
+        LAB_UNTIL(&seen.lab, seen.connection->input.size == 502);
+        EXPECT_EQ(seen.frames, i - 1);
+        lab_write(&seen.lab, seen.far,
+                  bytes_of(stream.data + whole + 502, stream.size - whole - 502));
+        LAB_UNTIL(&seen.lab, seen.frames == i);
+        EXPECT_EQ(seen.lab.loop.input.bytes, 0);
+        EXPECT(seen.connection->input.data == NULL);
+    }
+    EXPECT_BYTES(buffer_lend(&seen.bodies), buffer_lend(&bodies));
+    seen_release(&seen);
+    buffer_release(&stream);
+    buffer_release(&bodies);
+}
+
+static void test_a_connection_is_among_the_deadlines_while_it_has_one(void)
+{
+    struct connection_limits limits = hasty();
+    struct seen seen;
+
+    limits.handshake_ms = 100;
+    limits.frame_ms = 20;
+    seen_init(&seen, &limits);
+    open_it(&seen);
+    EXPECT(heap_contains(&seen.connection->deadline));
+    LAB_UNTIL(&seen.lab, is_at_rest(seen.connection));
+    lab_write(&seen.lab, seen.far, bytes_of("\0", 2));
+    LAB_UNTIL(&seen.lab, heap_contains(&seen.connection->deadline));
+    EXPECT_EQ(seen.closed, 0);
+    expect_closed(&seen, "too slowly");
+    seen_release(&seen);
+}
+
+static void test_output_that_waits_is_watched_for_and_then_no_longer(void)
+{
+    struct seen seen;
+    struct buffer came = BUFFER_INIT;
+
+    seen_init(&seen, NULL);
+    open_it(&seen);
+    for (uint8_t i = 1; i <= 2; i++) {
+        buffer_clear(&came);
+        send_filled(&seen, 10 * 1000 * 1000, i);
+        LAB_UNTIL(&seen.lab, seen.connection->write_event != NULL);
+        LAB_UNTIL(&seen.lab, (lab_read(seen.far, &came), came.size == 10 * 1000 * 1000));
+        LAB_UNTIL(&seen.lab, seen.drained == i);
+        EXPECT(seen.connection->write_event == NULL);
+        EXPECT_EQ(came.data[0], i);
+        EXPECT_EQ(came.data[came.size - 1], i);
+    }
+    seen_release(&seen);
+    buffer_release(&came);
 }
 
 /* --- Back-pressure --- */
@@ -568,6 +647,9 @@ int main(int argc, char **argv)
         TEST_CASE(test_who_says_nothing_is_closed_in_time),
         TEST_CASE(test_a_frame_that_stops_coming_is_not_waited_for),
         TEST_CASE(test_an_idle_open_connection_stays),
+        TEST_CASE(test_input_is_kept_while_half_a_frame_is_there_and_no_longer),
+        TEST_CASE(test_a_connection_is_among_the_deadlines_while_it_has_one),
+        TEST_CASE(test_output_that_waits_is_watched_for_and_then_no_longer),
         TEST_CASE(test_a_connection_that_may_not_idle_is_closed_in_time),
         TEST_CASE(test_a_paused_connection_gives_its_frames_later_and_in_order),
         TEST_CASE(test_output_arrives_and_the_owner_is_told_when_it_had_to_wait),
