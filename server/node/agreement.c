@@ -233,6 +233,31 @@ static bool is_settled(const struct dissent *dissent,
     return word->is_borrowed && !dissent->is_borrowed;
 }
 
+static bool differs_behind(const struct agreement_word *word,
+                           const struct digest_ring *own,
+                           raft_index log_base,
+                           zxid agreed)
+{
+    struct state_digest digest;
+
+    return word->at == word->applied && word->at < log_base && word->at > agreed &&
+           digest_ring_find(own, word->at, &digest) && !agreement_is_same(word->digest, digest);
+}
+
+void dispute_hear_laggard(struct dispute *dispute,
+                          const struct raft_config *config,
+                          const struct agreement_word *word,
+                          const struct digest_ring *own,
+                          raft_index log_base,
+                          zxid agreed)
+{
+    if (find_dissent(dispute, word->id) == NULL && raft_config_is_voter(config, word->id) &&
+        differs_behind(word, own, log_base, agreed)) {
+        dispute->dissent[dispute->count++] =
+            (struct dissent){.id = word->id, .at = word->at, .is_borrowed = word->is_borrowed};
+    }
+}
+
 void dispute_hear(struct dispute *dispute,
                   const struct agreement_word *word,
                   const struct digest_ring *own,

@@ -113,5 +113,14 @@ void dispute_hear(struct dispute *dispute,
                   const struct agreement_word *word,
                   const struct digest_ring *own,
                   raft_index log_base);
+/* As leader, who would give it a dump: who is too far behind to be compared with where the others
+ * are differs when it tells another digest where it is than this member had there, unless a
+ * majority has held there, or since, what this one did (`agreed`). */
+void dispute_hear_laggard(struct dispute *dispute,
+                          const struct raft_config *config,
+                          const struct agreement_word *word,
+                          const struct digest_ring *own,
+                          raft_index log_base,
+                          zxid agreed);
 
 #endif

@@ -219,11 +219,23 @@ static void hear_lender(struct node *node)
     }
 }
 
+/* Up to where a majority has held what this member had, as it still has it. */
+static zxid agreed_zxid(const struct node *node)
+{
+    struct state_digest digest;
+
+    return digest_ring_find(node->digests, node->agreed_zxid, &digest) &&
+                   agreement_is_same(digest, node->agreed_digest)
+               ? node->agreed_zxid
+               : 0;
+}
+
 static void hear_members(struct node *node)
 {
     const struct raft_config *config = raft_config_effective(node->raft);
+    bool was_disputed = node_is_disputed(node);
 
-    if (!node_is_disputed(node)) {
+    if (!was_disputed && !(leads(node) && node->voices_are_new)) {
         return;
     }
     dispute_follow(&node->dispute, config);
@@ -240,10 +252,14 @@ static void hear_members(struct node *node)
                                                 .is_borrowed = report->told.is_borrowed};
 
             dispute_hear(&node->dispute, &word, node->digests, node->status.log_base);
+            if (leads(node) && !node->is_condemned) {
+                dispute_hear_laggard(&node->dispute, config, &word, node->digests,
+                                     node->status.log_base, agreed_zxid(node));
+            }
         }
     }
     hear_lender(node);
-    tell_of_dispute(node, state_applied(node->state), true);
+    tell_of_dispute(node, state_applied(node->state), was_disputed);
 }
 
 /* Members differ. Most often the next one that tells makes a majority; who is linked and does not

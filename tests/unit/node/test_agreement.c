@@ -258,6 +258,46 @@ static void test_who_fell_behind_differs_no_more_if_it_is_known_not_to(void)
     end_dispute();
 }
 
+/* Whether a voter without a dispute differs once it has said this to the leader. */
+static bool differs_now(raft_id id, struct agreement_word word, raft_index log_base, zxid agreed)
+{
+    struct dispute none = {.count = 0};
+
+    word.id = id;
+    dispute_hear_laggard(&none, &config, &word, own, log_base, agreed);
+    EXPECT(none.count == 0 || (none.dissent[0].id == id && none.dissent[0].at == word.at));
+    return none.count > 0;
+}
+
+static void test_who_lags_too_far_is_compared_where_it_is(void)
+{
+    const struct agreement_word word = {.at = 105, .applied = 105, .digest = wrong};
+    struct agreement_word other = word;
+
+    begin_dispute();
+    EXPECT(differs_now(3, word, 116, 0));
+    EXPECT(differs_now(3, word, 116, 104));
+    EXPECT(!differs_now(3, word, 116, 105)); /* a majority held the same there, */
+    EXPECT(!differs_now(3, word, 116, 110)); /* or what has come of it */
+    EXPECT(!differs_now(3, word, 105, 0));   /* it comes to where the others are */
+    EXPECT(!differs_now(4, word, 116, 0));   /* no voter */
+    other.digest = right;
+    EXPECT(!differs_now(3, other, 116, 0));
+    other = word;
+    other.at = other.applied = 90; /* what was here then is not known any more */
+    EXPECT(!differs_now(3, other, 116, 0));
+    other = word;
+    other.applied = 106; /* that was before */
+    EXPECT(!differs_now(3, other, 116, 0));
+    /* Once is enough. */
+    dispute_hear_laggard(
+        &dispute, &config,
+        &(struct agreement_word){.id = 2, .at = 105, .applied = 105, .digest = wrong}, own, 116, 0);
+    EXPECT_EQ(dispute.count, 1);
+    EXPECT_EQ(dispute.dissent[0].at, 110);
+    end_dispute();
+}
+
 static void test_a_majority_overrules_who_differed_up_to_there(void)
 {
     begin_dispute();
@@ -383,6 +423,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_confession_ends_no_dispute),
         TEST_CASE(test_a_state_that_was_replaced_since_is_not_the_one_that_differed),
         TEST_CASE(test_who_fell_behind_differs_no_more_if_it_is_known_not_to),
+        TEST_CASE(test_who_lags_too_far_is_compared_where_it_is),
         TEST_CASE(test_a_majority_overrules_who_differed_up_to_there),
         TEST_CASE(test_a_dispute_is_with_voters),
         TEST_CASE(test_during_a_dispute_only_a_copy_gives_way_to_what_nobody_vouches_for),

@@ -226,6 +226,54 @@ static void test_what_came_with_a_state_ends_with_the_dispute_of_whom_it_is_from
     end();
 }
 
+/* The core is not asked: who leads, and where its log begins, is what the turn before found. */
+static void lag_behind_this_leader(bool is_wrong)
+{
+    struct state_digest digest = state_digest(lab.node->state);
+
+    lab.node->status.role = RAFT_LEADER;
+    lab.node->status.term = TERM;
+    lab.node->status.log_base = 2;
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        struct member_report *report = &lab.node->reports[i];
+
+        if (report->id == THIRD) {
+            report->applied = 1;
+            report->told.zxid = 1;
+            report->told.digest = digest;
+            report->told.digest.sum += is_wrong;
+        } else {
+            report->told.zxid = 0;
+        }
+    }
+    lab.node->voices_are_new = true;
+    lab.node->dumps_wanted_us = 1; /* it names nothing meanwhile */
+    node_agreement_tick(lab.node);
+}
+
+static void test_a_leader_gives_nothing_to_who_lags_and_differs_there(void)
+{
+    begin_split();
+    lag_behind_this_leader(false);
+    EXPECT(!node_is_disputed(lab.node));
+    EXPECT(node_agreement_may_replace(lab.node, THIRD));
+    lag_behind_this_leader(true);
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    EXPECT(!node_agreement_may_replace(lab.node, THIRD));
+    lag_behind_this_leader(false);
+    EXPECT(!node_is_disputed(lab.node));
+    /* A majority is with the leader, */
+    lab.node->agreed_zxid = 1;
+    lab.node->agreed_digest = state_digest(lab.node->state);
+    lag_behind_this_leader(true);
+    EXPECT(!node_is_disputed(lab.node));
+    /* and was with what the leader does not hold any more. */
+    lab.node->agreed_digest.sum++;
+    lag_behind_this_leader(true);
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    end();
+}
+
 static void test_what_was_seen_here_does_not_end_elsewhere(void)
 {
     begin_split();
@@ -253,6 +301,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_status_says_whose_copy_it_is_and_the_way_out),
         TEST_CASE(test_a_majority_that_differs_ends_the_dispute),
         TEST_CASE(test_what_came_with_a_state_ends_with_the_dispute_of_whom_it_is_from),
+        TEST_CASE(test_a_leader_gives_nothing_to_who_lags_and_differs_there),
         TEST_CASE(test_what_was_seen_here_does_not_end_elsewhere),
         TEST_END};
 
