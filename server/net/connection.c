@@ -405,11 +405,16 @@ void connection_loop_release(struct connection_loop *loop)
 
 static void read_round(struct connection_loop *loop)
 {
-    uint64_t end_us = clock_monotonic_us() + loop->limits.share_us;
     struct round_robin_place *place;
+    uint64_t end_us;
 
+    if (round_robin_is_empty(&loop->readers)) {
+        return;
+    }
+    end_us = clock_monotonic_us() + loop->limits.share_us;
     round_robin_begin(&loop->readers);
-    while ((place = round_robin_next(&loop->readers, clock_monotonic_us() >= end_us)) != NULL) {
+    while (round_robin_has_due(&loop->readers) &&
+           (place = round_robin_next(&loop->readers, clock_monotonic_us() >= end_us)) != NULL) {
         connection_visit(CONTAINER_OF(place, struct connection, reading));
     }
     round_robin_end(&loop->readers);
@@ -417,11 +422,16 @@ static void read_round(struct connection_loop *loop)
 
 static void write_round(struct connection_loop *loop)
 {
-    uint64_t end_us = clock_monotonic_us() + loop->limits.share_us;
     struct round_robin_place *place;
+    uint64_t end_us;
 
+    if (round_robin_is_empty(&loop->writers)) {
+        return;
+    }
+    end_us = clock_monotonic_us() + loop->limits.share_us;
     round_robin_begin(&loop->writers);
-    while ((place = round_robin_next(&loop->writers, clock_monotonic_us() >= end_us)) != NULL) {
+    while (round_robin_has_due(&loop->writers) &&
+           (place = round_robin_next(&loop->writers, clock_monotonic_us() >= end_us)) != NULL) {
         connection_write_visit(CONTAINER_OF(place, struct connection, writing));
     }
     round_robin_end(&loop->writers);
@@ -430,9 +440,13 @@ static void write_round(struct connection_loop *loop)
 /* What a client leaves behind may be much, and those that leave together many. */
 static void report_closed(struct connection_loop *loop)
 {
-    uint64_t end_us = clock_monotonic_us() + loop->limits.share_us;
     struct list *link;
+    uint64_t end_us;
 
+    if (list_is_empty(&loop->closed)) {
+        return;
+    }
+    end_us = clock_monotonic_us() + loop->limits.share_us;
     while ((link = list_take_first(&loop->closed)) != NULL) {
         struct connection *connection = CONTAINER_OF(link, struct connection, link);
         const struct connection_handler *handler = connection->handler;

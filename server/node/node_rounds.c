@@ -108,7 +108,7 @@ static void run_round(struct node *node, uint64_t end_us)
     struct round_robin_place *place;
 
     round_robin_begin(&node->blocked);
-    while (!node->failed &&
+    while (!node->failed && round_robin_has_due(&node->blocked) &&
            (place = round_robin_next(&node->blocked, clock_us(node) > end_us)) != NULL) {
         run(client_at(place));
     }
@@ -122,7 +122,7 @@ static void run_writers(struct node *node, uint64_t end_us)
     struct round_robin_place *place;
 
     round_robin_begin(&admission->waiting);
-    while (!node->failed &&
+    while (!node->failed && round_robin_has_due(&admission->waiting) &&
            (place = round_robin_next(&admission->waiting, clock_us(node) > end_us)) != NULL) {
         if (!node->rounds_port->is_admitted(client_at(place))) {
             round_robin_return(&admission->waiting, place);
@@ -142,8 +142,8 @@ void node_rounds_begin(struct node *node)
 
 bool node_rounds_run(struct node *node)
 {
-    uint64_t begun_us = clock_us(node);
-    uint64_t end_us = begun_us + node->rounds_left_us;
+    uint64_t begun_us;
+    uint64_t end_us;
     uint64_t took_us;
 
     if (node->rounds_left_us == 0) {
@@ -153,6 +153,11 @@ bool node_rounds_run(struct node *node)
         node->rounds_overran = false;
         return true;
     }
+    if (round_robin_is_empty(&node->blocked) && round_robin_is_empty(&node->admission.waiting)) {
+        return false;
+    }
+    begun_us = clock_us(node);
+    end_us = begun_us + node->rounds_left_us;
     run_writers(node, end_us);
     do {
         node->clients_left = false;
