@@ -7,6 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+static struct record **row_of(const struct record_tree *tree, uint64_t record_count)
+{
+    struct record **row = xcalloc((size_t)record_count, sizeof(struct record *));
+    struct record *record = record_tree_from(tree, BYTES_EMPTY);
+
+    for (uint64_t i = 0; i < record_count; i++) {
+        CHECK(record != NULL);
+        row[i] = record;
+        record = record_tree_next(record);
+    }
+    CHECK(record == NULL);
+    return row;
+}
+
 struct state_generation *generation_new(
     struct record_tree tree, uint64_t record_count, uint64_t bytes, zxid applied, struct bytes meta)
 {
@@ -20,6 +34,7 @@ struct state_generation *generation_new(
         .bytes = bytes,
         .applied = applied,
         .meta = record_new(record_key_lend(&key), meta.size),
+        .row = row_of(&tree, record_count),
     };
     memcpy(record_value_space(generation->meta), meta.data, meta.size);
     return generation;
@@ -31,6 +46,7 @@ void generation_free(struct state_generation *generation)
         return;
     }
     record_unref(generation->meta);
+    free(generation->row);
     free(generation->records);
     free(generation);
 }
@@ -55,21 +71,20 @@ const struct state_record *state_generation_records(struct state_generation *gen
     size_t total = (size_t)generation->record_count + 1;
 
     if (generation->records == NULL) {
-        struct record *record = record_tree_from(&generation->tree, BYTES_EMPTY);
+        struct bytes meta_key = record_key_of(generation->meta);
         bool meta_placed = false;
         size_t count = 0;
 
         generation->records = xcalloc(total, sizeof *generation->records);
-        while (record != NULL || !meta_placed) {
-            if (!meta_placed && (record == NULL || bytes_compare(record_key_of(generation->meta),
-                                                                 record_key_of(record)) < 0)) {
+        for (uint64_t i = 0; i < generation->record_count; i++) {
+            if (!meta_placed && bytes_compare(meta_key, record_key_of(generation->row[i])) < 0) {
                 generation->records[count++] = show(generation->meta);
                 meta_placed = true;
-            } else {
-                generation->records[count++] = show(record);
-                record = record_tree_next(record);
             }
-            CHECK_OP(count, <=, total);
+            generation->records[count++] = show(generation->row[i]);
+        }
+        if (!meta_placed) {
+            generation->records[count++] = show(generation->meta);
         }
         CHECK_OP(count, ==, total);
     }

@@ -1,5 +1,6 @@
-/* A sealed generation: the ordered tree as it was handed over, and an array of it that is made when
- * somebody asks for it, on whatever thread that is. Nothing changes a tree that is sealed. */
+/* A sealed generation: the ordered tree as it was handed over, its records in a row, and an array
+ * that shows them, which is made when somebody asks for it, on whatever thread that is. Nothing
+ * changes a tree that is sealed. */
 #ifndef STATE_GENERATION_H
 #define STATE_GENERATION_H
 
@@ -12,6 +13,7 @@ struct state_generation {
     uint64_t bytes;
     zxid applied;
     struct record *meta; /* owned; not in the tree */
+    struct record **row; /* those of the tree, by key */
     struct state_record *records;
 };
 
@@ -20,7 +22,7 @@ struct state_generation *generation_new(struct record_tree tree,
                                         uint64_t bytes,
                                         zxid applied,
                                         struct bytes meta);
-/* The tree's records are the overlay's. */
+/* The tree's records are the overlay's, and its row if that was taken out of here. */
 void generation_free(struct state_generation *generation);
 
 #endif

@@ -30,6 +30,13 @@ struct overlay_run {
     uint64_t bytes;
 };
 
+/* Records in no order that counts, taken from the end on. */
+struct overlay_row {
+    struct record **records;
+    uint64_t record_count;
+    uint64_t bytes;
+};
+
 /* One write. A missing `before` is a key that was not in RAM, a missing `after` one that was
  * dropped without a tombstone. */
 struct overlay_step {
@@ -48,7 +55,7 @@ struct overlay {
     uint32_t generation; /* of `current` */
     struct overlay_run current;
     struct state_generation *sealed; /* NULL = none */
-    struct overlay_run retired;
+    struct overlay_row retired;
     struct overlay_step *journal;
     size_t journal_count;
     size_t journal_capacity;
