@@ -1,12 +1,12 @@
 /* Memory of what comes and goes by the thousand, whose owner knows how large it is: blocks that are
- * left are kept for who asks next, a list for each size that malloc tells apart.
+ * left are kept for who asks next, a pile for each size that malloc tells apart.
  *
  * A turn makes a few objects of each kind for every write, and lets go of as many, all of one kind
  * after the other. Of those malloc itself keeps seven by thread and size; the rest it joins with
  * what is free beside, and cuts up again: with blocks a set takes a quarter of the servers' time
  * less, a creation an eighth.
  *
- * Each thread has lists of its own; a block may be left by another thread than took it. */
+ * Each thread has piles of its own; a block may be left by another thread than took it. */
 #ifndef BASE_BLOCK_H
 #define BASE_BLOCK_H
 
