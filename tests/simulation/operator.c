@@ -124,6 +124,23 @@ static bool open_connection(struct operator* self)
     return true;
 }
 
+/* A learner becomes a voter by itself, at any moment: that change is in the way of others. */
+static bool is_promotion_due(const struct operator* self)
+{
+    for (size_t place = 0; place < self->cluster->settings.places; place++) {
+        const struct cluster_server *server = &self->cluster->servers[place];
+        const struct raft_config *config =
+            server->node == NULL ? NULL : raft_config_effective(node_raft(server->node));
+
+        for (uint32_t i = 0; config != NULL && i < config->member_count; i++) {
+            if ((config->members[i].flags & RAFT_PROMOTE) != 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static void ask(struct operator* self, Client__Request *asked)
 {
     struct request *request;
@@ -148,7 +165,8 @@ static void ask(struct operator* self, Client__Request *asked)
         self->last_succeeded = false;
         self->last_bytes = size <= sizeof self->last ? size : 0;
         memcpy(self->last, packed, self->last_bytes);
-        self->last_is_exact = asked->body_case == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP ||
+        self->last_is_exact = (asked->body_case == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP &&
+                               !is_promotion_due(self)) ||
                               asked->body_case == CLIENT__REQUEST__BODY_REMOVE_MEMBER ||
                               asked->body_case == CLIENT__REQUEST__BODY_CANCEL_CHANGE;
     }
