@@ -16,6 +16,7 @@ struct teller {
     bool is_borrowed;
     bool is_damaged;
     raft_id disputes_with; /* 0 = nobody */
+    zxid ahead;            /* of the first zxid, which is all that is here; it names that */
 };
 
 static struct teller leader;
@@ -57,14 +58,14 @@ static void tell(raft_id id, const struct teller *teller)
         return;
     }
     peer__node_report__init(&report);
-    report.applied = 1;
-    report.last = 1;
+    report.applied = 1 + teller->ahead;
+    report.last = 1 + teller->ahead;
     report.term = TERM;
     report.repair_from = teller->is_damaged;
     report.disputes = &disputes;
     report.n_disputes = disputes != 0;
     if (!teller->is_damaged) {
-        report.digest_zxid = 1;
+        report.digest_zxid = 1 + teller->ahead;
         report.digest_count = digest.record_count;
         report.digest_sum = digest.sum + teller->is_wrong;
         report.digest_borrowed = teller->is_borrowed;
@@ -202,6 +203,19 @@ static void test_a_majority_that_differs_ends_the_dispute(void)
     end();
 }
 
+static void test_who_cannot_come_to_where_the_leader_is_tells_what_it_has(void)
+{
+    const Peer__PeerMessage *sent;
+
+    begin_split();
+    leader = (struct teller){.ahead = 1000};
+    listen(2 * SECOND);
+    sent = last_sent(PEER__PEER_MESSAGE__BODY_NODE_REPORT);
+    EXPECT(sent != NULL && sent->node_report->digest_zxid == 1);
+    EXPECT(sent != NULL && sent->node_report->digest_sum == state_digest(lab.node->state).sum);
+    end();
+}
+
 static void test_what_came_with_a_state_ends_with_the_dispute_of_whom_it_is_from(void)
 {
     begin_split();
@@ -300,6 +314,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_who_is_damaged_itself_goes_on_differing_and_says_so),
         TEST_CASE(test_status_says_whose_copy_it_is_and_the_way_out),
         TEST_CASE(test_a_majority_that_differs_ends_the_dispute),
+        TEST_CASE(test_who_cannot_come_to_where_the_leader_is_tells_what_it_has),
         TEST_CASE(test_what_came_with_a_state_ends_with_the_dispute_of_whom_it_is_from),
         TEST_CASE(test_a_leader_gives_nothing_to_who_lags_and_differs_there),
         TEST_CASE(test_what_was_seen_here_does_not_end_elsewhere),
