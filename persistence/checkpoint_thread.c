@@ -46,9 +46,6 @@ static enum status do_job(struct checkpoint_job *job)
         return dump(job);
     case CHECKPOINT_JOB_INSTALL:
         return install(job);
-    case CHECKPOINT_JOB_TOUCH:
-        tree_store_touch(job->store, job->keys, job->key_count);
-        return STATUS_OK;
     case CHECKPOINT_JOB_SCRUB:
         return tree_store_scrub(job->store, job->weigh, job->scrub_bytes_max, &job->scrubbed,
                                 &job->error);

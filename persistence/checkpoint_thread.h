@@ -18,7 +18,6 @@ enum checkpoint_job_kind {
     CHECKPOINT_JOB_COMMIT,
     CHECKPOINT_JOB_DUMP,
     CHECKPOINT_JOB_INSTALL,
-    CHECKPOINT_JOB_TOUCH,
     CHECKPOINT_JOB_SCRUB
 };
 
@@ -39,9 +38,6 @@ struct checkpoint_job {
     char tree_path[DATA_FOLDER_PATH_BYTES_MAX];
     struct tree_store_options tree_options;
     bool (*check_record)(struct bytes key, struct bytes value);
-    /* TOUCH */
-    struct bytes *keys;
-    size_t key_count;
     tree_store_weigh *weigh; /* SCRUB, and DUMP if not NULL */
     /* SCRUB */
     uint64_t scrub_bytes_max;

@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TOUCH_STEP_BYTES = 4096 };
-
 static MDB_val value_of(struct bytes bytes)
 {
     return environment_value(bytes.data, bytes.size);
@@ -473,39 +471,6 @@ enum status tree_store_commit(struct tree_store *store,
     }
     MARK(checkpoint_committed_and_nobody_knows);
     return status;
-}
-
-static void touch_value(MDB_val value)
-{
-    const volatile uint8_t *bytes = value.mv_data;
-
-    for (size_t at = 0; at < value.mv_size; at += TOUCH_STEP_BYTES) {
-        (void)bytes[at];
-    }
-}
-
-void tree_store_touch(struct tree_store *store, const struct bytes *keys, size_t count)
-{
-    MDB_txn *txn;
-
-    if (environment_begin_read(&store->environment, &txn, NULL) != STATUS_OK) {
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct tree_key key;
-        MDB_val key_value;
-        MDB_val value;
-
-        if (keys[i].size > TREE_STORE_KEY_BYTES_MAX) {
-            continue;
-        }
-        tree_format_key(keys[i], &key);
-        key_value = value_of(bytes_of(key.data, key.size));
-        if (mdb_get(txn, store->environment.database, &key_value, &value) == MDB_SUCCESS) {
-            touch_value(value);
-        }
-    }
-    mdb_txn_abort(txn);
 }
 
 uint64_t tree_store_used_bytes(const struct tree_store *store)

@@ -80,10 +80,6 @@ MUST_CHECK enum status tree_store_commit(struct tree_store *store,
                                          const struct tree_meta *meta,
                                          struct error *error);
 
-/* Touch the pages of these keys, so that the main thread's lookups find them in memory. A hint.
- * Checkpoint thread. */
-void tree_store_touch(struct tree_store *store, const struct bytes *keys, size_t count);
-
 struct tree_scrub_slice {
     uint64_t records;
     uint64_t bytes;

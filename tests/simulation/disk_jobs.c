@@ -297,11 +297,6 @@ static void do_checkpoint(struct disk *disk, struct checkpoint_job *job)
     case CHECKPOINT_JOB_INSTALL:
         install(disk, job);
         break;
-    case CHECKPOINT_JOB_TOUCH:
-        if (disk->stores != NULL) {
-            run_stored(image_of(job->store), job);
-        }
-        break;
     case CHECKPOINT_JOB_SCRUB:
         scrub(disk, image_of(job->store), job);
         break;

@@ -345,8 +345,11 @@ static void make_cluster(struct run *run)
 
 static void probe_members(struct run *run)
 {
-    const struct raft_config *config = raft_config_effective(node_raft(find_leader(run)->node));
+    const struct cluster_server *leader = find_leader(run);
+    const struct raft_config *config;
 
+    CHECK(leader != NULL);
+    config = raft_config_effective(node_raft(leader->node));
     for (uint32_t i = 0; i < config->member_count; i++) {
         struct cluster_server *server = cluster_by_id(&run->cluster, config->members[i].id);
 
@@ -554,9 +557,11 @@ static struct cluster_server *find_other_voter(struct run *run, const struct clu
 static void stick_leader(struct run *run)
 {
     struct cluster_server *leader = find_leader(run);
-    const struct cluster_server *other = find_other_voter(run, leader);
+    const struct cluster_server *other;
     uint64_t until_us = run->timeline.now_us + HEALING_US;
 
+    CHECK(leader != NULL);
+    other = find_other_voter(run, leader);
     if (other == NULL) {
         return;
     }

@@ -111,8 +111,7 @@ static void test_jobs_are_done_in_order(void)
 {
     struct tree_record first = {.key = bytes_of_text("k"), .value = bytes_of_text("1")};
     struct tree_record second = {.key = bytes_of_text("k"), .value = bytes_of_text("2")};
-    struct bytes keys[] = {bytes_of_text("k")};
-    struct checkpoint_job jobs[5];
+    struct checkpoint_job jobs[4];
     struct fixture fixture;
     struct tree_store *installed;
     struct bytes value;
@@ -120,32 +119,30 @@ static void test_jobs_are_done_in_order(void)
     set_up(&fixture, options.map_bytes);
     memset(jobs, 0, sizeof jobs);
     jobs[0] = make_commit(&fixture, &first, 1, 1);
-    jobs[1] = (struct checkpoint_job){
-        .kind = CHECKPOINT_JOB_TOUCH, .store = fixture.store, .keys = keys, .key_count = 1};
-    jobs[2] = (struct checkpoint_job){.kind = CHECKPOINT_JOB_DUMP, .store = fixture.store};
-    memcpy(jobs[2].cluster_id, cluster, sizeof cluster);
-    (void)snprintf(jobs[2].dump_path, sizeof jobs[2].dump_path, "%s/dump", fixture.folder);
-    jobs[3] = make_commit(&fixture, &second, 1, 2);
-    jobs[4] = (struct checkpoint_job){.kind = CHECKPOINT_JOB_INSTALL, .tree_options = options};
-    memcpy(jobs[4].cluster_id, cluster, sizeof cluster);
-    memcpy(jobs[4].dump_path, jobs[2].dump_path, sizeof jobs[4].dump_path);
-    (void)snprintf(jobs[4].tree_path, sizeof jobs[4].tree_path, "%s/tree-1", fixture.folder);
-    for (size_t i = 0; i < 5; i++) {
+    jobs[1] = (struct checkpoint_job){.kind = CHECKPOINT_JOB_DUMP, .store = fixture.store};
+    memcpy(jobs[1].cluster_id, cluster, sizeof cluster);
+    (void)snprintf(jobs[1].dump_path, sizeof jobs[1].dump_path, "%s/dump", fixture.folder);
+    jobs[2] = make_commit(&fixture, &second, 1, 2);
+    jobs[3] = (struct checkpoint_job){.kind = CHECKPOINT_JOB_INSTALL, .tree_options = options};
+    memcpy(jobs[3].cluster_id, cluster, sizeof cluster);
+    memcpy(jobs[3].dump_path, jobs[1].dump_path, sizeof jobs[3].dump_path);
+    (void)snprintf(jobs[3].tree_path, sizeof jobs[3].tree_path, "%s/tree-1", fixture.folder);
+    for (size_t i = 0; i < 4; i++) {
         checkpoint_thread_submit(fixture.thread, &jobs[i]);
     }
-    for (size_t i = 0; i < 5; i++) {
+    for (size_t i = 0; i < 4; i++) {
         EXPECT(next_done(&fixture) == &jobs[i]);
         EXPECT_OK(jobs[i].error.status);
     }
-    EXPECT_EQ(jobs[2].meta.applied_index, 1);
-    EXPECT_BYTES(jobs[2].meta.config, bytes_of_text("config"));
-    EXPECT_EQ(jobs[2].dump_bytes, damage_file_bytes(jobs[2].dump_path));
-    EXPECT_OK(tree_store_open(jobs[4].tree_path, &options, &installed, &error));
+    EXPECT_EQ(jobs[1].meta.applied_index, 1);
+    EXPECT_BYTES(jobs[1].meta.config, bytes_of_text("config"));
+    EXPECT_EQ(jobs[1].dump_bytes, damage_file_bytes(jobs[1].dump_path));
+    EXPECT_OK(tree_store_open(jobs[3].tree_path, &options, &installed, &error));
     EXPECT_EQ(tree_store_meta(installed).applied_index, 1);
     EXPECT_OK(tree_store_lookup(installed, first.key, &value));
     EXPECT_BYTES(value, first.value);
     tree_store_close(installed);
-    buffer_release(&jobs[2].config);
+    buffer_release(&jobs[1].config);
     tear_down(&fixture);
 }
 

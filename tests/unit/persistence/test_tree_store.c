@@ -659,23 +659,6 @@ static void test_a_commit_is_whole_or_absent_when_killed(void)
     }
 }
 
-static void test_touching_is_a_hint(void)
-{
-    struct tree_record records[] = {put("a", "1"), put("b", "2")};
-    uint8_t long_key[600] = {0};
-    struct bytes keys[] = {bytes_of_text("a"), bytes_of_text("zzz"), BYTES_EMPTY,
-                           bytes_of(long_key, sizeof long_key)};
-    struct tree_store *store;
-
-    new_path();
-    store = open_store();
-    EXPECT_OK(commit(store, 1, records, 2));
-    tree_store_touch(store, keys, 4);
-    EXPECT_OK(tree_store_renew(store, &error));
-    expect_value(store, "a", "1");
-    tree_store_close(store);
-}
-
 /* --- Verification --- */
 
 static void weigh(struct bytes key, struct bytes value, uint64_t *count, uint64_t *sum)
@@ -817,7 +800,6 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_file_cut_off_is_refused),
         TEST_CASE(test_free_pages_behind_the_end_of_the_file_are_no_damage),
         TEST_CASE(test_a_commit_is_whole_or_absent_when_killed),
-        TEST_CASE(test_touching_is_a_hint),
         TEST_CASE(test_verification_adds_up_over_commits_that_come_between),
         TEST_CASE(test_verification_names_a_damaged_record),
         TEST_CASE(test_verification_finds_records_that_are_not_those_of_the_digest),
