@@ -63,6 +63,17 @@ static uint64_t until(const struct cluster_server *server, uint64_t at_us)
     return (at_us - now_us) * PPM / (uint64_t)(PPM + server->drift_ppm) + 1;
 }
 
+/* At its start, and when it has a state by a dump. */
+static void note_known(struct cluster_server *server)
+{
+    uint64_t generation = disk_identity(server->disk)->tree_generation;
+
+    if (generation != server->known_generation) {
+        server->known_generation = generation;
+        server->known_from = node_applied(server->node);
+    }
+}
+
 static void run_turn(struct timeline_event *event)
 {
     struct cluster_server *server = CONTAINER_OF(event, struct cluster_server, turn);
@@ -78,6 +89,7 @@ static void run_turn(struct timeline_event *event)
     if (node_state(server->node) == NULL) {
         return; /* it failed while it changed to a dump */
     }
+    note_known(server);
     timeline_mix(timeline, node_applied(server->node));
     server->cluster->observer.on_turn(server->cluster->observer.context, server);
     if (next_us != UINT64_MAX && timeline_due(&server->turn) == UINT64_MAX && !server->dying) {
@@ -498,7 +510,8 @@ bool cluster_start(struct cluster_server *server)
     if (cluster_has_diverged(server)) {
         server->surplus = disk_surplus(server->disk);
     }
-    server->known_from = node_applied(server->node);
+    server->known_generation = UINT64_MAX;
+    note_known(server);
     disk_visit(server->disk, boot_entry, server);
     if (node_start(server->node, &error) != STATUS_OK) {
         cluster_violation(server, "it does not start: %s", error.text);

@@ -37,7 +37,8 @@ struct cluster_server {
     bool draining;
     bool paused;
     uint64_t weighed_generation; /* of its tree: it was looked at whether that adds up */
-    zxid known_from;             /* what its state was before, this run of it does not know */
+    uint64_t known_generation;   /* of its tree: of another it knows nothing, */
+    zxid known_from;             /* nor what its state was before this, in this run of it */
     struct state_digest surplus; /* what makes its state another than that of the others */
     bool in_turn;
     struct timeline_event turn;
