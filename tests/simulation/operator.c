@@ -165,10 +165,10 @@ static void ask(struct operator* self, Client__Request *asked)
         self->last_succeeded = false;
         self->last_bytes = size <= sizeof self->last ? size : 0;
         memcpy(self->last, packed, self->last_bytes);
-        self->last_is_exact = (asked->body_case == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP &&
-                               !is_promotion_due(self)) ||
-                              asked->body_case == CLIENT__REQUEST__BODY_REMOVE_MEMBER ||
-                              asked->body_case == CLIENT__REQUEST__BODY_CANCEL_CHANGE;
+        self->last_is_exact = asked->body_case == CLIENT__REQUEST__BODY_CANCEL_CHANGE ||
+                              ((asked->body_case == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP ||
+                                asked->body_case == CLIENT__REQUEST__BODY_REMOVE_MEMBER) &&
+                               !is_promotion_due(self));
     }
     self->asked_us = self->cluster->timeline->now_us;
     self->waiting = true;
@@ -507,8 +507,16 @@ static raft_id find_broken(struct operator* self)
     return server != NULL ? server->id : 0;
 }
 
-/* Whom the leader holds back for a dispute, or whose disk is gone, while another voter is right;
- * 0 = nobody. */
+/* The leader has heard nothing of it for an election timeout. */
+static bool is_silent(const struct node *leader, raft_id id)
+{
+    struct raft_peer_status peer;
+
+    return raft_peer_status(node_raft(leader), id, &peer) == STATUS_OK && !peer.active;
+}
+
+/* Whom the leader holds back for a dispute, who does not answer it, or whose disk is gone, while
+ * another voter is right; 0 = nobody. */
 static raft_id find_obstacle(struct operator* self, const struct raft_config *config)
 {
     const struct node *leader = NULL;
@@ -528,7 +536,7 @@ static raft_id find_obstacle(struct operator* self, const struct raft_config *co
         bool is_gone = memcmp(config->members[i].incarnation, server->incarnation,
                               RAFT_INCARNATION_BYTES) != 0;
 
-        if (is_gone || node_holds_back(leader, id)) {
+        if (is_gone || node_holds_back(leader, id) || is_silent(leader, id)) {
             obstacle = id;
         } else if (raft_config_is_voter(config, id) && !cluster_has_diverged(server)) {
             is_needless = true;

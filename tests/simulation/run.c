@@ -254,6 +254,14 @@ struct able {
     const struct raft_config *config;
 };
 
+/* Who is condemned applies nothing, so its log fills up: then it takes no more. */
+static bool has_no_room(const struct cluster_server *server, const struct cluster_server *leader)
+{
+    return server->node != NULL && node_is_condemned(server->node) &&
+           raft_status(node_raft(server->node)).last_index <
+               raft_status(node_raft(leader->node)).last_index;
+}
+
 /* It can store what the leader has. */
 static bool is_able(raft_id id, const void *context)
 {
@@ -262,6 +270,7 @@ static bool is_able(raft_id id, const void *context)
     const struct cluster_server *server = cluster_by_id(&able->run->cluster, id);
 
     return member != NULL && !node_holds_back(able->leader->node, id) &&
+           !has_no_room(server, able->leader) &&
            (able->core == NULL || able->core[server->place]) &&
            memcmp(member->incarnation, server->incarnation, RAFT_INCARNATION_BYTES) == 0;
 }
