@@ -608,7 +608,8 @@ static void retire_disk(struct cluster_server *server)
 void cluster_wipe(struct cluster_server *server)
 {
     timeline_trace(server->cluster->timeline, "%" PRIu64 " is wiped", server->id);
-    if (server->lost && server->is_old_copy) {
+    /* Where the process died before it was written that it is one, the others say so again. */
+    if (server->is_old_copy && disk_identity(server->disk)->is_superseded) {
         disk_must_refuse(server->disk);
     }
     cluster_drop_backup(server);
