@@ -246,7 +246,9 @@ static void diverge(struct ends *ends, uint64_t bits)
     struct cluster_server *server =
         adds_up ? some_leader(ends->faults->cluster, ends->server) : ends->server;
 
+    /* A state that a dump is just taking the place of is gone before it tells. */
     if (cluster_is_awake(server) && !node_is_condemned(server->node) &&
+        server->known_generation == disk_identity(server->disk)->tree_generation &&
         may_destroy(ends->faults, server)) {
         timeline_trace(timeline_of(ends->faults), "the state of %" PRIu64 " diverges%s", server->id,
                        adds_up ? " and adds up" : "");
