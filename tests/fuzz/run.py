@@ -47,6 +47,11 @@ def count_of(text, name):
     return int(found[-1]) if found else 0
 
 
+def replay(program, finding):
+    return subprocess.run([program, finding], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                          errors="replace").stderr
+
+
 def fuzz(folder, name, seconds):
     """One target for so many seconds: what it did, and the inputs that ended it."""
     work = os.path.join(WORK, name)
@@ -57,11 +62,12 @@ def fuzz(folder, name, seconds):
     os.makedirs(committed, exist_ok=True)
     before = set(os.listdir(findings))
     start = time.monotonic()
-    # What targets print themselves is not of interest, and slow.
+    program = os.path.join(folder, "tests", "fuzz", f"fuzz_{name}")
+    # What targets print themselves is slow, and gigabytes: it is of interest for what ended one.
     process = subprocess.run(
-        [os.path.join(folder, "tests", "fuzz", f"fuzz_{name}"), work, committed,
+        [program, work, committed,
          f"-max_total_time={seconds}", f"-max_len={INPUT_BYTES_MAX}", "-timeout=20", "-rss_limit_mb=2048",
-         f"-artifact_prefix={findings}/{name}-", "-print_final_stats=1", "-close_fd_mask=1"],
+         f"-artifact_prefix={findings}/{name}-", "-print_final_stats=1", "-close_fd_mask=3"],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
         env={**os.environ, "ASAN_OPTIONS": "detect_leaks=1"})
     new = sorted(f for f in set(os.listdir(findings)) - before if f.startswith(name + "-"))
@@ -73,7 +79,7 @@ def fuzz(folder, name, seconds):
         "inputs": len(os.listdir(work)),
         "findings": [os.path.join(findings, f) for f in new],
         "failed": process.returncode != 0,
-        "text": process.stderr,
+        "text": process.stderr + "".join(replay(program, os.path.join(findings, f)) for f in new),
     }
 
 
