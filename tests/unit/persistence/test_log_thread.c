@@ -23,6 +23,9 @@ struct fixture {
     struct log_thread *thread;
     int event;
     struct list done;
+    /* Submitted by the thread itself, when its first job is done: it finds all of them waiting. */
+    struct log_job **burst;
+    size_t burst_count;
 };
 
 static void notify(void *context)
@@ -30,6 +33,10 @@ static void notify(void *context)
     struct fixture *fixture = context;
     uint64_t one = 1;
 
+    for (size_t i = 0; i < fixture->burst_count; i++) {
+        log_thread_submit(fixture->thread, fixture->burst[i]);
+    }
+    fixture->burst_count = 0;
     CHECK(write(fixture->event, &one, sizeof one) == sizeof one);
 }
 
@@ -37,6 +44,7 @@ static void set_up(struct fixture *fixture, uint64_t map_bytes, bool prezero)
 {
     struct log_store_options options = {.map_bytes = map_bytes, .prezero = prezero};
 
+    fixture->burst_count = 0;
     (void)snprintf(path, sizeof path, "%s/log", test_folder());
     EXPECT_OK(log_store_open(path, 1, &options, &fixture->store, &error));
     fixture->event = eventfd(0, EFD_CLOEXEC);
@@ -225,9 +233,9 @@ static void test_a_long_queue_is_written_in_several_batches(void)
         entry = (struct log_entry *)(void *)(jobs[i] + 1);
         entry->payload = bytes_of(payload, BYTES);
     }
-    for (size_t i = 0; i < JOBS; i++) {
-        log_thread_submit(fixture.thread, jobs[i]);
-    }
+    fixture.burst = jobs + 1;
+    fixture.burst_count = JOBS - 1;
+    log_thread_submit(fixture.thread, jobs[0]);
     for (size_t i = 0; i < JOBS; i++) {
         EXPECT(next_done(&fixture) == jobs[i]);
         free_job(jobs[i]);
