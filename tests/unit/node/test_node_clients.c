@@ -169,10 +169,44 @@ static void test_a_client_is_what_it_was_last_shown_to_be_whatever_its_front_for
     end();
 }
 
+/* Whether the front of a client with so much under way stops reading. */
+static bool is_full(struct client *client, size_t requests, size_t bytes, uint64_t bytes_of_all)
+{
+    bool is;
+
+    client->request_count = requests;
+    client->request_bytes = bytes;
+    node.request_memory.bytes = bytes_of_all;
+    is = client_is_full(client);
+    client->request_count = 0;
+    client->request_bytes = 0;
+    node.request_memory.bytes = 0;
+    return is;
+}
+
+static void test_each_client_may_have_less_under_way_while_all_have_much(void)
+{
+    enum { MIB = 1024 * 1024 };
+
+    struct client *client;
+
+    begin();
+    client = open_client();
+    EXPECT(!is_full(client, 999, 16 * MIB, 32 * MIB));
+    EXPECT(is_full(client, 1000, 0, 0));
+    EXPECT(is_full(client, 1, 16 * MIB + 1, 0));
+    EXPECT(!is_full(client, 31, MIB / 4, 32 * MIB + 1));
+    EXPECT(is_full(client, 32, 0, 32 * MIB + 1));
+    EXPECT(is_full(client, 1, MIB / 4 + 1, 32 * MIB + 1));
+    client_close(client);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_sessions_are_opened_until_there_are_as_many_as_may_be),
+        TEST_CASE(test_each_client_may_have_less_under_way_while_all_have_much),
         TEST_CASE(test_a_client_is_what_it_was_last_shown_to_be_whatever_its_front_forgets),
         TEST_END};
 
