@@ -447,6 +447,27 @@ static void test_a_large_value_arrives_whole_though_the_node_is_gone(void)
     free(value);
 }
 
+static void test_a_value_beyond_a_frame_is_not_lent(void)
+{
+    struct buffer frames = BUFFER_INIT;
+    char *value = xcalloc(1, STATE_VALUE_BYTES_MAX + 1);
+    struct reply reply = {.code = CLIENT__CODE__OK, .zxid = 7};
+
+    memset(value, 'v', STATE_VALUE_BYTES_MAX);
+    begin();
+    open_session();
+    EXPECT_EQ(state_lab_create(&node_double.lab, "/large", value, PERSISTENT), OP_OK);
+    put_path_request(&frames, 1, JUTE_TYPE_GET_DATA, "/large", false);
+    send_frames(&frames);
+    (void)next_request(REQUEST_GET);
+    EXPECT_EQ(node_read(NULL, bytes_of_text("/large"), &reply.node), CLIENT__CODE__OK);
+    node_double_answer(&reply);
+    state_node_unref(reply.node);
+    EXPECT_EQ(expect_reply(1, JUTE_ERROR_MARSHALLING).rest.size, 0);
+    end();
+    free(value);
+}
+
 static void test_nothing_behind_the_end_of_a_session_is_read(void)
 {
     struct buffer frames = BUFFER_INIT;
@@ -697,6 +718,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_events_come_before_answers_that_are_made_later),
         TEST_CASE(test_what_has_no_word_closes_the_connection),
         TEST_CASE(test_a_large_value_arrives_whole_though_the_node_is_gone),
+        TEST_CASE(test_a_value_beyond_a_frame_is_not_lent),
         TEST_CASE(test_nothing_behind_the_end_of_a_session_is_read),
         TEST_CASE(test_unknown_requests_are_answered_and_end_the_connection),
         TEST_CASE(test_a_second_connect_request_ends_the_connection),
