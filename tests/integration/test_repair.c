@@ -1,17 +1,22 @@
 /* A server whose state is damaged finds out while it serves, fetches the state anew from the others
  * and serves again, be it follower or leader; alone, it says what is damaged. */
+#include "persistence/tree_store.h"
+#include "server/state/record_key.h"
+#include "server/state/state_meta.h"
 #include "tests/support/cluster.h"
 #include "tests/support/damage.h"
 #include "tests/support/test.h"
 #include "tests/support/wire.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    FOUND_MS = 90000, /* a pass over the checkpoint takes 40 s, and the machine may be busy */
-    SPAN = 64
+    FOUND_MS = 60000, /* a pass over the checkpoint takes 40 s, and the machine may be busy */
+    SPAN = 64,
+    NODE_BYTES_MAX = 1024
 };
 
 static struct cluster cluster;
@@ -67,6 +72,9 @@ static void wait_log(unsigned id, const char *part)
         free(text);
         process_pause();
     }
+    if (!found) {
+        (void)fprintf(stderr, "server %u never said: %s\n", id, part);
+    }
     EXPECT(found);
 }
 
@@ -100,12 +108,140 @@ static void flip(unsigned id)
     EXPECT(damage_flip(path, bytes_of(marked_value(), SPAN)) > 0);
 }
 
+/* The record of /kept, to be changed. */
+struct altered {
+    size_t key_bytes;
+    size_t value_bytes; /* 0 = not found */
+    uint8_t key[TREE_STORE_KEY_BYTES_MAX];
+    uint8_t value[NODE_BYTES_MAX];
+};
+
+static bool find_kept(void *visitor, struct bytes key, struct bytes value)
+{
+    struct altered *altered = visitor;
+
+    if (memmem(value.data, value.size, marked_value(), SPAN) == NULL) {
+        return true;
+    }
+    EXPECT(value.size <= sizeof altered->value);
+    memcpy(altered->key, key.data, key.size);
+    memcpy(altered->value, value.data, value.size);
+    altered->key_bytes = key.size;
+    altered->value_bytes = value.size;
+    return false;
+}
+
+/* Give the record that is found another value, with its seal, and correct the digest by it: a state
+ * in which everything fits, and which is not the others'. The server is down. */
+static void alter(unsigned id)
+{
+    static const struct tree_store_options options = {.map_bytes = 1 << 26};
+    struct tree_record records[2] = {0};
+    struct altered altered = {0};
+    uint8_t counters[STATE_META_BYTES];
+    struct record_key meta_key;
+    struct tree_store *store;
+    struct tree_meta tree_meta;
+    struct state_meta meta;
+    struct bytes found;
+    struct error error;
+    char path[600];
+    uint64_t change;
+
+    (void)snprintf(path, sizeof path, "%s/tree-0", cluster.servers[id].data);
+    EXPECT_OK(tree_store_open(path, &options, &store, &error));
+    EXPECT_OK(tree_store_range(store, BYTES_EMPTY, bytes_of_text("n"), find_kept, &altered));
+    EXPECT(altered.value_bytes > 0);
+    records[1].key = bytes_of(altered.key, altered.key_bytes);
+    records[1].value = bytes_of(altered.value, altered.value_bytes);
+    change = (uint64_t)0 - state_digest_share(records[1].key, records[1].value).sum;
+    altered.value[altered.value_bytes - 1] ^= 4;
+    change += state_digest_share(records[1].key, records[1].value).sum;
+    record_key_meta(&meta_key);
+    EXPECT_OK(tree_store_lookup(store, record_key_lend(&meta_key), &found));
+    EXPECT_OK(state_meta_decode(found, &meta, &error));
+    meta.records.sum += change;
+    state_meta_encode(&meta, counters);
+    records[0].key = record_key_lend(&meta_key);
+    records[0].value = bytes_of(counters, sizeof counters);
+    tree_meta = tree_store_meta(store);
+    tree_meta.record_sum += change;
+    EXPECT_OK(tree_store_commit(store, records, 2, &tree_meta, &error));
+    tree_store_close(store);
+}
+
+static void expect_sound_by_itself(unsigned id)
+{
+    const struct outcome *outcome =
+        outcome_of((const char *const[]){cluster_program("server/confer-server"), "--check",
+                                         cluster.servers[id].data, NULL},
+                   CLUSTER_DEADLINE_MS);
+
+    EXPECT_CONTAINS(outcome->out, "all sound");
+    EXPECT_EQ(outcome->exit_code, 0);
+}
+
 static void form(unsigned count)
 {
     cluster_init(&cluster, count);
     cluster_form(&cluster);
     set(1, "/kept", marked_value());
     settle();
+}
+
+/* What member `id` has applied, and where it last saw a majority hold what it holds, as `asked`
+ * knows. */
+static void look_at(unsigned asked, unsigned id, uint64_t *ret_applied, uint64_t *ret_agreed)
+{
+    Client__Response *response = cluster_status(&cluster, asked);
+
+    *ret_applied = 0;
+    *ret_agreed = 0;
+    for (size_t i = 0; response != NULL && i < response->status->n_members; i++) {
+        if (response->status->members[i]->id == id) {
+            *ret_applied = response->status->members[i]->applied;
+            *ret_agreed = response->status->members[i]->agreed;
+        }
+    }
+    if (response != NULL) {
+        client__response__free_unpacked(response, NULL);
+    }
+}
+
+/* The digests are equal at what the leader has applied by now, or later. */
+static void wait_agreed(unsigned leader, unsigned id)
+{
+    uint64_t until_ms = process_now_ms() + FOUND_MS;
+    uint64_t applied = 0;
+    uint64_t agreed = 0;
+
+    while ((applied == 0 || agreed < applied) && process_now_ms() < until_ms) {
+        uint64_t ignored;
+
+        if (applied == 0) {
+            look_at(leader, leader, &applied, &ignored);
+        }
+        look_at(leader, id, &ignored, &agreed);
+        process_pause();
+    }
+    if (applied == 0 || agreed < applied) {
+        (void)fprintf(stderr, "server %u: agreed %" PRIu64 ", the leader has applied %" PRIu64 "\n",
+                      id, agreed, applied);
+    }
+    EXPECT(applied > 0 && agreed >= applied);
+}
+
+/* Neither reads of any kind nor writes are answered from a state that is wrong. */
+static void expect_serves_nobody(unsigned id)
+{
+    const char *address = cluster.servers[id].address;
+    char text[2 * SPAN];
+
+    EXPECT_EQ(wire_get_text(address, "/kept", CLIENT__READ_LEVEL__LOCAL, text, sizeof text),
+              CLIENT__CODE__STOPPING);
+    EXPECT_EQ(wire_get_text(address, "/kept", CLIENT__READ_LEVEL__LINEARIZABLE, text, sizeof text),
+              CLIENT__CODE__STOPPING);
+    EXPECT_EQ(wire_set_text(address, "/refused", "1"), CLIENT__CODE__STOPPING);
 }
 
 /* The repaired server has all, and a new generation of its tree without a mark. */
@@ -156,7 +292,28 @@ static void test_a_leader_with_a_damaged_record_steps_aside_and_is_repaired(void
     cluster_release(&cluster);
 }
 
-static void test_a_restart_in_the_middle_of_a_repair_goes_on_with_it(void)
+static void test_a_state_that_only_the_others_can_tell_is_wrong_is_found_by_its_digest(void)
+{
+    unsigned leader;
+    unsigned wrong;
+
+    form(3);
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    EXPECT(leader != 0);
+    wrong = other_than(leader);
+    cluster_kill(&cluster, wrong);
+    alter(wrong);
+    expect_sound_by_itself(wrong);
+    cluster_start(&cluster, wrong);
+    wait_log(wrong, "the state here is another than that of a majority");
+    expect_repaired(wrong);
+    set(leader, "/later", "1");
+    wait_agreed(leader, wrong);
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    cluster_release(&cluster);
+}
+
+static void test_a_condemned_server_serves_nobody_and_goes_on_with_its_repair_after_a_restart(void)
 {
     unsigned leader;
     unsigned damaged;
@@ -174,12 +331,15 @@ static void test_a_restart_in_the_middle_of_a_repair_goes_on_with_it(void)
     flip(damaged);
     cluster_start(&cluster, damaged);
     wait_log(damaged, "state_condemned");
+    expect_serves_nobody(damaged);
     cluster_kill(&cluster, damaged);
     cluster_start(&cluster, damaged);
     wait_log(damaged, "repair_goes_on");
+    expect_serves_nobody(damaged);
     cluster_start(&cluster, third);
     wait_log(damaged, "state_repaired");
     wait_value(damaged, "/kept", marked_value());
+    wait_agreed(leader, damaged);
     cluster_release(&cluster);
 }
 
@@ -205,8 +365,11 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_follower_with_a_damaged_record_is_repaired_from_the_others),
         TEST_CASE(test_a_leader_with_a_damaged_record_steps_aside_and_is_repaired),
-        TEST_CASE(test_a_restart_in_the_middle_of_a_repair_goes_on_with_it),
-        TEST_CASE(test_a_server_that_is_alone_names_the_damage_and_serves_the_rest), TEST_END};
+        TEST_CASE(test_a_state_that_only_the_others_can_tell_is_wrong_is_found_by_its_digest),
+        TEST_CASE(
+            test_a_condemned_server_serves_nobody_and_goes_on_with_its_repair_after_a_restart),
+        TEST_CASE(test_a_server_that_is_alone_names_the_damage_and_serves_the_rest),
+        TEST_END};
 
     return test_main("repair", cases, argc, argv);
 }
