@@ -83,6 +83,7 @@ static bool visit_child(void *visitor, struct bytes key, struct bytes value, str
     struct visit *visit = visitor;
     struct state_count *count = visit->count;
     struct znode_glance node;
+    size_t path_bytes;
 
     (void)record;
     if (bytes_compare(key, visit->after) <= 0) {
@@ -101,7 +102,13 @@ static bool visit_child(void *visitor, struct bytes key, struct bytes value, str
     count->value_bytes += node.value_bytes;
     count->names.size = count->levels[count->level_count - 1].names_bytes;
     buffer_put(&count->names, record_key_name(key));
-    count->path_bytes += count->names.size + count->level_count; /* with the slashes */
+    path_bytes = count->names.size + count->level_count; /* with the slashes */
+    /* Longer than any path: some node is below itself. */
+    if (path_bytes > STATE_PATH_BYTES_MAX) {
+        visit->is_damaged = true;
+        return false;
+    }
+    count->path_bytes += path_bytes;
     visit->inner_id = node.child_count == 0 ? 0 : node.id;
     return node.child_count == 0;
 }
@@ -111,15 +118,17 @@ static enum status continue_level(struct tree *tree, struct visit *visit)
 {
     struct state_count *count = visit->count;
     const struct level *level = &count->levels[count->level_count - 1];
+    struct bytes after = BYTES_EMPTY; /* the name met last here */
     struct record_key prefix;
     struct record_key from;
     enum status status;
 
     record_key_node(level->id, BYTES_EMPTY, &prefix);
-    record_key_node(
-        level->id,
-        bytes_of(count->names.data + level->names_bytes, count->names.size - level->names_bytes),
-        &from);
+    if (count->names.size > level->names_bytes) {
+        after = bytes_of(count->names.data + level->names_bytes,
+                         count->names.size - level->names_bytes);
+    }
+    record_key_node(level->id, after, &from);
     visit->after = record_key_lend(&from);
     visit->inner_id = 0;
     status = overlay_scan(tree->overlay, record_key_lend(&from), record_key_lend(&prefix),
