@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Fuzz every decoder, guided by coverage (libFuzzer, with address and undefined-behaviour sanitizers).
 
-    run.py --seconds-each N [--jobs J] [--only TARGET]... [--build FOLDER] [--keep]
+    run.py --seconds-each N [--jobs J] [--only TARGET]... [--build FOLDER] [--keep] [--total-at-least SECONDS]
 
 Builds the preset `fuzz`, or what FOLDER was configured for, and runs the targets one after the
-other. What they find is kept in build/fuzz-corpus/TARGET, so the next run goes on from there. With --keep
+other, slow ones longer (SHARES). What they find is kept in build/fuzz-corpus/TARGET, so the next run goes on from there. With --keep
 the smallest set of inputs with the same coverage becomes part of corpus/TARGET, and the seconds and
 executions are added to total.txt: commit both.
 
 Exits 1 when an input ends a target; it is left in build/fuzz-corpus/findings and its path printed.
+With --total-at-least also when total.txt notes fewer seconds of some target so far.
 """
 import argparse
 import concurrent.futures
@@ -25,6 +26,7 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 WORK = os.path.join(ROOT, "build", "fuzz-corpus")
 TOTAL = os.path.join(HERE, "total.txt")
 INPUT_BYTES_MAX = 4096
+SHARES = {"raft_events": 4}  # each of its inputs is a cluster's life
 KEPT_MAX = 120  # inputs added to a folder of corpus/; more would tell nobody anything
 
 lock = threading.Lock()
@@ -136,7 +138,7 @@ def show(cells):
 
 
 def one(folder, name, arguments):
-    result = fuzz(folder, name, arguments.seconds_each)
+    result = fuzz(folder, name, arguments.seconds_each * SHARES.get(name, 1))
     verdict = "ok"
     if result["failed"]:
         verdict = "ENDED: " + (" ".join(result["findings"]) or "no input left")
@@ -155,6 +157,7 @@ def main():
     parser.add_argument("--only", action="append", metavar="TARGET")
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "fuzz"))
     parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--total-at-least", type=int, default=0, metavar="SECONDS")
     parser.add_argument("--no-build", action="store_true")
     arguments = parser.parse_args()
     names = targets()
@@ -167,16 +170,19 @@ def main():
         build(arguments.build, names)
     show(("target", "seconds", "executions", "edges", "inputs", "verdict"))
     with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, arguments.jobs)) as pool:
-        results = list(pool.map(lambda name: one(arguments.build, name, arguments), names))
+        longest_first = sorted(names, key=lambda name: -SHARES.get(name, 1))
+        results = list(pool.map(lambda name: one(arguments.build, name, arguments), longest_first))
     if arguments.keep:
         add_to_total(results)
     total = read_total()
     failed = sum(r["failed"] for r in results)
+    seconds = {name: total.get(name, [0])[0] for name in names}
+    least = min(seconds, key=seconds.get)
     print(f"{len(results)} targets, {sum(r['seconds'] for r in results)} seconds, "
           f"{sum(r['runs'] for r in results):,} executions, {failed} ended; "
-          f"all runs noted in total.txt: {sum(row[0] for row in total.values()) / 3600:.1f} hours, "
-          f"{sum(row[1] for row in total.values()):,} executions")
-    return 1 if failed else 0
+          f"so far {sum(row[0] for row in total.values()) / 3600:.1f} hours, "
+          f"{sum(row[1] for row in total.values()):,} executions, the least of {least}: {seconds[least]} s")
+    return 1 if failed or seconds[least] < arguments.total_at_least else 0
 
 
 if __name__ == "__main__":

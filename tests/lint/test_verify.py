@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""scripts/verify names what failed: the violation and its replay, not what a program happened to say last."""
+"""scripts/verify names what failed: the violation and its replay, not what a program happened to say last. And it does the
+least of each stage whatever time there is, and ends with its table whatever becomes of a stage."""
 import importlib.machinery
 import importlib.util
+import math
 import pathlib
+import re
 import sys
+import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -59,6 +63,102 @@ class Reasons(unittest.TestCase):
     def test_the_last_line_of_others(self):
         self.expect("one\ntwo\n\n", "two")
         self.expect("", "no output")
+
+
+class Programs:
+    """In the place of a Run: programs that do nothing, but tell what they were called with."""
+    jobs = 2
+
+    def __init__(self, seconds=0.0, timed_seeds=5, bounds="quick\nlarge-deep\n"):
+        self.seconds, self.timed_seeds, self.bounds = seconds, timed_seeds, bounds
+        self.calls = []
+
+    def side_by_side(self, tasks):
+        return [task() for task in tasks]
+
+    def must(self, *words, **_):
+        words = [str(word) for word in words]
+        self.calls.append(words)
+        if words[0].endswith("explore"):
+            return self.bounds if "--list" in words else "states 7 distinct: exhausted"
+        seeds = self.timed_seeds
+        if "--seeds" in words:
+            first, last = map(int, words[words.index("--seeds") + 1].split(".."))
+            seeds = last - first + 1
+        profile = words[words.index("--profile") + 1]
+        return f"{profile}: {seeds} seeds from 1 in 0.5 s of one core: {seeds * 2}.0 seeds and 9 events a second, 9 events a seed\n"
+
+
+class Least(unittest.TestCase):
+    def done(self, timed_seeds):
+        run = Programs(timed_seeds=timed_seeds)
+        done = verify.simulate_all(run, [("dev", True), ("release", False)], {"mini": 100, "soak": 8})
+        return run, {kind: seeds for kind, (seeds, _) in done.items()}
+
+    def test_seeds_that_time_did_not_reach_are_run_all_the_same(self):
+        self.assertEqual(self.done(3)[1], {("mini", "dev"): 100, ("mini", "release"): 100,
+                                           ("soak", "dev"): 8, ("soak", "release"): 8})
+
+    def test_enough_seeds_are_enough(self):
+        run, seeds = self.done(70)
+        self.assertEqual(set(seeds.values()), {140})
+        self.assertFalse([words for words in run.calls if "--seeds" in words])
+
+    def test_a_simulation_that_tells_no_seeds_falls_short(self):
+        run = Programs()
+        run.must = lambda *words, **options: "nothing\n"
+        with self.assertRaises(verify.Shortfall):
+            verify.simulate_all(run, [("dev", True)], {"mini": 1})
+
+    def test_all_profiles_have_their_least(self):
+        usage = (ROOT / "tests/simulation/simulate.c").read_text()
+        profiles = set(re.search(r'"profiles: (.*?)\\n"', usage)[1].split(", "))
+        self.assertEqual((set(verify.SEEDS_MIN), set(verify.SANITIZED_SEEDS_MIN)), (profiles, profiles))
+
+    def test_speed_is_that_of_a_processor(self):
+        figure, _ = verify.simulation(Programs(timed_seeds=1000000))
+        self.assertIn("one processor does 2000000 mini and 2000000 standard a second with marks", figure)
+
+    def test_deep_bounds_get_their_seconds(self):
+        run = Programs(seconds=0)
+        with tempfile.TemporaryDirectory() as place:
+            verify.LOGS, logs = pathlib.Path(place), verify.LOGS
+            verify.explorer(run)
+            verify.LOGS = logs
+        deep = next(words for words in run.calls if "large-deep" in words)
+        self.assertEqual(int(deep[deep.index("--seconds") + 1]), verify.DEEP_SECONDS_MIN)
+
+    def test_fuzz_targets_get_their_seconds(self):
+        self.assertEqual(verify.fuzz_seconds_each(10, 1, 24), verify.FUZZ_SECONDS_MIN)
+        self.assertEqual(verify.fuzz_seconds_each(1e6, 1, 24), verify.FUZZ_SECONDS)
+        self.assertEqual(verify.fuzz_seconds_each(1200, 2, 24), 100)
+
+    def test_the_header_tells_how_long_a_run_fuzzes_in_full(self):
+        alone = verify.FUZZ_SECONDS * verify.fuzz_shares() / 2 / 60
+        weights = {stage.name: stage.weight for stage in verify.STAGES}
+        whole = alone * sum(weights.values()) / weights["fuzz"]
+        self.assertIn(f"--minutes {math.ceil(whole / 10) * 10}, or --minutes {math.ceil(alone)} --only fuzz", verify.__doc__)
+
+
+class Rows(unittest.TestCase):
+    def row(self, function):
+        with tempfile.TemporaryDirectory() as place:
+            verify.LOGS, logs = pathlib.Path(place), verify.LOGS
+            row = verify.perform(verify.Stage("one", "", 1, function), 1, 1)
+            log = (pathlib.Path(place) / "one.log").read_text()
+            verify.LOGS = logs
+        return row[:4], log
+
+    def test_a_stage_that_does_its_work_is_ok(self):
+        self.assertEqual(self.row(lambda run: ("done", "all"))[0], ("one", "done", "all", "ok"))
+
+    def test_a_fault_of_a_stage_itself_is_a_row_and_told(self):
+        row, log = self.row(lambda run: {}["no such key"])
+        self.assertEqual(row, ("one", "verify itself failed: KeyError('no such key')", "", "FAILED"))
+        self.assertIn("Traceback", log)
+
+    def test_a_missing_program_is_a_row(self):
+        self.assertEqual(self.row(lambda run: run.must("/no/such/program"))[0][3], "SHORT")
 
 
 if __name__ == "__main__":
