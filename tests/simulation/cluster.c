@@ -498,6 +498,7 @@ bool cluster_start(struct cluster_server *server)
     disk_open(server->disk);
     server->claimed = log;
     options = options_of(server);
+    server->election_timeout_us = options.raft.election_timeout_us;
     status = node_new(&options, &port, &log, &server->node, &error);
     if (status != STATUS_OK && disk_is_unsound(server->disk)) {
         disk_close(server->disk);

@@ -33,7 +33,8 @@ struct cluster_server {
     bool dying;          /* dead already, its end follows in this very moment */
     bool lost;           /* its disk is beyond use: it starts no more */
     struct timeline_event death;
-    uint64_t options_seed; /* other than 0: its options are drawn anew by it */
+    uint64_t options_seed;        /* other than 0: its options are drawn anew by it */
+    uint64_t election_timeout_us; /* of the process that runs */
     bool draining;
     bool paused;
     uint64_t weighed_generation; /* of its tree: it was looked at whether that adds up */

@@ -11,12 +11,14 @@ enum {
     TICK_US = 50 * 1000,
     PATIENCE_US = 40 * 1000 * 1000, /* longer than servers try */
     DISPUTE_US = 45 * 1000 * 1000,  /* members may settle it; they find what does not add up */
-    REPEATED_BYTES_MAX = 256
+    REPEATED_BYTES_MAX = 256,
+    STATUS_PERMILLE = 300
 };
 
 struct operator
 {
     struct cluster *cluster;
+    struct oracle *oracle;
     struct prng prng;
     struct plan_cursor cursor;
     struct timeline_event tick;
@@ -46,14 +48,21 @@ struct operator
     struct operator_counts counts;
 };
 
-static void on_reply(void *context, const struct request *request, const struct reply *reply)
+static void on_status(struct operator* self, const struct reply *reply)
 {
-    struct operator* self = context;
+    if (reply->code == CLIENT__CODE__OK) {
+        self->counts.looked++;
+        oracle_on_status(self->oracle, self->server, reply->status);
+    }
+    self->answered = true;
+}
+
+static void on_answer(struct operator* self, const struct reply *reply)
+{
     struct timeline *timeline = self->cluster->timeline;
     Client__Response *response =
         client__response__unpack(NULL, reply->relayed.size, reply->relayed.data);
 
-    (void)request;
     CHECK(response != NULL);
     timeline_mix(timeline, (uint64_t)response->code);
     timeline_trace(timeline, "operator: code %d %s", (int)response->code, response->message);
@@ -73,6 +82,15 @@ static void on_reply(void *context, const struct request *request, const struct 
     self->last_was_refused = response->code == CLIENT__CODE__CONFLICT;
     self->answered = true;
     client__response__free_unpacked(response, NULL);
+}
+
+static void on_reply(void *context, const struct request *request, const struct reply *reply)
+{
+    if (request->kind == REQUEST_STATUS) {
+        on_status(context, reply);
+    } else {
+        on_answer(context, reply);
+    }
 }
 
 static void on_events(void *context,
@@ -292,6 +310,9 @@ static void ask_change(struct operator* self, const struct raft_config *config)
     change.voters = voters;
     change.n_voters = count;
     change.force = timeline_chance(&self->prng, 150);
+    if (change.force) {
+        oracle_on_force(self->oracle, voters, count);
+    }
     request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
     request.change_membership = &change;
     ask(self, &request);
@@ -329,6 +350,21 @@ static void ask_cancel(struct operator* self)
     ask(self, &request);
 }
 
+static void look_at_status(struct operator* self)
+{
+    struct request *request;
+
+    if (open_connection(self)) {
+        request = request_new(REQUEST_STATUS);
+        request->id = 1;
+        self->waiting = true;
+        self->answered = false;
+        self->patience_us = self->cluster->timeline->now_us + PATIENCE_US;
+        client_submit(self->client, request);
+        cluster_poke(self->server);
+    }
+}
+
 /* As somebody does who did not get the answer. */
 static void ask_again(struct operator* self)
 {
@@ -347,6 +383,10 @@ static void ask_something(struct operator* self)
     uint64_t choice = prng_below(&self->prng, 14);
     bool again = timeline_chance(&self->prng, 150);
 
+    if (timeline_chance(&self->prng, STATUS_PERMILLE)) {
+        look_at_status(self);
+        return;
+    }
     if (config == NULL) {
         return;
     }
@@ -651,11 +691,12 @@ static void tick(struct timeline_event *event)
     timeline_after(self->cluster->timeline, &self->tick, TICK_US, tick);
 }
 
-struct operator* operator_new(struct cluster *cluster)
+struct operator* operator_new(struct cluster *cluster, struct oracle *oracle)
 {
     struct operator* self = xcalloc(1, sizeof *self);
 
     self->cluster = cluster;
+    self->oracle = oracle;
     self->last_was_certain = true;
     self->quiet = true;
     self->cursor.kind = PLAN_OPERATOR;

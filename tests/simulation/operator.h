@@ -1,13 +1,13 @@
-/* The operator: makes the cluster with init and changes its membership, one command at a time, at
- * any server, as confer-cli would. */
+/* The operator: makes the cluster with init, changes its membership and looks at its status, one
+ * command at a time, at any server, as confer-cli would. */
 #ifndef TESTS_SIMULATION_OPERATOR_H
 #define TESTS_SIMULATION_OPERATOR_H
 
-#include "tests/simulation/cluster.h"
+#include "tests/simulation/oracle.h"
 
 struct operator;
 
-struct operator* operator_new(struct cluster *cluster);
+struct operator* operator_new(struct cluster *cluster, struct oracle *oracle);
 void operator_free(struct operator* self);
 void operator_on_stop(struct operator* self, struct cluster_server *server);
 
@@ -24,6 +24,7 @@ void operator_quiet(struct operator* self);
 bool operator_is_idle(const struct operator* self);
 
 struct operator_counts {
+    uint64_t looked; /* status */
     uint64_t asked;
     uint64_t done;
     uint64_t repeated;

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/map.h"
+#include "tests/simulation/cluster_status.h"
 #include "tests/simulation/configs.h"
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/repairs.h"
@@ -67,6 +68,7 @@ struct oracle {
     struct watched watched[NETWORK_PLACES_MAX];
     struct truth *truth;
     struct repairs *repairs;
+    struct promotions *promotions;
     struct oracle_counts counts;
 };
 
@@ -86,6 +88,7 @@ struct oracle *oracle_new(struct cluster *cluster)
     oracle->facts[0] = (struct fact){.term = 0};
     oracle->truth = truth_new(cluster);
     oracle->repairs = repairs_new(cluster);
+    oracle->promotions = promotions_new(cluster);
     map_init(&oracle->known);
     applying = oracle;
     return oracle;
@@ -108,6 +111,7 @@ void oracle_free(struct oracle *oracle)
     free(oracle->facts);
     truth_free(oracle->truth);
     repairs_free(oracle->repairs);
+    promotions_free(oracle->promotions);
     ledger_free(oracle->ledger);
     configs_free(oracle->configs);
     free(oracle);
@@ -179,6 +183,7 @@ void oracle_on_boot(struct oracle *oracle, struct cluster_server *server)
         watched->ballot_count = 0;
     }
     repairs_on_boot(oracle->repairs, server);
+    promotions_on_boot(oracle->promotions, server);
     if (disk_log(server->disk).term != watched->durable_term) {
         cluster_violation(server, "S3: it starts in a term that it did not store");
     }
@@ -700,10 +705,23 @@ void oracle_on_turn(struct oracle *oracle, struct cluster_server *server)
         check_matches(oracle, server, raft_config_effective(raft));
     }
     repairs_on_turn(oracle->repairs, server);
+    promotions_on_turn(oracle->promotions, server);
     /* A node that could not read its checkpoint may have stopped in the middle of a command. */
     if (!server->dying) {
         check_applied(oracle, server, &status);
     }
+}
+
+void oracle_on_force(struct oracle *oracle, const uint64_t *voters, size_t count)
+{
+    promotions_on_force(oracle->promotions, voters, count);
+}
+
+void oracle_on_status(const struct oracle *oracle,
+                      struct cluster_server *server,
+                      const Client__StatusReply *reply)
+{
+    cluster_status_judge(oracle->promotions, server, reply);
 }
 
 /* --- At the end --- */
@@ -836,6 +854,7 @@ struct oracle_counts oracle_counts(const struct oracle *oracle)
     struct oracle_counts counts = oracle->counts;
 
     counts.truth = truth_counts(oracle->truth);
+    counts.promoted = promotions_count(oracle->promotions);
     return counts;
 }
 
@@ -845,6 +864,7 @@ void oracle_counts_add(struct oracle_counts *sum, const struct oracle_counts *mo
     sum->terms += more->terms;
     sum->truncations += more->truncations;
     sum->resets += more->resets;
+    sum->promoted += more->promoted;
     sum->truth.effects += more->truth.effects;
     sum->truth.acknowledged += more->truth.acknowledged;
     sum->truth.repeated += more->truth.repeated;
@@ -859,8 +879,8 @@ void oracle_counts_add(struct oracle_counts *sum, const struct oracle_counts *mo
 void oracle_counts_print(const struct oracle_counts *counts)
 {
     printf("  %" PRIu64 " entries committed, %" PRIu64 " leaders, %" PRIu64 " truncations, %" PRIu64
-           " dumps installed\n",
-           counts->committed, counts->terms, counts->truncations, counts->resets);
+           " dumps installed, %" PRIu64 " servers promoted that had caught up\n",
+           counts->committed, counts->terms, counts->truncations, counts->resets, counts->promoted);
     printf("  %" PRIu64 " writes took effect, %" PRIu64 " acknowledged, %" PRIu64
            " repeats answered, %" PRIu64 " sequence names, %" PRIu64 " ephemeral nodes, %" PRIu64
            " nodes swept\n  quotas compared %" PRIu64 " times, %" PRIu64

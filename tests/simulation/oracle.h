@@ -1,7 +1,7 @@
 /* What must always hold, checked while the run goes on: the invariants of consensus over all
- * servers and their disks. The README lists them (S1..S30, L1..L5) and where each is checked; votes
+ * servers and their disks. The README lists them (S1..S32, L1..L5) and where each is checked; votes
  * and reads are kept in `ledger`, configurations in `configs`, what commands did in `truth`,
- * repairs and disputes in `repairs`. */
+ * repairs and disputes in `repairs`, who becomes a voter in `promotions`. */
 #ifndef TESTS_SIMULATION_ORACLE_H
 #define TESTS_SIMULATION_ORACLE_H
 
@@ -36,6 +36,12 @@ void oracle_on_reset(struct oracle *oracle,
                      raft_index index,
                      raft_term term);
 
+/* To be called by who asks servers for changes of the membership and for their status. */
+void oracle_on_force(struct oracle *oracle, const uint64_t *voters, size_t count);
+void oracle_on_status(const struct oracle *oracle,
+                      struct cluster_server *server,
+                      const Client__StatusReply *reply);
+
 /* S14: nothing is on its way from this leader, and nothing waits to be committed. */
 bool oracle_is_at_rest(const struct cluster_server *leader);
 /* The run is over. L2: without faults nobody but the first leader was ever elected. L3: terms rose
@@ -51,7 +57,8 @@ struct oracle_counts {
     uint64_t committed;
     uint64_t terms;
     uint64_t truncations;
-    uint64_t resets; /* dumps installed */
+    uint64_t resets;   /* dumps installed */
+    uint64_t promoted; /* servers, which had caught up */
     struct truth_counts truth;
 };
 struct oracle_counts oracle_counts(const struct oracle *oracle);

@@ -343,7 +343,7 @@ static void make_cluster(struct run *run)
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
         CHECK(cluster_start(&run->cluster.servers[place]));
     }
-    run->operator= operator_new(&run->cluster);
+    run->operator= operator_new(&run->cluster, run->oracle);
     while (!operator_has_cluster(run->operator)) {
         run_until(run, run->timeline.now_us + SLICE_US);
         if (run->timeline.now_us > until_us) {

@@ -270,6 +270,7 @@ static void add(struct run_result *sum, const struct run_result *result)
     sum->disputes += result->disputes;
     oracle_counts_add(&sum->oracle, &result->oracle);
     workload_counts_add(&sum->workload, &result->workload);
+    sum->operator.looked += result->operator.looked;
     sum->operator.asked += result->operator.asked;
     sum->operator.done += result->operator.done;
     sum->operator.repeated += result->operator.repeated;
@@ -296,9 +297,10 @@ print(const struct command_line *line, const struct run_result *sum, uint64_t se
     oracle_counts_print(&sum->oracle);
     workload_counts_print(&sum->workload);
     printf("  operator: %" PRIu64 " commands, %" PRIu64 " of them repeated, %" PRIu64
-           " done, %" PRIu64 " disks wiped, %" PRIu64 " servers mended\n",
+           " done, %" PRIu64 " disks wiped, %" PRIu64 " servers mended, %" PRIu64
+           " looks at status\n",
            sum->operator.asked, sum->operator.repeated, sum->operator.done, sum->operator.wiped,
-           sum->operator.mended);
+           sum->operator.mended, sum->operator.looked);
     if (seeds == 1) {
         printf("  trace hash %016" PRIx64 "\n", sum->hash);
     }
