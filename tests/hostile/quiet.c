@@ -3,8 +3,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/clock.h"
-#include "tests/hostile/victim.h"
 #include "tests/support/wire.h"
+#include "tests/support/zookeeper_wire.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -14,87 +14,48 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PAUSE_US = 5 * 1000, ANSWER_DEADLINE_MS = 30000, SERVERS_MAX = 8 };
+enum { PAUSE_US = 5 * 1000, ANSWER_DEADLINE_MS = 30000, SESSION_TIMEOUT_MS = 30000, XID = 1 };
 
-/* How long they waited for a processor: this thread and that on which the asked server serves
- * clients, which every call needs; and of each server all others, which work side by side. */
-struct starved {
-    uint64_t both_us;
-    uint64_t others_us[SERVERS_MAX];
-};
+/* Not the attackers', who take what one host may have. */
+static const char host[] = "127.0.0.2";
 
 struct quiet {
-    const char *address;
-    pid_t servers[SERVERS_MAX];
-    size_t server_count;
-    pid_t self; /* the thread */
+    struct quiet_options options;
     pthread_t thread;
     pthread_mutex_t lock; /* of all below */
     bool stopping;
-    uint64_t begun_us;      /* of the call under way; 0 = none */
-    struct starved starved; /* by then */
+    pid_t self; /* the thread */
+    struct starvation_threads servers[STARVATION_SERVERS_MAX];
+    uint64_t begun_us; /* of the call under way; 0 = none */
+    struct starvation_way way;
+    struct starvation starvation; /* by then */
     struct quiet_report report;
 };
 
-static bool call(struct wire *wire, Client__Request *request, const char *expected)
-{
-    Client__Response *response = wire_call(wire, request, ANSWER_DEADLINE_MS);
-    bool right = response != NULL && response->code == CLIENT__CODE__OK;
+/* --- The time that a call takes --- */
 
-    if (right && expected != NULL) {
-        right = response->body_case == CLIENT__RESPONSE__BODY_GET &&
-                response->get->value.len == strlen(expected) &&
-                memcmp(response->get->value.data, expected, strlen(expected)) == 0;
-    }
-    if (response != NULL) {
-        client__response__free_unpacked(response, NULL);
-    }
-    return right;
+static void lock(struct quiet *quiet)
+{
+    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
 }
 
-static bool write_value(struct wire *wire, const char *value)
+static void unlock(struct quiet *quiet)
 {
-    struct wire_set set;
-
-    return call(wire, wire_set_init(&set, "/quiet", bytes_of_text(value)), NULL);
+    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
 }
 
-static bool read_value(struct wire *wire, const char *expected)
+static struct starvation starvation(const struct quiet *quiet)
 {
-    struct wire_get get;
-
-    return call(wire, wire_get_init(&get, "/quiet", CLIENT__READ_LEVEL__LINEARIZABLE), expected);
-}
-
-static struct starved starved(const struct quiet *quiet)
-{
-    uint64_t main_us = victim_starved_us(quiet->servers[0], quiet->servers[0]);
-    struct starved starved = {.both_us = main_us + victim_starved_us(getpid(), quiet->self)};
-
-    for (size_t i = 0; i < quiet->server_count; i++) {
-        starved.others_us[i] = victim_all_starved_us(quiet->servers[i]) - (i == 0 ? main_us : 0);
-    }
-    return starved;
-}
-
-static uint64_t starved_since(const struct quiet *quiet, const struct starved *before)
-{
-    struct starved now = starved(quiet);
-    uint64_t most_us = 0;
-
-    for (size_t i = 0; i < quiet->server_count; i++) {
-        uint64_t others_us = now.others_us[i] - before->others_us[i];
-
-        most_us = others_us > most_us ? others_us : most_us;
-    }
-    return now.both_us - before->both_us + most_us;
+    return starvation_now(quiet->servers, quiet->options.server_count, quiet->self);
 }
 
 /* Note how long the call under way took so far. */
 static void note(const struct quiet *quiet, struct quiet_report *report)
 {
     uint64_t took_us = clock_monotonic_us() - quiet->begun_us;
-    uint64_t lost_us = starved_since(quiet, &quiet->starved);
+    struct starvation now = starvation(quiet);
+    uint64_t lost_us =
+        starvation_on_way(&quiet->starvation, &now, quiet->options.server_count, quiet->way);
     uint64_t unstarved_us = took_us > lost_us ? took_us - lost_us : 0;
 
     report->longest_us = took_us > report->longest_us ? took_us : report->longest_us;
@@ -103,27 +64,236 @@ static void note(const struct quiet *quiet, struct quiet_report *report)
     }
 }
 
-static bool begin_call(struct quiet *quiet)
+static void begin_call(struct quiet *quiet, enum starvation_reach reach)
 {
-    bool goes_on;
-
-    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
-    quiet->self = gettid();
+    lock(quiet);
+    quiet->way.reach = reach;
+    quiet->starvation = starvation(quiet);
     quiet->begun_us = clock_monotonic_us();
-    quiet->starved = starved(quiet);
-    goes_on = !quiet->stopping;
-    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
-    return goes_on;
+    unlock(quiet);
 }
 
-static void end_call(struct quiet *quiet, bool succeeded)
+/* `failure`: NULL = there is none. Returns whether that is so. */
+static bool end_call(struct quiet *quiet, const char *failure)
 {
-    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    lock(quiet);
     note(quiet, &quiet->report);
     quiet->begun_us = 0;
     quiet->report.calls++;
-    quiet->report.failures += succeeded ? 0 : 1;
-    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
+    if (failure != NULL && quiet->report.failures++ == 0) {
+        (void)snprintf(quiet->report.failure, sizeof quiet->report.failure, "%s", failure);
+    }
+    unlock(quiet);
+    return failure == NULL;
+}
+
+static bool is_stopping(struct quiet *quiet)
+{
+    bool stopping;
+
+    lock(quiet);
+    stopping = quiet->stopping;
+    unlock(quiet);
+    return stopping;
+}
+
+/* --- Native calls: each returns what is wrong with its answer, or NULL --- */
+
+static const char *
+native_call(struct wire *wire, Client__Request *request, const struct bytes *expected)
+{
+    static _Thread_local char failure[32];
+    Client__Response *response = wire_call(wire, request, ANSWER_DEADLINE_MS);
+    const char *wrong = NULL;
+
+    if (response == NULL) {
+        return wire->socket < 0 ? "the connection was lost" : "no answer";
+    }
+    if (response->code != CLIENT__CODE__OK) {
+        (void)snprintf(failure, sizeof failure, "answered with code %d", (int)response->code);
+        wrong = failure;
+    } else if (expected != NULL &&
+               (response->body_case != CLIENT__RESPONSE__BODY_GET ||
+                !bytes_equal(bytes_of(response->get->value.data, response->get->value.len),
+                             *expected))) {
+        wrong = "another value than was written";
+    }
+    client__response__free_unpacked(response, NULL);
+    return wrong;
+}
+
+static const char *native_write(struct quiet *quiet, struct wire *wire, struct bytes value)
+{
+    struct wire_set set;
+
+    return native_call(wire, wire_set_init(&set, quiet->options.path, value), NULL);
+}
+
+static const char *native_read(struct quiet *quiet, struct wire *wire, struct bytes expected)
+{
+    struct wire_get get;
+
+    return native_call(wire,
+                       wire_get_init(&get, quiet->options.path, CLIENT__READ_LEVEL__LINEARIZABLE),
+                       &expected);
+}
+
+static const char *native_open(struct quiet *quiet, struct wire *wire)
+{
+    Client__OpenSession open = CLIENT__OPEN_SESSION__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+
+    if (!wire_connect_from(wire, quiet->options.address, host) || !wire_greet(wire)) {
+        return "not connected";
+    }
+    open.timeout_ms = SESSION_TIMEOUT_MS;
+    request.body_case = CLIENT__REQUEST__BODY_OPEN_SESSION;
+    request.open_session = &open;
+    return native_call(wire, &request, NULL);
+}
+
+static const char *native_close(struct wire *wire)
+{
+    Client__CloseSession end = CLIENT__CLOSE_SESSION__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+
+    request.body_case = CLIENT__REQUEST__BODY_CLOSE_SESSION;
+    request.close_session = &end;
+    return native_call(wire, &request, NULL);
+}
+
+/* --- ZooKeeper's --- */
+
+static const char *
+zookeeper_call(struct wire *wire, int32_t type, struct bytes body, const struct bytes *expected)
+{
+    struct zookeeper_answer answer;
+    struct buffer frame = BUFFER_INIT;
+    const char *failure = NULL;
+
+    zookeeper_wire_put_request(&frame, XID, type, body);
+    if (!wire_send(wire, buffer_lend(&frame)) ||
+        !zookeeper_wire_answer(wire, XID, ANSWER_DEADLINE_MS, &frame, &answer)) {
+        failure = wire->socket < 0 ? "the connection was lost" : "no answer";
+    } else if (answer.error != JUTE_ERROR_OK) {
+        failure = "answered with an error";
+    } else if (expected != NULL) {
+        struct reader reader = reader_of(answer.body);
+        struct bytes value = jute_read_buffer(&reader, NULL);
+
+        failure = reader.failed || !bytes_equal(value, *expected) ? "another value than was written"
+                                                                  : NULL;
+    }
+    buffer_release(&frame);
+    return failure;
+}
+
+static const char *zookeeper_write(struct quiet *quiet, struct wire *wire, struct bytes value)
+{
+    struct buffer body = BUFFER_INIT;
+    const char *failure;
+
+    jute_put_buffer(&body, bytes_of_text(quiet->options.path), false);
+    jute_put_buffer(&body, value, false);
+    jute_put_int(&body, -1);
+    failure = zookeeper_call(wire, JUTE_TYPE_SET_DATA, buffer_lend(&body), NULL);
+    buffer_release(&body);
+    return failure;
+}
+
+static const char *zookeeper_read(struct quiet *quiet, struct wire *wire, struct bytes expected)
+{
+    struct buffer body = BUFFER_INIT;
+    const char *failure;
+
+    jute_put_buffer(&body, bytes_of_text(quiet->options.path), false);
+    jute_put_bool(&body, false);
+    failure = zookeeper_call(wire, JUTE_TYPE_GET_DATA, buffer_lend(&body), &expected);
+    buffer_release(&body);
+    return failure;
+}
+
+static const char *zookeeper_open(struct quiet *quiet, struct wire *wire)
+{
+    struct zookeeper_session session = {.timeout_ms = SESSION_TIMEOUT_MS};
+
+    if (!wire_connect_from(wire, quiet->options.address, host) ||
+        !zookeeper_wire_attach(wire, &session, ANSWER_DEADLINE_MS)) {
+        return "not connected";
+    }
+    return session.timeout_ms == 0 ? "no session" : NULL;
+}
+
+static const char *zookeeper_close(struct wire *wire)
+{
+    return zookeeper_call(wire, JUTE_TYPE_CLOSE_SESSION, BYTES_EMPTY, NULL);
+}
+
+/* --- What each kind does in a round --- */
+
+struct protocol {
+    const char *(*open)(struct quiet *quiet, struct wire *wire);
+    const char *(*write)(struct quiet *quiet, struct wire *wire, struct bytes value);
+    const char *(*read)(struct quiet *quiet, struct wire *wire, struct bytes expected);
+    const char *(*close)(struct wire *wire);
+    enum starvation_reach read_reach;
+};
+
+static const struct protocol native = {native_open, native_write, native_read, native_close,
+                                       STARVATION_HEARD};
+static const struct protocol zookeeper = {zookeeper_open, zookeeper_write, zookeeper_read,
+                                          zookeeper_close, STARVATION_ASKED};
+
+static bool open_session(struct quiet *quiet, const struct protocol *protocol, struct wire *wire)
+{
+    begin_call(quiet, STARVATION_DURABLE);
+    return end_call(quiet, protocol->open(quiet, wire));
+}
+
+static bool write_value(struct quiet *quiet,
+                        const struct protocol *protocol,
+                        struct wire *wire,
+                        struct bytes value)
+{
+    begin_call(quiet, STARVATION_DURABLE);
+    return end_call(quiet, protocol->write(quiet, wire, value));
+}
+
+static bool read_value(struct quiet *quiet,
+                       const struct protocol *protocol,
+                       struct wire *wire,
+                       struct bytes expected)
+{
+    begin_call(quiet, protocol->read_reach);
+    return end_call(quiet, protocol->read(quiet, wire, expected));
+}
+
+static void close_session(struct quiet *quiet, const struct protocol *protocol, struct wire *wire)
+{
+    begin_call(quiet, STARVATION_DURABLE);
+    (void)end_call(quiet, protocol->close(wire));
+}
+
+static void
+visit(struct quiet *quiet, const struct protocol *protocol, struct wire *wire, struct bytes value)
+{
+    if (open_session(quiet, protocol, wire) && write_value(quiet, protocol, wire, value)) {
+        close_session(quiet, protocol, wire);
+    }
+    wire_close(wire);
+}
+
+/* A write or a read, and a new connection when the last one has failed. */
+static void stay(struct quiet *quiet,
+                 const struct protocol *protocol,
+                 struct wire *wire,
+                 bool writes,
+                 struct bytes value)
+{
+    if ((wire->socket < 0 && !open_session(quiet, protocol, wire)) ||
+        !(writes ? write_value : read_value)(quiet, protocol, wire, value)) {
+        wire_close(wire);
+    }
 }
 
 static void *run(void *context)
@@ -131,19 +301,23 @@ static void *run(void *context)
     const struct timespec pause = {.tv_nsec = PAUSE_US * 1000L};
     struct quiet *quiet = context;
     struct wire wire = {.socket = -1};
-    char value[32] = "";
+    char text[32] = "";
 
-    for (uint64_t round = 0; begin_call(quiet); round++) {
-        bool connected = wire.socket >= 0;
+    lock(quiet);
+    quiet->self = gettid();
+    unlock(quiet);
+    for (uint64_t round = 0; !is_stopping(quiet); round++) {
+        bool is_even = round % 2 == 0;
+        bool stays = quiet->options.kind != QUIET_NEWCOMER;
 
-        if (!connected) {
-            connected = wire_connect(&wire, quiet->address) && wire_greet(&wire);
+        if (is_even || !stays) {
+            (void)snprintf(text, sizeof text, "%llu", (unsigned long long)round);
         }
-        if (round % 2 == 0) {
-            (void)snprintf(value, sizeof value, "%llu", (unsigned long long)round);
-            end_call(quiet, connected && write_value(&wire, value));
+        if (stays) {
+            stay(quiet, quiet->options.kind == QUIET_NATIVE ? &native : &zookeeper, &wire, is_even,
+                 bytes_of_text(text));
         } else {
-            end_call(quiet, connected && read_value(&wire, value));
+            visit(quiet, is_even ? &native : &zookeeper, &wire, bytes_of_text(text));
         }
         (void)nanosleep(&pause, NULL);
     }
@@ -151,44 +325,59 @@ static void *run(void *context)
     return NULL;
 }
 
-struct quiet *quiet_start(const char *address, const pid_t *servers, size_t count)
+/* --- From outside --- */
+
+struct quiet *quiet_start(const struct quiet_options *options)
 {
     struct quiet *quiet = xcalloc(1, sizeof *quiet);
 
-    quiet->address = address;
-    CHECK_OP(count, <=, SERVERS_MAX);
-    memcpy(quiet->servers, servers, count * sizeof *servers);
-    quiet->server_count = count;
+    quiet->options = *options;
+    quiet->options.servers = NULL;
+    quiet->way = (struct starvation_way){.asked = options->asked, .leader = options->leader};
+    CHECK_OP(options->server_count, <=, STARVATION_SERVERS_MAX);
+    for (size_t i = 0; i < options->server_count; i++) {
+        quiet->servers[i] = starvation_threads(options->servers[i]);
+    }
     CHECK(pthread_mutex_init(&quiet->lock, NULL) == 0);
     CHECK(pthread_create(&quiet->thread, NULL, run, quiet) == 0);
     return quiet;
 }
 
+void quiet_set_server(struct quiet *quiet, size_t place, pid_t pid)
+{
+    static const struct starvation_threads none = {.pid = 0};
+
+    lock(quiet);
+    quiet->servers[place] = pid == 0 ? none : starvation_threads(pid);
+    quiet->starvation = starvation(quiet); /* what the call under way lost so far is forgotten */
+    unlock(quiet);
+}
+
 void quiet_reset(struct quiet *quiet)
 {
-    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    lock(quiet);
     quiet->report = (struct quiet_report){.calls = 0};
-    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
+    unlock(quiet);
 }
 
 struct quiet_report quiet_report(struct quiet *quiet)
 {
     struct quiet_report report;
 
-    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    lock(quiet);
     report = quiet->report;
     if (quiet->begun_us != 0) {
         note(quiet, &report);
     }
-    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
+    unlock(quiet);
     return report;
 }
 
 void quiet_stop(struct quiet *quiet)
 {
-    CHECK(pthread_mutex_lock(&quiet->lock) == 0);
+    lock(quiet);
     quiet->stopping = true;
-    CHECK(pthread_mutex_unlock(&quiet->lock) == 0);
+    unlock(quiet);
     CHECK(pthread_join(quiet->thread, NULL) == 0);
     CHECK(pthread_mutex_destroy(&quiet->lock) == 0);
     free(quiet);

@@ -57,42 +57,6 @@ struct victim_load victim_load(pid_t pid)
     return load;
 }
 
-uint64_t victim_starved_us(pid_t pid, pid_t thread)
-{
-    unsigned long long worked_ns = 0;
-    unsigned long long starved_ns = 0;
-    char path[64];
-    FILE *file;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/schedstat", (int)pid, (int)thread);
-    file = fopen(path, "r");
-    if (file != NULL) {
-        if (fscanf(file, "%llu %llu", &worked_ns, &starved_ns) != 2) {
-            starved_ns = 0;
-        }
-        (void)fclose(file);
-    }
-    return starved_ns / 1000;
-}
-
-uint64_t victim_all_starved_us(pid_t pid)
-{
-    uint64_t starved_us = 0;
-    char path[64];
-    DIR *folder;
-
-    (void)snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
-    folder = opendir(path);
-    if (folder == NULL) {
-        return 0;
-    }
-    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder)) {
-        starved_us += victim_starved_us(pid, (pid_t)strtol(entry->d_name, NULL, 10));
-    }
-    (void)closedir(folder);
-    return starved_us;
-}
-
 void victim_reset_peak(pid_t pid)
 {
     char path[64];

@@ -12,11 +12,6 @@ struct victim_load {
 };
 
 struct victim_load victim_load(pid_t pid);
-/* For how long a thread could have worked while others had the processors; `thread` is its id, and
- * that of a process its main thread's. */
-uint64_t victim_starved_us(pid_t pid, pid_t thread);
-/* The same of all threads of a process together. */
-uint64_t victim_all_starved_us(pid_t pid);
 /* Forget the peak. */
 void victim_reset_peak(pid_t pid);
 /* The term as the server at `address` sees it; 0: no answer. */

@@ -19,26 +19,46 @@ bool wire_connect(struct wire *wire, const char *address)
     return wire_connect_within(wire, address, ANSWER_DEADLINE_MS);
 }
 
-bool wire_connect_within(struct wire *wire, const char *address, unsigned deadline_ms)
+static bool read_host(const char *text, struct sockaddr_in *ret_host)
+{
+    *ret_host = (struct sockaddr_in){.sin_family = AF_INET};
+    return text == NULL || inet_pton(AF_INET, text, &ret_host->sin_addr) == 1;
+}
+
+/* `from`: NULL = any host. */
+static bool
+connect_from(struct wire *wire, const char *address, const char *from, unsigned deadline_ms)
 {
     const struct timeval patience = {.tv_sec = deadline_ms / 1000,
                                      .tv_usec = deadline_ms % 1000 * 1000};
     struct address parsed;
-    struct sockaddr_in to = {.sin_family = AF_INET};
+    struct sockaddr_in here;
+    struct sockaddr_in to;
 
     *wire = (struct wire){.socket = -1};
-    if (address_parse(address, &parsed, NULL) != STATUS_OK ||
-        inet_pton(AF_INET, parsed.host, &to.sin_addr) != 1) {
+    if (address_parse(address, &parsed, NULL) != STATUS_OK || !read_host(parsed.host, &to) ||
+        !read_host(from, &here)) {
         return false;
     }
     to.sin_port = htons(parsed.port);
     wire->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (setsockopt(wire->socket, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
+        (from != NULL && bind(wire->socket, (const struct sockaddr *)&here, sizeof here) != 0) ||
         connect(wire->socket, (const struct sockaddr *)&to, sizeof to) != 0) {
         wire_close(wire);
         return false;
     }
     return true;
+}
+
+bool wire_connect_within(struct wire *wire, const char *address, unsigned deadline_ms)
+{
+    return connect_from(wire, address, NULL, deadline_ms);
+}
+
+bool wire_connect_from(struct wire *wire, const char *address, const char *from)
+{
+    return connect_from(wire, address, from, ANSWER_DEADLINE_MS);
 }
 
 void wire_close(struct wire *wire)

@@ -17,6 +17,8 @@ struct wire {
 bool wire_connect(struct wire *wire, const char *address);
 /* The same, and neither this nor a wire_send waits for longer than so. */
 bool wire_connect_within(struct wire *wire, const char *address, unsigned deadline_ms);
+/* From this host, as 127.0.0.2. */
+bool wire_connect_from(struct wire *wire, const char *address, const char *from);
 void wire_close(struct wire *wire);
 /* Send these bytes; false when the other end has closed. */
 bool wire_send(struct wire *wire, struct bytes bytes);
