@@ -93,6 +93,9 @@ void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
         (void)snprintf(text, NODE_TROUBLE_BYTES,
                        "its disk is slow: up to %" PRIu64 " ms behind those of the others",
                        node->disk_lag.longest_us / 1000);
+    } else if (!node->has_space) {
+        (void)snprintf(text, NODE_TROUBLE_BYTES, "its disk or one of its maps is short of space%s",
+                       node->status.role == RAFT_LEADER ? ": only removals are taken" : "");
     }
 }
 

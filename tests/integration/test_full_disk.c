@@ -214,6 +214,7 @@ static void test_a_followers_full_disk_stops_nobody(void)
     }
     full = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) % 3 + 1;
     ballast_load(full);
+    cluster_wait_status(&cluster, full % 3 + 1, "is short of space");
     writers = writers_start(servers, 4, "/written");
     writers_wait(writers, 200, CLUSTER_DEADLINE_MS);
     ballast_drop(full);
