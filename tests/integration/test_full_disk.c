@@ -9,126 +9,263 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { VALUE_BYTES = 64 * 1024, FILL_NODES_MAX = 4000 };
+enum {
+    SKIPPED = 77,
+    VALUE_BYTES = 64 * 1024,
+    FILL_NODES_MAX = 4000,
+    BEYOND_SMALL_MAP = 384, /* values: 24 MiB */
+    SETTLED_MS = 3000,
+    SESSION_MS = 3000,
+    HOLD_MS = 3 * SESSION_MS /* sessions are kept by heartbeats alone */
+};
 
 static struct cluster cluster;
 
 static char servers[160];
 
-static void join_addresses(void)
+static unsigned other_than(unsigned id)
 {
-    (void)snprintf(servers, sizeof servers, "%s,%s,%s", cluster.servers[1].address,
-                   cluster.servers[2].address, cluster.servers[3].address);
+    return id % 3 + 1;
+}
+
+static void expect_readable(unsigned id, const char *path, Client__ReadLevel level)
+{
+    char value[8];
+
+    EXPECT_EQ(wire_get_text(cluster.servers[id].address, path, level, value, sizeof value),
+              CLIENT__CODE__OK);
 }
 
 /* A client whose ephemeral node shows that its session was never given up. */
 static struct confer *open_owner(void)
 {
     struct confer_create ephemeral = {.mode = CONFER_EPHEMERAL};
+    struct confer_options options;
     struct confer *owner = NULL;
 
-    EXPECT_EQ(confer_open(servers, NULL, &owner), CONFER_OK);
+    confer_options_init(&options);
+    options.session_timeout_ms = SESSION_MS;
+    EXPECT_EQ(confer_open(servers, &options, &owner), CONFER_OK);
     EXPECT_EQ(confer_create(owner, "/owned", NULL, 0, &ephemeral, NULL, NULL), CONFER_OK);
+    for (unsigned id = 1; id <= 3; id++) {
+        expect_readable(id, "/owned", CLIENT__READ_LEVEL__LINEARIZABLE);
+    }
     return owner;
 }
 
-static void expect_owned(const char *address)
+static int write_small(unsigned id)
 {
-    char value[8];
-
-    EXPECT_EQ(
-        wire_get_text(address, "/owned", CLIENT__READ_LEVEL__LINEARIZABLE, value, sizeof value),
-        CLIENT__CODE__OK);
+    return wire_set_text(cluster.servers[id].address, "/small", "1");
 }
 
-/* Write large values through `address` until one is refused for want of space. */
-static void fill(const char *address)
+/* Ask for one small write again and again until it is answered with `wanted`. */
+static void wait_write(unsigned id, int wanted)
+{
+    uint64_t until_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
+    int code;
+
+    do {
+        code = write_small(id);
+        process_pause();
+    } while (code != wanted && process_now_ms() < until_ms);
+    EXPECT_EQ(code, wanted);
+}
+
+static int write_large(unsigned id, unsigned number)
 {
     static char value[VALUE_BYTES + 1];
     char path[32];
-    int code = CLIENT__CODE__OK;
 
     memset(value, 'v', VALUE_BYTES);
-    for (unsigned i = 0; i < FILL_NODES_MAX && code == CLIENT__CODE__OK; i++) {
-        (void)snprintf(path, sizeof path, "/fill/%u", i);
-        code = wire_set_text(address, path, value);
+    (void)snprintf(path, sizeof path, "/fill/%u", number);
+    return wire_set_text(cluster.servers[id].address, path, value);
+}
+
+/* Write large values until they are refused, and are still when all is in the checkpoint, which
+ * takes less than what waits for it. */
+static void fill(unsigned id)
+{
+    uint64_t refused_ms = 0;
+    int code = -1;
+
+    for (unsigned i = 0;
+         i < FILL_NODES_MAX && (refused_ms == 0 || process_now_ms() < refused_ms + SETTLED_MS);) {
+        code = write_large(id, i);
+        if (code == CLIENT__CODE__OK) {
+            i++;
+            refused_ms = 0;
+            continue;
+        }
+        EXPECT_EQ(code, CLIENT__CODE__NO_SPACE);
+        refused_ms = refused_ms == 0 ? process_now_ms() : refused_ms;
+        process_pause();
     }
     EXPECT_EQ(code, CLIENT__CODE__NO_SPACE);
 }
 
-/* Ask for one small write again and again until it is answered with `wanted`. */
-static void wait_write(const char *address, int wanted)
+static void remove_tree(unsigned id, const char *path)
 {
-    const struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
-    int code = -1;
-
-    for (unsigned i = 0; i < CLUSTER_DEADLINE_MS / 20 && code != wanted; i++) {
-        code = wire_set_text(address, "/small", "1");
-        (void)nanosleep(&pause, NULL);
-    }
-    EXPECT_EQ(code, wanted);
-}
-
-static void remove_filling(unsigned id)
-{
-    const struct outcome *outcome = cluster_cli(&cluster, id, "remove", "-r", "/fill", NULL);
+    const struct outcome *outcome = cluster_cli(&cluster, id, "remove", "-r", path, NULL);
 
     EXPECT_TEXT(outcome->err, "");
     EXPECT_EQ(outcome->exit_code, 0);
 }
 
-static void test_a_full_map_takes_removals_and_recovers(void)
+/* For several timeouts of a session: every server answers reads, from its own state, and the
+ * session and its node stay. Writes meanwhile are answered with `wanted`. */
+static void hold(unsigned writer, int wanted)
 {
-    static const char *const small_maps[] = {
-        "--map-size",         "16MiB", "--log-map-size",        "64MiB",
-        "--log-tail",         "4MiB",  "--checkpoint-interval", "200ms",
-        "--checkpoint-bytes", "1MiB"};
-    struct confer *owner;
-    char value[16];
+    uint64_t until_ms = process_now_ms() + HOLD_MS;
 
-    cluster_init(&cluster, 3);
-    memcpy(cluster.options, small_maps, sizeof small_maps);
+    do {
+        for (unsigned id = 1; id <= 3; id++) {
+            expect_readable(id, "/kept", CLIENT__READ_LEVEL__LOCAL);
+            expect_readable(id, "/owned", CLIENT__READ_LEVEL__LOCAL);
+        }
+        expect_readable(writer, "/owned", CLIENT__READ_LEVEL__LINEARIZABLE);
+        EXPECT_EQ(write_small(writer), wanted);
+        process_pause();
+    } while (process_now_ms() < until_ms);
+}
+
+static unsigned form(const char *const *options, size_t count)
+{
+    unsigned leader;
+
+    memcpy(cluster.options, options, count * sizeof *options);
+    /* Leadership stays where it is, however busy the machine is. */
+    cluster.options[count] = "--election-timeout=4s";
     cluster_form(&cluster);
-    join_addresses();
-    owner = open_owner();
-    fill(cluster.servers[1].address);
-    EXPECT_EQ(wire_get_text(cluster.servers[2].address, "/fill/0", CLIENT__READ_LEVEL__LINEARIZABLE,
-                            value, sizeof value),
-              CLIENT__CODE__OK);
-    expect_owned(cluster.servers[3].address);
-    remove_filling(1);
-    wait_write(cluster.servers[1].address, CLIENT__CODE__OK);
-    expect_owned(cluster.servers[3].address);
-    confer_close(owner);
-    /* Nobody died of it, and all find it in their folders again. */
+    (void)snprintf(servers, sizeof servers, "%s,%s,%s", cluster.servers[1].address,
+                   cluster.servers[2].address, cluster.servers[3].address);
+    EXPECT_EQ(wire_set_text(cluster.servers[1].address, "/removable/a", "1"), CLIENT__CODE__OK);
+    EXPECT_EQ(wire_set_text(cluster.servers[1].address, "/kept", "1"), CLIENT__CODE__OK);
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    EXPECT(leader != 0);
+    return leader;
+}
+
+/* All take writes and have what was written, and the session was never given up. */
+static void expect_recovered(struct confer *owner)
+{
     for (unsigned id = 1; id <= 3; id++) {
         EXPECT(!process_wait(&cluster.servers[id].process, 0));
+        wait_write(id, CLIENT__CODE__OK);
+        expect_readable(id, "/small", CLIENT__READ_LEVEL__LINEARIZABLE);
+        expect_readable(id, "/owned", CLIENT__READ_LEVEL__LINEARIZABLE);
+    }
+    confer_close(owner);
+}
+
+/* --- Maps --- */
+
+#define SMALL_MAP "16MiB"
+#define LARGE_MAP "1GiB"
+
+static unsigned form_with_map(const char *map_size)
+{
+    const char *const options[] = {"--map-size",         map_size, "--log-map-size",        "64MiB",
+                                   "--log-tail",         "4MiB",   "--checkpoint-interval", "200ms",
+                                   "--checkpoint-bytes", "1MiB"};
+
+    cluster_init(&cluster, 3);
+    return form(options, sizeof options / sizeof *options);
+}
+
+static void start_with_map(unsigned id, const char *map_size)
+{
+    cluster_kill(&cluster, id);
+    cluster.options[1] = map_size;
+    cluster_start(&cluster, id);
+}
+
+static void transfer_leadership(unsigned id)
+{
+    char number[8];
+    const struct outcome *outcome;
+
+    (void)snprintf(number, sizeof number, "%u", id);
+    outcome = cluster_cli(&cluster, id, "transfer-leader", number, NULL);
+    EXPECT_TEXT(outcome->err, "");
+    EXPECT_EQ(outcome->exit_code, 0);
+}
+
+static void refuse_writes_until_the_filling_is_removed(unsigned leader)
+{
+    struct confer *owner = open_owner();
+
+    fill(leader);
+    cluster_wait_status(&cluster, other_than(leader), "is short of space");
+    hold(leader, CLIENT__CODE__NO_SPACE);
+    remove_tree(other_than(leader), "/removable");
+    EXPECT_EQ(write_small(leader), CLIENT__CODE__NO_SPACE);
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    remove_tree(other_than(leader), "/fill");
+    expect_recovered(owner);
+}
+
+static void test_full_maps_of_all_take_removals_and_recover(void)
+{
+    refuse_writes_until_the_filling_is_removed(form_with_map(SMALL_MAP));
+    /* All find it in their folders again. */
+    for (unsigned id = 1; id <= 3; id++) {
         cluster_kill(&cluster, id);
     }
     for (unsigned id = 1; id <= 3; id++) {
         cluster_start(&cluster, id);
     }
-    wait_write(cluster.servers[2].address, CLIENT__CODE__OK);
+    wait_write(2, CLIENT__CODE__OK);
     cluster_release(&cluster);
 }
+
+static void test_a_full_map_of_the_leader_alone_takes_removals_and_recovers(void)
+{
+    unsigned small = other_than(form_with_map(LARGE_MAP));
+
+    start_with_map(small, SMALL_MAP);
+    transfer_leadership(small);
+    refuse_writes_until_the_filling_is_removed(small);
+    cluster_release(&cluster);
+}
+
+/* What it has no room for, it gets when it has a larger map. */
+static void test_a_full_map_of_a_follower_stops_nobody(void)
+{
+    unsigned leader = form_with_map(LARGE_MAP);
+    unsigned small = other_than(leader);
+    struct confer *owner;
+    char last[32];
+
+    (void)snprintf(last, sizeof last, "/fill/%d", BEYOND_SMALL_MAP);
+    start_with_map(small, SMALL_MAP);
+    expect_readable(small, "/kept", CLIENT__READ_LEVEL__LINEARIZABLE);
+    owner = open_owner();
+    for (unsigned i = 0; i <= BEYOND_SMALL_MAP; i++) {
+        EXPECT_EQ(write_large(leader, i), CLIENT__CODE__OK);
+    }
+    cluster_wait_status(&cluster, leader, "is short of space");
+    hold(leader, CLIENT__CODE__OK);
+    remove_tree(leader, "/removable");
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    start_with_map(small, LARGE_MAP);
+    expect_readable(small, last, CLIENT__READ_LEVEL__LINEARIZABLE);
+    expect_recovered(owner);
+    cluster_release(&cluster);
+}
+
+/* --- Disks --- */
 
 /* This program and its servers see mounts of their own from here on. False where the system does
  * not let us. */
 static bool own_mounts(void)
 {
-    if (unshare(CLONE_NEWNS) != 0) {
-        return false;
-    }
-    EXPECT_EQ(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
-    return true;
+    return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 static void mount_small_disk(unsigned id)
@@ -165,7 +302,7 @@ static void ballast_drop(unsigned id)
     EXPECT_EQ(unlink(path), 0);
 }
 
-static bool form_on_small_disks(void)
+static unsigned form_on_small_disks(void)
 {
     static const char *const options[] = {"--disk-reserve",
                                           "8MiB",
@@ -180,18 +317,11 @@ static bool form_on_small_disks(void)
                                           "--checkpoint-interval",
                                           "200ms"};
 
-    if (!own_mounts()) {
-        (void)printf("not permitted to mount here: disks cannot be filled\n");
-        return false;
-    }
     cluster_init(&cluster, 3);
-    memcpy(cluster.options, options, sizeof options);
     for (unsigned id = 1; id <= 3; id++) {
         mount_small_disk(id);
     }
-    cluster_form(&cluster);
-    join_addresses();
-    return true;
+    return form(options, sizeof options / sizeof *options);
 }
 
 static void release_small_disks(void)
@@ -204,57 +334,82 @@ static void release_small_disks(void)
     cluster_release(&cluster);
 }
 
-static void test_a_followers_full_disk_stops_nobody(void)
+static void test_a_full_disk_of_a_follower_stops_nobody(void)
 {
+    unsigned leader = form_on_small_disks();
+    unsigned full = other_than(leader);
+    struct confer *owner = open_owner();
     struct writers *writers;
-    unsigned full;
 
-    if (!form_on_small_disks()) {
-        return;
-    }
-    full = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) % 3 + 1;
     ballast_load(full);
-    cluster_wait_status(&cluster, full % 3 + 1, "is short of space");
+    cluster_wait_status(&cluster, leader, "is short of space");
     writers = writers_start(servers, 4, "/written");
     writers_wait(writers, 200, CLUSTER_DEADLINE_MS);
+    hold(leader, CLIENT__CODE__OK);
+    remove_tree(leader, "/removable");
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
     ballast_drop(full);
     writers_wait(writers, 20, CLUSTER_DEADLINE_MS);
     writers_stop(writers);
     EXPECT(writers_check(writers, cluster.servers[full].address) >= 4 * 220);
     writers_free(writers);
+    expect_recovered(owner);
+    release_small_disks();
+}
+
+static void test_a_full_disk_of_the_leader_alone_refuses_writes_until_there_is_space(void)
+{
+    unsigned leader = form_on_small_disks();
+    struct confer *owner = open_owner();
+
+    ballast_load(leader);
+    wait_write(other_than(leader), CLIENT__CODE__NO_SPACE);
+    cluster_wait_status(&cluster, other_than(leader), "is short of space");
+    hold(leader, CLIENT__CODE__NO_SPACE);
+    remove_tree(other_than(leader), "/removable");
+    EXPECT_EQ(write_small(other_than(leader)), CLIENT__CODE__NO_SPACE);
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    ballast_drop(leader);
+    expect_recovered(owner);
     release_small_disks();
 }
 
 static void test_full_disks_of_all_refuse_writes_until_there_is_space(void)
 {
-    struct confer *owner;
+    unsigned leader = form_on_small_disks();
+    struct confer *owner = open_owner();
 
-    if (!form_on_small_disks()) {
-        return;
-    }
-    owner = open_owner();
-    EXPECT_EQ(wire_set_text(cluster.servers[1].address, "/fill/0", "1"), CLIENT__CODE__OK);
     for (unsigned id = 1; id <= 3; id++) {
         ballast_load(id);
     }
-    wait_write(cluster.servers[1].address, CLIENT__CODE__NO_SPACE);
-    expect_owned(cluster.servers[2].address);
-    remove_filling(1);
-    expect_owned(cluster.servers[3].address);
+    wait_write(leader, CLIENT__CODE__NO_SPACE);
+    hold(leader, CLIENT__CODE__NO_SPACE);
+    remove_tree(other_than(leader), "/removable");
+    EXPECT_EQ(write_small(other_than(leader)), CLIENT__CODE__NO_SPACE);
     for (unsigned id = 1; id <= 3; id++) {
         ballast_drop(id);
     }
-    wait_write(cluster.servers[1].address, CLIENT__CODE__OK);
-    expect_owned(cluster.servers[1].address);
-    confer_close(owner);
+    expect_recovered(owner);
     release_small_disks();
 }
 
 int main(int argc, char **argv)
 {
-    static const struct test_case cases[] = {
-        TEST_CASE(test_a_full_map_takes_removals_and_recovers),
-        TEST_CASE(test_a_followers_full_disk_stops_nobody),
-        TEST_CASE(test_full_disks_of_all_refuse_writes_until_there_is_space), TEST_END};
-    return test_main("full_disk", cases, argc, argv);
+    bool may_mount = own_mounts();
+    const struct test_case cases[] = {
+        TEST_CASE(test_full_maps_of_all_take_removals_and_recover),
+        TEST_CASE(test_a_full_map_of_the_leader_alone_takes_removals_and_recovers),
+        TEST_CASE(test_a_full_map_of_a_follower_stops_nobody),
+        may_mount ? (struct test_case)TEST_CASE(test_a_full_disk_of_a_follower_stops_nobody)
+                  : (struct test_case)TEST_END,
+        TEST_CASE(test_a_full_disk_of_the_leader_alone_refuses_writes_until_there_is_space),
+        TEST_CASE(test_full_disks_of_all_refuse_writes_until_there_is_space),
+        TEST_END};
+    int result = test_main("full_disk", cases, argc, argv);
+
+    if (result == 0 && !may_mount) {
+        (void)fprintf(stderr, "skipped: not permitted to mount here, so disks cannot be filled\n");
+        return SKIPPED;
+    }
+    return result;
 }
