@@ -1,9 +1,11 @@
-/* Power cuts of whole servers: a real confer-server dies between two of its file operations, what a
- * power cut may leave is put in the place of its folder, and it is started again. */
+/* Power cuts of whole servers: a real confer-server dies between two of its file operations, or one
+ * of them fails; what a power cut may leave is put in the place of its folder, and it is started
+ * again. */
 #include "base/prng.h"
 #include "tests/power_cut/image.h"
 #include "tests/power_cut/tape.h"
 #include "tests/support/cluster.h"
+#include "tests/support/damage.h"
 #include "tests/support/test.h"
 #include "tests/support/wire.h"
 
@@ -20,12 +22,16 @@ enum {
     WRITE_DEADLINE_MS = 1500,
     WRITES_LONE = 150,   /* at most, until the death comes */
     WRITES_BEHIND = 150, /* more than the log keeps: a dump is needed */
+    CALLS_UNTIL_FAILURE = 150,
+    WRITES_UNTIL_FAILURE = 600, /* each makes one of such calls at least */
+    SERVER_FAILED = 1,          /* its exit code */
     VICTIM = 3
 };
 
-static const char usage[] = "usage: cut_servers [--cuts N] [--seconds S] [--seed N]\n"
-                            "So many cuts (4) of a lone server and of one of three, or as many as "
-                            "begin within so many\nseconds for each.\n";
+static const char usage[] =
+    "usage: cut_servers [--cuts N] [--seconds S] [--seed N]\n"
+    "So many cuts (4) of a lone server and of one of three, and failing calls "
+    "of a lone one, or as\nmany as begin within so many seconds for each.\n";
 
 static struct {
     uint64_t cuts;
@@ -47,6 +53,8 @@ static struct victim {
     char root[600];
     char tape[600];
     char die_at[64];
+    char fail_call[64];
+    char fail_at[64];
 } victim;
 
 static struct prng prng;
@@ -64,6 +72,8 @@ static struct totals {
     unsigned deaths; /* the others came after an orderly end */
     uint64_t operations;
     uint64_t acknowledged;
+    unsigned failures;
+    unsigned failure_ends; /* of servers by these */
 } totals;
 
 /* --- The victim --- */
@@ -92,10 +102,21 @@ static void set_launcher(uint64_t die_at)
     const char *const words[] = {"/usr/bin/env", victim.preload, victim.root, victim.tape,
                                  victim.die_at,
                                  /* A sanitizer wants to be first; the tape does not harm it. */
-                                 "ASAN_OPTIONS=verify_asan_link_order=0", NULL};
+                                 "ASAN_OPTIONS=verify_asan_link_order=0",
+                                 /* Perhaps; and none is named "" */
+                                 victim.fail_call, victim.fail_at, NULL};
 
     (void)snprintf(victim.die_at, sizeof victim.die_at, "TAPE_DIE_AT=%" PRIu64, die_at);
+    (void)snprintf(victim.fail_call, sizeof victim.fail_call, "TAPE_FAIL_CALL=");
+    (void)snprintf(victim.fail_at, sizeof victim.fail_at, "TAPE_FAIL_AT=0");
     memcpy(cluster.servers[victim.id].launcher, words, sizeof words);
+}
+
+/* Its `number`th call of this name fails with EIO. */
+static void set_failure(const char *name, uint64_t number)
+{
+    (void)snprintf(victim.fail_call, sizeof victim.fail_call, "TAPE_FAIL_CALL=%s", name);
+    (void)snprintf(victim.fail_at, sizeof victim.fail_at, "TAPE_FAIL_AT=%" PRIu64, number);
 }
 
 static struct process *victim_process(void)
@@ -118,18 +139,24 @@ static bool answers(unsigned id)
     return response != NULL;
 }
 
-/* Start it to die; false: it has done so already. */
-static bool start_mortal(uint64_t die_at)
+/* Start it as set_launcher has it; false: it has ended already. */
+static bool start_as_set(void)
 {
     uint64_t end = process_now_ms() + CLUSTER_DEADLINE_MS;
 
-    set_launcher(die_at);
     cluster_launch(&cluster, victim.id);
     while (!has_died() && !answers(victim.id)) {
         EXPECT(process_now_ms() < end);
         process_pause();
     }
     return !has_died();
+}
+
+/* Start it to die; false: it has done so already. */
+static bool start_mortal(uint64_t die_at)
+{
+    set_launcher(die_at);
+    return start_as_set();
 }
 
 /* In order, if it has not died. */
@@ -331,6 +358,121 @@ static void test_a_lone_server_keeps_what_it_acknowledged(void)
     cluster_release(&cluster);
 }
 
+/* --- A lone server with a disk that fails --- */
+
+struct failure {
+    bool came;
+    bool of_store; /* an LMDB file: nobody may go on after that */
+};
+
+/* What the tape tells of the failure. */
+static struct failure find_failure(void)
+{
+    struct failure failure = {.came = false};
+    int node = -1;
+
+    tape_load(tape_path());
+    for (size_t i = 0; i < tape_count(); i++) {
+        const struct tape_event *event = tape_at(i);
+
+        if (event->kind == TAPE_FAILED_WRITE || event->kind == TAPE_FAILED_SYNC) {
+            node = event->node;
+        }
+    }
+    for (size_t i = 0; i < tape_count() && node >= 0; i++) {
+        const struct tape_event *event = tape_at(i);
+
+        if (event->kind == TAPE_MAKE && event->node == node) {
+            failure =
+                (struct failure){.came = true, .of_store = strcmp(event->name, "data.mdb") == 0};
+        }
+    }
+    tape_forget();
+    return failure;
+}
+
+/* The last words of the server are of why it ends: they name its folder and say what happened. */
+static void expect_reason(void)
+{
+    const struct cluster_server *server = &cluster.servers[victim.id];
+    size_t size;
+    char *log = (char *)damage_read(server->log, &size);
+    char *last = NULL;
+
+    EXPECT(size > 0);
+    log[size - 1] = '\0'; /* a line's end */
+    for (char *at = log; (at = strstr(at, "confer-server: ")) != NULL; at++) {
+        last = at;
+    }
+    EXPECT(last != NULL);
+    EXPECT_CONTAINS(last, server->data);
+    EXPECT_CONTAINS(last, "Input/output error");
+    free(log);
+}
+
+static void write_until_failure(void)
+{
+    for (unsigned i = 0; i < WRITES_UNTIL_FAILURE && !has_died(); i++) {
+        (void)write_one(1);
+    }
+}
+
+static void fail_lone(bool *is_formed, const char *call, uint64_t number)
+{
+    struct failure failure;
+    bool ended;
+
+    set_launcher(UINT64_MAX);
+    set_failure(call, number);
+    if (start_as_set()) {
+        *is_formed = *is_formed || init_lone();
+        write_until_failure();
+    }
+    ended = has_died();
+    if (!ended) {
+        end_victim();
+    }
+    failure = find_failure();
+    EXPECT(failure.came);
+    EXPECT(ended || !failure.of_store);
+    if (ended) {
+        EXPECT_EQ(victim_process()->exit_code, SERVER_FAILED);
+        expect_reason();
+    }
+    totals.failures++;
+    totals.failure_ends += ended;
+}
+
+/* With the disk as it is, or after a power cut, which takes what a failed sync did not write. */
+static void test_a_failing_call_ends_a_server_with_the_reason_and_loses_nothing(void)
+{
+    static const char *const calls[] = {"fdatasync", "pwrite"};
+    uint64_t start = process_now_ms();
+    bool is_formed = false;
+
+    prepare(1, 1);
+    for (unsigned round = 0; goes_on(round, start); round++) {
+        fail_lone(&is_formed, calls[round % 2], prng_below(&prng, CALLS_UNTIL_FAILURE));
+        if (round / 2 % 2 == 0) {
+            cut_power();
+        } else {
+            EXPECT_EQ(unlink(tape_path()), 0);
+        }
+        start_again();
+        if (!is_formed) {
+            EXPECT(init_lone());
+            is_formed = true;
+        }
+        EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), 1);
+        expect_all(1, CLIENT__READ_LEVEL__LINEARIZABLE);
+        expect_write(1);
+        end_victim();
+        EXPECT_EQ(unlink(tape_path()), 0);
+    }
+    EXPECT(totals.failure_ends > 0);
+    cluster_release(&cluster);
+}
+
 /* --- One of three --- */
 
 /* How far it has applied; 0 = it does not say. */
@@ -455,6 +597,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_lone_server_keeps_what_it_acknowledged),
+        TEST_CASE(test_a_failing_call_ends_a_server_with_the_reason_and_loses_nothing),
         TEST_CASE(test_one_of_three_keeps_what_it_acknowledged), TEST_END};
     int result;
 
@@ -465,7 +608,9 @@ int main(int argc, char **argv)
     prng_init(&prng, settings.seed);
     result = test_main("cut_servers", cases, 1, argv);
     (void)printf("%u power cuts of servers, %u of them in the middle of %" PRIu64
-                 " file operations; %" PRIu64 " writes acknowledged; seed %" PRIu64 "\n",
-                 totals.cuts, totals.deaths, totals.operations, totals.acknowledged, settings.seed);
+                 " file operations; %u failing calls, %u of them ended the server; %" PRIu64
+                 " writes acknowledged; seed %" PRIu64 "\n",
+                 totals.cuts, totals.deaths, totals.operations, totals.failures,
+                 totals.failure_ends, totals.acknowledged, settings.seed);
     return result;
 }

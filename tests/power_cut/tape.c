@@ -42,6 +42,8 @@ static struct {
     uint64_t calls;
     uint64_t fail_first;
     uint64_t fail_end;
+    const char *fail_name; /* NULL = none */
+    uint64_t fail_number;  /* so many of that name still pass */
     enum tape_fault fault;
     int error_number;
     uint64_t failed;
@@ -75,6 +77,7 @@ void tape_start(const char *root)
     tape.calls = 0;
     tape.fail_first = UINT64_MAX;
     tape.fail_end = UINT64_MAX;
+    tape.fail_name = NULL;
     tape.failed = 0;
     tape.die_at = UINT64_MAX;
     tape.is_running = true;
@@ -292,12 +295,26 @@ void tape_fail(uint64_t first, uint64_t count, enum tape_fault fault, int error_
     tape.error_number = error_number;
     tape.failed = 0;
     tape.failed_name = NULL;
+    tape.fail_name = NULL;
+}
+
+void tape_fail_named(const char *name, uint64_t number)
+{
+    tape_fail(UINT64_MAX, 0, TAPE_FAULT_REFUSED, EIO);
+    tape.fail_name = name;
+    tape.fail_number = number;
 }
 
 uint64_t tape_failed(const char **ret_name)
 {
     *ret_name = tape.failed_name;
     return tape.failed;
+}
+
+/* Is this the one that tape_fail_named has chosen? */
+static bool is_named_call(const char *name)
+{
+    return tape.fail_name != NULL && strcmp(tape.fail_name, name) == 0 && tape.fail_number-- == 0;
 }
 
 /* Count a call; what must become of it. */
@@ -308,7 +325,7 @@ static enum tape_fault count_call(const char *name)
     if (call == tape.die_at) {
         (void)kill(getpid(), SIGKILL);
     }
-    if (call < tape.fail_first || call >= tape.fail_end) {
+    if (!is_named_call(name) && (call < tape.fail_first || call >= tape.fail_end)) {
         return TAPE_FAULT_NONE;
     }
     if (tape.failed++ == 0) {

@@ -39,6 +39,9 @@ void tape_done(uint64_t step);
 uint64_t tape_calls(void);
 /* Let call `first` (the next one is tape_calls()) and the `count - 1` after it fail. */
 void tape_fail(uint64_t first, uint64_t count, enum tape_fault fault, int error_number);
+/* Let the `number`th call of this name from now on ("pwrite"; 0 = the next one) fail with EIO; the
+ * name stays the caller's. */
+void tape_fail_named(const char *name, uint64_t number);
 /* How many did since the last tape_fail, and the name of the first of them. */
 uint64_t tape_failed(const char **ret_name);
 
