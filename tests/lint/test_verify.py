@@ -161,5 +161,20 @@ class Rows(unittest.TestCase):
         self.assertEqual(self.row(lambda run: run.must("/no/such/program"))[0][3], "SHORT")
 
 
+class PowerCuts(unittest.TestCase):
+    CUTS = ("images by where the power went: between steps 81, first start 39, log write 0, generation switch 0; 0 of them named as half a commit\n"
+            "1 stories of 40 steps, 407 file operations; 408 images of power cuts: one at every cut, all right\n")
+    FAILURES = "2370 of 2370 failures played, 4740 images after them: all right\n"
+
+    def test_images_after_failing_calls_are_not_counted_as_power_cuts(self):
+        self.assertEqual(verify.images_of(self.CUTS + self.FAILURES), 408)
+
+    def test_a_kind_of_step_without_an_image_is_named(self):
+        self.assertEqual(verify.steps_without_images(self.CUTS), ["log write", "generation switch"])
+
+    def test_no_table_is_no_image(self):
+        self.assertEqual(verify.steps_without_images(self.FAILURES), ["any step"])
+
+
 if __name__ == "__main__":
     unittest.main()

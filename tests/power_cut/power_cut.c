@@ -1,59 +1,36 @@
 /* Power cuts, failing calls and damaged files under the real stores.
  *
  *     power_cut [--images N] [--seconds S] [--seed N]     stories, and images of power cuts in them
- *     power_cut --faults [--runs N] [--seconds S] [--seed N]
- *                                                         stories in which one call fails
+ *     power_cut --every-cut [--seconds S] [--seed N]      a story with steps of every kind, and an
+ *                                                         image at each cut; more while S allows
+ *     power_cut --faults [--runs N] [--part K/N] [--seconds S] [--seed N]
+ *                                                         such a story; each of its calls fails
  *     power_cut --flips N [--seconds S] [--seed N]        stories, and flipped bits after them
  *     power_cut --story SEED [--fault SPEC] [--cut N --image SEED | --flip SEED]
  *                                                         one of these again; its folders are kept
  *
  * Ends 0 when all was right, 1 when something was wrong, 2 on wrong usage. */
 #include "base/check.h"
-#include "base/prng.h"
-#include "tests/power_cut/image.h"
-#include "tests/power_cut/stores.h"
-#include "tests/power_cut/tape.h"
+#include "tests/power_cut/run.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <ftw.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
-#include <unistd.h>
 
 enum {
-    STEPS = 40,
-    IMAGES_PER_STORY = 25,
     IMAGES_PER_FAULT = 2,
     FLIPS_PER_STORY = 60,
-    FILES_MAX = 64,
-    PAGE_BYTES = 4096,
-    META_PAGES = 2,
-    META_END = 152, /* of what LMDB reads in a meta page */
-    STORY_SECONDS_MAX = 120,
+    STORIES_SEARCHED_MAX = 10000,
     EXIT_WRONG = 1,
     EXIT_USAGE = 2
 };
 
-struct fault {
-    const char *name;
-    enum tape_fault kind;
-    int error_number;
-    uint64_t count;
-};
-
 /* A sync that failed, a device that is gone, a full disk, and the last bytes of one. */
-static const struct fault faults[] = {
+static const struct run_fault faults[] = {
     {"io", TAPE_FAULT_REFUSED, EIO, 1},
     {"io-done", TAPE_FAULT_DONE, EIO, 1},
     {"io-ever", TAPE_FAULT_REFUSED, EIO, UINT64_MAX},
@@ -66,12 +43,15 @@ enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 
 struct options {
     bool faults;
+    bool every_cut;
     bool one;
     uint64_t seed;
     uint64_t images;
-    uint64_t runs;
+    uint64_t runs; /* 0 = all */
+    uint64_t part; /* of `parts`, from 1 */
+    uint64_t parts;
     uint64_t seconds;
-    const struct fault *fault;
+    const struct run_fault *fault;
     uint64_t call; /* the one that fails */
     bool has_cut;
     uint64_t cut;
@@ -81,406 +61,6 @@ struct options {
     uint64_t flip_seed;
 };
 
-/* One story, as it goes on in a process of its own; shared with the one that waits. */
-struct run {
-    uint64_t seed;
-    const struct fault *fault; /* NULL = none */
-    uint64_t call;
-    uint64_t images_wanted;
-    uint64_t flips_wanted;
-    bool has_cut;
-    bool has_flip;
-    bool keep;
-    /* Out. */
-    uint64_t calls;
-    uint64_t events;
-    uint64_t images;
-    bool has_failed; /* the fault came */
-    bool in_image;
-    uint64_t cut;
-    uint64_t image_seed;
-    bool in_flip;
-    uint64_t flips;
-    uint64_t flips_named;
-    uint64_t flip_seed;
-    char flipped[128]; /* where */
-    bool is_right;
-    char failed_call[32];
-    char folder[PATH_MAX];
-    char text[STORES_TEXT_BYTES_MAX];
-};
-
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static void remove_tree(const char *path)
-{
-    (void)nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
-/* In memory if possible: nothing is really synced. */
-static void make_folder(char path[PATH_MAX])
-{
-    const char *parent = getenv("TMPDIR");
-    char template[PATH_MAX];
-
-    if (parent == NULL) {
-        parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    }
-    CHECK(snprintf(template, sizeof template, "%s/confer-power-cut-XXXXXX", parent) <
-          (int)sizeof template);
-    CHECK(mkdtemp(template) != NULL && realpath(template, path) != NULL);
-}
-
-static void below(const char *folder, const char *name, char path[PATH_MAX + 16])
-{
-    (void)snprintf(path, PATH_MAX + 16, "%s/%s", folder, name);
-}
-
-/* --- One story, in the process made for it --- */
-
-/* Had folder `node` the name that `text` gives to what is damaged? */
-static bool is_named_damaged(int node, const char *text)
-{
-    for (size_t i = 0; i < tape_count(); i++) {
-        const struct tape_event *event = tape_at(i);
-        const char *name = event->kind == TAPE_MAKE     ? event->name
-                           : event->kind == TAPE_RENAME ? event->new_name
-                                                        : NULL;
-        char words[TAPE_NAME_BYTES_MAX + 32];
-
-        if (name != NULL && event->node == node) {
-            (void)snprintf(words, sizeof words, "/%s/data.mdb is damaged", name);
-            if (strstr(text, words) != NULL) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static int folder_of(int node)
-{
-    for (size_t i = 0; i < tape_count(); i++) {
-        const struct tape_event *event = tape_at(i);
-
-        if (event->kind == TAPE_MAKE && event->node == node) {
-            return strcmp(event->name, "data.mdb") == 0 ? event->folder : -1;
-        }
-    }
-    return -1;
-}
-
-/* LMDB writes what it uses of a meta page, without the head; others write from the page's start. */
-static bool is_commit(const struct tape_event *event)
-{
-    return event->offset < (uint64_t)META_PAGES * PAGE_BYTES && event->offset % PAGE_BYTES != 0;
-}
-
-/* LMDB commits with one write, of a part of one sector; and if that fails it writes the old number
- * into the new page, before it can be put back whole. A kernel that did half of it, for a process
- * that ended then, and a power cut just then leave a page that says two things at once: that this
- * is named is all there is to ask. So it is of the file in which such a write failed, until its
- * next sync. */
-static bool is_half_a_commit(const struct run *run)
-{
-    bool is_expected = false;
-
-    if (strstr(run->text, "a meta page is of transaction") == NULL &&
-        strstr(run->text, "the list of free pages is at page") == NULL) {
-        return false;
-    }
-    for (size_t i = 0; i < run->cut; i++) {
-        const struct tape_event *event = tape_at(i);
-        int folder = folder_of(event->node);
-
-        if (folder >= 0 && is_named_damaged(folder, run->text)) {
-            if (event->kind == TAPE_FAILED_WRITE && is_commit(event)) {
-                is_expected = true;
-            } else if (event->kind == TAPE_SYNC) {
-                is_expected = false;
-            }
-        }
-    }
-    return is_expected;
-}
-
-static void judge_image(struct run *run, const struct stores *stores, const struct image *image)
-{
-    char path[PATH_MAX + 16];
-
-    below(run->folder, "image", path);
-    image_write(image, run->image_seed, path);
-    run->is_right = stores_judge(stores, path, image_done(image), image_begun(image), run->text) ||
-                    is_half_a_commit(run);
-    run->images++;
-    if (!run->keep) {
-        remove_tree(path);
-    }
-}
-
-static int compare_cuts(const void *left, const void *right)
-{
-    uint64_t a = *(const uint64_t *)left;
-    uint64_t b = *(const uint64_t *)right;
-
-    return a < b ? -1 : a > b;
-}
-
-/* Cut anywhere, more often where something is under way than where all is settled: most events lie
- * there anyway. */
-static void judge_images(struct run *run, const struct stores *stores)
-{
-    struct image *image = image_new(run->seed);
-    uint64_t cuts[IMAGES_PER_STORY];
-    struct prng prng;
-
-    prng_init(&prng, run->seed ^ run->call << 20);
-    if (run->has_cut) {
-        run->images_wanted = 1;
-        cuts[0] = run->cut < tape_count() ? run->cut : tape_count();
-    } else {
-        CHECK_OP(run->images_wanted, <=, (uint64_t)IMAGES_PER_STORY);
-        for (uint64_t i = 0; i < run->images_wanted; i++) {
-            cuts[i] = prng_below(&prng, tape_count() + 1);
-        }
-        qsort(cuts, (size_t)run->images_wanted, sizeof cuts[0], compare_cuts);
-    }
-    run->in_image = run->images_wanted > 0;
-    for (uint64_t i = 0; run->is_right && i < run->images_wanted; i++) {
-        run->cut = cuts[i];
-        if (!run->has_cut) {
-            run->image_seed = prng_next(&prng) % 1000000;
-        }
-        image_advance(image, (size_t)cuts[i]);
-        judge_image(run, stores, image);
-    }
-    image_free(image);
-}
-
-/* --- Flipped bits --- */
-
-struct file {
-    char path[PATH_MAX];
-    uint64_t bytes;
-};
-
-static struct {
-    struct file items[FILES_MAX];
-    size_t count;
-} files;
-
-static int add_file(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)walk;
-    if (kind == FTW_F && info->st_size > 0 && files.count < FILES_MAX) {
-        struct file *file = &files.items[files.count++];
-
-        (void)snprintf(file->path, sizeof file->path, "%s", path);
-        file->bytes = (uint64_t)info->st_size;
-    }
-    return 0;
-}
-
-/* Mostly one of LMDB's, which hold everything. */
-static const struct file *draw_file(struct prng *prng)
-{
-    bool wants_data = prng_below(prng, 8) != 0;
-    const struct file *file;
-
-    do {
-        file = &files.items[prng_below(prng, files.count)];
-    } while (wants_data && strstr(file->path, "data.mdb") == NULL);
-    return file;
-}
-
-/* Anywhere, or where a flip does the most harm: in a meta page, or in the head of a page. */
-static uint64_t draw_offset(struct prng *prng, const struct file *file)
-{
-    uint64_t offset = prng_below(prng, file->bytes);
-
-    switch (prng_below(prng, 4)) {
-    case 0:
-        offset = prng_below(prng, 2) * PAGE_BYTES + prng_below(prng, META_END);
-        break;
-    case 1:
-        offset = offset / PAGE_BYTES * PAGE_BYTES + prng_below(prng, 64);
-        break;
-    default:
-        break;
-    }
-    return offset < file->bytes ? offset : file->bytes - 1;
-}
-
-static void flip(struct run *run, const char *folder)
-{
-    struct prng prng;
-    const struct file *file;
-    uint64_t offset;
-    uint8_t byte;
-    uint8_t bit;
-    int descriptor;
-
-    prng_init(&prng, run->flip_seed);
-    files.count = 0;
-    CHECK(nftw(folder, add_file, 16, FTW_PHYS) == 0 && files.count > 0);
-    file = draw_file(&prng);
-    offset = draw_offset(&prng, file);
-    bit = (uint8_t)prng_below(&prng, 8);
-    descriptor = open(file->path, O_RDWR | O_CLOEXEC);
-    CHECK(descriptor >= 0 && pread(descriptor, &byte, 1, (off_t)offset) == 1);
-    byte ^= (uint8_t)(1U << bit);
-    CHECK(pwrite(descriptor, &byte, 1, (off_t)offset) == 1);
-    (void)close(descriptor);
-    (void)snprintf(run->flipped, sizeof run->flipped, "bit %d of byte %" PRIu64 " of %.80s", bit,
-                   offset, file->path + strlen(folder) + 1);
-}
-
-static void judge_flips(struct run *run, const struct stores *stores)
-{
-    struct image *image = image_new(run->seed);
-    char path[PATH_MAX + 16];
-    struct prng prng;
-
-    prng_init(&prng, run->seed);
-    below(run->folder, "damaged", path);
-    image_advance(image, tape_count());
-    run->in_flip = run->flips_wanted > 0;
-    for (uint64_t i = 0; run->is_right && i < run->flips_wanted; i++) {
-        bool is_named = false;
-
-        if (!run->has_flip) {
-            run->flip_seed = prng_next(&prng) % 1000000;
-        }
-        image_write(image, IMAGE_WHOLE, path);
-        flip(run, path);
-        run->is_right = stores_judge_damaged(stores, path, &is_named, run->text);
-        run->flips++;
-        run->flips_named += is_named;
-        if (!run->keep) {
-            remove_tree(path);
-        }
-    }
-    image_free(image);
-}
-
-static void play(struct run *run)
-{
-    char folder[PATH_MAX + 16];
-    char scratch[PATH_MAX + 16];
-    struct stores *stores;
-    const char *name;
-
-    below(run->folder, "data", folder);
-    below(run->folder, "elsewhere", scratch);
-    CHECK(mkdir(folder, 0700) == 0 && mkdir(scratch, 0700) == 0);
-    tape_start(folder);
-    if (run->fault != NULL) {
-        tape_fail(run->call, run->fault->count, run->fault->kind, run->fault->error_number);
-    }
-    run->is_right = stores_play(folder, scratch, run->seed, STEPS, &stores, run->text);
-    tape_stop();
-    run->has_failed = run->fault != NULL && tape_calls() > run->call;
-    run->calls = tape_calls();
-    run->events = tape_count();
-    (void)tape_failed(&name);
-    if (name != NULL) {
-        (void)snprintf(run->failed_call, sizeof run->failed_call, "%s", name);
-    }
-    if (run->is_right) {
-        judge_images(run, stores);
-    }
-    if (run->is_right) {
-        judge_flips(run, stores);
-    }
-    stores_free(stores);
-    tape_forget();
-}
-
-/* --- From outside --- */
-
-static bool wait_for_story(struct run *run, pid_t child)
-{
-    int status;
-
-    CHECK(waitpid(child, &status, 0) == child);
-    if (WIFSIGNALED(status)) {
-        (void)snprintf(run->text, sizeof run->text, "signal %d (%s)", WTERMSIG(status),
-                       strsignal(WTERMSIG(status)));
-        return false;
-    }
-    if (WEXITSTATUS(status) != 0) {
-        (void)snprintf(run->text, sizeof run->text, "the process ended with %d",
-                       WEXITSTATUS(status));
-        return false;
-    }
-    return run->is_right;
-}
-
-static void tell_wrong(const struct run *run)
-{
-    (void)printf("wrong: %s\n  again: power_cut --story %" PRIu64, run->text, run->seed);
-    if (run->fault != NULL) {
-        (void)printf(" --fault %s:%" PRIu64, run->fault->name, run->call);
-    }
-    if (run->in_flip) {
-        (void)printf(" --flip %" PRIu64 " (%s)", run->flip_seed, run->flipped);
-    } else if (run->in_image) {
-        (void)printf(" --cut %" PRIu64 " --image %" PRIu64, run->cut, run->image_seed);
-    }
-    (void)printf("\n");
-}
-
-/* False: something was wrong, and it was told. */
-static bool perform(struct run *run)
-{
-    pid_t child;
-    bool is_right;
-
-    make_folder(run->folder);
-    (void)fflush(stdout);
-    child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-        const struct rlimit no_core = {0, 0};
-
-        (void)setrlimit(RLIMIT_CORE, &no_core);
-        (void)alarm(STORY_SECONDS_MAX);
-        play(run);
-        exit(0);
-    }
-    is_right = wait_for_story(run, child);
-    if (!is_right) {
-        tell_wrong(run);
-    }
-    if (run->keep) {
-        (void)printf("kept for a look: %s\n", run->folder);
-    } else {
-        remove_tree(run->folder);
-    }
-    return is_right;
-}
-
-static struct run *new_run(uint64_t seed)
-{
-    struct run *run =
-        mmap(NULL, sizeof *run, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-
-    CHECK(run != MAP_FAILED);
-    run->seed = seed;
-    return run;
-}
-
-static void free_run(struct run *run)
-{
-    (void)munmap(run, sizeof *run);
-}
-
 static uint64_t clock_seconds(void)
 {
     struct timespec now;
@@ -489,47 +69,159 @@ static uint64_t clock_seconds(void)
     return (uint64_t)now.tv_sec;
 }
 
-static int perform_cuts(const struct options *options)
+static uint64_t end_of(const struct options *options)
 {
-    uint64_t end = options->seconds == 0 ? UINT64_MAX : clock_seconds() + options->seconds;
-    uint64_t stories = 0;
-    uint64_t images = 0;
-    uint64_t events = 0;
-    bool is_right = true;
+    return options->seconds == 0 ? UINT64_MAX : clock_seconds() + options->seconds;
+}
 
-    while (is_right && images < options->images && clock_seconds() < end) {
-        struct run *run = new_run(options->seed + stories);
+/* --- Images --- */
 
-        run->images_wanted = IMAGES_PER_STORY;
-        is_right = perform(run);
-        stories++;
-        images += run->images;
-        events += run->events;
-        free_run(run);
+struct cuts {
+    uint64_t stories;
+    uint64_t events;
+    uint64_t images[STEP_KIND_COUNT];
+    uint64_t half_commits;
+};
+
+static uint64_t sum(const uint64_t counts[STEP_KIND_COUNT])
+{
+    uint64_t whole = 0;
+
+    for (int kind = 0; kind < STEP_KIND_COUNT; kind++) {
+        whole += counts[kind];
     }
+    return whole;
+}
+
+static void add_run(struct cuts *cuts, const struct run *run)
+{
+    cuts->stories++;
+    cuts->events += run->events;
+    cuts->half_commits += run->half_commits;
+    for (int kind = 0; kind < STEP_KIND_COUNT; kind++) {
+        cuts->images[kind] += run->images[kind];
+    }
+}
+
+static void tell_where(const struct cuts *cuts)
+{
+    for (int kind = 0; kind < STEP_KIND_COUNT; kind++) {
+        (void)printf("%s%s %" PRIu64, kind == 0 ? "images by where the power went: " : ", ",
+                     stores_step_name((enum step_kind)kind), cuts->images[kind]);
+    }
+    (void)printf("; %" PRIu64 " of them named as half a commit\n", cuts->half_commits);
+}
+
+static void tell_cuts(const struct cuts *cuts, const char *verdict)
+{
+    tell_where(cuts);
     (void)printf("%" PRIu64 " stories of %d steps, %" PRIu64 " file operations; %" PRIu64
                  " images of power cuts: %s\n",
-                 stories, (int)STEPS, events, images, is_right ? "all right" : "one is wrong");
+                 cuts->stories, (int)RUN_STEPS, cuts->events, sum(cuts->images), verdict);
+}
+
+static int perform_cuts(const struct options *options)
+{
+    uint64_t end = end_of(options);
+    struct cuts cuts = {.stories = 0};
+    bool is_right = true;
+
+    while (is_right && sum(cuts.images) < options->images && clock_seconds() < end) {
+        struct run *run = run_new(options->seed + cuts.stories);
+
+        run->cuts_wanted = RUN_CUTS_MAX;
+        is_right = run_perform(run);
+        add_run(&cuts, run);
+        run_free(run);
+    }
+    tell_cuts(&cuts, is_right ? "all right" : "one is wrong");
     return is_right ? 0 : EXIT_WRONG;
 }
 
+/* Is there none of a kind of step? */
+static const char *find_missing(const uint64_t counts[STEP_KIND_COUNT])
+{
+    for (int kind = 0; kind < STEP_KIND_COUNT; kind++) {
+        if (counts[kind] == 0) {
+            return stores_step_name((enum step_kind)kind);
+        }
+    }
+    return NULL;
+}
+
+/* The first story from `seed` on that has steps of every kind, played without a fault; NULL: one
+ * on the way was wrong. */
+static struct run *find_whole_story(uint64_t seed)
+{
+    for (uint64_t i = 0; i < STORIES_SEARCHED_MAX; i++) {
+        struct run *run = run_new(seed + i);
+        bool is_right = run_perform(run);
+
+        if (is_right && find_missing(run->operations) == NULL) {
+            return run;
+        }
+        run_free(run);
+        if (!is_right) {
+            return NULL;
+        }
+    }
+    (void)printf("wrong: none of %d stories has steps of every kind\n", (int)STORIES_SEARCHED_MAX);
+    return NULL;
+}
+
+static int perform_every_cut(const struct options *options)
+{
+    uint64_t end = options->seconds == 0 ? 0 : end_of(options);
+    struct run *story = find_whole_story(options->seed);
+    struct cuts cuts = {.stories = 0};
+    const char *missing = NULL;
+    bool is_right = story != NULL;
+
+    while (is_right && (cuts.stories == 0 || clock_seconds() < end)) {
+        struct run *run = run_new(story->seed + cuts.stories);
+
+        run->every_cut = true;
+        is_right = run_perform(run);
+        add_run(&cuts, run);
+        run_free(run);
+    }
+    missing = find_missing(cuts.images);
+    if (is_right && missing != NULL) {
+        (void)printf("wrong: no image of a power cut in a step of the kind '%s'\n", missing);
+        is_right = false;
+    }
+    if (is_right && sum(cuts.images) != cuts.events + cuts.stories) {
+        (void)printf("wrong: %" PRIu64 " images after %" PRIu64 " operations of %" PRIu64
+                     " stories\n",
+                     sum(cuts.images), cuts.events, cuts.stories);
+        is_right = false;
+    }
+    if (story != NULL) {
+        run_free(story);
+    }
+    tell_cuts(&cuts, is_right ? "one at every cut, all right" : "wrong");
+    return is_right ? 0 : EXIT_WRONG;
+}
+
+/* --- Flipped bits --- */
+
 static int perform_flips(const struct options *options)
 {
-    uint64_t end = options->seconds == 0 ? UINT64_MAX : clock_seconds() + options->seconds;
+    uint64_t end = end_of(options);
     uint64_t stories = 0;
     uint64_t flips = 0;
     uint64_t named = 0;
     bool is_right = true;
 
     while (is_right && flips < options->flips && clock_seconds() < end) {
-        struct run *run = new_run(options->seed + stories);
+        struct run *run = run_new(options->seed + stories);
 
         run->flips_wanted = FLIPS_PER_STORY;
-        is_right = perform(run);
+        is_right = run_perform(run);
         stories++;
         flips += run->flips;
         named += run->flips_named;
-        free_run(run);
+        run_free(run);
     }
     (void)printf("%" PRIu64 " flipped bits after %" PRIu64 " stories: %" PRIu64
                  " were named, the others harmless: %s\n",
@@ -537,49 +229,91 @@ static int perform_flips(const struct options *options)
     return is_right ? 0 : EXIT_WRONG;
 }
 
-/* Each call of a story fails once in each way; with `runs`, that many of these, evenly spread. */
+/* --- Failing calls --- */
+
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+    while (b != 0) {
+        uint64_t rest = a % b;
+
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+/* Going round `count` things by this step meets each once, and any part of the way is spread evenly
+ * over all of them. */
+static uint64_t stride_of(uint64_t count)
+{
+    uint64_t stride = count * 618 / 1000 + 1;
+
+    while (common_divisor(stride, count) != 1) {
+        stride++;
+    }
+    return stride;
+}
+
+struct failures {
+    uint64_t possible;
+    uint64_t played;
+    uint64_t failed;
+    struct cuts cuts;
+};
+
+/* Failure `choice` of those that the calls of a story can meet. */
+static bool play_failure(const struct run *story, uint64_t choice, struct failures *failures)
+{
+    struct run *run = run_new(story->seed);
+    bool is_right;
+
+    run->fault = &faults[choice % FAULT_COUNT];
+    run->call = choice / FAULT_COUNT;
+    run->cuts_wanted = IMAGES_PER_FAULT;
+    is_right = run_perform(run);
+    failures->played++;
+    failures->failed += run->has_failed;
+    add_run(&failures->cuts, run);
+    run_free(run);
+    return is_right;
+}
+
+/* Each call of a story fails once in each way; of these the first `runs` on the way of the stride,
+ * and of those every `parts`th. */
 static int perform_faults(const struct options *options)
 {
-    uint64_t end = options->seconds == 0 ? UINT64_MAX : clock_seconds() + options->seconds;
-    uint64_t done = 0;
-    uint64_t failed = 0;
-    uint64_t images = 0;
-    uint64_t calls = 0;
-    struct run *run = new_run(options->seed);
-    bool is_right = perform(run);
-    uint64_t runs = options->runs;
+    uint64_t end = end_of(options);
+    struct run *story = find_whole_story(options->seed);
+    struct failures failures = {.played = 0};
+    bool is_right = story != NULL;
 
-    calls = run->calls;
-    if (runs == 0 || runs > calls * FAULT_COUNT) {
-        runs = calls * FAULT_COUNT;
-    }
-    free_run(run);
-    while (is_right && clock_seconds() < end) {
-        uint64_t choice = done * (calls * FAULT_COUNT) / runs;
+    if (is_right) {
+        uint64_t possible = story->calls * FAULT_COUNT;
+        uint64_t stride = stride_of(possible);
+        uint64_t runs = options->runs == 0 || options->runs > possible ? possible : options->runs;
 
-        if (done == runs) {
-            break;
+        failures.possible = possible;
+        for (uint64_t i = options->part - 1; is_right && i < runs && clock_seconds() < end;
+             i += options->parts) {
+            is_right = play_failure(story, i * stride % possible, &failures);
         }
-        run = new_run(options->seed);
-        run->fault = &faults[choice % FAULT_COUNT];
-        run->call = choice / FAULT_COUNT;
-        run->images_wanted = IMAGES_PER_FAULT;
-        is_right = perform(run);
-        done++;
-        failed += run->has_failed;
-        images += run->images;
-        free_run(run);
+        (void)printf("story %" PRIu64 ", of %" PRIu64 " calls\n", story->seed, story->calls);
+        run_free(story);
     }
-    (void)printf("a story of %" PRIu64 " calls, played %" PRIu64
-                 " times with one of them failing (%" PRIu64 " times it did), and %" PRIu64
-                 " images of power cuts after it: %s\n",
-                 calls, done, failed, images, is_right ? "all right" : "one is wrong");
+    if (is_right && failures.failed != failures.played) {
+        (void)printf("wrong: a call that was to fail never came\n");
+        is_right = false;
+    }
+    tell_where(&failures.cuts);
+    (void)printf("%" PRIu64 " of %" PRIu64 " failures played, %" PRIu64 " images after them: %s\n",
+                 failures.played, failures.possible, sum(failures.cuts.images),
+                 is_right ? "all right" : "one is wrong");
     return is_right ? 0 : EXIT_WRONG;
 }
 
 static int perform_one(const struct options *options)
 {
-    struct run *run = new_run(options->seed);
+    struct run *run = run_new(options->seed);
     bool is_right;
 
     run->fault = options->fault;
@@ -591,9 +325,9 @@ static int perform_one(const struct options *options)
     run->flips_wanted = options->has_flip ? 1 : 0;
     run->flip_seed = options->flip_seed;
     run->keep = true;
-    is_right = perform(run);
+    is_right = run_perform(run);
     (void)printf("%s\n", is_right ? "all right" : "wrong");
-    free_run(run);
+    run_free(run);
     return is_right ? 0 : EXIT_WRONG;
 }
 
@@ -623,6 +357,19 @@ static bool parse_fault(const char *text, struct options *options)
     return false;
 }
 
+/* K/N */
+static bool parse_part(char *text, struct options *options)
+{
+    char *slash = strchr(text, '/');
+
+    if (slash == NULL) {
+        return false;
+    }
+    *slash = '\0';
+    return parse_number(text, &options->part) && parse_number(slash + 1, &options->parts) &&
+           options->part >= 1 && options->part <= options->parts;
+}
+
 static bool parse(int argc, char **argv, struct options *options)
 {
     static const struct option long_options[] = {
@@ -631,7 +378,8 @@ static bool parse(int argc, char **argv, struct options *options)
         {"runs", required_argument, NULL, 'r'},   {"story", required_argument, NULL, 'o'},
         {"fault", required_argument, NULL, 'F'},  {"cut", required_argument, NULL, 'c'},
         {"image", required_argument, NULL, 'I'},  {"flips", required_argument, NULL, 'p'},
-        {"flip", required_argument, NULL, 'P'},   {NULL, 0, NULL, 0}};
+        {"flip", required_argument, NULL, 'P'},   {"every-cut", no_argument, NULL, 'e'},
+        {"part", required_argument, NULL, 'n'},   {NULL, 0, NULL, 0}};
     bool is_right = true;
     int option;
 
@@ -648,6 +396,12 @@ static bool parse(int argc, char **argv, struct options *options)
             break;
         case 'f':
             options->faults = true;
+            break;
+        case 'e':
+            options->every_cut = true;
+            break;
+        case 'n':
+            is_right = parse_part(optarg, options);
             break;
         case 'r':
             is_right = parse_number(optarg, &options->runs);
@@ -682,15 +436,19 @@ static bool parse(int argc, char **argv, struct options *options)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.seed = 1, .images = UINT64_MAX};
+    struct options options = {.seed = 1, .images = UINT64_MAX, .part = 1, .parts = 1};
 
-    if (!parse(argc, argv, &options) || (!options.one && !options.faults && options.flips == 0 &&
-                                         options.seconds == 0 && options.images == UINT64_MAX)) {
-        (void)fprintf(stderr, "usage: power_cut --images N | --seconds S [--seed N]\n"
-                              "       power_cut --faults [--runs N] [--seconds S] [--seed N]\n"
-                              "       power_cut --flips N [--seconds S] [--seed N]\n"
-                              "       power_cut --story SEED [--fault NAME:CALL] [--cut N --image "
-                              "SEED | --flip SEED]\n");
+    if (!parse(argc, argv, &options) ||
+        (!options.one && !options.faults && !options.every_cut && options.flips == 0 &&
+         options.seconds == 0 && options.images == UINT64_MAX)) {
+        (void)fprintf(stderr,
+                      "usage: power_cut --images N | --seconds S [--seed N]\n"
+                      "       power_cut --every-cut [--seconds S] [--seed N]\n"
+                      "       power_cut --faults [--runs N] [--part K/N] [--seconds S] [--seed "
+                      "N]\n"
+                      "       power_cut --flips N [--seconds S] [--seed N]\n"
+                      "       power_cut --story SEED [--fault NAME:CALL] [--cut N --image "
+                      "SEED | --flip SEED]\n");
         return EXIT_USAGE;
     }
     if (options.one) {
@@ -698,6 +456,9 @@ int main(int argc, char **argv)
     }
     if (options.flips > 0) {
         return perform_flips(&options);
+    }
+    if (options.every_cut) {
+        return perform_every_cut(&options);
     }
     return options.faults ? perform_faults(&options) : perform_cuts(&options);
 }

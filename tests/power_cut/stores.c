@@ -14,11 +14,39 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const step_names[STEP_KIND_COUNT] = {
+    [STEP_NONE] = "between steps",    [STEP_FIRST_OPEN] = "first start",
+    [STEP_OPEN] = "restart",          [STEP_CLUSTER] = "cluster id",
+    [STEP_WRITE] = "log write",       [STEP_TRIM] = "trimming",
+    [STEP_CHECKPOINT] = "checkpoint", [STEP_DUMP] = "dump",
+    [STEP_INSTALL] = "dump install",  [STEP_SWITCH] = "generation switch",
+    [STEP_PREZERO] = "zeros ahead",
+};
+
+const char *stores_step_name(enum step_kind kind)
+{
+    CHECK_OP(kind, <, STEP_KIND_COUNT);
+    return step_names[kind];
+}
+
+enum step_kind stores_step_at(const struct stores *stores, size_t count)
+{
+    size_t at = count;
+
+    while (at > 0 && tape_at(at - 1)->kind != TAPE_BEGIN && tape_at(at - 1)->kind != TAPE_DONE) {
+        at--;
+    }
+    return at == 0 || at == count || tape_at(at - 1)->kind == TAPE_DONE
+               ? STEP_NONE
+               : stores->kinds[tape_at(at - 1)->number];
+}
+
 /* --- The whole --- */
 
-static struct contents *begin_step(struct stores *stores)
+static struct contents *begin_step(struct stores *stores, enum step_kind kind)
 {
     CHECK_OP(stores->step, <, STORES_STEPS_MAX);
+    stores->kinds[stores->step + 1] = kind;
     tape_begin(stores->step + 1);
     free(stores->after[stores->step + 1]);
     stores->after[stores->step + 1] = xmemdup(stores_present(stores), sizeof(struct contents));
@@ -68,7 +96,7 @@ static bool restart(struct stores *stores, const char *why, char text[STORES_TEX
 
     tape_fail(UINT64_MAX, 0, TAPE_FAULT_NONE, 0);
     stores->step++; /* whose outcome is unknown: it is begun, and never done */
-    (void)begin_step(stores);
+    (void)begin_step(stores, STEP_OPEN);
     stores_close(stores);
     stores->has_installed = false;
     if (stores_open(stores, &error) != STATUS_OK) {
@@ -90,19 +118,20 @@ static bool play_step(struct stores *stores, char text[STORES_TEXT_BYTES_MAX])
 {
     enum step_kind kind = stores_draw_step(stores);
     struct prng prng = stores->prng;
-    struct contents *next = begin_step(stores);
+    struct contents *next = begin_step(stores, kind);
     struct error error = {.text = ""};
     const char *name;
     enum status status = stores_take_step(stores, kind, next, &error);
 
-    if (status == STATUS_NO_SPACE && kind != STEP_OPEN && tape_failed(&name) > 0) {
+    if (status == STATUS_NO_SPACE && kind != STEP_OPEN && kind != STEP_FIRST_OPEN &&
+        tape_failed(&name) > 0) {
         tape_fail(UINT64_MAX, 0, TAPE_FAULT_NONE, 0);
         stores->prng = prng;
-        next = begin_step(stores);
+        next = begin_step(stores, kind);
         status = stores_take_step(stores, kind, next, &error);
         if (status != STATUS_OK) {
-            return stores_say(text, "step %d does not go on after a full disk: %s", (int)kind,
-                              error.text);
+            return stores_say(text, "%s does not go on after a full disk: %s",
+                              stores_step_name(kind), error.text);
         }
     }
     if (status == STATUS_OK) {
@@ -110,7 +139,8 @@ static bool play_step(struct stores *stores, char text[STORES_TEXT_BYTES_MAX])
         return true;
     }
     if (tape_failed(&name) == 0) {
-        return stores_say(text, "step %d failed without a fault: %s", (int)kind, error.text);
+        return stores_say(text, "%s failed without a fault: %s", stores_step_name(kind),
+                          error.text);
     }
     if (strstr(error.text, stores->folder_path) == NULL) {
         return stores_say(text, "the reason names no place: '%s'", error.text);

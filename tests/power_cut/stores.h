@@ -6,9 +6,26 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum { STORES_STEPS_MAX = 128, STORES_TEXT_BYTES_MAX = 1024 };
+
+/* What a step does. */
+enum step_kind {
+    STEP_NONE, /* between two */
+    STEP_FIRST_OPEN,
+    STEP_OPEN,
+    STEP_CLUSTER,
+    STEP_WRITE,
+    STEP_TRIM,
+    STEP_CHECKPOINT,
+    STEP_DUMP,
+    STEP_INSTALL, /* the new generation is built beside the old one */
+    STEP_SWITCH,
+    STEP_PREZERO,
+    STEP_KIND_COUNT
+};
 
 struct stores;
 
@@ -25,6 +42,9 @@ bool stores_play(const char *folder,
                  struct stores **ret_stores,
                  char text[STORES_TEXT_BYTES_MAX]);
 void stores_free(struct stores *stores);
+const char *stores_step_name(enum step_kind kind);
+/* Of which step the last of the tape's first `count` events is a part. */
+enum step_kind stores_step_at(const struct stores *stores, size_t count);
 
 /* Open `folder` as a server does, and read everything. It must hold what step `done` left, or step
  * `begun`; then it must take a write, and open once more. `text` says what is wrong. */

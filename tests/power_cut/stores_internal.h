@@ -11,18 +11,6 @@
 
 enum { STORES_MAP_BYTES = 64 * 1024 * 1024, STORES_VALUE_BYTES_MAX = 700 * 1024 };
 
-enum step_kind {
-    STEP_OPEN,
-    STEP_CLUSTER,
-    STEP_WRITE,
-    STEP_TRIM,
-    STEP_CHECKPOINT,
-    STEP_DUMP,
-    STEP_INSTALL, /* the new generation is built beside the old one */
-    STEP_SWITCH,
-    STEP_PREZERO
-};
-
 struct stores {
     char folder_path[DATA_FOLDER_PATH_BYTES_MAX];
     char scratch[DATA_FOLDER_PATH_BYTES_MAX];
@@ -32,7 +20,8 @@ struct stores {
     struct log_store *log;
     struct tree_store *tree;
     struct contents *after[STORES_STEPS_MAX + 1]; /* by step; 0 = nothing yet */
-    uint64_t step;                                /* the last one */
+    enum step_kind kinds[STORES_STEPS_MAX + 1];
+    uint64_t step;             /* the last one */
     struct contents installed; /* its generation and tree alone, while it waits for the switch */
     bool has_installed;
 };

@@ -335,6 +335,7 @@ enum status stores_take_step(struct stores *stores,
                              struct error *error)
 {
     switch (kind) {
+    case STEP_FIRST_OPEN:
     case STEP_OPEN:
         return step_open(stores, next, error);
     case STEP_CLUSTER:
@@ -353,6 +354,9 @@ enum status stores_take_step(struct stores *stores,
         return step_switch(stores, next, error);
     case STEP_PREZERO:
         return step_prezero(stores, error);
+    case STEP_NONE:
+    case STEP_KIND_COUNT:
+        break;
     }
     CHECK(false);
 }
@@ -363,7 +367,7 @@ enum step_kind stores_draw_step(struct stores *stores)
     uint64_t roll = prng_below(&stores->prng, 100);
 
     if (stores->log == NULL || roll < 6) {
-        return STEP_OPEN;
+        return now->starts == 0 ? STEP_FIRST_OPEN : STEP_OPEN;
     }
     if (!now->has_cluster) {
         return STEP_CLUSTER;
