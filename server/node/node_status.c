@@ -93,9 +93,6 @@ void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
         (void)snprintf(text, NODE_TROUBLE_BYTES,
                        "its disk is slow: up to %" PRIu64 " ms behind those of the others",
                        node->disk_lag.longest_us / 1000);
-    } else if (!node->has_space) {
-        (void)snprintf(text, NODE_TROUBLE_BYTES, "its disk or one of its maps is short of space%s",
-                       node->status.role == RAFT_LEADER ? ": only removals are taken" : "");
     }
 }
 
@@ -109,6 +106,13 @@ static bool is_reachable(const struct node *node, raft_id id)
     const struct member_report *report = find_report(node, id);
 
     return id == node->options.id || (report != NULL && report->is_linked);
+}
+
+static bool is_short_of_space(const struct node *node, raft_id id)
+{
+    const struct member_report *report = node_linked_report(node, id);
+
+    return id == node->options.id ? !node->has_space : report != NULL && report->short_of_space;
 }
 
 static void fill_progress(const struct node *node,
@@ -233,6 +237,12 @@ make_member(struct node *node, const struct raft_member *member, struct arena *a
         status->trouble = copy_text(arena, report->trouble);
     }
     fill_progress(node, member->id, arena, status);
+    if (status->trouble[0] == '\0' && is_short_of_space(node, member->id)) {
+        status->trouble = copy_text(
+            arena, member->id == node->status.leader
+                       ? "its disk or one of its maps is short of space: only removals are taken"
+                       : "its disk or one of its maps is short of space");
+    }
     if (!status->reachable && report != NULL && report->unreachable[0] != '\0') {
         (void)snprintf(trouble, sizeof trouble, "not reachable: %s", report->unreachable);
         status->trouble = copy_text(arena, trouble);
