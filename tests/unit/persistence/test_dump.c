@@ -515,6 +515,88 @@ static void test_a_dump_where_nothing_can_be_written_fails(void)
     tree_store_close(store);
 }
 
+/* --- What later commits need while a dump is written --- */
+
+enum { GROWTH_RECORDS = 2000, GROWTH_COMMITS = 20 };
+
+static struct {
+    struct tree_store *store;
+    uint64_t bytes_before;
+    uint64_t bytes_after;
+} growth;
+
+static uint64_t tree_file_bytes(void)
+{
+    char path[4200];
+
+    (void)snprintf(path, sizeof path, "%s/tree-0/data.mdb", folder);
+    return damage_file_bytes(path);
+}
+
+/* All records anew, so often. */
+static void rewrite(size_t commits)
+{
+    static uint8_t keys[GROWTH_RECORDS * 8];
+    static struct tree_record records[GROWTH_RECORDS];
+
+    for (size_t i = 0; i < GROWTH_RECORDS; i++) {
+        bytes_store_u64(keys + i * 8, i);
+        records[i] = (struct tree_record){.key = bytes_of(keys + i * 8, 8),
+                                          .value = bytes_of(folder, strlen(folder))};
+    }
+    for (size_t i = 0; i < commits; i++) {
+        EXPECT_OK(tree_store_commit(growth.store, records, GROWTH_RECORDS, &example_meta, &error));
+        EXPECT_OK(tree_store_renew(growth.store, &error));
+    }
+}
+
+/* At the first record: the dump's transaction is open. */
+static void rewrite_meanwhile(struct bytes key, struct bytes value, uint64_t *count, uint64_t *sum)
+{
+    (void)key;
+    (void)value;
+    if (growth.bytes_before == 0) {
+        growth.bytes_before = tree_file_bytes();
+        rewrite(GROWTH_COMMITS);
+        growth.bytes_after = tree_file_bytes();
+    }
+    *count = example_meta.record_count;
+    *sum = example_meta.record_sum;
+}
+
+static void test_a_file_grows_while_a_dump_is_written_and_no_more_afterwards(void)
+{
+    struct buffer config = BUFFER_INIT;
+    struct tree_meta meta;
+    uint64_t bytes;
+    uint64_t settled;
+    uint64_t of_one_commit;
+
+    new_paths();
+    memset(&growth, 0, sizeof growth);
+    growth.store = open_tree("tree-0");
+    rewrite(1);
+    of_one_commit = tree_file_bytes();
+    rewrite(GROWTH_COMMITS);
+    settled = tree_file_bytes();
+    /* Pages that a commit freed serve the next but one. */
+    EXPECT(settled <= 4 * of_one_commit);
+    rewrite(GROWTH_COMMITS);
+    EXPECT_EQ(tree_file_bytes(), settled);
+
+    EXPECT_OK(tree_store_dump(growth.store, dump_path, cluster, rewrite_meanwhile, &config, &meta,
+                              &bytes, &error));
+    EXPECT_EQ(growth.bytes_before, settled);
+    /* No page is used anew, so it is what was written meanwhile, */
+    EXPECT(growth.bytes_after >= settled + of_one_commit * (GROWTH_COMMITS - 3));
+    EXPECT(growth.bytes_after <= settled + of_one_commit * (GROWTH_COMMITS + 2));
+    /* and that serves again once the dump is done. */
+    rewrite(GROWTH_COMMITS);
+    EXPECT_EQ(tree_file_bytes(), growth.bytes_after);
+    tree_store_close(growth.store);
+    buffer_release(&config);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -537,6 +619,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_full_map_leaves_nothing),
         TEST_CASE(test_what_an_interrupted_installation_left_is_replaced),
         TEST_CASE(test_a_dump_of_a_damaged_tree_is_refused),
+        TEST_CASE(test_a_file_grows_while_a_dump_is_written_and_no_more_afterwards),
         TEST_CASE(test_a_dump_where_nothing_can_be_written_fails),
         TEST_END,
     };
