@@ -264,13 +264,18 @@ void membership_answer(struct membership *membership,
     membership_operation_respond(membership, handle, code, copy);
 }
 
-void membership_forget(struct membership *membership, void *handle)
+bool membership_withdraw(struct membership *membership, const void *handle)
 {
     LIST_FOR_EACH (link, &membership->operations) {
         struct membership_operation *operation = operation_of(link);
 
-        operation->is_forgotten = operation->is_forgotten || operation->handle == handle;
+        if (operation->handle == handle &&
+            (operation->phase == MEMBERSHIP_PROBING || operation->phase == MEMBERSHIP_PROPOSING)) {
+            membership_operation_remove(membership, operation);
+            return true;
+        }
     }
+    return false;
 }
 
 static void on_answer(struct membership *membership,

@@ -47,8 +47,9 @@ void membership_answer(struct membership *membership,
                        void *handle,
                        Client__Code code,
                        const char *text);
-/* Nobody waits for it any more: it goes on, but `finish` is not called for it. */
-void membership_forget(struct membership *membership, void *handle);
+/* Nobody waits for it any more. True: it had not begun, and ended without a response. False: it
+ * has, and goes on. */
+bool membership_withdraw(struct membership *membership, const void *handle);
 
 /* Arguments as in node_on_probe_answer; `message` is the packed PeerMessage that came. Tokens that
  * are not this unit's or are no longer wanted are ignored. */

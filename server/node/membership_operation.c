@@ -154,9 +154,7 @@ void membership_operation_end(struct membership *membership,
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (!operation->is_forgotten) {
-        membership_operation_respond(membership, operation->handle, code, text);
-    }
+    membership_operation_respond(membership, operation->handle, code, text);
     membership_operation_remove(membership, operation);
 }
 

@@ -47,7 +47,6 @@ struct membership_target {
 struct membership_operation {
     struct list link;
     void *handle;
-    bool is_forgotten;
     enum membership_kind kind;
     enum membership_phase phase;
     uint64_t begun_us;

@@ -180,7 +180,7 @@ void node_cluster_abandon(struct node *node, struct request *request)
             if (call->state == CALL_RELAYED) {
                 withdraw(node, call);
             }
-            if (call->state != CALL_RUNNING) {
+            if (call->state != CALL_RUNNING || membership_withdraw(node->membership, call)) {
                 call->state = CALL_DONE;
             }
         }
@@ -195,7 +195,8 @@ static void drop_relayed(struct node *node, raft_id peer, uint64_t id)
         struct cluster_call *call = call_of(link);
 
         if (call->peer == peer && (id == 0 || call->peer_call_id == id) &&
-            (call->state == CALL_ARRIVED || call->state == CALL_WAITING)) {
+            (call->state == CALL_ARRIVED || call->state == CALL_WAITING ||
+             (call->state == CALL_RUNNING && membership_withdraw(node->membership, call)))) {
             MARK(relayed_request_is_given_up_before_it_is_begun);
             call_free(call);
         }

@@ -431,6 +431,46 @@ static void test_a_stopped_leader_does_not_begin_what_a_dead_server_relayed(void
     cluster_release(&cluster);
 }
 
+/* It waits for server 4, which does not run. */
+static void give_up_a_waiting_change(unsigned asked)
+{
+    uint64_t voters[] = {1, 2, 3, 4};
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__ChangeMembership change = CLIENT__CHANGE_MEMBERSHIP__INIT;
+    Client__Response *status;
+    struct wire wire;
+
+    change.voters = voters;
+    change.n_voters = 4;
+    request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
+    request.change_membership = &change;
+    EXPECT(wire_connect(&wire, cluster.servers[asked].address) && wire_greet(&wire));
+    EXPECT(wire_request(&wire, &request));
+    cluster_wait_status(&cluster, asked, "A change of voters from 1,2,3 to 1,2,3,4 was asked for");
+    wire_close(&wire);
+    /* It has seen by now that its client went: this one came later. */
+    status = cluster_status(&cluster, asked);
+    EXPECT(status != NULL);
+    client__response__free_unpacked(status, NULL);
+}
+
+static void test_a_change_waits_no_longer_than_who_asked_for_it(void)
+{
+    unsigned asked = form_three_of_four();
+    unsigned leader = asked == 1 ? 3 : asked - 1;
+
+    add_learner(asked, 4);
+    cluster_kill(&cluster, 4);
+    cluster_wait_status(&cluster, leader, "not reachable");
+    give_up_a_waiting_change(asked); /* which relayed it */
+    EXPECT_CONTAINS(cluster_cli(&cluster, asked, "cancel-change", NULL)->err,
+                    "no change is under way");
+    give_up_a_waiting_change(leader);
+    EXPECT_CONTAINS(cluster_cli(&cluster, leader, "cancel-change", NULL)->err,
+                    "no change is under way");
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -442,6 +482,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_command_that_was_given_up_is_not_asked_again),
         TEST_CASE(test_a_stopped_leader_does_not_begin_what_was_given_up_meanwhile),
         TEST_CASE(test_a_stopped_leader_does_not_begin_what_a_dead_server_relayed),
+        TEST_CASE(test_a_change_waits_no_longer_than_who_asked_for_it),
         TEST_CASE(test_servers_that_are_no_members_turn_clients_away_at_once),
         TEST_END};
     return test_main("membership", cases, argc, argv);

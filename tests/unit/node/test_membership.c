@@ -341,18 +341,48 @@ static void test_transfers_that_cannot_be_are_refused(void)
 
 /* --- The engine --- */
 
-static void test_forgotten_operations_go_on_silently(void)
+static void test_what_is_given_up_while_it_waits_never_begins(void)
 {
+    raft_id voters[] = {1, 2, 3, 4};
+    raft_id others[] = {1, 2};
     size_t before;
 
     make_cluster(3);
     before = last.count;
-    submit_add(leader(), 4, "127.0.0.1:10004");
-    membership_forget(leader()->membership, &operation_mark);
+    submit_add(leader(), 4, "127.0.0.1:10004"); /* asks the server first */
+    EXPECT(membership_withdraw(leader()->membership, &operation_mark));
+    run(SECOND);
+    EXPECT_EQ(last.count, before);
+    EXPECT_EQ(flags_of(4), 0);
+    cut(4, true);
+    EXPECT_EQ(add(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    before = last.count;
+    submit_change(leader(), voters, 4);
+    run(SECOND);
+    EXPECT(membership_withdraw(leader()->membership, &operation_mark));
+    EXPECT(!membership_withdraw(leader()->membership, &operation_mark));
+    cut(4, false);
     run(2 * SECOND);
     EXPECT_EQ(last.count, before);
-    EXPECT_EQ(membership_count(leader()->membership), 0);
-    EXPECT_EQ(raft_config_effective(leader()->node->raft)->member_count, 4);
+    EXPECT_EQ(flags_of(4), RAFT_LEARNER);
+    /* Nor is it in the way of another. */
+    EXPECT_EQ(change(others, 2), CLIENT__CODE__OK);
+    end();
+}
+
+static void test_what_is_given_up_when_it_has_begun_goes_on(void)
+{
+    raft_id voters[] = {1, 2, 3, 4};
+
+    make_cluster(3);
+    EXPECT_EQ(add(4, "127.0.0.1:10004"), CLIENT__CODE__OK);
+    run(SECOND);
+    submit_change(leader(), voters, 4);
+    (void)membership_tick(leader()->membership, cluster->now);
+    EXPECT(raft_config_effective(leader()->node->raft)->joint);
+    EXPECT(!membership_withdraw(leader()->membership, &operation_mark));
+    EXPECT_EQ(await(), CLIENT__CODE__OK);
+    EXPECT_EQ(flags_of(4), RAFT_VOTER_NEW);
     end();
 }
 
@@ -664,7 +694,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_the_last_voter_stays),
         TEST_CASE(test_leadership_goes_to_the_target_or_to_any_other_voter),
         TEST_CASE(test_transfers_that_cannot_be_are_refused),
-        TEST_CASE(test_forgotten_operations_go_on_silently),
+        TEST_CASE(test_what_is_given_up_while_it_waits_never_begins),
+        TEST_CASE(test_what_is_given_up_when_it_has_begun_goes_on),
         TEST_CASE(test_operations_are_bounded),
         TEST_CASE(test_hostile_answers_end_the_operation_with_a_refusal),
         TEST_CASE(test_a_learner_is_promoted_by_itself_once_it_caught_up),

@@ -3,28 +3,34 @@
 
 #include "tests/unit/node/node_lab.h"
 
-/* The peer relays a wish to remove the member `removed`; 0 takes back what it relayed before. */
-static void relay(uint64_t id, raft_id removed)
+/* The peer relays a wish; without one it takes back what it relayed before. */
+static void relay(uint64_t id, const Client__Request *request)
 {
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
     Peer__Relay body = PEER__RELAY__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__RemoveMember wish = CLIENT__REMOVE_MEMBER__INIT;
     uint8_t packed[64];
 
-    wish.id = removed;
-    request.body_case = CLIENT__REQUEST__BODY_REMOVE_MEMBER;
-    request.remove_member = &wish;
-    EXPECT(client__request__get_packed_size(&request) <= sizeof packed);
     body.id = id;
-    body.given_up = removed == 0;
-    if (removed != 0) {
+    body.given_up = request == NULL;
+    if (request != NULL) {
+        EXPECT(client__request__get_packed_size(request) <= sizeof packed);
         body.request.data = packed;
-        body.request.len = client__request__pack(&request, packed);
+        body.request.len = client__request__pack(request, packed);
     }
     message.body_case = PEER__PEER_MESSAGE__BODY_RELAY;
     message.relay = &body;
     hear(&message);
+}
+
+static void relay_removal(uint64_t id, raft_id removed)
+{
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__RemoveMember wish = CLIENT__REMOVE_MEMBER__INIT;
+
+    wish.id = removed;
+    request.body_case = CLIENT__REQUEST__BODY_REMOVE_MEMBER;
+    request.remove_member = &wish;
+    relay(id, &request);
 }
 
 static bool is_answered(uint64_t id)
@@ -42,9 +48,9 @@ static bool is_answered(uint64_t id)
 static void test_a_request_that_was_given_up_is_not_begun(void)
 {
     begin_alone();
-    relay(7, 3);
-    relay(8, 4);
-    relay(7, 0);
+    relay_removal(7, 3);
+    relay_removal(8, 4);
+    relay(7, NULL);
     run(1000 * 1000);
     EXPECT(is_answered(8));
     EXPECT(!is_answered(7));
@@ -54,13 +60,55 @@ static void test_a_request_that_was_given_up_is_not_begun(void)
 static void test_giving_up_what_is_answered_changes_nothing(void)
 {
     begin_alone();
-    relay(7, 3);
+    relay_removal(7, 3);
     run(1000 * 1000);
     EXPECT(is_answered(7));
-    relay(7, 0);
-    relay(8, 3);
+    relay(7, NULL);
+    relay_removal(8, 3);
     run(1000 * 1000);
     EXPECT(is_answered(8));
+    end();
+}
+
+/* It waits for a learner from which nothing comes. */
+static void relay_change(uint64_t id)
+{
+    uint64_t voters[] = {SELF, PEER};
+    struct raft_member learner = {.id = PEER, .address = "host2:1"};
+    Client__Request request = CLIENT__REQUEST__INIT;
+    Client__ChangeMembership wish = CLIENT__CHANGE_MEMBERSHIP__INIT;
+    raft_index index;
+
+    EXPECT_OK(raft_add_learner(lab.node->raft, lab.now_us, &learner, 0, &index));
+    wish.voters = voters;
+    wish.n_voters = 2;
+    request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
+    request.change_membership = &wish;
+    run(100 * 1000);
+    relay(id, &request);
+    run(100 * 1000);
+    EXPECT_EQ(membership_count(lab.node->membership), 1);
+}
+
+static void test_a_change_that_waits_is_given_up(void)
+{
+    begin_alone();
+    relay_change(7);
+    relay(7, NULL);
+    turn();
+    EXPECT_EQ(membership_count(lab.node->membership), 0);
+    EXPECT(!is_answered(7));
+    end();
+}
+
+/* If somebody still waits there, it comes again. */
+static void test_a_change_that_waits_is_given_up_with_the_link(void)
+{
+    begin_alone();
+    relay_change(7);
+    node_on_peer_down(lab.node, PEER);
+    turn();
+    EXPECT_EQ(membership_count(lab.node->membership), 0);
     end();
 }
 
@@ -68,7 +116,9 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_request_that_was_given_up_is_not_begun),
-        TEST_CASE(test_giving_up_what_is_answered_changes_nothing), TEST_END};
+        TEST_CASE(test_giving_up_what_is_answered_changes_nothing),
+        TEST_CASE(test_a_change_that_waits_is_given_up),
+        TEST_CASE(test_a_change_that_waits_is_given_up_with_the_link), TEST_END};
 
     return test_main("node_cluster", cases, argc, argv);
 }
