@@ -8,7 +8,6 @@
 #include "tests/support/test.h"
 #include "tests/support/wire.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -189,48 +188,6 @@ static void form(unsigned count)
     settle();
 }
 
-/* What member `id` has applied, and where it last saw a majority hold what it holds, as `asked`
- * knows. */
-static void look_at(unsigned asked, unsigned id, uint64_t *ret_applied, uint64_t *ret_agreed)
-{
-    Client__Response *response = cluster_status(&cluster, asked);
-
-    *ret_applied = 0;
-    *ret_agreed = 0;
-    for (size_t i = 0; response != NULL && i < response->status->n_members; i++) {
-        if (response->status->members[i]->id == id) {
-            *ret_applied = response->status->members[i]->applied;
-            *ret_agreed = response->status->members[i]->agreed;
-        }
-    }
-    if (response != NULL) {
-        client__response__free_unpacked(response, NULL);
-    }
-}
-
-/* The digests are equal at what the leader has applied by now, or later. */
-static void wait_agreed(unsigned leader, unsigned id)
-{
-    uint64_t until_ms = process_now_ms() + FOUND_MS;
-    uint64_t applied = 0;
-    uint64_t agreed = 0;
-
-    while ((applied == 0 || agreed < applied) && process_now_ms() < until_ms) {
-        uint64_t ignored;
-
-        if (applied == 0) {
-            look_at(leader, leader, &applied, &ignored);
-        }
-        look_at(leader, id, &ignored, &agreed);
-        process_pause();
-    }
-    if (applied == 0 || agreed < applied) {
-        (void)fprintf(stderr, "server %u: agreed %" PRIu64 ", the leader has applied %" PRIu64 "\n",
-                      id, agreed, applied);
-    }
-    EXPECT(applied > 0 && agreed >= applied);
-}
-
 /* Neither reads of any kind nor writes are answered from a state that is wrong. */
 static void expect_serves_nobody(unsigned id)
 {
@@ -308,7 +265,7 @@ static void test_a_state_that_only_the_others_can_tell_is_wrong_is_found_by_its_
     wait_log(wrong, "the state here is another than that of a majority");
     expect_repaired(wrong);
     set(leader, "/later", "1");
-    wait_agreed(leader, wrong);
+    cluster_wait_agreed(&cluster, leader, wrong);
     EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
     cluster_release(&cluster);
 }
@@ -339,7 +296,7 @@ static void test_a_condemned_server_serves_nobody_and_goes_on_with_its_repair_af
     cluster_start(&cluster, third);
     wait_log(damaged, "state_repaired");
     wait_value(damaged, "/kept", marked_value());
-    wait_agreed(leader, damaged);
+    cluster_wait_agreed(&cluster, leader, damaged);
     cluster_release(&cluster);
 }
 

@@ -5,6 +5,7 @@
 #include "tests/support/wire.h"
 
 #include <arpa/inet.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -332,6 +333,50 @@ void cluster_wait_status(struct cluster *cluster, unsigned through, const char *
         status = cluster_cli(cluster, through, "status", NULL);
     }
     EXPECT_CONTAINS(status->out, words);
+}
+
+/* What `asked` says that member `id` has applied, and where that last saw a majority agree. */
+static void look_at_member(const struct cluster *cluster,
+                           unsigned asked,
+                           unsigned id,
+                           uint64_t *ret_applied,
+                           uint64_t *ret_agreed)
+{
+    Client__Response *response = cluster_status(cluster, asked);
+
+    *ret_applied = 0;
+    *ret_agreed = 0;
+    for (size_t i = 0; response != NULL && i < response->status->n_members; i++) {
+        if (response->status->members[i]->id == id) {
+            *ret_applied = response->status->members[i]->applied;
+            *ret_agreed = response->status->members[i]->agreed;
+        }
+    }
+    if (response != NULL) {
+        client__response__free_unpacked(response, NULL);
+    }
+}
+
+void cluster_wait_agreed(const struct cluster *cluster, unsigned leader, unsigned id)
+{
+    uint64_t until_ms = process_now_ms() + 2 * CLUSTER_DEADLINE_MS;
+    uint64_t applied = 0;
+    uint64_t agreed = 0;
+
+    while ((applied == 0 || agreed < applied) && process_now_ms() < until_ms) {
+        uint64_t ignored;
+
+        if (applied == 0) {
+            look_at_member(cluster, leader, leader, &applied, &ignored);
+        }
+        look_at_member(cluster, leader, id, &ignored, &agreed);
+        process_pause();
+    }
+    if (applied == 0 || agreed < applied) {
+        (void)fprintf(stderr, "server %u: agreed %" PRIu64 ", the leader has applied %" PRIu64 "\n",
+                      id, agreed, applied);
+    }
+    EXPECT(applied > 0 && agreed >= applied);
 }
 
 /* A line of /proc/PID/status, as "VmRSS:". */

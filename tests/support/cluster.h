@@ -70,6 +70,10 @@ unsigned cluster_wait_leader(struct cluster *cluster, unsigned not, unsigned dea
  * expectation if it never does. */
 void cluster_wait_status(struct cluster *cluster, unsigned through, const char *words);
 
+/* Wait until server `id` has seen a majority hold the state that it holds, at what the leader has
+ * applied by now or later; a failed expectation if it never does. */
+void cluster_wait_agreed(const struct cluster *cluster, unsigned leader, unsigned id);
+
 /* The memory that a running server holds now (VmRSS). */
 uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id);
 /* And of it what is no file's (RssAnon). */
