@@ -217,6 +217,18 @@ static void free_disk(struct nemesis *nemesis, const struct step *step, unsigned
     servers_stick_disk(nemesis->servers, victim, false);
 }
 
+static void fill_disk(struct nemesis *nemesis, const struct step *step, unsigned victim)
+{
+    (void)step;
+    servers_fill_disk(nemesis->servers, victim, true);
+}
+
+static void empty_disk(struct nemesis *nemesis, const struct step *step, unsigned victim)
+{
+    (void)step;
+    servers_fill_disk(nemesis->servers, victim, false);
+}
+
 static void skew(struct nemesis *nemesis, const struct step *step, unsigned victim)
 {
     servers_skew(nemesis->servers, victim, step->amount);
@@ -293,8 +305,11 @@ static const struct {
     [FAULT_MARK] = {.begin = kill_victim, .later = launch_armed},
     [FAULT_TERM] = {.begin = term, .end = launch_all},
     [FAULT_STUCK_DISK] = {.begin = stick_disk, .end = free_disk},
+    [FAULT_FULL_DISK] = {.begin = fill_disk, .end = empty_disk},
     [FAULT_CLOCK_JUMP] = {.begin = skew, .end = skew_back},
     [FAULT_CLOCK_RATE] = {.begin = hurry, .end = hurry_no_more},
+    [FAULT_CLOCK_FROZEN] = {.begin = hurry, .end = hurry_no_more},
+    [FAULT_CLOCK_RACE] = {.begin = hurry, .end = hurry_no_more},
     [FAULT_TRANSFER] = {.begin = transfer},
     [FAULT_REMOVE] = {.begin = replace},
     [FAULT_REPLACE] = {.begin = replace},

@@ -16,6 +16,8 @@ enum {
     SCHEDULE_ROUND_MS = 8000,
     SCHEDULE_RATE_LOW = -400, /* thousandths by which a clock runs faster */
     SCHEDULE_RATE_HIGH = 700,
+    SCHEDULE_RATE_FROZEN = -1000,
+    SCHEDULE_RATE_RACE = 9000,
     SCHEDULE_LEADER = 0 /* as a victim: who leads when the step begins, else who has its `id` */
 };
 
@@ -45,9 +47,12 @@ enum fault {
     FAULT_MARK,       /* the victim, started to die at the `amount`th pass of `mark` */
     FAULT_TERM,       /* the victim, by SIGTERM: it must leave in order */
     FAULT_STUCK_DISK, /* no sync of the victim's comes back */
+    FAULT_FULL_DISK,  /* no file of the victim's grows */
     /* Clocks. */
-    FAULT_CLOCK_JUMP, /* the victim's wall clock, by `amount` minutes, and back */
-    FAULT_CLOCK_RATE, /* the victim's clocks, faster by `amount` thousandths */
+    FAULT_CLOCK_JUMP,   /* the victim's wall clock, by `amount` minutes, and back */
+    FAULT_CLOCK_RATE,   /* the victim's clocks, faster by `amount` thousandths */
+    FAULT_CLOCK_FROZEN, /* they stand */
+    FAULT_CLOCK_RACE,   /* they run ten times as fast */
     /* Membership, by commands of confer-cli whose outcome nobody relies on. */
     FAULT_TRANSFER, /* leadership to the victim */
     FAULT_REMOVE,   /* the victim is removed, wiped and added again */

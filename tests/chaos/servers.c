@@ -55,6 +55,7 @@ static void set_launcher(struct servers *servers, unsigned id)
     place->launcher[count++] = "/usr/bin/env";
     place->launcher[count++] = server->preload;
     place->launcher[count++] = server->clock;
+    place->launcher[count++] = server->disk;
     /* A sanitizer wants to be the first library of a program; the clock does not harm it. */
     place->launcher[count++] = "ASAN_OPTIONS=verify_asan_link_order=0";
     if (server->armed) {
@@ -82,9 +83,12 @@ void servers_form(struct servers *servers, unsigned count)
 
         (void)snprintf(path, sizeof path, "%.400s/clock-%u", servers->folder, id);
         server->skewed = map_clock(path);
-        (void)snprintf(server->preload, sizeof server->preload, "LD_PRELOAD=%s:%s",
+        (void)snprintf(server->preload, sizeof server->preload, "LD_PRELOAD=%s:%s:%s",
                        cluster_program("tests/preload/skewed_clock.so"),
-                       cluster_program("tests/preload/stuck_disk.so"));
+                       cluster_program("tests/preload/stuck_disk.so"),
+                       cluster_program("tests/preload/full_disk.so"));
+        (void)snprintf(server->disk, sizeof server->disk, "FULL_DISK_FOLDER=%s",
+                       servers->cluster.servers[id].data);
         (void)snprintf(server->clock, sizeof server->clock, "SKEWED_CLOCK_FILE=%s", path);
         (void)snprintf(servers->cluster.servers[id].address,
                        sizeof servers->cluster.servers[id].address, "%s", network_address(id));
@@ -139,6 +143,7 @@ static void launch(struct servers *servers, unsigned id, bool armed)
     struct server *server = &servers->servers[id];
 
     if (server->want == SERVER_DOWN && !server->held) {
+        servers_fill_disk(servers, id, false);
         server->armed = armed;
         set_launcher(servers, id);
         cluster_launch(&servers->cluster, id);
@@ -216,12 +221,13 @@ void servers_hurry(struct servers *servers, unsigned id, int permille)
                      (int64_t)permille * 1000);
 }
 
-void servers_stick_disk(struct servers *servers, unsigned id, bool stuck)
+/* What is loaded into the server looks for this file. */
+static void set_switch(struct servers *servers, unsigned id, const char *name, bool on)
 {
     char path[600];
 
-    (void)snprintf(path, sizeof path, "%s.stuck", servers->cluster.servers[id].data);
-    if (stuck) {
+    (void)snprintf(path, sizeof path, "%s.%s", servers->cluster.servers[id].data, name);
+    if (on) {
         int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 
         EXPECT(file >= 0);
@@ -229,6 +235,16 @@ void servers_stick_disk(struct servers *servers, unsigned id, bool stuck)
     } else {
         (void)unlink(path);
     }
+}
+
+void servers_stick_disk(struct servers *servers, unsigned id, bool stuck)
+{
+    set_switch(servers, id, "stuck", stuck);
+}
+
+void servers_fill_disk(struct servers *servers, unsigned id, bool full)
+{
+    set_switch(servers, id, "full", full);
 }
 
 unsigned servers_leader(struct servers *servers, unsigned id)
@@ -261,6 +277,7 @@ void servers_heal(struct servers *servers, unsigned deadline_ms)
         servers_skew(servers, id, 0);
         servers_hurry(servers, id, 0);
         servers_stick_disk(servers, id, false);
+        servers_fill_disk(servers, id, false);
         servers_continue(servers, id);
         if (server->want == SERVER_LEAVING) {
             EXPECT(process_wait(process_of(servers, id), deadline_ms));

@@ -22,6 +22,7 @@ struct servers {
         char mark[128]; /* settings of its environment */
         char preload[1200];
         char clock[600];
+        char disk[600];
     } servers[SERVERS_MAX + 1];
     unsigned deaths_at_marks;
 };
@@ -51,6 +52,8 @@ void servers_skew(struct servers *servers, unsigned id, int minutes);
 void servers_hurry(struct servers *servers, unsigned id, int permille);
 /* Whether its disk takes what is written, but does not get ready. */
 void servers_stick_disk(struct servers *servers, unsigned id, bool stuck);
+/* Whether its disk has no space left. Who starts a server makes room before. */
+void servers_fill_disk(struct servers *servers, unsigned id, bool full);
 
 /* Everybody is up, unarmed, with a right clock, and answers; a failed expectation after the
  * deadline. */
