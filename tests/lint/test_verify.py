@@ -140,6 +140,47 @@ class Least(unittest.TestCase):
         self.assertIn(f"--minutes {math.ceil(whole / 10) * 10}, or --minutes {math.ceil(alone)} --only fuzz", verify.__doc__)
 
 
+class ClusterUnderFaults:
+    """In the place of a Run for chaos: each seed gives one kind of fault, all seeds every kind in `given`."""
+
+    def __init__(self, given, deaths=1):
+        self.seconds, self.given, self.deaths = 0.0, given, deaths
+        self.servers = []
+
+    def schedule(self, words):
+        seed = int(words[words.index("--seed") + 1])
+        return f"  round 1\n     215..3871 ms {self.given[seed // 64 % len(self.given)]} leader (else 3)\n"
+
+    def must(self, *words):
+        return "loss\nkill\nmark\n" if "--list" in words else self.schedule(words)
+
+    def call(self, *words):
+        servers = words[words.index("--servers") + 1]
+        self.servers.append(servers)
+        return 0, f"{self.schedule(words)}  {servers} servers, 3 rounds, 3 faults, {self.deaths} deaths at marks: 9 calls, 2\n"
+
+
+class Chaos(unittest.TestCase):
+    def test_every_size_and_kind_of_fault_is_met_without_any_time(self):
+        run = ClusterUnderFaults(("loss", "kill", "mark"))
+        figure, limit = verify.chaos(run)
+        self.assertEqual(run.servers, [3, 5, 7])
+        self.assertEqual(figure, "9 rounds, 9 faults, 3 deaths at marks, 27 calls, on 3, 5, 7 servers")
+        self.assertIn("3 kinds of faults", limit)
+
+    def expect_short(self, run, reason):
+        with self.assertRaises(verify.Shortfall) as caught:
+            verify.chaos(run)
+        self.assertIn(reason, str(caught.exception))
+        self.assertEqual(len(run.servers), verify.CHAOS_RUNS_MAX)
+
+    def test_a_kind_of_fault_that_never_comes_falls_short(self):
+        self.expect_short(ClusterUnderFaults(("loss", "mark")), "no kill in 9 runs")
+
+    def test_no_death_at_a_mark_falls_short(self):
+        self.expect_short(ClusterUnderFaults(("loss", "kill", "mark"), deaths=0), "no death at a mark in 9 runs")
+
+
 class Rows(unittest.TestCase):
     def row(self, function):
         with tempfile.TemporaryDirectory() as place:
