@@ -4,7 +4,7 @@
 - a mark's name is in snake_case and stands at one place of the shipped code;
 - marks stand in .c files only;
 - the condition of a MARK_IF, which shipped programs do not evaluate, changes nothing: it assigns nothing, and what it calls takes pointers to const only;
-- each name in tests/coverage/marks_must.txt is that of a mark."""
+- each name in the lists of tests/coverage is that of a mark, and what the simulation alone must pass all tests must."""
 import pathlib
 import re
 import sys
@@ -38,8 +38,8 @@ def changers(files):
             if any("*" in parameter and "const" not in parameter for parameter in found[2].split(","))}
 
 
-def must_names(root):
-    file = pathlib.Path(root, "tests/coverage/marks_must.txt")
+def must_names(root, which="marks_must.txt"):
+    file = pathlib.Path(root, "tests/coverage", which)
     lines = file.read_text().splitlines() if file.exists() else []
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
 
@@ -61,9 +61,13 @@ def faults(root):
         if name in places:
             yield f"{file}:{line}: mark '{name}' stands at {places[name]} already"
         places.setdefault(name, f"{file}:{line}")
-    for name in must_names(root):
+    must = must_names(root)
+    for name in must:
         if name not in places:
             yield f"tests/coverage/marks_must.txt: there is no mark '{name}'"
+    for name in must_names(root, "marks_must_simulation.txt"):
+        if name not in must:
+            yield f"tests/coverage/marks_must_simulation.txt: '{name}' is not in marks_must.txt"
 
 
 if __name__ == "__main__":

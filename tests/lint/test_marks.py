@@ -62,6 +62,11 @@ class Marks(unittest.TestCase):
         self.expect({"tests/coverage/marks_must.txt": "vote_lost\n"},
                     "tests/coverage/marks_must.txt: there is no mark 'vote_lost'\n")
 
+    def test_what_the_simulation_must_pass_all_tests_must(self):
+        self.expect({"tests/coverage/marks_must_simulation.txt": "# of them\nvote_held\n"}, "")
+        self.expect({"tests/coverage/marks_must_simulation.txt": "vote_lost\n"},
+                    "tests/coverage/marks_must_simulation.txt: 'vote_lost' is not in marks_must.txt\n")
+
     def test_tests_may_use_marks_of_their_own(self):
         self.expect({"tests/unit/base/test_mark.c": "MARK(vote_held);\n"}, "")
 

@@ -6,6 +6,7 @@ import importlib.util
 import math
 import pathlib
 import re
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -119,6 +120,15 @@ class Least(unittest.TestCase):
         figure, _ = verify.simulation(Programs(timed_seeds=1000000))
         self.assertIn("one processor does 2000000 mini and 2000000 standard a second with marks", figure)
 
+    def test_a_seed_that_runs_in_another_way_in_one_build_is_told(self):
+        builds = (pathlib.Path("dev"), pathlib.Path("asan"))
+        run = Programs()
+        run.must = lambda program, *_: "  trace hash 00000000000000ab\n"
+        self.assertEqual(verify.run_alike(run, builds), len(verify.ALIKE_SEEDS))
+        run.must = lambda program, *_: f"  trace hash {'0' if 'asan' in str(program) else 'f'}0000000000000ab\n"
+        with self.assertRaisesRegex(verify.Shortfall, "S23: mini seed 7 .*dev f0.*asan 00"):
+            verify.run_alike(run, builds)
+
     def test_deep_bounds_get_their_seconds(self):
         run = Programs(seconds=0)
         with tempfile.TemporaryDirectory() as place:
@@ -179,6 +189,50 @@ class Chaos(unittest.TestCase):
 
     def test_no_death_at_a_mark_falls_short(self):
         self.expect_short(ClusterUnderFaults(("loss", "kill", "mark"), deaths=0), "no death at a mark in 9 runs")
+
+
+class Marks(unittest.TestCase):
+    """What the simulation alone must pass, judged by marks.py over what it left."""
+
+    def setUp(self):
+        self.place = tempfile.TemporaryDirectory()
+        self.addCleanup(self.place.cleanup)
+        for name in ("MARKS", "DEV"):
+            self.addCleanup(setattr, verify, name, getattr(verify, name))
+            setattr(verify, name, pathlib.Path(self.place.name, name))
+        (verify.DEV / "marks").mkdir(parents=True)
+        verify.MARKS.mkdir()
+        places = verify.ROOT / "tests/coverage"
+        self.must = [line for line in (places / "marks_must_simulation.txt").read_text().splitlines() if line[:1] not in ("", "#")]
+
+    def figure(self, simulated):
+        run = Programs()
+        run.must = lambda *words, **_: ""
+
+        def call(*words, **_):
+            done = subprocess.run([str(word) for word in words], cwd=ROOT, capture_output=True, text=True, check=False)
+            return done.returncode, done.stdout + done.stderr
+
+        run.call = call
+        sys.path.insert(0, str(ROOT / "tests/lint"))
+        import marks  # pylint: disable=import-outside-toplevel
+        names = [name for name, *_ in marks.marks(marks.shipped(ROOT))]
+        (verify.DEV / "marks/unit").write_text("".join(f"{name} 1\n" for name in names))
+        if simulated is not None:
+            (verify.MARKS / "simulate-mini-1").write_text("".join(f"{name} 2\n" for name in simulated))
+        return verify.marks(run)[0], len(names)
+
+    def test_what_it_passed_alone_is_told(self):
+        figure, there = self.figure(self.must)
+        self.assertEqual(figure, f"{there} of {there} marks, {len(self.must)} of them by the simulation alone")
+
+    def test_what_only_other_tests_passed_falls_short(self):
+        with self.assertRaisesRegex(verify.Shortfall, f"missed: {min(self.must)}"):
+            self.figure(sorted(self.must)[1:])
+
+    def test_without_a_simulation_it_falls_short(self):
+        with self.assertRaises(verify.Shortfall):
+            self.figure(None)
 
 
 class Rows(unittest.TestCase):
