@@ -255,56 +255,6 @@ static void test_requests_that_cannot_be_served_take_bounded_memory(void)
     cluster_release(&cluster);
 }
 
-/* Whether the server answers it, or closes it. */
-static bool is_taken(struct wire *wire)
-{
-    Client__Ping ping = CLIENT__PING__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__Response *response;
-
-    request.body_case = CLIENT__REQUEST__BODY_PING;
-    request.ping = &ping;
-    response = wire_greet(wire) ? wire_call(wire, &request, CLOSE_DEADLINE_MS) : NULL;
-    if (response == NULL) {
-        wire_close(wire);
-        return false;
-    }
-    client__response__free_unpacked(response, NULL);
-    return true;
-}
-
-/* Clients take what they get of few descriptors, and servers find each other all the same. */
-static void test_clients_leave_descriptors_for_disks_and_servers(void)
-{
-    enum { LIMIT = 200, CROWD = 2 * LIMIT };
-    static struct wire wires[CROWD];
-    size_t taken = 0;
-
-    cluster_init(&cluster, 3);
-    for (unsigned id = 1; id <= 3; id++) {
-        cluster.servers[id].launcher[0] = "/usr/bin/prlimit";
-        cluster.servers[id].launcher[1] = "--nofile=200:200";
-    }
-    cluster_form(&cluster);
-    for (size_t i = 0; i < CROWD; i++) {
-        EXPECT(wire_connect(&wires[i], cluster.servers[1].address));
-        taken += is_taken(&wires[i]);
-    }
-    EXPECT(taken <= LIMIT / 2);
-    EXPECT(taken > LIMIT / 4);
-    /* Then nothing is written without a new link to the server with the crowd. */
-    cluster_kill(&cluster, 2);
-    cluster_kill(&cluster, 3);
-    cluster_start(&cluster, 2);
-    EXPECT(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) != 0);
-    EXPECT_EQ(wire_set_text(cluster.servers[2].address, "/x", "1"), CLIENT__CODE__OK);
-    for (size_t i = 0; i < CROWD; i++) {
-        wire_close(&wires[i]);
-    }
-    expect_unharmed();
-    cluster_release(&cluster);
-}
-
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -316,7 +266,6 @@ int main(int argc, char **argv)
         TEST_CASE(test_slow_and_silent_connections_cost_others_nothing),
         TEST_CASE(test_a_client_that_never_reads_is_held_back_and_others_are_served),
         TEST_CASE(test_requests_that_cannot_be_served_take_bounded_memory),
-        TEST_CASE(test_clients_leave_descriptors_for_disks_and_servers),
         TEST_END};
     return test_main("hostile", cases, argc, argv);
 }
