@@ -338,6 +338,10 @@ receive(struct raft *raft, const struct raft_message *message, struct raft_range
         }
         return;
     }
+    if (message->term > raft->term && raft_election_is_deaf_to(raft, message->from)) {
+        MARK(higher_term_of_a_stranger_ignored);
+        return;
+    }
     if (message->term > raft->term) {
         MARK_IF(raft->role == RAFT_LEADER, leader_meets_a_higher_term);
         MARK_IF(raft->role == RAFT_CANDIDATE, candidate_meets_a_higher_term);
@@ -354,6 +358,11 @@ receive(struct raft *raft, const struct raft_message *message, struct raft_range
 bool raft_term_is_credible(const struct raft *raft, raft_term term)
 {
     return term <= raft->term || term - raft->term <= RAFT_TERM_STEP_MAX;
+}
+
+bool raft_contradicts(const struct raft *raft, const struct raft_message *message)
+{
+    return raft_follower_contradicts(raft, message);
 }
 
 void raft_receive(struct raft *raft,

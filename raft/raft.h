@@ -257,7 +257,13 @@ struct raft_range {
 /* Whether some member can be in this term. */
 bool raft_term_is_credible(const struct raft *raft, raft_term term);
 
-/* Take a validated message; without effect if its term is not credible. Only messages from and to
+/* Whether a message says what cannot be: that its term has two leaders, or that another entry
+ * stands where one is committed. The peer lies, or safety is lost already; either way the driver
+ * gives it to nobody. */
+bool raft_contradicts(const struct raft *raft, const struct raft_message *message);
+
+/* Take a validated message that contradicts nothing (that is asserted); without effect if its term
+ * is not credible. Only messages from and to
  * whom the driver has authenticated come here; the core checks membership where it counts.
  * `ret_stored`: the entries of this APPEND that were appended to the log, whose payloads the driver
  * must now keep by index (replacing others at the same indexes, and dropping everything after

@@ -149,6 +149,19 @@ static bool is_loyal(const struct raft *raft)
            raft->now < raft->election.heard_at + raft->options.election_timeout_us;
 }
 
+static bool is_stranger(const struct raft *raft, raft_id id)
+{
+    raft_index index;
+    return raft_config_list_effective(raft)->member_count > 0 &&
+           raft_config_find(raft_config_list_effective(raft), id) == NULL &&
+           raft_config_find(raft_config_committed(raft, &index), id) == NULL;
+}
+
+bool raft_election_is_deaf_to(const struct raft *raft, raft_id id)
+{
+    return is_loyal(raft) && is_stranger(raft, id);
+}
+
 static void answer(struct raft *raft,
                    const struct raft_message *request,
                    enum raft_message_type type,
@@ -186,7 +199,8 @@ void raft_election_on_prevote(struct raft *raft, const struct raft_message *mess
 
 void raft_election_on_vote(struct raft *raft, const struct raft_message *message)
 {
-    if (!message->vote.transfer && is_loyal(raft)) {
+    bool is_transfer = message->vote.transfer && !is_stranger(raft, message->from);
+    if (!is_transfer && is_loyal(raft)) {
         MARK(vote_request_ignored_by_loyal_node);
         return;
     }

@@ -86,6 +86,38 @@ append_entry(struct raft *raft, const struct raft_entry *entry, const struct raf
     }
 }
 
+/* A leader has every committed entry at its place, and never changes what it sent in its term. */
+static bool contradicts_log(const struct raft *raft, const struct raft_message *message)
+{
+    raft_index previous = message->append.previous_index;
+    raft_index first = previous >= raft->log.base ? previous : raft->log.base;
+    raft_index last = previous + message->append.entry_count;
+    raft_index settled = raft->commit;
+    if (message->term == raft->term && raft->ack.verified > settled) {
+        settled = raft->ack.verified;
+    }
+    for (raft_index index = first; index <= last && index <= settled; index++) {
+        raft_term term = index == previous ? message->append.previous_term
+                                           : message->append.entries[index - previous - 1].term;
+        if (raft_log_term(raft, index) != term) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool raft_follower_contradicts(const struct raft *raft, const struct raft_message *message)
+{
+    bool is_append = message->type == RAFT_APPEND;
+    if (message->term < raft->term || (!is_append && message->type != RAFT_HEARTBEAT)) {
+        return false;
+    }
+    bool is_second_leader =
+        message->term == raft->term &&
+        (raft->role == RAFT_LEADER || (raft->leader != 0 && raft->leader != message->from));
+    return is_second_leader || (is_append && contradicts_log(raft, message));
+}
+
 /* Entries that are already there stay untouched; only the first true conflict cuts the log, and
  * only when its replacement has room: a cut log always ends with an entry that the disk will
  * write. Returns how many of the entries the log now holds: all, unless a ring is full. */

@@ -4,6 +4,9 @@
 
 #include "raft/raft_internal.h"
 
+/* See raft_contradicts. */
+bool raft_follower_contradicts(const struct raft *raft, const struct raft_message *message);
+
 /* Both are messages of the present term. */
 void raft_follower_on_append(struct raft *raft,
                              const struct raft_message *message,

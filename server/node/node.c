@@ -560,6 +560,14 @@ static enum status on_raft_message(struct node *node, raft_id peer, const Peer__
                   message.term);
         status = STATUS_INVALID;
     }
+    if (status == STATUS_OK && raft_contradicts(node->raft, &message)) {
+        log_event(LOG_LEVEL_ERROR, "contradiction", "peer=%" PRIu64 " term=%" PRIu64 " reason=%s",
+                  peer, message.term,
+                  log_quote("it says that this term has two leaders, or that what it sent or "
+                            "what is committed here is something else: if it is a member, stop it "
+                            "and look at its disk"));
+        status = STATUS_INVALID;
+    }
     if (status == STATUS_OK) {
         raft_receive(node->raft, node_now(node), &message, &stored);
         if (stored.first <= stored.last) {

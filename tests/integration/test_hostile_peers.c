@@ -500,6 +500,56 @@ static void test_a_storm_of_vote_requests_moves_nobody(void)
     cluster_release(&cluster);
 }
 
+/* Whoever holds the secret may link, for a member that lags does not know every other; but nobody
+ * that is in no configuration is followed while there is a leader, and no lie ends a server. */
+static void test_a_stranger_is_no_leader(void)
+{
+    static const enum raft_message_type types[] = {RAFT_HEARTBEAT, RAFT_APPEND, RAFT_TIMEOUT_NOW,
+                                                   RAFT_VOTE};
+    enum { FITS, LEAVES_A_GAP, CONTRADICTS, FORMS };
+    Peer__Entry noop = PEER__ENTRY__INIT;
+    Peer__Entry *entries[] = {&noop};
+    struct handshake_identity target;
+    struct standing before;
+
+    noop.type = RAFT_ENTRY_NOOP;
+    begin(3);
+    before = standing_of(1);
+    for (unsigned id = 1; id <= 3; id++) {
+        EXPECT(rogue_ask_identity(cluster.servers[id].address, secret, &target));
+        for (size_t i = 0; i < FORMS * sizeof types / sizeof *types; i++) {
+            for (uint64_t later = 0; later <= 1; later++) {
+                struct rogue_options options = stranger();
+                Peer__RaftMessage raft = PEER__RAFT_MESSAGE__INIT;
+                Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+                struct rogue rogue;
+
+                options.target =
+                    (struct handshake_target){.id = id, .incarnation = target.incarnation};
+                EXPECT(rogue_connect(&rogue, cluster.servers[id].address, &options));
+                raft.type = (uint32_t)types[i / FORMS];
+                raft.term = before.term + later;
+                raft.index = i % FORMS == LEAVES_A_GAP ? 1000 * 1000 : 1;
+                raft.index_term = i % FORMS == CONTRADICTS ? raft.term : 1;
+                raft.flag = true; /* of a vote: the leader wants it so */
+                noop.term = raft.term;
+                raft.entries = entries;
+                raft.n_entries = raft.type == RAFT_APPEND ? 1 : 0;
+                message.body_case = PEER__PEER_MESSAGE__BODY_RAFT;
+                message.raft = &raft;
+                EXPECT(rogue_send_message(&rogue, &message));
+                /* It was looked at when the link is closed for what comes behind it. */
+                raft.type = UINT32_MAX;
+                (void)rogue_send_message(&rogue, &message);
+                expect_closed(&rogue);
+            }
+        }
+        expect_served(id);
+    }
+    expect_unmoved(&before);
+    cluster_release(&cluster);
+}
+
 /* From a member whose place was taken, to the leader and to a follower: empty and random bodies of
  * every kind, behind the proof. */
 static void test_any_message_of_a_member_leaves_the_servers_running(void)
@@ -564,6 +614,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_frame_put_into_a_link_closes_it),
         TEST_CASE(test_terms_beyond_belief_are_not_taken_over),
         TEST_CASE(test_a_storm_of_vote_requests_moves_nobody),
+        TEST_CASE(test_a_stranger_is_no_leader),
         TEST_CASE(test_any_message_of_a_member_leaves_the_servers_running),
         TEST_END};
     return test_main("hostile_peers", cases, argc, argv);

@@ -1,4 +1,5 @@
-/* Requests to change the cluster that other members relayed to this leader. */
+/* What other servers say to this leader: requests to change the cluster that they relay, and what
+ * cannot be. */
 #include "server/node/node_cluster.h"
 
 #include "tests/unit/node/node_lab.h"
@@ -112,13 +113,32 @@ static void test_a_change_that_waits_is_given_up_with_the_link(void)
     end();
 }
 
+/* Whoever says it: no message ends a server. */
+static void test_the_link_of_a_second_leader_of_a_term_is_closed(void)
+{
+    struct raft_message message = {.type = RAFT_HEARTBEAT, .from = PEER, .to = SELF};
+    struct buffer packed = BUFFER_INIT;
+
+    begin_alone();
+    message.term = raft_status(node_raft(lab.node)).term;
+    peer_codec_pack_raft(&message, NULL, NULL, &packed);
+    EXPECT_EQ(node_on_peer_message(lab.node, PEER, buffer_lend(&packed)), STATUS_INVALID);
+    run(STEP_US);
+    EXPECT_EQ(raft_status(node_raft(lab.node)).role, RAFT_LEADER);
+    EXPECT_EQ(raft_status(node_raft(lab.node)).term, message.term);
+    buffer_release(&packed);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_request_that_was_given_up_is_not_begun),
         TEST_CASE(test_giving_up_what_is_answered_changes_nothing),
         TEST_CASE(test_a_change_that_waits_is_given_up),
-        TEST_CASE(test_a_change_that_waits_is_given_up_with_the_link), TEST_END};
+        TEST_CASE(test_a_change_that_waits_is_given_up_with_the_link),
+        TEST_CASE(test_the_link_of_a_second_leader_of_a_term_is_closed),
+        TEST_END};
 
     return test_main("node_cluster", cases, argc, argv);
 }

@@ -2,6 +2,7 @@
 
 #include "tests/support/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -365,6 +366,7 @@ static void test_a_term_beyond_belief_changes_nothing(void)
                                                    RAFT_HEARTBEAT_RESPONSE};
     struct raft *raft = alone();
     struct raft_config config = config_of(3);
+    struct raft_member learner = {.id = 2};
     raft_term present = raft_status(raft).term;
     const raft_term terms[] = {present + RAFT_TERM_STEP_MAX + 1, (UINT64_C(1) << 62) - 1};
     struct raft_range stored;
@@ -387,12 +389,171 @@ static void test_a_term_beyond_belief_changes_nothing(void)
     }
     EXPECT_EQ(raft_install(raft, 3000, 10, 3, terms[1], 1, &config), STATUS_INVALID);
     /* As far as that a member may be ahead. */
+    EXPECT_OK(raft_add_learner(raft, 3000, &learner, 0, &(raft_index){0}));
     message.type = RAFT_HEARTBEAT;
     message.term = present + RAFT_TERM_STEP_MAX;
     EXPECT(raft_term_is_credible(raft, message.term));
     raft_receive(raft, 3000, &message, &stored);
     EXPECT_EQ(raft_status(raft).term, present + RAFT_TERM_STEP_MAX);
     free(raft);
+}
+
+/* What only a liar says, or who has lost what is committed, in every form that is known here. */
+static void test_what_cannot_be_is_told_from_what_can(void)
+{
+    static const struct {
+        const char *what;
+        bool is_contradiction;
+        struct raft_message message;
+        struct raft_entry entry; /* of append.entry_count */
+    } cases[] = {
+        {"a heartbeat of the leader", false, {.type = RAFT_HEARTBEAT, .from = 2, .term = 5}, {0}},
+        {"another's in the same term", true, {.type = RAFT_HEARTBEAT, .from = 3, .term = 5}, {0}},
+        {"another's of a later term", false, {.type = RAFT_HEARTBEAT, .from = 3, .term = 6}, {0}},
+        {"another's of an earlier one", false, {.type = RAFT_APPEND, .from = 3, .term = 4}, {0}},
+        {"another's entries in the same term",
+         true,
+         {.type = RAFT_APPEND, .from = 3, .term = 5},
+         {0}},
+        {"entries of the leader",
+         false,
+         {.type = RAFT_APPEND,
+          .from = 2,
+          .term = 5,
+          .append = {.previous_index = 2, .previous_term = 1, .entry_count = 1}},
+         {.term = 5, .type = RAFT_ENTRY_COMMAND}},
+        {"what is committed once more",
+         false,
+         {.type = RAFT_APPEND,
+          .from = 2,
+          .term = 5,
+          .append = {.previous_index = 1, .previous_term = 1, .entry_count = 1}},
+         {.term = 1, .type = RAFT_ENTRY_COMMAND}},
+        {"something else before what comes than what is committed",
+         true,
+         {.type = RAFT_APPEND,
+          .from = 2,
+          .term = 5,
+          .append = {.previous_index = 2, .previous_term = 4}},
+         {0}},
+        {"something else in the place of what is committed",
+         true,
+         {.type = RAFT_APPEND,
+          .from = 2,
+          .term = 5,
+          .append = {.previous_index = 1, .previous_term = 1, .entry_count = 1}},
+         {.term = 5, .type = RAFT_ENTRY_COMMAND}},
+        {"the same by the leader of a later term",
+         true,
+         {.type = RAFT_APPEND,
+          .from = 3,
+          .term = 6,
+          .append = {.previous_index = 1, .previous_term = 1, .entry_count = 1}},
+         {.term = 5, .type = RAFT_ENTRY_COMMAND}},
+        {"something else in the place of what it sent itself",
+         true,
+         {.type = RAFT_APPEND,
+          .from = 2,
+          .term = 5,
+          .append = {.previous_index = 2, .previous_term = 1, .entry_count = 1}},
+         {.term = 4, .type = RAFT_ENTRY_COMMAND}},
+        {"a gap",
+         false,
+         {.type = RAFT_APPEND,
+          .from = 2,
+          .term = 5,
+          .append = {.previous_index = 9, .previous_term = 4}},
+         {0}},
+    };
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct raft *raft = follower_with_two_entries();
+        struct raft_range stored;
+        const struct raft_entry sent = {.term = 5, .type = RAFT_ENTRY_COMMAND};
+        struct raft_message message = {.type = RAFT_APPEND,
+                                       .from = 2,
+                                       .to = 1,
+                                       .term = 5,
+                                       .append = {.previous_index = 2,
+                                                  .previous_term = 1,
+                                                  .entry_count = 1,
+                                                  .entries = &sent,
+                                                  .commit = 2}};
+
+        raft_receive(raft, 2000, &message, &stored);
+        settle_disk(raft);
+        EXPECT_EQ(raft_status(raft).commit_index, 2);
+        EXPECT_EQ(raft_status(raft).last_index, 3);
+        message = cases[i].message;
+        message.to = 1;
+        message.append.entries = message.type == RAFT_APPEND ? &cases[i].entry : NULL;
+        EXPECT_OK(raft_message_validate(&message, 1 << 20));
+        if (raft_contradicts(raft, &message) != cases[i].is_contradiction) {
+            printf("%s:\n", cases[i].what);
+        }
+        EXPECT_EQ(raft_contradicts(raft, &message), cases[i].is_contradiction);
+        if (!cases[i].is_contradiction) {
+            raft_receive(raft, 3000, &message, &stored);
+            flush(raft);
+        }
+        free(raft);
+    }
+}
+
+static void test_a_leader_knows_that_its_term_has_no_other(void)
+{
+    struct raft *raft = alone();
+    struct raft_message message = {
+        .type = RAFT_HEARTBEAT, .from = 2, .to = 1, .term = raft_status(raft).term};
+
+    EXPECT(raft_contradicts(raft, &message));
+    message.type = RAFT_APPEND;
+    EXPECT(raft_contradicts(raft, &message));
+    message.type = RAFT_HEARTBEAT_RESPONSE;
+    EXPECT(!raft_contradicts(raft, &message));
+    free(raft);
+}
+
+/* Neither who leads nor who hears a leader: but who hears none learns of a leader that it did not
+ * know. */
+static void test_a_stranger_ends_no_leadership_by_a_higher_term(void)
+{
+    enum { STRANGER = 9, HEARD_US = 2000 };
+    static const enum raft_message_type types[] = {
+        RAFT_HEARTBEAT,          RAFT_APPEND,       RAFT_VOTE,
+        RAFT_APPEND_RESPONSE,    RAFT_READ_INDEX,   RAFT_TIMEOUT_NOW,
+        RAFT_HEARTBEAT_RESPONSE, RAFT_VOTE_RESPONSE};
+
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct raft *leader = alone();
+        struct raft *follower = follower_with_two_entries();
+        struct raft_range stored;
+        struct raft_message message = {.type = RAFT_HEARTBEAT, .from = 2, .to = 1, .term = 1};
+        raft_term term = raft_status(leader).term;
+
+        raft_receive(follower, HEARD_US, &message, &stored);
+        message =
+            (struct raft_message){.type = types[i], .from = STRANGER, .to = 1, .term = term + 1};
+        if (types[i] == RAFT_VOTE) {
+            message.vote.last_index = 100;
+            message.vote.last_term = term;
+            message.vote.transfer = true;
+        }
+        EXPECT_OK(raft_message_validate(&message, 1 << 20));
+        raft_receive(leader, HEARD_US, &message, &stored);
+        flush(leader);
+        EXPECT_EQ(raft_status(leader).role, RAFT_LEADER);
+        EXPECT_EQ(raft_status(leader).term, term);
+        raft_receive(follower, HEARD_US, &message, &stored);
+        flush(follower);
+        EXPECT_EQ(raft_status(follower).leader, 2);
+        EXPECT_EQ(raft_status(follower).term, 1);
+        raft_receive(follower, HEARD_US + small_options().election_timeout_us, &message, &stored);
+        flush(follower);
+        EXPECT_EQ(raft_status(follower).term, term + 1);
+        free(leader);
+        free(follower);
+    }
 }
 
 /* Removed members are told of it for a while; when there are more than slots, the one that was
@@ -469,6 +630,9 @@ int main(int argc, char **argv)
         TEST_CASE(test_nothing_is_applied_before_the_term_that_committed_it_is_durable),
         TEST_CASE(test_a_dump_brings_the_term_of_its_sender),
         TEST_CASE(test_a_term_beyond_belief_changes_nothing),
+        TEST_CASE(test_what_cannot_be_is_told_from_what_can),
+        TEST_CASE(test_a_leader_knows_that_its_term_has_no_other),
+        TEST_CASE(test_a_stranger_ends_no_leadership_by_a_higher_term),
         TEST_CASE(test_members_find_a_slot_however_many_left),
         TEST_CASE(test_reads_on_a_single_voter_need_no_round),
         TEST_CASE(test_full_output_continues_in_the_next_flush),
