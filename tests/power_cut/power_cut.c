@@ -29,17 +29,24 @@ enum {
     EXIT_USAGE = 2
 };
 
-/* A sync that failed, a device that is gone, a full disk, and the last bytes of one. */
+/* A sync that failed, a device that is gone, a full disk, and the last bytes of one; then what
+ * happens to reads. */
 static const struct run_fault faults[] = {
-    {"io", TAPE_FAULT_REFUSED, EIO, 1},
-    {"io-done", TAPE_FAULT_DONE, EIO, 1},
-    {"io-ever", TAPE_FAULT_REFUSED, EIO, UINT64_MAX},
-    {"full", TAPE_FAULT_REFUSED, ENOSPC, 1},
-    {"full-ever", TAPE_FAULT_REFUSED, ENOSPC, UINT64_MAX},
-    {"short", TAPE_FAULT_SHORT, ENOSPC, 1},
+    {"io", TAPE_FAULT_REFUSED, EIO, 1, false},
+    {"io-done", TAPE_FAULT_DONE, EIO, 1, false},
+    {"io-ever", TAPE_FAULT_REFUSED, EIO, UINT64_MAX, false},
+    {"full", TAPE_FAULT_REFUSED, ENOSPC, 1, false},
+    {"full-ever", TAPE_FAULT_REFUSED, ENOSPC, UINT64_MAX, false},
+    {"short", TAPE_FAULT_SHORT, ENOSPC, 1, false},
+    {"read", TAPE_FAULT_REFUSED, EIO, 1, true},
+    {"read-ever", TAPE_FAULT_REFUSED, EIO, UINT64_MAX, true},
 };
 
-enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
+enum {
+    FAULT_COUNT = sizeof faults / sizeof faults[0],
+    READ_FAULT_COUNT = 2, /* the last ones */
+    CALL_FAULT_COUNT = FAULT_COUNT - READ_FAULT_COUNT
+};
 
 struct options {
     bool faults;
@@ -261,14 +268,31 @@ struct failures {
     struct cuts cuts;
 };
 
+static uint64_t possible_failures(const struct run *story)
+{
+    return story->calls * CALL_FAULT_COUNT + story->reads * READ_FAULT_COUNT;
+}
+
+static void choose_failure(struct run *run, const struct run *story, uint64_t choice)
+{
+    uint64_t of_calls = story->calls * CALL_FAULT_COUNT;
+
+    if (choice < of_calls) {
+        run->fault = &faults[choice % CALL_FAULT_COUNT];
+        run->call = choice / CALL_FAULT_COUNT;
+    } else {
+        run->fault = &faults[CALL_FAULT_COUNT + (choice - of_calls) % READ_FAULT_COUNT];
+        run->call = (choice - of_calls) / READ_FAULT_COUNT;
+    }
+}
+
 /* Failure `choice` of those that the calls of a story can meet. */
 static bool play_failure(const struct run *story, uint64_t choice, struct failures *failures)
 {
     struct run *run = run_new(story->seed);
     bool is_right;
 
-    run->fault = &faults[choice % FAULT_COUNT];
-    run->call = choice / FAULT_COUNT;
+    choose_failure(run, story, choice);
     run->cuts_wanted = IMAGES_PER_FAULT;
     is_right = run_perform(run);
     failures->played++;
@@ -278,8 +302,8 @@ static bool play_failure(const struct run *story, uint64_t choice, struct failur
     return is_right;
 }
 
-/* Each call of a story fails once in each way; of these the first `runs` on the way of the stride,
- * and of those every `parts`th. */
+/* Each call of a story fails once in each of its ways; of these the first `runs` on the way of the
+ * stride, and of those every `parts`th. */
 static int perform_faults(const struct options *options)
 {
     uint64_t end = end_of(options);
@@ -288,7 +312,7 @@ static int perform_faults(const struct options *options)
     bool is_right = story != NULL;
 
     if (is_right) {
-        uint64_t possible = story->calls * FAULT_COUNT;
+        uint64_t possible = possible_failures(story);
         uint64_t stride = stride_of(possible);
         uint64_t runs = options->runs == 0 || options->runs > possible ? possible : options->runs;
 
@@ -297,7 +321,9 @@ static int perform_faults(const struct options *options)
              i += options->parts) {
             is_right = play_failure(story, i * stride % possible, &failures);
         }
-        (void)printf("story %" PRIu64 ", of %" PRIu64 " calls\n", story->seed, story->calls);
+        (void)printf("story %" PRIu64 ", of %" PRIu64 " calls that change files and %" PRIu64
+                     " that read\n",
+                     story->seed, story->calls, story->reads);
         run_free(story);
     }
     if (is_right && failures.failed != failures.played) {

@@ -74,6 +74,17 @@ static void count_operations(struct run *run, const struct stores *stores)
     }
 }
 
+static void set_fault(const struct run *run)
+{
+    const struct run_fault *fault = run->fault;
+
+    if (fault != NULL && fault->of_reads) {
+        tape_fail_reads(run->call, fault->count);
+    } else if (fault != NULL) {
+        tape_fail(run->call, fault->count, fault->kind, fault->error_number);
+    }
+}
+
 static void play(struct run *run)
 {
     char folder[RUN_PATH_BYTES_MAX];
@@ -85,13 +96,13 @@ static void play(struct run *run)
     run_path(run, "elsewhere", scratch);
     CHECK(mkdir(folder, 0700) == 0 && mkdir(scratch, 0700) == 0);
     tape_start(folder);
-    if (run->fault != NULL) {
-        tape_fail(run->call, run->fault->count, run->fault->kind, run->fault->error_number);
-    }
+    set_fault(run);
     run->is_right = stores_play(folder, scratch, run->seed, RUN_STEPS, &stores, run->text);
     tape_stop();
-    run->has_failed = run->fault != NULL && tape_calls() > run->call;
     run->calls = tape_calls();
+    run->reads = tape_reads();
+    run->has_failed =
+        run->fault != NULL && (run->fault->of_reads ? run->reads : run->calls) > run->call;
     run->events = tape_count();
     (void)tape_failed(&name);
     if (name != NULL) {
@@ -130,6 +141,9 @@ static bool wait_for_story(struct run *run, pid_t child)
 
 static void tell_wrong(const struct run *run)
 {
+    if (run->failed_call[0] != '\0') {
+        (void)printf("the call that failed: %s\n", run->failed_call);
+    }
     (void)printf("wrong: %s\n  again: power_cut --story %" PRIu64, run->text, run->seed);
     if (run->fault != NULL) {
         (void)printf(" --fault %s:%" PRIu64 " (%s)", run->fault->name, run->call, run->failed_call);

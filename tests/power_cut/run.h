@@ -18,6 +18,7 @@ struct run_fault {
     enum tape_fault kind;
     int error_number;
     uint64_t count; /* of the calls that do, from the chosen one on */
+    bool of_reads;  /* the chosen call is counted among those that read */
 };
 
 /* Shared between the process of the story and the one that waits for it. */
@@ -33,6 +34,7 @@ struct run {
     bool keep;
     /* Out. */
     uint64_t calls;
+    uint64_t reads;
     uint64_t events;
     uint64_t operations[STEP_KIND_COUNT]; /* events, by the step that they are part of */
     uint64_t images[STEP_KIND_COUNT];     /* by the step in which the power was cut */

@@ -42,6 +42,9 @@ static struct {
     uint64_t calls;
     uint64_t fail_first;
     uint64_t fail_end;
+    uint64_t reads;
+    uint64_t fail_read_first;
+    uint64_t fail_read_end;
     const char *fail_name; /* NULL = none */
     uint64_t fail_number;  /* so many of that name still pass */
     enum tape_fault fault;
@@ -77,6 +80,9 @@ void tape_start(const char *root)
     tape.calls = 0;
     tape.fail_first = UINT64_MAX;
     tape.fail_end = UINT64_MAX;
+    tape.reads = 0;
+    tape.fail_read_first = UINT64_MAX;
+    tape.fail_read_end = UINT64_MAX;
     tape.fail_name = NULL;
     tape.failed = 0;
     tape.die_at = UINT64_MAX;
@@ -287,15 +293,34 @@ uint64_t tape_calls(void)
     return tape.calls;
 }
 
+uint64_t tape_reads(void)
+{
+    return tape.reads;
+}
+
+static uint64_t end_of(uint64_t first, uint64_t count)
+{
+    return count > UINT64_MAX - first ? UINT64_MAX : first + count;
+}
+
 void tape_fail(uint64_t first, uint64_t count, enum tape_fault fault, int error_number)
 {
     tape.fail_first = first;
-    tape.fail_end = count > UINT64_MAX - first ? UINT64_MAX : first + count;
+    tape.fail_end = end_of(first, count);
+    tape.fail_read_first = UINT64_MAX;
+    tape.fail_read_end = UINT64_MAX;
     tape.fault = fault;
     tape.error_number = error_number;
     tape.failed = 0;
     tape.failed_name = NULL;
     tape.fail_name = NULL;
+}
+
+void tape_fail_reads(uint64_t first, uint64_t count)
+{
+    tape_fail(UINT64_MAX, 0, TAPE_FAULT_REFUSED, EIO);
+    tape.fail_read_first = first;
+    tape.fail_read_end = end_of(first, count);
 }
 
 void tape_fail_named(const char *name, uint64_t number)
@@ -317,6 +342,13 @@ static bool is_named_call(const char *name)
     return tape.fail_name != NULL && strcmp(tape.fail_name, name) == 0 && tape.fail_number-- == 0;
 }
 
+static void note_failure(const char *name)
+{
+    if (tape.failed++ == 0) {
+        tape.failed_name = name;
+    }
+}
+
 /* Count a call; what must become of it. */
 static enum tape_fault count_call(const char *name)
 {
@@ -328,10 +360,23 @@ static enum tape_fault count_call(const char *name)
     if (!is_named_call(name) && (call < tape.fail_first || call >= tape.fail_end)) {
         return TAPE_FAULT_NONE;
     }
-    if (tape.failed++ == 0) {
-        tape.failed_name = name;
-    }
+    note_failure(name);
     return tape.fault;
+}
+
+/* Count a call that reads; must it fail? */
+static bool count_read(const char *name)
+{
+    uint64_t read = tape.reads++;
+    bool is_chosen = read >= tape.fail_read_first && read < tape.fail_read_end;
+    bool is_device_gone =
+        tape.failed > 0 && tape.error_number == EIO && tape.fail_end == UINT64_MAX;
+
+    if (!is_named_call(name) && !is_chosen && !is_device_gone) {
+        return false;
+    }
+    note_failure(name);
+    return true;
 }
 
 static int refuse(void)
@@ -474,6 +519,8 @@ void tape_load(const char *file)
 #define IN_PLACE_OF(name) __asm__(name) __attribute__((visibility("default")))
 
 int tape_open(const char *path, int flags, ...) IN_PLACE_OF("open");
+ssize_t tape_read(int file, void *data, size_t size) IN_PLACE_OF("read");
+ssize_t tape_pread(int file, void *data, size_t size, off_t offset) IN_PLACE_OF("pread");
 ssize_t tape_write(int file, const void *data, size_t size) IN_PLACE_OF("write");
 ssize_t tape_pwrite(int file, const void *data, size_t size, off_t offset) IN_PLACE_OF("pwrite");
 ssize_t tape_writev(int file, const struct iovec *parts, int count) IN_PLACE_OF("writev");
@@ -635,6 +682,31 @@ ssize_t tape_writev(int file, const struct iovec *parts, int count)
     }
     leave();
     return written;
+}
+
+ssize_t tape_read(int file, void *data, size_t size)
+{
+    ssize_t got;
+
+    if (!is_stored(file)) {
+        return syscall(SYS_read, file, data, size);
+    }
+    enter();
+    got = node_of(file) >= 0 && count_read("read") ? refuse() : syscall(SYS_read, file, data, size);
+    leave();
+    return got;
+}
+
+ssize_t tape_pread(int file, void *data, size_t size, off_t offset)
+{
+    ssize_t got;
+
+    enter();
+    got = node_of(file) >= 0 && count_read("pread")
+              ? refuse()
+              : syscall(SYS_pread64, file, data, size, offset);
+    leave();
+    return got;
 }
 
 static int sync_file(const char *call, int file)

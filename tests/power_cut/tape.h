@@ -2,8 +2,9 @@
  *
  * A program that links this file has tape.c's open, write, fdatasync, rename and so on in the place
  * of the C library's, for LMDB too. Each call is really made, except that nothing is synced: syncs
- * count on the tape alone. What is written through a map is not seen; of the files of a data folder
- * that concerns LMDB's lock.mdb alone. One tape in a process; calls may come from any thread. */
+ * count on the tape alone. What is read through a map or stdio, or written through a map, is not
+ * seen; of the files of a data folder that concerns LMDB's lock.mdb alone. One tape in a process;
+ * calls may come from any thread. */
 #ifndef TESTS_POWER_CUT_TAPE_H
 #define TESTS_POWER_CUT_TAPE_H
 
@@ -35,10 +36,14 @@ const struct tape_event *tape_at(size_t position);
 void tape_begin(uint64_t step);
 void tape_done(uint64_t step);
 
-/* Calls below the root that can fail, since tape_start. */
+/* Calls below the root that can fail, since tape_start; those that read are counted apart. */
 uint64_t tape_calls(void);
-/* Let call `first` (the next one is tape_calls()) and the `count - 1` after it fail. */
+uint64_t tape_reads(void);
+/* Let call `first` (the next one is tape_calls()) and the `count - 1` after it fail. With EIO for
+ * ever reads fail from then on as well. */
 void tape_fail(uint64_t first, uint64_t count, enum tape_fault fault, int error_number);
+/* The same of reads, with EIO; and no other call. */
+void tape_fail_reads(uint64_t first, uint64_t count);
 /* Let the `number`th call of this name from now on ("pwrite"; 0 = the next one) fail with EIO; the
  * name stays the caller's. */
 void tape_fail_named(const char *name, uint64_t number);
