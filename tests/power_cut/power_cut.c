@@ -6,7 +6,8 @@
  *     power_cut --faults [--runs N] [--part K/N] [--seconds S] [--seed N]
  *                                                         such a story; each of its calls fails
  *     power_cut --flips N [--seconds S] [--seed N]        stories, and flipped bits after them
- *     power_cut --story SEED [--fault SPEC] [--cut N --image SEED | --flip SEED]
+ *     power_cut --story SEED [--fault SPEC] [--cut N --image SEED | --flip SEED |
+ *                                                         --tail-flip SEED]
  *                                                         one of these again; its folders are kept
  *
  * Ends 0 when all was right, 1 when something was wrong, 2 on wrong usage. */
@@ -65,6 +66,7 @@ struct options {
     uint64_t image_seed;
     uint64_t flips;
     bool has_flip;
+    bool of_tail;
     uint64_t flip_seed;
 };
 
@@ -212,27 +214,103 @@ static int perform_every_cut(const struct options *options)
 
 /* --- Flipped bits --- */
 
+/* What a data folder is made of. */
+static const char *const cells_wanted[] = {
+    "lock",
+    "log/data.mdb meta",
+    "log/data.mdb branch",
+    "log/data.mdb leaf",
+    "log/data.mdb large value",
+    "log/data.mdb within a large value",
+    "log/data.mdb unused",
+    "log/data.mdb zeros",
+    "log/lock.mdb",
+    "log-tail/data.mdb meta",
+    "log-tail/data.mdb leaf",
+    "tree-N/data.mdb meta",
+    "tree-N/data.mdb branch",
+    "tree-N/data.mdb leaf",
+    "tree-N/data.mdb large value",
+    "tree-N/data.mdb within a large value",
+    "tree-N/data.mdb unused",
+    "tree-N/lock.mdb",
+    "dumps/out head",
+    "dumps/out records",
+    "dumps/out trailer",
+};
+
+enum { CELLS_WANTED = sizeof cells_wanted / sizeof cells_wanted[0], FLIPPED_STORIES_MAX = 20 };
+
+/* A cell without a flip, NULL = none. */
+static const char *find_empty_cell(struct run *total)
+{
+    for (size_t i = 0; i < CELLS_WANTED; i++) {
+        (void)run_cell(total, cells_wanted[i]);
+    }
+    for (size_t i = 0; i < total->cell_count; i++) {
+        if (total->cells[i].flips == 0) {
+            return total->cells[i].name;
+        }
+    }
+    return NULL;
+}
+
+static uint64_t add_cells(struct run *total, const struct run *run)
+{
+    uint64_t flips = 0;
+
+    for (size_t i = 0; i < run->cell_count; i++) {
+        struct run_cell *cell = run_cell(total, run->cells[i].name);
+
+        cell->flips += run->cells[i].flips;
+        cell->named += run->cells[i].named;
+        flips += run->cells[i].flips;
+    }
+    return flips;
+}
+
+static uint64_t tell_cells(const struct run *total)
+{
+    uint64_t named = 0;
+
+    (void)printf("flipped bits, and how many were named:\n");
+    for (size_t i = 0; i < total->cell_count; i++) {
+        (void)printf("  %-40s %6" PRIu64 " %6" PRIu64 "\n", total->cells[i].name,
+                     total->cells[i].flips, total->cells[i].named);
+        named += total->cells[i].named;
+    }
+    return named;
+}
+
+/* At least until each cell has one. */
 static int perform_flips(const struct options *options)
 {
     uint64_t end = end_of(options);
+    struct run *total = run_new(0);
     uint64_t stories = 0;
     uint64_t flips = 0;
-    uint64_t named = 0;
+    const char *empty = "all";
     bool is_right = true;
 
-    while (is_right && flips < options->flips && clock_seconds() < end) {
+    while (is_right && stories < FLIPPED_STORIES_MAX + options->flips / FLIPS_PER_STORY &&
+           (empty != NULL || (flips < options->flips && clock_seconds() < end))) {
         struct run *run = run_new(options->seed + stories);
 
         run->flips_wanted = FLIPS_PER_STORY;
         is_right = run_perform(run);
         stories++;
-        flips += run->flips;
-        named += run->flips_named;
+        flips += add_cells(total, run);
+        empty = find_empty_cell(total);
         run_free(run);
+    }
+    if (is_right && empty != NULL) {
+        (void)printf("wrong: no bit was flipped in: %s\n", empty);
+        is_right = false;
     }
     (void)printf("%" PRIu64 " flipped bits after %" PRIu64 " stories: %" PRIu64
                  " were named, the others harmless: %s\n",
-                 flips, stories, named, is_right ? "all right" : "one is wrong");
+                 flips, stories, tell_cells(total), is_right ? "all right" : "one is wrong");
+    run_free(total);
     return is_right ? 0 : EXIT_WRONG;
 }
 
@@ -348,6 +426,7 @@ static int perform_one(const struct options *options)
     run->cut = options->cut;
     run->image_seed = options->image_seed;
     run->has_flip = options->has_flip;
+    run->of_tail = options->of_tail;
     run->flips_wanted = options->has_flip ? 1 : 0;
     run->flip_seed = options->flip_seed;
     run->keep = true;
@@ -398,14 +477,21 @@ static bool parse_part(char *text, struct options *options)
 
 static bool parse(int argc, char **argv, struct options *options)
 {
-    static const struct option long_options[] = {
-        {"images", required_argument, NULL, 'i'}, {"seconds", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'S'},   {"faults", no_argument, NULL, 'f'},
-        {"runs", required_argument, NULL, 'r'},   {"story", required_argument, NULL, 'o'},
-        {"fault", required_argument, NULL, 'F'},  {"cut", required_argument, NULL, 'c'},
-        {"image", required_argument, NULL, 'I'},  {"flips", required_argument, NULL, 'p'},
-        {"flip", required_argument, NULL, 'P'},   {"every-cut", no_argument, NULL, 'e'},
-        {"part", required_argument, NULL, 'n'},   {NULL, 0, NULL, 0}};
+    static const struct option long_options[] = {{"images", required_argument, NULL, 'i'},
+                                                 {"seconds", required_argument, NULL, 's'},
+                                                 {"seed", required_argument, NULL, 'S'},
+                                                 {"faults", no_argument, NULL, 'f'},
+                                                 {"runs", required_argument, NULL, 'r'},
+                                                 {"story", required_argument, NULL, 'o'},
+                                                 {"fault", required_argument, NULL, 'F'},
+                                                 {"cut", required_argument, NULL, 'c'},
+                                                 {"image", required_argument, NULL, 'I'},
+                                                 {"flips", required_argument, NULL, 'p'},
+                                                 {"flip", required_argument, NULL, 'P'},
+                                                 {"every-cut", no_argument, NULL, 'e'},
+                                                 {"part", required_argument, NULL, 'n'},
+                                                 {"tail-flip", required_argument, NULL, 't'},
+                                                 {NULL, 0, NULL, 0}};
     bool is_right = true;
     int option;
 
@@ -449,6 +535,11 @@ static bool parse(int argc, char **argv, struct options *options)
         case 'p':
             is_right = parse_number(optarg, &options->flips);
             break;
+        case 't':
+            options->has_flip = true;
+            options->of_tail = true;
+            is_right = parse_number(optarg, &options->flip_seed);
+            break;
         case 'P':
             options->has_flip = true;
             is_right = parse_number(optarg, &options->flip_seed);
@@ -474,7 +565,7 @@ int main(int argc, char **argv)
                       "N]\n"
                       "       power_cut --flips N [--seconds S] [--seed N]\n"
                       "       power_cut --story SEED [--fault NAME:CALL] [--cut N --image "
-                      "SEED | --flip SEED]\n");
+                      "SEED | --flip SEED | --tail-flip SEED]\n");
         return EXIT_USAGE;
     }
     if (options.one) {

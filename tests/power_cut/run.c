@@ -149,7 +149,8 @@ static void tell_wrong(const struct run *run)
         (void)printf(" --fault %s:%" PRIu64 " (%s)", run->fault->name, run->call, run->failed_call);
     }
     if (run->in_flip) {
-        (void)printf(" --flip %" PRIu64 " (%s)", run->flip_seed, run->flipped);
+        (void)printf(" --%s %" PRIu64 " (%s)", run->of_tail ? "tail-flip" : "flip", run->flip_seed,
+                     run->flipped);
     } else if (run->in_image) {
         (void)printf(" --cut %" PRIu64 " --image %" PRIu64, run->cut, run->image_seed);
     }

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { RUN_STEPS = 40, RUN_CUTS_MAX = 25, RUN_PATH_BYTES_MAX = PATH_MAX + 16 };
+enum { RUN_STEPS = 40, RUN_CUTS_MAX = 25, RUN_CELLS_MAX = 48, RUN_PATH_BYTES_MAX = PATH_MAX + 16 };
 
 /* A way in which a call fails. */
 struct run_fault {
@@ -21,6 +21,13 @@ struct run_fault {
     bool of_reads;  /* the chosen call is counted among those that read */
 };
 
+/* Flips in one kind of page of one file, as "log/data.mdb leaf". */
+struct run_cell {
+    char name[64];
+    uint64_t flips;
+    uint64_t named;
+};
+
 /* Shared between the process of the story and the one that waits for it. */
 struct run {
     uint64_t seed;
@@ -29,8 +36,8 @@ struct run {
     uint64_t cuts_wanted; /* at random; at most RUN_CUTS_MAX */
     bool every_cut;       /* one image at each */
     uint64_t flips_wanted;
-    bool has_cut; /* this one alone */
-    bool has_flip;
+    bool has_cut;  /* this one alone */
+    bool has_flip; /* this one, of_tail or not */
     bool keep;
     /* Out. */
     uint64_t calls;
@@ -44,10 +51,11 @@ struct run {
     uint64_t cut;
     uint64_t image_seed;
     bool in_flip;
-    uint64_t flips;
-    uint64_t flips_named;
+    bool of_tail; /* the flip is in what a start saved of the log's lost end */
     uint64_t flip_seed;
     char flipped[128]; /* where */
+    struct run_cell cells[RUN_CELLS_MAX];
+    size_t cell_count;
     bool is_right;
     char failed_call[32];
     char folder[PATH_MAX];
@@ -63,6 +71,8 @@ bool run_perform(struct run *run);
 
 void run_judge_images(struct run *run, const struct stores *stores);
 void run_judge_flips(struct run *run, const struct stores *stores);
+/* The cell of this name, made if there is none. */
+struct run_cell *run_cell(struct run *run, const char *name);
 void run_path(const struct run *run, const char *name, char path[RUN_PATH_BYTES_MAX]);
 void run_remove_tree(const char *path);
 

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/prng.h"
+#include "persistence/damage.h"
 #include "persistence/data_folder.h"
 #include "persistence/dump_file.h"
 #include "tests/power_cut/contents.h"
@@ -277,26 +278,86 @@ bool stores_judge(const struct stores *stores,
     return is_right;
 }
 
+bool stores_start(const char *folder)
+{
+    struct stores started;
+    struct error error;
+    bool is_open;
+
+    init_judged(&started, folder);
+    is_open = stores_open(&started, &error) == STATUS_OK;
+    stores_close(&started);
+    return is_open;
+}
+
+uint64_t stores_last_step(const struct stores *stores)
+{
+    return stores->step;
+}
+
+/* What a damaged folder holds that is read, and whether it goes on. */
+static enum finding read_damaged(const struct stores *stores,
+                                 struct stores *judged,
+                                 uint64_t step,
+                                 char text[STORES_TEXT_BYTES_MAX])
+{
+    struct contents *expected;
+    struct log_state state;
+    struct error error;
+    enum finding finding;
+
+    if (stores_open(judged, &error) != STATUS_OK) {
+        return stores_failed(text, &error);
+    }
+    state = log_store_state(judged->log);
+    expected = step == stores->step ? xmemdup(stores->after[step], sizeof *expected)
+                                    : contents_expected(stores->after, step, true, &state);
+    finding = stores_compare(judged, expected, expected->starts + 1, text);
+    if (finding == FINDING_SAME) {
+        finding = go_on(judged, expected, text);
+    }
+    free(expected);
+    return finding;
+}
+
+static bool says_place_and_way_out(const char *folder, const char *text)
+{
+    static const char *const ways_out[] = {DAMAGE_WAY_OUT, "fetch or make it again",
+                                           "use the version that wrote it, or a newer one"};
+
+    for (size_t i = 0; i < sizeof ways_out / sizeof ways_out[0]; i++) {
+        if (strstr(text, ways_out[i]) != NULL) {
+            return strstr(text, folder) != NULL;
+        }
+    }
+    return false;
+}
+
 bool stores_judge_damaged(const struct stores *stores,
                           const char *folder,
+                          uint64_t step,
                           bool *ret_is_named,
                           char text[STORES_TEXT_BYTES_MAX])
 {
-    const struct contents *expected = stores_present(stores);
+    char seen[STORES_TEXT_BYTES_MAX];
+    char said[STORES_TEXT_BYTES_MAX];
+    bool is_sound = stores_inspect(folder, seen);
     struct stores judged;
-    struct error error;
     enum finding finding = judge_dump(folder, text);
 
     init_judged(&judged, folder);
     if (finding == FINDING_SAME) {
-        finding = stores_open(&judged, &error) == STATUS_OK
-                      ? stores_compare(&judged, expected, expected->starts + 1, text)
-                      : stores_failed(text, &error);
+        finding = read_damaged(stores, &judged, step, text);
+        stores_close(&judged);
+        if (finding == FINDING_DAMAGED && is_sound) {
+            (void)snprintf(said, sizeof said, "%s", text);
+            return stores_say(text, "--check sees nothing of what a start names: %.900s", said);
+        }
     }
-    if (finding == FINDING_SAME) {
-        finding = go_on(&judged, expected, text);
-    }
-    stores_close(&judged);
     *ret_is_named = finding == FINDING_DAMAGED;
+    if (*ret_is_named && !says_place_and_way_out(folder, text)) {
+        (void)snprintf(said, sizeof said, "%s", text);
+        return stores_say(text, "damage without its place or a way out: '%.900s'", said);
+    }
     return finding != FINDING_DIFFERENT;
 }

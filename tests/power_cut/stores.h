@@ -9,7 +9,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { STORES_STEPS_MAX = 128, STORES_TEXT_BYTES_MAX = 1024 };
+enum {
+    STORES_STEPS_MAX = 128,
+    STORES_TEXT_BYTES_MAX = 1024,
+    STORES_MAP_BYTES = 64 * 1024 * 1024 /* of each LMDB file at most */
+};
 
 /* What a step does. */
 enum step_kind {
@@ -54,11 +58,21 @@ bool stores_judge(const struct stores *stores,
                   uint64_t begun,
                   char text[STORES_TEXT_BYTES_MAX]);
 
-/* The same of the folder as the story left it, but damaged: everything that is read is right, or
- * named as damage (*ret_is_named). */
+/* The same of a folder that step `step` left, but damaged: everything that is read is right, or
+ * named as damage (*ret_is_named), with its place and a way out, and by stores_inspect too. */
 bool stores_judge_damaged(const struct stores *stores,
                           const char *folder,
+                          uint64_t step,
                           bool *ret_is_named,
                           char text[STORES_TEXT_BYTES_MAX]);
+
+/* Is the folder sound, as far as --check sees? `text` is the first thing that is not. */
+bool stores_inspect(const char *folder, char text[STORES_TEXT_BYTES_MAX]);
+/* How many entries the next start takes in from behind the log's newest transaction. */
+uint64_t stores_lost_end(const char *folder);
+/* Open the folder as a server does, and close it. */
+bool stores_start(const char *folder);
+/* The last step of the story. */
+uint64_t stores_last_step(const struct stores *stores);
 
 #endif

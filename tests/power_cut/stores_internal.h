@@ -9,7 +9,7 @@
 #include "tests/power_cut/contents.h"
 #include "tests/power_cut/stores.h"
 
-enum { STORES_MAP_BYTES = 64 * 1024 * 1024, STORES_VALUE_BYTES_MAX = 700 * 1024 };
+enum { STORES_VALUE_BYTES_MAX = 700 * 1024 };
 
 struct stores {
     char folder_path[DATA_FOLDER_PATH_BYTES_MAX];
