@@ -4,7 +4,7 @@
 
 #include "tests/simulation/network.h"
 
-/* MINI is about 1,000 events of three servers, STANDARD 30,000 of up to seven. CHURN changes the
+/* MINI is about 1,400 events of three servers, STANDARD 16,000 of up to seven. CHURN changes the
  * membership all the time, DUMP has followers fall behind the log, DISK has storage fail, SOAK is
  * long and has everything, STORES has the shipped stores beneath the modelled disks, CUT has
  * leaders on slow disks lose contact all the time: logs are cut off while much of them is under
