@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "proto/frame.h"
+#include "tests/hostile/peer_attacks.h"
 #include "tests/support/wire.h"
 #include "tests/support/zookeeper_wire.h"
 
@@ -19,18 +20,8 @@ enum {
     LARGE_BYTES = 900 * 1000,
     LARGE_WRITES = 120, /* more than servers keep of the last writes: 16 MiB of history */
     SWARM_MAX = 900,    /* below --max-connections-per-address */
-    ANSWER_DEADLINE_MS = 30000,
-    SETTLE_MS = 10
+    ANSWER_DEADLINE_MS = 30000
 };
-
-/* Time counts from the first question: what an attack sends is made before. */
-static bool goes_on(struct site *site)
-{
-    if (site->end_us == 0) {
-        site->end_us = clock_monotonic_us() + site->seconds * 1000 * 1000;
-    }
-    return clock_monotonic_us() < site->end_us;
-}
 
 /* --- Many connections at one time --- */
 
@@ -44,7 +35,7 @@ static struct swarm swarm;
 static void swarm_open(struct site *site, size_t count)
 {
     swarm.count = 0;
-    while (swarm.count < count && goes_on(site)) {
+    while (swarm.count < count && site_goes_on(site)) {
         if (!wire_connect(&swarm.wires[swarm.count], site->address)) {
             break;
         }
@@ -59,41 +50,6 @@ static void swarm_close(void)
     }
 }
 
-/* Send what it takes without waiting. False: closed, or full. */
-static bool push(struct wire *wire, struct bytes bytes, size_t *sent)
-{
-    while (*sent < bytes.size && wire->socket >= 0) {
-        ssize_t count =
-            send(wire->socket, bytes.data + *sent, bytes.size - *sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (count <= 0) {
-            return false;
-        }
-        *sent += (size_t)count;
-    }
-    return wire->socket >= 0;
-}
-
-/* Drop what came. False: closed. */
-static bool drain(struct wire *wire)
-{
-    static uint8_t dropped[256 * 1024];
-    ssize_t came = 1;
-
-    while (wire->socket >= 0 && came > 0) {
-        came = recv(wire->socket, dropped, sizeof dropped, MSG_DONTWAIT);
-        if (came == 0) {
-            wire_close(wire);
-        }
-    }
-    return wire->socket >= 0;
-}
-
-static void rest(void)
-{
-    (void)poll(NULL, 0, SETTLE_MS);
-}
-
 /* Keep every connection as full of `bytes` as it takes, reading the answers or not, and open those
  * anew that were closed. Each one begins with `greeting`. */
 static void
@@ -103,7 +59,7 @@ pour(struct site *site, size_t count, struct bytes greeting, struct bytes bytes,
     bool greeted[SWARM_MAX] = {false};
 
     swarm_open(site, count);
-    while (goes_on(site)) {
+    while (site_goes_on(site)) {
         bool moved = false;
 
         for (size_t i = 0; i < swarm.count; i++) {
@@ -121,7 +77,7 @@ pour(struct site *site, size_t count, struct bytes greeting, struct bytes bytes,
                 before = 0;
                 greeted[i] = wire_send(wire, greeting);
             }
-            if (!push(wire, bytes, &sent[i]) && (errno != EAGAIN && errno != EWOULDBLOCK)) {
+            if (!site_push(wire, bytes, &sent[i]) && (errno != EAGAIN && errno != EWOULDBLOCK)) {
                 wire_close(wire);
             }
             moved = moved || sent[i] > before;
@@ -130,11 +86,11 @@ pour(struct site *site, size_t count, struct bytes greeting, struct bytes bytes,
                 sent[i] = 0;
             }
             if (reads) {
-                (void)drain(wire);
+                (void)site_drain(wire);
             }
         }
         if (!moved) {
-            rest();
+            site_rest();
         }
     }
     site->count /= 1024;
@@ -164,44 +120,53 @@ static void put_set(struct buffer *frames, uint64_t id, const char *path, struct
     wire_put_request(frames, &set.request);
 }
 
-static void put_noise(struct site *site, struct buffer *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        /* Small numbers are lengths and fields more often than large ones. */
-        uint64_t below = prng_below(&site->prng, 2) == 0 ? 256 : 8;
-
-        buffer_put_u8(bytes, (uint8_t)prng_below(&site->prng, below));
-    }
-}
-
 /* --- Preparations --- */
 
-static void make_children(struct wire *wire, size_t first, size_t count)
+/* A transaction that makes, or removes, so many children of /wide, and this itself behind the last
+ * of `all`. To be sent before the next one is asked for. */
+static Client__Request *children_request(size_t first, size_t all, bool removes)
 {
-    enum { NAME_BYTES_MAX = 48 };
-    static char paths[ATTACK_WIDE_NODE_BATCH][NAME_BYTES_MAX];
-    static Record__Create creates[ATTACK_WIDE_NODE_BATCH];
-    static Record__Operation operations[ATTACK_WIDE_NODE_BATCH];
-    static Record__Operation *pointers[ATTACK_WIDE_NODE_BATCH];
-    Client__Write write = CLIENT__WRITE__INIT;
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__Response *response;
+    enum { NAME_BYTES_MAX = 48, ROOM = ATTACK_WIDE_NODE_BATCH + 1 };
+    static char paths[ROOM][NAME_BYTES_MAX];
+    static Record__Create creates[ROOM];
+    static Record__Remove removals[ROOM];
+    static Record__Operation operations[ROOM];
+    static Record__Operation *pointers[ROOM];
+    static Client__Write write;
+    static Client__Request request;
+    size_t left = all - first;
+    size_t count = left < ATTACK_WIDE_NODE_BATCH ? left : (size_t)ATTACK_WIDE_NODE_BATCH;
 
-    for (size_t i = 0; i < count; i++) {
-        (void)snprintf(paths[i], NAME_BYTES_MAX, "/wide/child-%08zu", first + i);
+    for (size_t i = 0; i <= count; i++) {
+        (void)snprintf(paths[i], NAME_BYTES_MAX, i < count ? "/wide/child-%08zu" : "/wide",
+                       first + i);
         record__create__init(&creates[i]);
         creates[i].path = wire_data(bytes_of_text(paths[i]));
         creates[i].make_parents = true;
+        record__remove__init(&removals[i]);
+        removals[i].path = creates[i].path;
+        removals[i].version = -1;
         record__operation__init(&operations[i]);
-        operations[i].kind_case = RECORD__OPERATION__KIND_CREATE;
-        operations[i].create = &creates[i];
+        operations[i].kind_case =
+            removes ? RECORD__OPERATION__KIND_REMOVE : RECORD__OPERATION__KIND_CREATE;
+        if (removes) {
+            operations[i].remove = &removals[i];
+        } else {
+            operations[i].create = &creates[i];
+        }
         pointers[i] = &operations[i];
     }
+    client__write__init(&write);
     write.operations = pointers;
-    write.n_operations = count;
+    write.n_operations = count + (removes && count == left ? 1 : 0);
+    client__request__init(&request);
     request.body_case = CLIENT__REQUEST__BODY_WRITE;
     request.write = &write;
-    response = wire_call(wire, &request, ANSWER_DEADLINE_MS);
+    return &request;
+}
+
+static void expect_ok(Client__Response *response)
+{
     CHECK(response != NULL);
     CHECK_OP(response->code, ==, CLIENT__CODE__OK);
     client__response__free_unpacked(response, NULL);
@@ -211,7 +176,6 @@ void attacks_prepare(const char *address, size_t children)
 {
     struct buffer frames = BUFFER_INIT;
     char *value = malloc(LARGE_BYTES);
-    Client__Response *response;
     struct wire wire;
 
     CHECK(value != NULL);
@@ -220,15 +184,10 @@ void attacks_prepare(const char *address, size_t children)
     put_set(&frames, 1, "/large", bytes_of(value, LARGE_BYTES));
     for (size_t i = 0; i < LARGE_WRITES; i++) {
         CHECK(wire_send(&wire, buffer_lend(&frames)));
-        response = wire_response(&wire, ANSWER_DEADLINE_MS);
-        CHECK(response != NULL);
-        client__response__free_unpacked(response, NULL);
+        expect_ok(wire_response(&wire, ANSWER_DEADLINE_MS));
     }
     for (size_t made = 0; made < children; made += ATTACK_WIDE_NODE_BATCH) {
-        size_t left = children - made;
-
-        make_children(&wire, made,
-                      left < ATTACK_WIDE_NODE_BATCH ? left : (size_t)ATTACK_WIDE_NODE_BATCH);
+        expect_ok(wire_call(&wire, children_request(made, children, false), ANSWER_DEADLINE_MS));
     }
     wire_close(&wire);
     buffer_release(&frames);
@@ -243,11 +202,11 @@ static void vanish(struct site *site)
     static const uint8_t words[] = "CONFERC\x01\0\0\xff\xffrest";
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
 
-    while (goes_on(site)) {
+    while (site_goes_on(site)) {
         struct wire wire;
 
         if (!wire_connect(&wire, site->address)) {
-            rest();
+            site_rest();
             continue;
         }
         (void)wire_send(&wire, bytes_of(words, prng_below(&site->prng, sizeof words)));
@@ -267,15 +226,15 @@ static void trickle(struct site *site)
 
     swarm_open(site, SWARM_MAX);
     site->count = swarm.count;
-    while (goes_on(site)) {
+    while (site_goes_on(site)) {
         for (size_t i = 0; i < swarm.count; i++) {
             size_t upto = said[i] + 1;
 
             if (i % 3 != 0 && said[i] < sizeof words - 1 && swarm.wires[i].socket >= 0) {
-                (void)push(&swarm.wires[i], bytes_of(words, upto), &said[i]);
+                (void)site_push(&swarm.wires[i], bytes_of(words, upto), &said[i]);
             }
         }
-        rest();
+        site_rest();
     }
     swarm_close();
 }
@@ -292,7 +251,7 @@ static void half_frames(struct site *site)
         bool greeted[SWARM_MAX] = {false};
 
         swarm_open(site, SWARM_MAX);
-        while (goes_on(site)) {
+        while (site_goes_on(site)) {
             bool moved = false;
 
             for (size_t i = 0; i < swarm.count; i++) {
@@ -300,12 +259,12 @@ static void half_frames(struct site *site)
                 size_t before = sent[i];
 
                 greeted[i] = greeted[i] || wire_send(wire, native_greeting());
-                (void)push(wire, buffer_lend(&bytes), &sent[i]);
+                (void)site_push(wire, buffer_lend(&bytes), &sent[i]);
                 site->count += (sent[i] - before) / 1024;
                 moved = moved || sent[i] > before;
             }
             if (!moved) {
-                rest();
+                site_rest();
             }
         }
         swarm_close();
@@ -320,9 +279,9 @@ static void native_noise(struct site *site)
     struct buffer frames = BUFFER_INIT;
     struct wire wire = {.socket = -1};
 
-    while (goes_on(site)) {
+    while (site_goes_on(site)) {
         buffer_clear(&frames);
-        if (!drain(&wire)) {
+        if (!site_drain(&wire)) {
             wire_close(&wire);
             if (!wire_connect(&wire, site->address)) {
                 continue;
@@ -341,7 +300,7 @@ static void native_noise(struct site *site)
             buffer_put_u8(&frames, (uint8_t)((field << 3 | 2) | 0x80));
             buffer_put_u8(&frames, (uint8_t)(field >> 4));
             buffer_put_u8(&frames, (uint8_t)size);
-            put_noise(site, &frames, size);
+            site_put_noise(site, &frames, size);
             site->count++;
         }
         (void)wire_send(&wire, buffer_lend(&frames));
@@ -473,15 +432,15 @@ static void put_zookeeper_noise(struct site *site, struct buffer *frames)
     case 0: /* empty */
         break;
     case 1: /* cut short, or noise */
-        put_noise(site, &body, prng_below(&site->prng, 40));
+        site_put_noise(site, &body, prng_below(&site->prng, 40));
         break;
     case 2: /* a length without its bytes */
         jute_put_int(&body, (int32_t)prng_next(&site->prng));
-        put_noise(site, &body, prng_below(&site->prng, 10));
+        site_put_noise(site, &body, prng_below(&site->prng, 10));
         break;
     case 3: /* a path, and what may follow */
         jute_put_buffer(&body, bytes_of_text("/hostile"), false);
-        put_noise(site, &body, prng_below(&site->prng, 40));
+        site_put_noise(site, &body, prng_below(&site->prng, 40));
         break;
     default: /* a right one for most: path, no watch */
         jute_put_buffer(&body, bytes_of_text("/quiet"), false);
@@ -498,9 +457,9 @@ static void zookeeper_noise(struct site *site)
     struct buffer frames = BUFFER_INIT;
     struct wire wire = {.socket = -1};
 
-    while (goes_on(site)) {
+    while (site_goes_on(site)) {
         buffer_clear(&frames);
-        if (!drain(&wire)) {
+        if (!site_drain(&wire)) {
             /* Most resume the session: one for each connection would be another attack. */
             if (session.timeout_ms == 0 || prng_below(&site->prng, 50) == 0) {
                 session.id = 0;
@@ -531,7 +490,7 @@ static void zookeeper_watches(struct site *site)
     uint64_t number = 0;
 
     swarm.count = 0;
-    while (goes_on(site)) {
+    while (site_goes_on(site)) {
         struct wire *wire = &swarm.wires[number / PATHS % CONNECTIONS];
         struct zookeeper_session session = {.id = 0};
         enum jute_error error;
@@ -542,7 +501,7 @@ static void zookeeper_watches(struct site *site)
         }
         if (wire->socket < 0 && !zookeeper_wire_connect(wire, site->address, &session)) {
             wire_close(wire);
-            rest();
+            site_rest();
             continue;
         }
         buffer_clear(&body);
@@ -652,7 +611,7 @@ static void zookeeper_deep_paths(struct site *site)
 
 static void zookeeper_sessions(struct site *site)
 {
-    while (goes_on(site)) {
+    while (site_goes_on(site)) {
         struct zookeeper_session session = {.id = 0};
         struct wire wire;
 
@@ -663,48 +622,125 @@ static void zookeeper_sessions(struct site *site)
     }
 }
 
-/* --- Peers --- */
+/* --- What takes all there is --- */
 
-static void peer_noise(struct site *site)
+static bool log_tells(const struct site *site, const char *words)
 {
-    struct buffer bytes = BUFFER_INIT;
+    char line[1024];
+    FILE *file = fopen(site->log, "r");
+    bool found = false;
 
-    while (goes_on(site)) {
-        size_t size = prng_between(&site->prng, 1, 300);
-        struct wire wire;
-
-        buffer_clear(&bytes);
-        buffer_put(&bytes, bytes_of(frame_peer_preface, FRAME_PREFACE_BYTES));
-        buffer_put_u32(&bytes, (uint32_t)size);
-        buffer_put_u64(&bytes, prng_next(&site->prng));
-        put_noise(site, &bytes, size);
-        if (wire_connect(&wire, site->address)) {
-            (void)wire_send(&wire, buffer_lend(&bytes));
-            (void)wire_wait_closed(&wire, 1000);
-            site->count++;
-        }
-        wire_close(&wire);
+    while (file != NULL && !found && fgets(line, sizeof line, file) != NULL) {
+        found = strstr(line, words) != NULL;
     }
-    buffer_release(&bytes);
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return found;
 }
 
-const struct attack attacks[] = {{"vanishing", "connections", vanish},
-                                 {"trickling", "connections", trickle},
-                                 {"half-frames", "KiB", half_frames},
-                                 {"native-noise", "frames", native_noise},
-                                 {"local-reads", "KiB", local_reads},
-                                 {"linearizable-reads", "KiB", linearizable_reads},
-                                 {"large-reads-unread", "KiB", large_reads},
-                                 {"large-writes", "KiB", large_writes},
-                                 {"wide-lists", "KiB", wide_lists},
-                                 {"native-watches", "KiB", native_watches},
-                                 {"native-sessions", "KiB", native_sessions},
-                                 {"zookeeper-noise", "frames", zookeeper_noise},
-                                 {"zookeeper-watches", "watches", zookeeper_watches},
-                                 {"zookeeper-unread", "KiB", zookeeper_large_reads},
-                                 {"zookeeper-wide-lists", "KiB", zookeeper_wide_lists},
-                                 {"zookeeper-multi-reads", "KiB", zookeeper_multi_reads},
-                                 {"zookeeper-deep-paths", "KiB", zookeeper_deep_paths},
-                                 {"zookeeper-sessions", "sessions", zookeeper_sessions},
-                                 {"peer-noise", "connections", peer_noise},
-                                 {.run = NULL}};
+static bool is_served(struct wire *wire)
+{
+    struct wire_get get;
+    Client__Response *response = wire_call(
+        wire, wire_get_init(&get, "/quiet", CLIENT__READ_LEVEL__LOCAL), ANSWER_DEADLINE_MS);
+    bool served = response != NULL && response->code == CLIENT__CODE__OK;
+
+    if (response != NULL) {
+        client__response__free_unpacked(response, NULL);
+    }
+    return served;
+}
+
+/* More clients of one address than may be: who comes last is refused, who was there is served, and
+ * the log tells, if only once in a while. */
+static void crowd(struct site *site)
+{
+    enum { CROWD = 1200 };
+    static struct wire wires[CROWD];
+    uint64_t deadline_us = clock_monotonic_us() + UINT64_C(1000) * ANSWER_DEADLINE_MS;
+    bool told = false;
+    bool served = false;
+
+    for (size_t i = 0; i < CROWD; i++) {
+        wires[i].socket = -1;
+    }
+    while (site_goes_on(site) || (!told && clock_monotonic_us() < deadline_us)) {
+        for (size_t i = 0; i < CROWD; i++) {
+            if (wires[i].socket < 0) {
+                (void)(wire_connect(&wires[i], site->address) && wire_greet(&wires[i]));
+            } else if (!site_drain(&wires[i])) {
+                site->count++;
+            }
+        }
+        told = told || log_tells(site, "--max-connections");
+        site_rest();
+    }
+    for (size_t i = 0; i < CROWD && !served; i++) {
+        served = wires[i].socket >= 0 && is_served(&wires[i]);
+    }
+    if (!told) {
+        site->failure = "the log tells of no refusal";
+    } else if (!served) {
+        site->failure = "nobody of those that came first is served";
+    }
+    for (size_t i = 0; i < CROWD; i++) {
+        wire_close(&wires[i]);
+    }
+}
+
+/* The wide node and all that is below, as `confer-cli remove -r` does it, but several transactions
+ * at a time. Until it is done, however long that takes. */
+static void remove_wide(struct site *site)
+{
+    enum { AT_A_TIME = 4 };
+    struct wire wire;
+    size_t asked = 0;
+
+    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
+    while (site->count < site->children && site->failure == NULL) {
+        Client__Response *response;
+
+        for (; asked < site->children &&
+               asked < site->count + (size_t)AT_A_TIME * ATTACK_WIDE_NODE_BATCH;
+             asked += ATTACK_WIDE_NODE_BATCH) {
+            (void)wire_request(&wire, children_request(asked, site->children, true));
+        }
+        response = wire_response(&wire, ANSWER_DEADLINE_MS);
+        if (response == NULL || response->code != CLIENT__CODE__OK) {
+            site->failure = "a removal failed";
+        }
+        site->count += ATTACK_WIDE_NODE_BATCH;
+        if (response != NULL) {
+            client__response__free_unpacked(response, NULL);
+        }
+    }
+    wire_close(&wire);
+}
+
+const struct attack attacks[] = {
+    {"vanishing", "connections", vanish, AS_STRANGER},
+    {"trickling", "connections", trickle, AS_STRANGER},
+    {"half-frames", "KiB", half_frames, AS_STRANGER},
+    {"native-noise", "frames", native_noise, AS_STRANGER},
+    {"local-reads", "KiB", local_reads, AS_STRANGER},
+    {"linearizable-reads", "KiB", linearizable_reads, AS_STRANGER},
+    {"large-reads-unread", "KiB", large_reads, AS_STRANGER},
+    {"large-writes", "KiB", large_writes, AS_STRANGER},
+    {"wide-lists", "KiB", wide_lists, AS_STRANGER},
+    {"native-watches", "KiB", native_watches, AS_STRANGER},
+    {"native-sessions", "KiB", native_sessions, AS_STRANGER},
+    {"zookeeper-noise", "frames", zookeeper_noise, AS_STRANGER},
+    {"zookeeper-watches", "watches", zookeeper_watches, AS_STRANGER},
+    {"zookeeper-unread", "KiB", zookeeper_large_reads, AS_STRANGER},
+    {"zookeeper-wide-lists", "KiB", zookeeper_wide_lists, AS_STRANGER},
+    {"zookeeper-multi-reads", "KiB", zookeeper_multi_reads, AS_STRANGER},
+    {"zookeeper-deep-paths", "KiB", zookeeper_deep_paths, AS_STRANGER},
+    {"zookeeper-sessions", "sessions", zookeeper_sessions, AS_STRANGER},
+    {"crowd", "refusals", crowd, AS_STRANGER},
+    {"peer-noise", "connections", peer_attack_noise, AS_STRANGER},
+    {"peer-votes", "messages", peer_attack_votes, AS_MEMBER},
+    {"peer-unread", "messages", peer_attack_unread, AS_MEMBER},
+    {"peer-replays", "frames", peer_attack_replays, AS_MEMBER},
+    {"removal", "nodes", remove_wide, AS_STRANGER}, /* no wide node after it */
+    {.run = NULL}};

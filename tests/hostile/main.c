@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 enum {
     ONLY_MAX = 32,
@@ -59,6 +60,8 @@ static const struct {
              {"newcomer", "/quiet-newcomer", QUIET_NEWCOMER, 0}};
 
 enum { QUIET_COUNT = sizeof kinds / sizeof *kinds };
+
+static const char secret[] = "known to the servers and to some attackers";
 
 static struct cluster cluster;
 static struct quiet *quiet[QUIET_COUNT];
@@ -152,6 +155,36 @@ static void judge_waits(const struct attack *attack, const struct quiet_report r
     }
 }
 
+/* The last place's member ends, for somebody to come in its place. */
+static void let_attacker_be_a_member(struct site *site)
+{
+    static uint8_t incarnation[HANDSHAKE_ID_BYTES];
+    struct cluster_server *absent = server_at(SERVERS - 1);
+    struct handshake_identity attacked;
+
+    EXPECT(rogue_ask_identity(absent->address, secret, &site->member.identity));
+    EXPECT(rogue_ask_identity(site->address, secret, &attacked));
+    memcpy(incarnation, attacked.incarnation, sizeof incarnation);
+    site->member.secret = secret;
+    site->member.channel = PEER__CHANNEL__CONTROL;
+    site->member.target = (struct handshake_target){.id = attacked.id, .incarnation = incarnation};
+    for (size_t i = 0; i < QUIET_COUNT; i++) {
+        quiet_set_server(quiet[i], SERVERS - 1, 0);
+    }
+    cluster_kill(&cluster, absent->id);
+}
+
+static void bring_member_back(void)
+{
+    struct cluster_server *absent = server_at(SERVERS - 1);
+
+    cluster_start(&cluster, absent->id);
+    EXPECT_EQ(wire_set_text(absent->address, "/back", ""), CLIENT__CODE__OK); /* it serves */
+    for (size_t i = 0; i < QUIET_COUNT; i++) {
+        quiet_set_server(quiet[i], SERVERS - 1, absent->process.pid);
+    }
+}
+
 static void judge_server(const struct attack *attack,
                          const struct victim_load *before,
                          const struct victim_load *after,
@@ -179,8 +212,11 @@ static void judge_server(const struct attack *attack,
 static void perform(const struct attack *attack, const struct victim_load *before)
 {
     const struct cluster_server *server = server_at(0);
-    struct site site = {.address = server->address, .seconds = options.seconds};
-    uint64_t term = victim_term(server->address);
+    struct site site = {.address = server->address,
+                        .log = server->log,
+                        .seconds = options.seconds,
+                        .term = victim_term(server->address),
+                        .children = options.children};
     struct victim_load peak;
     struct victim_load after;
     struct quiet_report reports[QUIET_COUNT];
@@ -190,7 +226,13 @@ static void perform(const struct attack *attack, const struct victim_load *befor
     for (size_t i = 0; i < QUIET_COUNT; i++) {
         quiet_reset(quiet[i]);
     }
+    if (attack->who == AS_MEMBER) {
+        let_attacker_be_a_member(&site);
+    }
     attack->run(&site);
+    if (attack->who == AS_MEMBER) {
+        bring_member_back();
+    }
     peak = victim_load(server->process.pid);
     after = load_after(server->process.pid, before);
     for (size_t i = 0; i < QUIET_COUNT; i++) {
@@ -203,8 +245,11 @@ static void perform(const struct attack *attack, const struct victim_load *befor
     if (site.count == 0) {
         complain(attack->name, "nothing was done");
     }
+    if (site.failure != NULL) {
+        complain(attack->name, site.failure);
+    }
     judge_waits(attack, reports);
-    judge_server(attack, before, &after, term);
+    judge_server(attack, before, &after, site.term);
     (void)fflush(stdout);
 }
 
@@ -236,6 +281,18 @@ static void start_quiet_clients(void)
     }
 }
 
+static const char *write_secret(void)
+{
+    static char path[512];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "%.400s/secret", test_folder());
+    file = fopen(path, "w");
+    EXPECT(file != NULL && fputs(secret, file) >= 0 && fclose(file) == 0);
+    EXPECT_EQ(chmod(path, 0600), 0);
+    return path;
+}
+
 static void test_attacks_cost_others_little(void)
 {
     static char timeout[32];
@@ -245,6 +302,8 @@ static void test_attacks_cost_others_little(void)
     cluster_init(&cluster, SERVERS);
     cluster.options[0] = "--election-timeout";
     cluster.options[1] = timeout;
+    cluster.options[2] = "--cluster-secret-file";
+    cluster.options[3] = write_secret();
     cluster_form(&cluster);
     victim = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
     EXPECT(victim != 0);
