@@ -231,7 +231,7 @@ enum exit_code cli_code(enum confer_status status)
 }
 
 /* What to do next, when the message itself does not say so. */
-static const char *way_out(const struct cli *cli, enum confer_status status)
+static const char *way_out(const struct cli *cli, enum confer_status status, const char *path)
 {
     const char *command = cli->options.command->name;
 
@@ -245,7 +245,9 @@ static const char *way_out(const struct cli *cli, enum confer_status status)
     case CONFER_NOT_EMPTY:
         return "'confer-cli remove -r' removes it with everything below";
     case CONFER_NO_AUTH:
-        return "--user says who you are; 'confer-cli get --acl' shows who may";
+        return path == NULL ? "run it there, or with --user as the superuser; 'confer-server "
+                              "--open-membership' lets everybody"
+                            : "--user says who you are; 'confer-cli get --acl' shows who may";
     case CONFER_BAD_VERSION:
         return "'confer-cli get --stat' shows the present version";
     case CONFER_TIMEOUT:
@@ -273,7 +275,7 @@ int cli_fail(const struct cli *cli,
              const char *message,
              const char *path)
 {
-    const char *hint = way_out(cli, status);
+    const char *hint = way_out(cli, status, path);
     const char *words = message == NULL ? confer_status_text(status) : message;
 
     (void)fflush(stdout);

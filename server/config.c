@@ -63,6 +63,8 @@ static const struct option options[] = {
      "the secret by which servers know each other; readable by its owner only"},
     {"insecure-peers", KIND_FLAG, FIELD(insecure_peers), NULL, NULL, 0, 0,
      "without a secret: take servers of other machines too"},
+    {"open-membership", KIND_FLAG, FIELD(open_membership), NULL, NULL, 0, 0,
+     "let clients of other machines change the members without being the superuser"},
     {"heartbeat", KIND_DURATION, FIELD(heartbeat_ms), "DURATION", NULL, 5, 60000,
      "how often the leader is heard (default: 200ms, or a fifth of a shorter --election-timeout)"},
     {"election-timeout", KIND_DURATION, FIELD(election_timeout_ms), "DURATION", "1s", 20,

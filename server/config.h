@@ -32,6 +32,7 @@ struct config {
     char data[CONFIG_PATH_BYTES_MAX];
     char secret_file[CONFIG_PATH_BYTES_MAX]; /* empty = none */
     bool insecure_peers;
+    bool open_membership;
     enum log_level log_level;
     uint64_t cache_bytes;
     uint64_t heartbeat_ms;

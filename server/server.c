@@ -619,10 +619,12 @@ static void open_network(struct server *server)
             .forgets_missed = server->config->no_watch_replay,
             .session_timeout_ms_min = (uint32_t)server->config->zookeeper_session_timeout_ms[0],
             .session_timeout_ms_max = (uint32_t)server->config->zookeeper_session_timeout_ms[1]}};
+    const struct native_front_options native = {.super_digest = words.sessions.super_digest,
+                                                .open_membership = server->config->open_membership};
 
     port_random(NULL, &options.seed, sizeof options.seed);
     server->peers = peers_new(&options, server->resolver, &peers_handler, server);
-    server->native_front = native_front_new(server->node, words.sessions.super_digest);
+    server->native_front = native_front_new(server->node, &native);
     words.sessions.hash_seed = options.seed;
     server->zookeeper_front = zookeeper_front_new(server->node, &words.sessions);
     server->zookeeper_words = zookeeper_words_new(server->node, server->zookeeper_front, &words);

@@ -100,6 +100,16 @@ identities_add(struct identities *identities, struct bytes scheme, struct bytes 
     return status;
 }
 
+bool identities_have_super(const struct identities *identities)
+{
+    for (size_t i = 0; i < identities->count; i++) {
+        if (is_text(identities->items[i].scheme, "super")) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct bytes identity_user(const struct state_identity *identity)
 {
     const uint8_t *colon = identity->id.size == 0 || !is_text(identity->scheme, "digest")

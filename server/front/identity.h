@@ -23,6 +23,7 @@ struct state_identities identities_lend(const struct identities *identities);
 MUST_CHECK enum status
 identities_add(struct identities *identities, struct bytes scheme, struct bytes credentials);
 
+bool identities_have_super(const struct identities *identities);
 /* The part that whoAmI shows: a digest's user name, else the id. */
 struct bytes identity_user(const struct state_identity *identity);
 

@@ -24,7 +24,7 @@ struct native_client {
 
 struct native_front {
     struct node *node;
-    const char *super_digest;
+    struct native_front_options options;
     struct list clients;
     struct gate gate;
     size_t client_count;
@@ -47,12 +47,36 @@ static void submit(struct native_client *client, struct request *request)
     client_submit(client->client, request);
 }
 
+static bool may_change_members(const struct native_client *client)
+{
+    return client->front->options.open_membership || identities_have_super(&client->identities) ||
+           connection_is_from_own_machine(client->connection);
+}
+
+/* As native_decode, with what only this front knows. */
+static enum status
+decode(struct native_client *client, struct bytes body, struct request **ret_request)
+{
+    enum status status = native_decode(body, &client->identities, ret_request, &client->refusal);
+
+    if (status == STATUS_OK && (*ret_request)->kind == REQUEST_MEMBERSHIP &&
+        !may_change_members(client)) {
+        client->refusal = (struct native_refusal){
+            .id = (*ret_request)->id,
+            .code = CLIENT__CODE__NO_AUTH,
+            .message = "members are changed from a server's own machine, or by the superuser"};
+        request_free(*ret_request);
+        status = STATUS_UNAVAILABLE;
+    }
+    return status;
+}
+
 static void on_frame(void *context, struct connection *connection, struct bytes body)
 {
     struct native_client *client = context;
     struct request *request = NULL;
 
-    switch ((int)native_decode(body, &client->identities, &request, &client->refusal)) {
+    switch ((int)decode(client, body, &request)) {
     case STATUS_OK:
         if ((request->notes & NATIVE_NOTE_IDENTITY) != 0) {
             client_identify(client->client, identities_lend(&client->identities));
@@ -184,12 +208,12 @@ static void on_excess(void *context)
 
 /* --- Life --- */
 
-struct native_front *native_front_new(struct node *node, const char *super_digest)
+struct native_front *native_front_new(struct node *node, const struct native_front_options *options)
 {
     struct native_front *front = xcalloc(1, sizeof *front);
 
     front->node = node;
-    front->super_digest = super_digest;
+    front->options = *options;
     list_init(&front->clients);
     gate_init(&front->gate);
     arena_init(&front->arena);
@@ -223,7 +247,7 @@ void native_front_take(struct native_front *front, struct connection *connection
     front->client_count++;
     client->client = client_open(front->node, &callbacks, client);
     socket_address_host_text(connection_remote(connection), host);
-    identities_init(&client->identities, bytes_of_text(host), front->super_digest);
+    identities_init(&client->identities, bytes_of_text(host), front->options.super_digest);
     client_identify(client->client, identities_lend(&client->identities));
     connection_set_protocol(connection, FRAME_PROTOCOL_CLIENT, FRAME_CLIENT_BYTES_MAX);
     connection_set_handler(connection, &handler, client);

@@ -9,9 +9,16 @@
 
 struct native_front;
 
-/* `node` and `super_digest` (USER:HASH whose owner may do everything; NULL = nobody) outlive the
- * front. */
-struct native_front *native_front_new(struct node *node, const char *super_digest);
+struct native_front_options {
+    const char *super_digest; /* USER:HASH whose owner may do everything; NULL = nobody */
+    /* Anybody may change the members. Else the superuser, and who is on the server's own machine:
+     * whoever can do that can take the cluster away from all. */
+    bool open_membership;
+};
+
+/* `node` and what `options` name outlive the front. */
+struct native_front *native_front_new(struct node *node,
+                                      const struct native_front_options *options);
 /* All connections must be closed and reported (connection_loop_begin). NULL is fine. */
 void native_front_free(struct native_front *front);
 

@@ -360,6 +360,23 @@ const struct socket_address *connection_remote(const struct connection *connecti
     return &connection->remote;
 }
 
+bool connection_is_from_own_machine(const struct connection *connection)
+{
+    struct socket_address local = {.size = sizeof local.as};
+    uint8_t here[16];
+    uint8_t there[16];
+
+    if (socket_address_is_loopback(&connection->remote)) {
+        return true;
+    }
+    if (getsockname(connection->socket, &local.as.any, &local.size) != 0) {
+        return false;
+    }
+    socket_address_host(&local, here);
+    socket_address_host(&connection->remote, there);
+    return memcmp(here, there, sizeof here) == 0;
+}
+
 uint64_t connection_heard_us(const struct connection *connection)
 {
     return connection->heard_us;

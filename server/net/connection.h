@@ -163,6 +163,8 @@ void connection_set_protocol(struct connection *connection,
                              uint32_t frame_bytes_max);
 void connection_set_patience(struct connection *connection, const struct socket_patience *patience);
 const struct socket_address *connection_remote(const struct connection *connection);
+/* By a loopback address, or the one that it calls. */
+bool connection_is_from_own_machine(const struct connection *connection);
 /* When bytes came last, on clock_monotonic_us. */
 uint64_t connection_heard_us(const struct connection *connection);
 

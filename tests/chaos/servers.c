@@ -19,7 +19,7 @@ enum { KILLED = 128 + SIGKILL, TERMINATED = 128 + SIGTERM, HURRY_DELAY_US = 2000
 static const char *const options[] = {
     "--log-tail",           "64KiB", "--log-tail-entries",    "200",
     "--checkpoint-records", "100",   "--checkpoint-interval", "500ms",
-    "--history-changes",    "400",   "--cluster-secret-file"};
+    "--history-changes",    "400",   "--open-membership",     "--cluster-secret-file"};
 
 /* The file that a server's clocks are moved by, mapped here. */
 static struct skewed_clock *map_clock(const char *path)

@@ -104,9 +104,10 @@ struct bench {
     uint64_t last_id;
 };
 
-static inline void bench_init(struct bench *bench)
+static inline void bench_init_from(struct bench *bench,
+                                   struct socket_address remote,
+                                   const struct native_front_options *options)
 {
-    const struct socket_address remote = lab_loopback(1);
     static const struct connection_handler nobody = {.on_frame = NULL};
     int ends[2];
 
@@ -114,7 +115,7 @@ static inline void bench_init(struct bench *bench)
     memset(&fake, 0, sizeof fake);
     fake.full_at = 1000;
     lab_init(&bench->lab, NULL);
-    bench->front = native_front_new(NULL, NULL);
+    bench->front = native_front_new(NULL, options);
     lab_socket_pair(ends);
     bench->far = ends[0];
     bench->connection =
@@ -122,6 +123,11 @@ static inline void bench_init(struct bench *bench)
     native_front_take(bench->front, bench->connection);
     EXPECT_EQ(fake.opened, 1);
     EXPECT_EQ(fake.identities, 1); /* the address */
+}
+
+static inline void bench_init(struct bench *bench)
+{
+    bench_init_from(bench, lab_loopback(1), &(struct native_front_options){.super_digest = NULL});
 }
 
 static inline void bench_turn(struct bench *bench)

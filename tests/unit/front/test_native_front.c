@@ -75,6 +75,83 @@ static void test_an_identity_counts_for_the_requests_behind_it(void)
     bench_release(&bench);
 }
 
+static struct socket_address address_of(const char *host)
+{
+    struct address address = {.port = 1};
+    struct socket_address numeric;
+
+    (void)snprintf(address.host, sizeof address.host, "%s", host);
+    EXPECT(socket_address_numeric(&address, &numeric));
+    return numeric;
+}
+
+static void put_removal(struct bench *bench, struct buffer *stream)
+{
+    Client__RemoveMember removal = CLIENT__REMOVE_MEMBER__INIT;
+    Client__Request request = CLIENT__REQUEST__INIT;
+
+    removal.id = 3;
+    request.body_case = CLIENT__REQUEST__BODY_REMOVE_MEMBER;
+    request.remove_member = &removal;
+    put_request(bench, stream, &request);
+}
+
+/* Whoever reaches the port could take the cluster away from all. */
+static void test_members_are_changed_from_the_own_machine_or_by_the_superuser(void)
+{
+    static const struct {
+        const char *from;
+        bool is_open;
+        bool is_super;
+        bool is_taken;
+    } cases[] = {{"127.0.0.1", false, false, true},        {"::1", false, false, true},
+                 {"::ffff:127.0.0.9", false, false, true}, {"192.0.2.1", false, false, false},
+                 {"2001:db8::1", false, false, false},     {"192.0.2.1", true, false, true},
+                 {"192.0.2.1", false, true, true}};
+
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct native_front_options options = {.super_digest =
+                                                         "root:J1scEM42CKaLPP5+ElgpgGsuONg=",
+                                                     .open_membership = cases[i].is_open};
+        Client__Authenticate authenticate = CLIENT__AUTHENTICATE__INIT;
+        Client__Request request = CLIENT__REQUEST__INIT;
+        uint8_t credentials[] = "root:secret";
+        char digest[] = "digest";
+        struct bench bench;
+        struct buffer stream = BUFFER_INIT;
+        struct reply reply = {.code = CLIENT__CODE__OK};
+        uint64_t asked = 1;
+
+        bench_init_from(&bench, address_of(cases[i].from), &options);
+        if (cases[i].is_super) {
+            request.body_case = CLIENT__REQUEST__BODY_AUTHENTICATE;
+            request.authenticate = &authenticate;
+            authenticate.scheme = digest;
+            authenticate.credentials = (ProtobufCBinaryData){.data = credentials, .len = 11};
+            put_request(&bench, &stream, &request);
+            send_all(&bench, &stream);
+            BENCH_UNTIL(&bench, fake.submitted == 1);
+            EXPECT_EQ(fake.identities, 3);
+            answer(&reply);
+            expect_response(&bench, asked++, CLIENT__CODE__OK);
+        }
+        put_removal(&bench, &stream);
+        send_all(&bench, &stream);
+        if (cases[i].is_taken) {
+            BENCH_UNTIL(&bench, fake.submitted == asked);
+            EXPECT_EQ(fake.requests[asked - 1]->kind, REQUEST_MEMBERSHIP);
+        } else {
+            expect_response(&bench, asked, CLIENT__CODE__NO_AUTH);
+            EXPECT_EQ(fake.submitted, asked - 1);
+            /* The others are as free as ever. */
+            put_get(&bench, &stream);
+            send_all(&bench, &stream);
+            BENCH_UNTIL(&bench, fake.submitted == 1);
+        }
+        bench_release(&bench);
+    }
+}
+
 static void test_a_full_client_is_not_read_from(void)
 {
     struct bench bench;
@@ -350,6 +427,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_refused_request_is_answered_in_its_place),
         TEST_CASE(test_an_identity_counts_for_the_requests_behind_it),
+        TEST_CASE(test_members_are_changed_from_the_own_machine_or_by_the_superuser),
         TEST_CASE(test_a_full_client_is_not_read_from),
         TEST_CASE(test_large_answers_that_nobody_reads_hold_further_requests_back),
         TEST_CASE(test_an_unreadable_request_closes_the_connection),
