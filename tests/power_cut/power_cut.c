@@ -25,7 +25,7 @@
 enum {
     IMAGES_PER_FAULT = 2,
     FLIPS_PER_STORY = 60,
-    STORIES_SEARCHED_MAX = 10000,
+    STORIES_SEARCHED_MAX = 500,
     EXIT_WRONG = 1,
     EXIT_USAGE = 2
 };
@@ -46,7 +46,8 @@ static const struct run_fault faults[] = {
 enum {
     FAULT_COUNT = sizeof faults / sizeof faults[0],
     READ_FAULT_COUNT = 2, /* the last ones */
-    CALL_FAULT_COUNT = FAULT_COUNT - READ_FAULT_COUNT
+    CALL_FAULT_COUNT = FAULT_COUNT - READ_FAULT_COUNT,
+    SAMPLE_OF_ALL_WAYS = 100 /* failures, spread evenly */
 };
 
 struct options {
@@ -343,6 +344,7 @@ struct failures {
     uint64_t possible;
     uint64_t played;
     uint64_t failed;
+    uint64_t by_way[FAULT_COUNT];
     struct cuts cuts;
 };
 
@@ -375,9 +377,26 @@ static bool play_failure(const struct run *story, uint64_t choice, struct failur
     is_right = run_perform(run);
     failures->played++;
     failures->failed += run->has_failed;
+    failures->by_way[run->fault - faults] += run->has_failed;
     add_run(&failures->cuts, run);
     run_free(run);
     return is_right;
+}
+
+/* A way that a sample missed, NULL = none. */
+static const char *tell_ways(const struct failures *failures)
+{
+    const char *missed = NULL;
+
+    for (size_t i = 0; i < FAULT_COUNT; i++) {
+        (void)printf("%s%s %" PRIu64, i == 0 ? "failures by their way: " : ", ", faults[i].name,
+                     failures->by_way[i]);
+        if (failures->by_way[i] == 0 && failures->played >= SAMPLE_OF_ALL_WAYS) {
+            missed = faults[i].name;
+        }
+    }
+    (void)printf("\n");
+    return missed;
 }
 
 /* Each call of a story fails once in each of its ways; of these the first `runs` on the way of the
@@ -387,6 +406,7 @@ static int perform_faults(const struct options *options)
     uint64_t end = end_of(options);
     struct run *story = find_whole_story(options->seed);
     struct failures failures = {.played = 0};
+    const char *missed;
     bool is_right = story != NULL;
 
     if (is_right) {
@@ -406,6 +426,11 @@ static int perform_faults(const struct options *options)
     }
     if (is_right && failures.failed != failures.played) {
         (void)printf("wrong: a call that was to fail never came\n");
+        is_right = false;
+    }
+    missed = tell_ways(&failures);
+    if (is_right && missed != NULL) {
+        (void)printf("wrong: no call failed in the way '%s'\n", missed);
         is_right = false;
     }
     tell_where(&failures.cuts);

@@ -146,7 +146,7 @@ static void tell_wrong(const struct run *run)
     }
     (void)printf("wrong: %s\n  again: power_cut --story %" PRIu64, run->text, run->seed);
     if (run->fault != NULL) {
-        (void)printf(" --fault %s:%" PRIu64 " (%s)", run->fault->name, run->call, run->failed_call);
+        (void)printf(" --fault %s:%" PRIu64, run->fault->name, run->call);
     }
     if (run->in_flip) {
         (void)printf(" --%s %" PRIu64 " (%s)", run->of_tail ? "tail-flip" : "flip", run->flip_seed,
