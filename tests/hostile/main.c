@@ -35,7 +35,7 @@ enum {
 #ifdef __SANITIZE_ADDRESS__
     MEMORY_KEPT_BYTES_MAX = 1024 * 1024 * 1024
 #else
-    MEMORY_KEPT_BYTES_MAX = 96 * 1024 * 1024
+    MEMORY_KEPT_BYTES_MAX = 64 * 1024 * 1024
 #endif
 };
 
