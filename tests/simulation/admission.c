@@ -1,5 +1,7 @@
 #include "tests/simulation/admission.h"
 
+#include "tests/simulation/tolerance.h"
+
 #include <inttypes.h>
 #include <string.h>
 
@@ -119,15 +121,17 @@ static bool knows_better(const struct cluster_server *other, const struct cluste
 
 bool admission_would_find_out(const struct cluster_server *server)
 {
-    const struct cluster *cluster = server->cluster;
+    struct cluster *cluster = server->cluster;
 
-    for (size_t place = 0; place < cluster->settings.first_members; place++) {
+    for (size_t place = 0; place < cluster->settings.places; place++) {
         const struct cluster_server *other = &cluster->servers[place];
 
         if (other->is_old_copy && !other->lost) {
             return false;
         }
-        if (other != server && !other->lost && other->lives == 1 && !knows_better(other, server)) {
+        if (other != server && !other->lost &&
+            (disk_log(other->disk).last > 0 || tolerance_is_member(cluster, other)) &&
+            !knows_better(other, server)) {
             return false;
         }
     }

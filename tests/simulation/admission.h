@@ -12,8 +12,9 @@ bool admission_admit(void *context,
                      Peer__Channel channel,
                      const uint8_t incarnation[RAFT_INCARNATION_BYTES]);
 
-/* Whether every other member would know the backup of this server for an old copy, whatever becomes
- * of its process; and no other server runs on one. Where the members never change. */
+/* Whether every other server that is a member, or was one and has its log, would know the backup of
+ * this one for an old copy, whatever becomes of its process; and no other runs on one. It is so
+ * until it is found out, if nobody is added meanwhile. */
 bool admission_would_find_out(const struct cluster_server *server);
 
 #endif

@@ -435,6 +435,21 @@ struct state_digest cluster_digest(struct cluster_server *server)
     return cluster_has_diverged(server) ? surplus_taken_from(digest, server->surplus) : digest;
 }
 
+bool cluster_may_change_members(const struct cluster *cluster)
+{
+    return cluster->timeline->now_us < cluster->changes_until_us;
+}
+
+bool cluster_has_unknown_copy(const struct cluster *cluster)
+{
+    for (size_t place = 0; place < cluster->settings.places; place++) {
+        if (cluster->servers[place].is_old_copy && !cluster->servers[place].lost) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool cluster_is_awake(const struct cluster_server *server)
 {
     return server->node != NULL && !cluster_is_gone(server) && !server->paused;

@@ -106,6 +106,8 @@ struct cluster {
     struct cluster_outside outside;
     struct cluster_observer observer;
     struct cluster_server servers[NETWORK_PLACES_MAX];
+    /* What an operator asked for may change the members until then. */
+    uint64_t changes_until_us;
     struct prng prng;
     struct arena arena; /* for one message */
 };
@@ -125,6 +127,9 @@ const struct disk *cluster_disk(const struct cluster_server *server,
 bool cluster_has_diverged(struct cluster_server *server);
 /* What the digest of its state would be if it had not. */
 struct state_digest cluster_digest(struct cluster_server *server);
+bool cluster_may_change_members(const struct cluster *cluster);
+/* A server runs on an old copy of its folder, and nobody has told it so yet. */
+bool cluster_has_unknown_copy(const struct cluster *cluster);
 /* What its clock shows. */
 uint64_t cluster_clock_us(const struct cluster_server *server);
 /* Its process ends in this very moment, after what it is in the middle of; nothing leaves it. */

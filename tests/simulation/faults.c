@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "tests/simulation/admission.h"
+#include "tests/simulation/tolerance.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -42,6 +43,7 @@ struct faults {
     struct ends ends[NETWORK_PLACES_MAX];
     uint64_t count;
     uint64_t put_back_count;
+    uint64_t destroyed_count;
     bool healed;
     bool healed_all;   /* damaged disks are replaced */
     bool has_added_up; /* a state is wrong, or was, that adds up: one is enough, it may spread */
@@ -134,7 +136,7 @@ static void run_near(struct timeline_event *event)
     }
 }
 
-static bool may_destroy(struct faults *faults, const struct cluster_server *server);
+static bool may_destroy(struct faults *faults, struct cluster_server *server);
 
 /* As soon as all others know enough to see it: nobody could but they. */
 static void run_put_back(struct timeline_event *event)
@@ -181,29 +183,13 @@ void faults_on_death(struct faults *faults, struct cluster_server *server)
 
 /* --- What may be destroyed --- */
 
-static bool is_intact(raft_id id, const void *context)
+static bool may_destroy(struct faults *faults, struct cluster_server *server)
 {
-    struct cluster_server *server = &((const struct faults *)context)->cluster->servers[id - 1];
+    struct cluster *cluster = faults->cluster;
 
-    return !server->lost && !server->is_old_copy && server->lives == 1 &&
-           !disk_is_damaged(server->disk) && !disk_is_condemned(server->disk) &&
-           !cluster_has_diverged(server);
-}
-
-/* Only where the members never change: there a member lives on the first disk of its server. */
-static bool may_destroy(struct faults *faults, const struct cluster_server *server)
-{
-    size_t intact = 0;
-    size_t members = faults->cluster->settings.first_members;
-
-    if (faults->cluster->settings.membership_interval_us != 0 || server->place >= members ||
-        !is_intact(server->id, faults)) {
-        return false;
-    }
-    for (size_t i = 0; i < members; i++) {
-        intact += is_intact(i + 1, faults);
-    }
-    return intact > members / 2 + 1 || faults->cluster->settings.beyond_tolerance != 0;
+    return cluster->settings.beyond_tolerance != 0
+               ? tolerance_is_intact(server) && tolerance_is_member(cluster, server)
+               : tolerance_has_spare(cluster, server);
 }
 
 /* --- Beginnings --- */
@@ -211,6 +197,7 @@ static bool may_destroy(struct faults *faults, const struct cluster_server *serv
 static void wipe(struct ends *ends, uint64_t for_us)
 {
     if (may_destroy(ends->faults, ends->server)) {
+        ends->faults->destroyed_count++;
         crash(ends, false, for_us);
         cluster_wipe(ends->server);
     }
@@ -221,6 +208,7 @@ static void flip(struct ends *ends, uint64_t seed)
     if (may_destroy(ends->faults, ends->server) && disk_flip(ends->server->disk, seed)) {
         timeline_trace(timeline_of(ends->faults), "a bit flips on the disk of %" PRIu64,
                        ends->server->id);
+        ends->faults->destroyed_count++;
         ends->down_us = DESTROYED_DOWN_US;
     }
 }
@@ -679,4 +667,9 @@ uint64_t faults_count(const struct faults *faults)
 uint64_t faults_put_back_count(const struct faults *faults)
 {
     return faults->put_back_count;
+}
+
+uint64_t faults_destroyed_count(const struct faults *faults)
+{
+    return faults->destroyed_count;
 }

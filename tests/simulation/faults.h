@@ -23,5 +23,7 @@ void faults_heal(struct faults *faults);
 uint64_t faults_count(const struct faults *faults);
 /* Folders that were put back to what they were once. */
 uint64_t faults_put_back_count(const struct faults *faults);
+/* Disks of members that were wiped or damaged. */
+uint64_t faults_destroyed_count(const struct faults *faults);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
+#include "tests/simulation/tolerance.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -80,6 +81,9 @@ static void on_answer(struct operator* self, const struct reply *reply)
     self->last_succeeded = response->code == CLIENT__CODE__OK;
     self->last_was_certain = response->code != CLIENT__CODE__UNKNOWN_OUTCOME;
     self->last_was_refused = response->code == CLIENT__CODE__CONFLICT;
+    if (self->last_was_certain) {
+        self->cluster->changes_until_us = self->certain_us;
+    }
     self->answered = true;
     client__response__free_unpacked(response, NULL);
 }
@@ -193,6 +197,7 @@ static void ask(struct operator* self, Client__Request *asked)
     self->answered = false;
     self->last_was_certain = false;
     self->patience_us = self->cluster->timeline->now_us + PATIENCE_US;
+    self->cluster->changes_until_us = self->patience_us;
     self->counts.asked++;
     self->counts.repeated += self->is_repeated ? 1 : 0;
     timeline_trace(self->cluster->timeline, "operator: asks %" PRIu64 " for %d", self->server->id,
@@ -241,6 +246,57 @@ static const struct raft_config *some_config(struct operator* self)
     return best;
 }
 
+/* The voters there are but for `without`, and `with` among them; 0 = nobody. */
+static size_t list_voters(const struct raft_config *config,
+                          raft_id without,
+                          raft_id with,
+                          uint64_t voters[NETWORK_PLACES_MAX])
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        const struct raft_member *member = &config->members[i];
+
+        if ((member->flags & RAFT_VOTER_NEW) != 0 && member->id != without && member->id != with) {
+            voters[count++] = member->id;
+        }
+    }
+    if (with != 0) {
+        voters[count++] = with;
+    }
+    return count;
+}
+
+/* Whether the voters that would be left can go on, and nobody new meets a server on an old copy:
+ * an operator who asks for more than that is promised nothing. */
+static bool is_wise(struct operator* self, const Client__Request *request)
+{
+    const struct raft_config *config = some_config(self);
+    uint64_t voters[NETWORK_PLACES_MAX];
+    size_t count;
+
+    if (request->body_case == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP) {
+        count = request->change_membership->n_voters;
+        memcpy(voters, request->change_membership->voters, count * sizeof voters[0]);
+    } else if (request->body_case == CLIENT__REQUEST__BODY_REMOVE_MEMBER) {
+        count = list_voters(config, request->remove_member->id, 0, voters);
+    } else if (request->body_case == CLIENT__REQUEST__BODY_ADD_LEARNER) {
+        count = list_voters(
+            config, 0, request->add_learner->promote ? request->add_learner->node->id : 0, voters);
+    } else {
+        return true;
+    }
+    return !cluster_has_unknown_copy(self->cluster) &&
+           (count == 0 || tolerance_permits(self->cluster, config, voters, count));
+}
+
+static void ask_wisely(struct operator* self, Client__Request *request)
+{
+    if (self->mends || is_wise(self, request)) {
+        ask(self, request);
+    }
+}
+
 /* In the configuration of no server, all of them running: its disk may be taken away. */
 static bool is_stranger(struct operator* self, raft_id id)
 {
@@ -275,7 +331,7 @@ static void add_learner(struct operator* self, struct cluster_server *server, bo
     add.promote = promote;
     request.body_case = CLIENT__REQUEST__BODY_ADD_LEARNER;
     request.add_learner = &add;
-    ask(self, &request);
+    ask_wisely(self, &request);
 }
 
 static void ask_add_learner(struct operator* self, raft_id id)
@@ -283,7 +339,8 @@ static void ask_add_learner(struct operator* self, raft_id id)
     struct cluster_server *server = cluster_by_id(self->cluster, id);
 
     if (raft_config_find(some_config(self), id) == NULL && self->last_was_certain &&
-        disk_log(server->disk).term > 0 && is_stranger(self, id)) {
+        disk_log(server->disk).term > 0 && is_stranger(self, id) &&
+        !cluster_has_unknown_copy(self->cluster)) {
         cluster_crash(server, false);
         cluster_wipe(server);
         cluster_start(server);
@@ -315,7 +372,7 @@ static void ask_change(struct operator* self, const struct raft_config *config)
     }
     request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
     request.change_membership = &change;
-    ask(self, &request);
+    ask_wisely(self, &request);
 }
 
 static void ask_remove(struct operator* self, raft_id id)
@@ -326,7 +383,7 @@ static void ask_remove(struct operator* self, raft_id id)
     remove.id = id;
     request.body_case = CLIENT__REQUEST__BODY_REMOVE_MEMBER;
     request.remove_member = &remove;
-    ask(self, &request);
+    ask_wisely(self, &request);
 }
 
 static void ask_transfer(struct operator* self, raft_id target)
@@ -372,7 +429,7 @@ static void ask_again(struct operator* self)
 
     CHECK(request != NULL);
     self->is_repeated = true;
-    ask(self, request);
+    ask_wisely(self, request);
     client__request__free_unpacked(request, NULL);
 }
 

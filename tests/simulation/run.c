@@ -4,13 +4,14 @@
 #include "tests/simulation/admission.h"
 #include "tests/simulation/faults.h"
 #include "tests/simulation/port.h"
+#include "tests/simulation/tolerance.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 enum {
-    HEALING_US = 150 * 1000 * 1000, /* by then all must have converged */
+    HEALING_US = 150 * 1000 * 1000, /* by then all must have converged: else it hangs */
     PROBING_US = 30 * 1000 * 1000,
     SLICE_US = 50 * 1000
 };
@@ -24,7 +25,12 @@ struct run {
     struct faults *faults;
     uint64_t cores;
     uint64_t stuck;
-    uint64_t disputes; /* that nobody could end */
+    uint64_t disputes;          /* that nobody could end */
+    bool was_whole;             /* every server's disk and state, when all was healed, */
+    uint64_t resets;            /* and so many dumps had been installed */
+    bool has_settled;           /* the servers agreed since, */
+    uint64_t settling_timeouts; /* in so many election timeouts, */
+    uint64_t mending_us;        /* or, where something had to be replaced, in this time */
 };
 
 static void on_turn(void *context, struct cluster_server *server)
@@ -128,10 +134,10 @@ static struct cluster_server *find_leader(struct run *run)
     return leader;
 }
 
-/* A server whose state is not that of the others has yet to find out, also if nobody writes; or one
- * whose folder is an old copy. If all have the same wrong state, because some had to take it from
- * another, nobody can. */
-static bool must_find_out(struct run *run)
+/* A member whose state is not that of the others has yet to find out, also if nobody writes; or a
+ * server whose folder is an old copy. If all have the same wrong state, because some had to take it
+ * from another, nobody can. */
+static bool must_find_out(struct run *run, const struct raft_config *config)
 {
     size_t diverged = 0;
     size_t sound = 0;
@@ -142,7 +148,8 @@ static bool must_find_out(struct run *run)
         if (server->is_old_copy) {
             return true;
         }
-        if (server->node != NULL && node_applied(server->node) > 0) {
+        if (raft_config_find(config, server->id) != NULL && server->node != NULL &&
+            node_applied(server->node) > 0) {
             diverged += cluster_has_diverged(server);
             sound += !cluster_has_diverged(server);
         }
@@ -152,20 +159,20 @@ static bool must_find_out(struct run *run)
 
 /* One leader whom all members know, one configuration at rest, everything applied everywhere, equal
  * digests. */
-static bool has_converged(struct run *run)
+static bool has_settled(struct run *run)
 {
     struct cluster_server *leader = find_leader(run);
     const struct raft_config *config;
     struct raft_status status;
     struct state_digest digest;
 
-    if (leader == NULL || !workload_is_idle(run->workload) || !operator_is_idle(run->operator)) {
+    if (leader == NULL) {
         return false;
     }
     status = raft_status(node_raft(leader->node));
     config = raft_config_effective(node_raft(leader->node));
     digest = cluster_digest(leader);
-    if (must_find_out(run) || config->joint || !status.config_committed ||
+    if (must_find_out(run, config) || config->joint || !status.config_committed ||
         status.last_index != status.commit_index ||
         node_applied(leader->node) != status.last_index || !oracle_is_at_rest(leader)) {
         return false;
@@ -191,6 +198,12 @@ static bool has_converged(struct run *run)
         }
     }
     return true;
+}
+
+/* And clients have their answers, silent sessions are over, and the operator has nothing to do. */
+static bool has_converged(struct run *run)
+{
+    return workload_is_idle(run->workload) && operator_is_idle(run->operator) && has_settled(run);
 }
 
 static void print_state(struct run *run)
@@ -312,13 +325,58 @@ static bool is_nobody_right(struct run *run)
     return true;
 }
 
+static uint64_t longest_timeout_us(const struct run *run)
+{
+    uint64_t longest_us = 1;
+
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        uint64_t timeout_us = run->cluster.servers[place].election_timeout_us;
+
+        longest_us = timeout_us > longest_us ? timeout_us : longest_us;
+    }
+    return longest_us;
+}
+
+/* L1: the servers agree within some election timeouts. Where disks or states have to be replaced
+ * first, or a dump waits for a majority that tells what it holds, which is every ten seconds, that
+ * is counted in seconds. */
+static void note_settling(struct run *run, uint64_t healed_us)
+{
+    const struct settings *settings = &run->cluster.settings;
+    uint64_t spent_us = run->timeline.now_us - healed_us;
+    uint64_t timeouts = 1 + spent_us / longest_timeout_us(run);
+
+    if (run->has_settled || !has_settled(run)) {
+        return;
+    }
+    run->has_settled = true;
+    timeline_trace(&run->timeline, "settled after %" PRIu64 " election timeouts", timeouts);
+    if (!run->was_whole || run->resets != oracle_counts(run->oracle).resets) {
+        run->mending_us = spent_us;
+    } else {
+        run->settling_timeouts = timeouts;
+    }
+    if (run->settling_timeouts > settings->settling_timeouts_max ||
+        run->mending_us > settings->mending_us_max) {
+        print_state(run);
+        cluster_violation(&run->cluster.servers[0],
+                          "L1: after healing the servers agreed within %" PRIu64
+                          " election timeouts or %" PRIu64 " us; %" PRIu64 " or %" PRIu64
+                          " are allowed",
+                          run->settling_timeouts, run->mending_us, settings->settling_timeouts_max,
+                          settings->mending_us_max);
+    }
+}
+
 /* False: it is left in a dispute. */
 static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char *what)
 {
-    uint64_t until_us = run->timeline.now_us + limit_us;
+    uint64_t since_us = run->timeline.now_us;
+    uint64_t until_us = since_us + limit_us;
 
     do {
         run_until(run, run->timeline.now_us + SLICE_US);
+        note_settling(run, since_us);
         if (has_converged(run)) {
             return true;
         }
@@ -595,6 +653,16 @@ static void stick_leader(struct run *run)
 
 /* --- All --- */
 
+static bool is_whole(struct run *run)
+{
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        if (!tolerance_is_intact(&run->cluster.servers[place])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static struct run_result result_of(const struct run *run)
 {
     return (struct run_result){.hash = run->timeline.hash,
@@ -602,8 +670,11 @@ static struct run_result result_of(const struct run *run)
                                .virtual_us = run->timeline.now_us,
                                .faults = faults_count(run->faults),
                                .put_back = faults_put_back_count(run->faults),
+                               .destroyed = faults_destroyed_count(run->faults),
                                .cores = run->cores,
                                .stuck = run->stuck,
+                               .settling_timeouts = run->settling_timeouts,
+                               .mending_us = run->mending_us,
                                .disputes = run->disputes,
                                .oracle = oracle_counts(run->oracle),
                                .workload = workload_counts(run->workload),
@@ -625,6 +696,8 @@ static void run_phases(struct run *run)
     if (settings->with_core) {
         heal_core(run);
     }
+    run->was_whole = is_whole(run);
+    run->resets = oracle_counts(run->oracle).resets;
     faults_heal(run->faults);
     operator_mend(run->operator);
     truth_quiet(oracle_truth(run->oracle));
@@ -671,11 +744,4 @@ struct run_result run_plan(struct plan *plan, enum timeline_trace trace)
     oracle_free(run.oracle);
     timeline_release(&run.timeline);
     return result;
-}
-
-struct run_result run_seed(enum settings_profile profile, uint64_t seed, enum timeline_trace trace)
-{
-    struct plan plan = {.settings = settings_draw(profile, seed), .mode = PLAN_IS_DRAWN};
-
-    return run_plan(&plan, trace);
 }

@@ -12,10 +12,13 @@ struct run_result {
     uint64_t steps;
     uint64_t virtual_us;
     uint64_t faults;
-    uint64_t put_back; /* folders to what they were once */
-    uint64_t cores;    /* quorums that had to work alone */
-    uint64_t stuck;    /* leaders whose disk stopped */
-    uint64_t disputes; /* that nobody could end; then the run ends early */
+    uint64_t put_back;          /* folders to what they were once */
+    uint64_t destroyed;         /* disks of members: wiped or damaged */
+    uint64_t cores;             /* quorums that had to work alone */
+    uint64_t stuck;             /* leaders whose disk stopped */
+    uint64_t settling_timeouts; /* from healing until all servers agreed; or, */
+    uint64_t mending_us;        /* if something had to be replaced, this time; 0 = the other one */
+    uint64_t disputes;          /* that nobody could end; then the run ends early */
     struct oracle_counts oracle;
     struct workload_counts workload;
     struct operator_counts operator;
@@ -23,7 +26,5 @@ struct run_result {
 
 /* Run a plan in its mode. Aborts when an invariant is violated. */
 struct run_result run_plan(struct plan *plan, enum timeline_trace trace);
-/* Draw a run from a seed. */
-struct run_result run_seed(enum settings_profile profile, uint64_t seed, enum timeline_trace trace);
 
 #endif

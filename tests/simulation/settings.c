@@ -57,7 +57,7 @@ enum status settings_parse_profile(const char *text, enum settings_profile *ret_
 
 /* --- Drawing --- */
 
-enum { CALM_WRITE_US = 1000 };
+enum { CALM_WRITE_US = 1000, SETTLING_TIMEOUTS_MAX = 64, MENDING_US_MAX = 100 * 1000 * 1000 };
 
 static uint64_t one_of(struct prng *prng, const uint64_t *values, size_t count)
 {
@@ -119,11 +119,6 @@ static void draw_faults(struct settings *settings, struct prng *prng)
         if (timeline_chance(prng, 400)) {
             settings->faults |= UINT64_C(1) << i;
         }
-    }
-    /* Who takes members' disks away takes the whole cluster away when the voters change meanwhile.
-     */
-    if (settings->membership_interval_us != 0) {
-        settings->faults &= ~(UINT64_C(1) << FAULT_WIPE | UINT64_C(1) << FAULT_BIT_FLIP);
     }
 }
 
@@ -282,11 +277,11 @@ static void draw_ending(struct settings *settings)
     struct prng prng;
 
     prng_init(&prng, settings->seed * 29 + 11);
-    if (settings->membership_interval_us == 0 && timeline_chance(&prng, 400)) {
+    if (timeline_chance(&prng, 400)) {
         settings->faults |= UINT64_C(1) << FAULT_DIVERGE;
     }
     settings->with_stall = timeline_chance(&prng, settings->profile == SETTINGS_MINI ? 150 : 400);
-    if (settings->membership_interval_us == 0 && timeline_chance(&prng, 300)) {
+    if (timeline_chance(&prng, 300)) {
         settings->faults |= UINT64_C(1) << FAULT_OLD_FOLDER;
     }
     settings->with_quotas = timeline_chance(&prng, 300);
@@ -305,6 +300,8 @@ struct settings settings_draw(enum settings_profile profile, uint64_t seed)
     prng_init(&prng, seed * 3 + 1);
     settings.profile = profile;
     settings.seed = seed;
+    settings.settling_timeouts_max = SETTLING_TIMEOUTS_MAX;
+    settings.mending_us_max = MENDING_US_MAX;
     draw_sizes(&settings, &prng);
     draw_profile(&settings, &prng);
     draw_faults(&settings, &prng);
@@ -360,6 +357,8 @@ static const struct setting table[] = {
     SETTING(with_stores),
     SETTING(drift_ppm_max),
     SETTING(beyond_tolerance),
+    SETTING(settling_timeouts_max),
+    SETTING(mending_us_max),
     SETTING(network.latency_us),
     SETTING(network.loose),
     SETTING(network.loss_permille),

@@ -78,6 +78,9 @@ struct settings {
     /* Of plans alone: more is destroyed than the voters tolerate, and nothing right may give way to
      * what is wrong all the same. */
     uint64_t beyond_tolerance;
+    /* L1: from healing until all servers agree, and where some have to be mended before. */
+    uint64_t settling_timeouts_max;
+    uint64_t mending_us_max;
     struct network_options network;
     struct node_options node; /* id, incarnation and seed are the server's */
 };

@@ -5,9 +5,11 @@
  * simulate --minimize --seed N [--profile P] [--plan-to FILE] [--trials N]
  *                                                  the smallest plan that still fails as the seed
  * simulate --seed N [--profile P] --plan-to FILE   the whole plan of a seed
+ * With --set NAME=VALUE a setting of plans (settings.c) is not as the seed draws it.
  * With --marks FILE the marks (base/mark.h) that were passed, and those that were not, go there.
  *
  * The exit code is 0, or 1 after a violated invariant, 2 for wrong words. */
+#include "base/check.h"
 #include "base/mark.h"
 #include "tests/simulation/minimize.h"
 #include "tests/simulation/run.h"
@@ -27,7 +29,9 @@ enum {
     TRIALS_MAX = 4000,
     CPU_SECONDS_MAX = 30, /* of one run: then it hangs */
     CPU_SECONDS_MAX_SOAK = 600,
-    SANITIZED_FACTOR = 10
+    SANITIZED_FACTOR = 10,
+    SETTING_NAME_BYTES = 64,
+    CHANGES_MAX = 4
 };
 
 struct command_line {
@@ -38,7 +42,9 @@ struct command_line {
     uint64_t trials_max;
     const char *plan;
     const char *plan_to;
-    const char *marks; /* a file, or NULL */
+    const char *marks;          /* a file, or NULL */
+    char *changes[CHANGES_MAX]; /* NAME=VALUE: settings other than the seed draws */
+    size_t change_count;
     bool minimize;
     bool trace;
     bool report; /* this process was started to tell of a violation that another one met */
@@ -48,7 +54,7 @@ struct command_line {
 static struct {
     char program[PATH_MAX]; /* this one; /proc/self/exe would be valgrind's under valgrind */
     char replay[256];       /* the words that replay the run */
-    char *words[8];         /* the same, to be executed; NULL: tell at once */
+    char *words[8 + 2 * CHANGES_MAX]; /* the same, to be executed; NULL: tell at once */
     char seed[24];
 } failing;
 
@@ -106,6 +112,8 @@ static void set_words(const struct command_line *line, char *first, char *second
     static char profile[] = "--profile";
     static char profile_name[16];
     static char report[] = "--report";
+    static char set[] = "--set";
+    size_t count = 5;
 
     (void)snprintf(profile_name, sizeof profile_name, "%s", settings_profile_name(line->profile));
     failing.words[0] = line->report || line->trace ? NULL : simulate;
@@ -113,8 +121,16 @@ static void set_words(const struct command_line *line, char *first, char *second
     failing.words[2] = second;
     failing.words[3] = profile;
     failing.words[4] = profile_name;
-    failing.words[5] = report;
-    failing.words[6] = NULL;
+    for (size_t i = 0; i < line->change_count; i++) {
+        size_t size = strlen(failing.replay);
+
+        failing.words[count++] = set;
+        failing.words[count++] = line->changes[i];
+        (void)snprintf(failing.replay + size, sizeof failing.replay - size, " --set %s",
+                       line->changes[i]);
+    }
+    failing.words[count++] = report;
+    failing.words[count] = NULL;
 }
 
 /* Watch the run that begins now. */
@@ -171,7 +187,42 @@ static bool parse_seeds(const char *text, struct command_line *line)
     return *end == '\0' && line->first <= line->last;
 }
 
-static bool parse_value(const char *option, const char *value, struct command_line *line)
+/* NAME=VALUE */
+static bool change(struct settings *settings, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    char name[SETTING_NAME_BYTES];
+    uint64_t value;
+
+    if (equals == NULL || !parse_whole(equals + 1, &value)) {
+        return false;
+    }
+    (void)snprintf(name, sizeof name, "%.*s", (int)(equals - text), text);
+    return settings_set(settings, name, value) == STATUS_OK;
+}
+
+static struct settings settings_of(const struct command_line *line, uint64_t seed)
+{
+    struct settings settings = settings_draw(line->profile, seed);
+
+    for (size_t i = 0; i < line->change_count; i++) {
+        CHECK(change(&settings, line->changes[i]));
+    }
+    return settings;
+}
+
+static bool parse_change(char *text, struct command_line *line)
+{
+    struct settings settings = settings_draw(SETTINGS_MINI, 1);
+
+    if (line->change_count == CHANGES_MAX || !change(&settings, text)) {
+        return false;
+    }
+    line->changes[line->change_count++] = text;
+    return true;
+}
+
+static bool parse_value(const char *option, char *value, struct command_line *line)
 {
     if (strcmp(option, "--seeds") == 0 || strcmp(option, "--seed") == 0) {
         return parse_seeds(value, line);
@@ -185,6 +236,9 @@ static bool parse_value(const char *option, const char *value, struct command_li
     }
     if (strcmp(option, "--trials") == 0) {
         return parse_whole(value, &line->trials_max);
+    }
+    if (strcmp(option, "--set") == 0) {
+        return parse_change(value, line);
     }
     if (strcmp(option, "--profile") == 0) {
         return settings_parse_profile(value, &line->profile) == STATUS_OK;
@@ -235,7 +289,7 @@ static enum timeline_trace trace_of(const struct command_line *line)
 /* Recorded, then replayed from the record: the same must happen. */
 static struct run_result run_twice(const struct command_line *line, uint64_t seed)
 {
-    struct plan plan = {.settings = settings_draw(line->profile, seed), .mode = PLAN_IS_RECORDED};
+    struct plan plan = {.settings = settings_of(line, seed), .mode = PLAN_IS_RECORDED};
     struct run_result result = run_plan(&plan, TIMELINE_SILENT);
     struct run_result again;
 
@@ -252,19 +306,30 @@ static struct run_result run_twice(const struct command_line *line, uint64_t see
 
 static struct run_result run_one(const struct command_line *line, uint64_t seed)
 {
+    struct plan plan = {.mode = PLAN_IS_DRAWN};
+
     watch(line, seed);
     if (!line->trace && !line->report && (seed - line->first) % REPEAT_EVERY == 0) {
         return run_twice(line, seed);
     }
-    return run_seed(line->profile, seed, trace_of(line));
+    plan.settings = settings_of(line, seed);
+    return run_plan(&plan, trace_of(line));
+}
+
+static uint64_t larger(uint64_t left, uint64_t right)
+{
+    return left > right ? left : right;
 }
 
 static void add(struct run_result *sum, const struct run_result *result)
 {
+    sum->settling_timeouts = larger(sum->settling_timeouts, result->settling_timeouts);
+    sum->mending_us = larger(sum->mending_us, result->mending_us);
     sum->steps += result->steps;
     sum->virtual_us += result->virtual_us;
     sum->faults += result->faults;
     sum->put_back += result->put_back;
+    sum->destroyed += result->destroyed;
     sum->cores += result->cores;
     sum->stuck += result->stuck;
     sum->disputes += result->disputes;
@@ -290,10 +355,14 @@ print(const struct command_line *line, const struct run_result *sum, uint64_t se
            (double)seeds / seconds, (double)sum->steps / seconds,
            seeds == 0 ? 0 : sum->steps / seeds);
     printf("  %.0f virtual s, %" PRIu64 " faults, %" PRIu64 " folders put back, %" PRIu64
-           " quorums that worked alone, %" PRIu64 " leaders on a stuck disk, %" PRIu64
-           " disputes left\n",
-           (double)sum->virtual_us / 1e6, sum->faults, sum->put_back, sum->cores, sum->stuck,
-           sum->disputes);
+           " disks destroyed, %" PRIu64 " quorums that worked alone, %" PRIu64
+           " leaders on a stuck disk, %" PRIu64 " disputes left\n",
+           (double)sum->virtual_us / 1e6, sum->faults, sum->put_back, sum->destroyed, sum->cores,
+           sum->stuck, sum->disputes);
+    printf("  servers agreed within %" PRIu64
+           " election timeouts after healing, within %.1f s where "
+           "something had to be replaced\n",
+           sum->settling_timeouts, (double)sum->mending_us / 1e6);
     oracle_counts_print(&sum->oracle);
     workload_counts_print(&sum->workload);
     printf("  operator: %" PRIu64 " commands, %" PRIu64 " of them repeated, %" PRIu64
@@ -359,7 +428,7 @@ static int write_plan(const struct plan *plan, const char *path, const char *tit
 
 static int record(const struct command_line *line)
 {
-    struct plan plan = {.settings = settings_draw(line->profile, line->first)};
+    struct plan plan = {.settings = settings_of(line, line->first)};
     char title[64];
     int code;
 
@@ -383,7 +452,7 @@ static int minimize(const struct command_line *line)
         return 2;
     }
     if (line->plan == NULL) {
-        plan.settings = settings_draw(line->profile, line->first);
+        plan.settings = settings_of(line, line->first);
         minimize_record(&plan);
     }
     if (!minimize_fails(&plan, text)) {
@@ -408,6 +477,7 @@ int main(int argc, char **argv)
                         "       simulate --seed N [--profile P] [--trace]\n"
                         "       simulate --plan FILE [--trace]\n"
                         "       simulate --minimize --seed N [--profile P] [--plan-to FILE]\n"
+                        "       [--set NAME=VALUE] changes what the seed draws\n"
                         "profiles: mini, standard, churn, dump, disk, soak, stores, cut\n");
         return 2;
     }
