@@ -147,6 +147,7 @@ uint64_t node_checkpoint_tick(struct node *node)
 
 static void forget_job(struct node *node)
 {
+    node->commit_wait_is_told = false;
     free(node->commit_job);
     node->commit_job = NULL;
     free(node->sealed_records);
@@ -178,7 +179,10 @@ void node_checkpoint_on_done(struct node *node, struct checkpoint_job *job)
     } else if (job->error.status == STATUS_OK) {
         finish(node);
     } else if (job->error.status == STATUS_NO_SPACE) {
-        log_event(LOG_LEVEL_WARN, "checkpoint_waits", "reason=%s", log_quote(job->error.text));
+        if (!node->commit_wait_is_told) {
+            log_event(LOG_LEVEL_WARN, "checkpoint_waits", "reason=%s", log_quote(job->error.text));
+            node->commit_wait_is_told = true;
+        }
         node->commit_waits = true;
         node->retry_commit_us = node_now(node) + RETRY_COMMIT_US;
     } else {

@@ -180,6 +180,7 @@ struct node {
     struct buffer sealed_config;
     struct tree_record *sealed_records;
     bool commit_waits; /* for space; tried again at retry_commit_us */
+    bool commit_wait_is_told;
     uint64_t retry_commit_us;
     uint64_t checkpointed_us;
     raft_index checkpointed_index;
