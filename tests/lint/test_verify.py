@@ -231,7 +231,7 @@ class Marks(unittest.TestCase):
             self.figure(sorted(self.must)[1:])
 
     def test_without_a_simulation_it_falls_short(self):
-        with self.assertRaises(verify.Shortfall):
+        with self.assertRaisesRegex(verify.Shortfall, "did not run"):
             self.figure(None)
 
 
