@@ -262,7 +262,7 @@ static ssize_t read_socket(struct connection *connection, size_t *ret_in_input)
                               .iov_len = has_share(connection) ? share_of(connection) - room
                                                                : (size_t)CONNECTION_VISIT_BYTES};
     came = room > 0 ? readv(connection->socket, parts, 2)
-                    : read(connection->socket, parts[1].iov_base, parts[1].iov_len);
+                    : recv(connection->socket, parts[1].iov_base, parts[1].iov_len, 0);
     *ret_in_input = came <= 0 ? 0 : (size_t)came < room ? (size_t)came : room;
     connection->input.size = kept + *ret_in_input;
     return came;

