@@ -258,8 +258,8 @@ struct raft_range {
 bool raft_term_is_credible(const struct raft *raft, raft_term term);
 
 /* Whether a message says what cannot be: that its term has two leaders, or that another entry
- * stands where one is committed. The peer lies, or safety is lost already; either way the driver
- * gives it to nobody. */
+ * stands where one is committed, or where the same leader sent one in this term. The peer lies, or
+ * safety is lost already; either way the driver gives it to nobody. */
 bool raft_contradicts(const struct raft *raft, const struct raft_message *message);
 
 /* Take a validated message that contradicts nothing (that is asserted); without effect if its term
