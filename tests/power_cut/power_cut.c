@@ -429,7 +429,7 @@ static int perform_faults(const struct options *options)
         is_right = false;
     }
     missed = tell_ways(&failures);
-    if (is_right && missed != NULL) {
+    if (is_right && missed != NULL && options->parts == 1) { /* a part may have every other way */
         (void)printf("wrong: no call failed in the way '%s'\n", missed);
         is_right = false;
     }
