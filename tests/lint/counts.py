@@ -31,6 +31,11 @@ def block(root, path, name):
     return len(re.findall(r'^    \("', text[text.index(f"\n{name} = ["):].split("\n]", 1)[0], re.M))
 
 
+def lines_like(root, path, pattern):
+    """How many lines of a source match."""
+    return len(re.findall(pattern, (root / path).read_text(), re.M))
+
+
 def bounds(root):
     """The names of those that are exhausted."""
     names = re.findall(r'^    \{\.name = "([^"]+)"', (root / "tests/explorer/bounds.c").read_text(), re.M)
@@ -60,6 +65,9 @@ COUNTS = [
     (CORRECTNESS, r"ordinary tests must reach (\d+)", lambda root: listed(root, "tests/coverage/marks_must.txt")),
     (CORRECTNESS, r"simulation alone (\d+)", lambda root: listed(root, "tests/coverage/marks_must_simulation.txt")),
     (CORRECTNESS, r"(\d+) targets", lambda root: files(root, "tests/fuzz/fuzz_*.c")),
+    (CORRECTNESS, r"attacks in (\d+) ways", lambda root: lines_like(root, "tests/hostile/attacks.c", r"^    \{.*, AS_(?:STRANGER|MEMBER)\}")),
+    (CORRECTNESS, r"(\d+) kinds of faults", lambda root: lines_like(root, "tests/chaos/schedule.c", r"^    \[FAULT_\w+\] = ")),
+    (CORRECTNESS, r"deaths at (\d+) named places", lambda root: lines_like(root, "tests/chaos/schedule.c", r'^    \{"\w+", \d+\},')),
     (COVERAGE, r"(\d+) scenarios", lambda root: files(root, "tests/scenario/*.txt")),
     (COVERAGE, r"(\d+) marks", mark_count),
     (COVERAGE, r"(\d+) of them in `raft/`", lambda root: mark_count(root, "raft/")),
