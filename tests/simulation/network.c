@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "base/checksum.h"
+#include "proto/frame.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -434,15 +435,31 @@ static void arrive_message(struct timeline_event *event)
     }
 }
 
-/* What the receiver makes of a frame with one bit flipped. */
+static bool is_accepted(struct bytes frame)
+{
+    uint32_t body_bytes;
+    uint64_t seal;
+
+    return frame_peer_head(frame.data, &body_bytes, &seal) == STATUS_OK &&
+           body_bytes <= frame.size - FRAME_PEER_HEAD_BYTES &&
+           checksum(bytes_of(frame.data + FRAME_PEER_HEAD_BYTES, body_bytes)) == seal;
+}
+
+/* What the receiver makes of a frame, its head included, with one bit flipped. Seals with a key are
+ * tested in server/net. */
 static void check_corruption(struct network *network, struct bytes message)
 {
-    uint8_t *copy = bytes_copy(message);
-    uint64_t bit = prng_below(&network->prng, 8 * message.size);
+    struct bytes frame = {.size = FRAME_PEER_HEAD_BYTES + message.size};
+    uint8_t *data = xmalloc(frame.size);
+    uint64_t bit = prng_below(&network->prng, 8 * frame.size);
 
-    copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
-    CHECK(checksum(bytes_of(copy, message.size)) != checksum(message));
-    free(copy);
+    frame.data = data;
+    frame_peer_put_head(data, message.size, checksum(message));
+    memcpy(data + FRAME_PEER_HEAD_BYTES, message.data, message.size);
+    CHECK(is_accepted(frame));
+    data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    CHECK(!is_accepted(frame));
+    free(data);
 }
 
 static void arrive_corrupted(struct timeline_event *event)
