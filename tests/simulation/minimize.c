@@ -271,8 +271,10 @@ static bool calm(struct search *search)
     any |= try_setting(search, "drift_ppm_max", 0);
     any |= try_setting(search, "with_core", 0);
     any |= try_setting(search, "with_stall", 0);
-    if (settings->places > settings->first_members) {
+    if (settings->places > settings->first_members + settings->first_learners) {
         any |= try_setting(search, "places", settings->places - 1);
+    } else if (settings->first_learners > 0) {
+        any |= try_setting(search, "first_learners", settings->first_learners - 1);
     } else if (settings->places > 1) {
         struct plan candidate = plan_copy(search->best);
 

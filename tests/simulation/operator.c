@@ -29,6 +29,7 @@ struct operator
     bool answered; /* close the connection */
     bool is_init;
     bool has_cluster;
+    uint64_t learner_count; /* of those to begin with that were added */
     bool quiet;
     bool last_was_certain; /* how the last command ended is known */
     bool last_was_refused;
@@ -41,7 +42,7 @@ struct operator
     bool mends;
     uint64_t mends_since_us;
     raft_id leaving;     /* is being removed to be mended; 0 = none */
-    uint64_t returning;  /* bits: were wiped for that, and are no voters yet */
+    uint64_t returning;  /* bits: were wiped for that, and are not what they shall be yet */
     uint64_t certain_us; /* from then on no server tries an earlier command any more */
     uint64_t asked_us;
     uint64_t next_us;
@@ -60,6 +61,7 @@ static void on_status(struct operator* self, const struct reply *reply)
 
 static void on_answer(struct operator* self, const struct reply *reply)
 {
+    const struct settings *settings = &self->cluster->settings;
     struct timeline *timeline = self->cluster->timeline;
     Client__Response *response =
         client__response__unpack(NULL, reply->relayed.size, reply->relayed.data);
@@ -69,6 +71,7 @@ static void on_answer(struct operator* self, const struct reply *reply)
     timeline_trace(timeline, "operator: code %d %s", (int)response->code, response->message);
     if (response->code == CLIENT__CODE__OK) {
         self->counts.done++;
+        self->learner_count += self->has_cluster && self->learner_count < settings->first_learners;
         self->has_cluster |= self->is_init;
     }
     if (self->is_repeated && self->last_succeeded && self->last_is_exact &&
@@ -575,7 +578,7 @@ static struct cluster_server *find_left_behind(struct operator* self)
     return NULL;
 }
 
-/* The first of those that were wiped and are no voters yet; 0 = none. */
+/* The first of those that were wiped and are not what they shall be yet; 0 = none. */
 static raft_id first_returning(const struct operator* self)
 {
     for (raft_id id = 1; id <= self->cluster->settings.places; id++) {
@@ -661,11 +664,24 @@ static void take_out(struct operator* self, raft_id id, const struct raft_config
     self->returning |= UINT64_C(1) << id;
 }
 
+static bool has_room_for_a_voter(const struct raft_config *config)
+{
+    size_t count = 0;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        count += (config->members[i].flags & (RAFT_VOTER_NEW | RAFT_PROMOTE)) != 0;
+    }
+    return count < RAFT_VOTERS_MAX;
+}
+
+/* As a voter, if there may be one more. */
 static void bring_back(struct operator* self, raft_id id, const struct raft_config *config)
 {
-    if (raft_config_find(config, id) == NULL) {
-        add_learner(self, cluster_by_id(self->cluster, id), true);
-    } else if (raft_config_is_voter(config, id)) {
+    const struct raft_member *member = raft_config_find(config, id);
+
+    if (member == NULL) {
+        add_learner(self, cluster_by_id(self->cluster, id), has_room_for_a_voter(config));
+    } else if ((member->flags & RAFT_PROMOTE) == 0) {
         self->returning &= ~(UINT64_C(1) << id);
     }
 }
@@ -732,6 +748,10 @@ static void run(struct operator* self)
         }
     } else if (!self->has_cluster) {
         ask_init(self);
+    } else if (self->learner_count < settings->first_learners) {
+        add_learner(self,
+                    cluster_by_id(self->cluster, settings->first_members + self->learner_count + 1),
+                    false);
     } else if (!self->quiet && is_due(self)) {
         prng_init(&self->prng, plan_seed(self->cluster->plan, &self->cursor, now_us, &self->prng));
         ask_something(self);
@@ -771,7 +791,7 @@ void operator_free(struct operator* self)
 
 bool operator_has_cluster(const struct operator* self)
 {
-    return self->has_cluster;
+    return self->has_cluster && self->learner_count == self->cluster->settings.first_learners;
 }
 
 void operator_begin(struct operator* self)

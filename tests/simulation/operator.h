@@ -11,7 +11,7 @@ struct operator* operator_new(struct cluster *cluster, struct oracle *oracle);
 void operator_free(struct operator* self);
 void operator_on_stop(struct operator* self, struct cluster_server *server);
 
-/* The cluster was made. */
+/* The cluster was made, with the learners that it begins with. */
 bool operator_has_cluster(const struct operator* self);
 /* Commands other than init may come from now on. */
 void operator_begin(struct operator* self);

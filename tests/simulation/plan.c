@@ -267,7 +267,7 @@ static bool are_sound(const struct settings *settings)
 {
     return settings->profile < SETTINGS_PROFILES && settings->places >= 1 &&
            settings->places <= NETWORK_PLACES_MAX && settings->first_members >= 1 &&
-           settings->first_members <= settings->places;
+           settings->first_members + settings->first_learners <= settings->places;
 }
 
 enum status plan_read(const char *path, struct plan *ret_plan, struct error *error)

@@ -161,6 +161,17 @@ static void shrink(struct settings *settings, struct prng *prng)
     node->request_timeout_us = ONE_OF(prng, 500000, 1500000);
 }
 
+/* Learners as far as there are places. */
+static void draw_members(struct settings *settings, struct prng *prng)
+{
+    uint64_t learners = ONE_OF(prng, 0, 0, 0, 1, 2, 3);
+
+    settings->first_members = ONE_OF(prng, 1, 2, 3, 3, 3, 4, 5, 5, 6, 7);
+    settings->first_learners = learners < NETWORK_PLACES_MAX - settings->first_members
+                                   ? learners
+                                   : NETWORK_PLACES_MAX - settings->first_members;
+}
+
 static void draw_profile(struct settings *settings, struct prng *prng)
 {
     switch ((enum settings_profile)settings->profile) {
@@ -168,12 +179,14 @@ static void draw_profile(struct settings *settings, struct prng *prng)
     case SETTINGS_PROFILES:
         break;
     case SETTINGS_STANDARD:
-        settings->first_members = ONE_OF(prng, 1, 2, 3, 3, 5, 5, 7);
-        settings->places = settings->first_members;
+        draw_members(settings, prng);
+        settings->places = settings->first_members + settings->first_learners;
         break;
     case SETTINGS_CHURN:
-        settings->first_members = ONE_OF(prng, 1, 2, 3);
-        settings->places = prng_between(prng, 4, 7);
+        draw_members(settings, prng);
+        settings->places = settings->first_members + settings->first_learners;
+        settings->places += prng_below(prng, NETWORK_PLACES_MAX + 1 - settings->places);
+        settings->places = settings->places < 4 ? 4 : settings->places;
         settings->faulty_us = 12 * 1000 * 1000;
         settings->fault_interval_us = ONE_OF(prng, 300, 1000, 3000) * 1000;
         settings->membership_interval_us = ONE_OF(prng, 100, 400, 1000) * 1000;
@@ -341,6 +354,7 @@ static const struct setting table[] = {
     SETTING(seed),
     SETTING(places),
     SETTING(first_members),
+    SETTING(first_learners),
     SETTING(clients),
     SETTING(faulty_us),
     SETTING(fault_interval_us),

@@ -4,7 +4,7 @@
 
 #include "tests/simulation/network.h"
 
-/* MINI is about 1,400 events of three servers, STANDARD 16,000 of up to seven. CHURN changes the
+/* MINI is about 1,400 events of three servers, STANDARD 25,000 of up to eight. CHURN changes the
  * membership all the time, DUMP has followers fall behind the log, DISK has storage fail, SOAK is
  * long and has everything, STORES has the shipped stores beneath the modelled disks, CUT has
  * leaders on slow disks lose contact all the time: logs are cut off while much of them is under
@@ -58,8 +58,9 @@ enum fault_class {
 struct settings {
     uint64_t profile;
     uint64_t seed;
-    uint64_t places;        /* servers that exist */
-    uint64_t first_members; /* of them take part in init */
+    uint64_t places;         /* servers that exist */
+    uint64_t first_members;  /* of them take part in init */
+    uint64_t first_learners; /* of the others are added before anything happens */
     uint64_t clients;
     uint64_t faulty_us; /* how long the first phase lasts */
     uint64_t fault_interval_us;
