@@ -653,10 +653,14 @@ static void stick_leader(struct run *run)
 
 /* --- All --- */
 
+/* Who is in dispute with a state that a restart has put right may need the operator, too. */
 static bool is_whole(struct run *run)
 {
     for (size_t place = 0; place < run->cluster.settings.places; place++) {
-        if (!tolerance_is_intact(&run->cluster.servers[place])) {
+        struct cluster_server *server = &run->cluster.servers[place];
+
+        if (!tolerance_is_intact(server) || disk_tree_doubt(server->disk).count > 0 ||
+            (server->node != NULL && node_is_disputed(server->node))) {
             return false;
         }
     }
