@@ -289,7 +289,8 @@ static struct handshake_identity own_identity(void *context)
                                           .start_count = folder->start_count,
                                           .start_known = folder->start_known,
                                           .term = log.term,
-                                          .last = log.last};
+                                          .last = log.last,
+                                          .named_at = from.named_at};
 
     _Static_assert((int)HANDSHAKE_STARTS_MAX == (int)LOG_STORE_STARTS_MAX, "a peer gets all");
     memcpy(identity.starts, folder->starts, sizeof identity.starts);

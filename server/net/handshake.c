@@ -62,6 +62,7 @@ void handshake_identity_message(const struct handshake_identity *from, Peer__Ide
     identity->n_starts = from->start_known;
     identity->term = from->term;
     identity->last = from->last;
+    identity->named_at = from->named_at;
 }
 
 static void put_message(struct buffer *out, const Peer__PeerMessage *message)
@@ -135,6 +136,7 @@ static bool read_identity(const Peer__Identity *message, struct handshake_identi
     memcpy(identity.starts, message->starts, message->n_starts * sizeof identity.starts[0]);
     identity.term = message->term;
     identity.last = message->last;
+    identity.named_at = message->named_at;
     *ret_identity = identity;
     return true;
 }
@@ -158,6 +160,7 @@ static void put_identity(struct buffer *text, const struct handshake_identity *i
     }
     buffer_put_u64(text, identity->term);
     buffer_put_u64(text, identity->last);
+    buffer_put_u64(text, identity->named_at);
 }
 
 /* What only the two ends of this handshake can know: an HMAC over what it is for, whose it is, and

@@ -49,6 +49,7 @@ struct handshake_identity {
     uint32_t start_known; /* at least 1 */
     uint64_t term;
     uint64_t last;
+    uint64_t named_at;
 };
 
 /* `identity` points into `from` and is valid as long as that. */

@@ -670,7 +670,11 @@ struct node_identity node_identity(const struct node *node)
 {
     struct node_identity identity = {.id = node->options.id,
                                      .has_cluster = node->options.has_cluster};
+    raft_index index;
 
+    if (node_cluster_names_self(node, raft_config_committed(node->raft, &index))) {
+        identity.named_at = index;
+    }
     memcpy(identity.incarnation, node->options.incarnation, sizeof identity.incarnation);
     memcpy(identity.cluster_id, node->options.cluster_id, sizeof identity.cluster_id);
     return identity;

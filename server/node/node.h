@@ -15,7 +15,7 @@
 #include "raft/raft.h"
 #include "server/node/request.h"
 
-enum { NODE_CLUSTER_ID_BYTES = 16, NODE_FORMAT = 4 };
+enum { NODE_CLUSTER_ID_BYTES = 16, NODE_FORMAT = 5 };
 
 struct node;
 
@@ -279,6 +279,7 @@ struct node_identity {
     uint8_t incarnation[RAFT_INCARNATION_BYTES];
     bool has_cluster;
     uint8_t cluster_id[NODE_CLUSTER_ID_BYTES];
+    raft_index named_at; /* the committed configuration that names this folder; 0 = none known */
 };
 struct node_identity node_identity(const struct node *node);
 const struct raft *node_raft(const struct node *node);

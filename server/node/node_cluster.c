@@ -639,7 +639,7 @@ bool node_recognize(struct node *node,
     return false;
 }
 
-static bool names_self(const struct node *node, const struct raft_config *config)
+bool node_cluster_names_self(const struct node *node, const struct raft_config *config)
 {
     const struct raft_member *self = raft_config_find(config, node->options.id);
 
@@ -661,9 +661,9 @@ static bool is_outside(const struct node *node)
         return true;
     }
     /* Whether the newest one is committed, this server may have to be told. */
-    return !names_self(node, effective) &&
+    return !node_cluster_names_self(node, effective) &&
            (node->removed_at == effective_index ||
-            !names_self(node, raft_config_committed(node->raft, &index)));
+            !node_cluster_names_self(node, raft_config_committed(node->raft, &index)));
 }
 
 static void look_at_membership(struct node *node)

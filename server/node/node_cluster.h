@@ -5,6 +5,8 @@
 
 #include "server/node/node_internal.h"
 
+/* Is this server, with this data folder, a member of it? */
+bool node_cluster_names_self(const struct node *node, const struct raft_config *config);
 void node_cluster_init(struct node *node);
 void node_cluster_release(struct node *node);
 

@@ -186,6 +186,11 @@ static bool join(struct node *node,
     return true;
 }
 
+/* A folder that is not the one that the configuration here names may have been added since, and may
+ * even lead: without its link a member that lags would never learn of that. Then a committed
+ * configuration that is newer than the one here names it. What such a member does to who lags is
+ * what any member may: it has all that was committed up to that configuration, so it gives no vote
+ * to a log that ends before, and acknowledges nothing to a leader that does not know of it. */
 bool node_admit(struct node *node,
                 const Peer__Identity *from,
                 Peer__Channel channel,
@@ -216,7 +221,8 @@ bool node_admit(struct node *node,
     }
     member = raft_config_find(raft_config_effective(node->raft), from->id);
     if (member != NULL &&
-        memcmp(member->incarnation, from->incarnation.data, RAFT_INCARNATION_BYTES) != 0) {
+        memcmp(member->incarnation, from->incarnation.data, RAFT_INCARNATION_BYTES) != 0 &&
+        from->named_at <= raft_status(node->raft).config_index) {
         (void)snprintf(refusal, ERROR_TEXT_BYTES_MAX,
                        "member %" PRIu64
                        " has another data folder: give it its own, or, if that is lost, confer-cli "

@@ -67,8 +67,8 @@ static void wait_for_log(unsigned id, const char *words)
     EXPECT(log_contains(id, words));
 }
 
-/* Until the one asked knows that all three members have applied as much. */
-static void wait_until_all_say_the_same(unsigned through)
+/* Until the one asked knows that all `members` have applied as much. */
+static void wait_until_all_say_the_same(unsigned through, size_t members)
 {
     uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
     bool is_same = false;
@@ -77,14 +77,17 @@ static void wait_until_all_say_the_same(unsigned through)
         const struct outcome *outcome =
             cluster_cli(&cluster, through, "--output", "json", "status", NULL);
         const char *at = outcome->out;
-        unsigned long long applied[4] = {0, 0, 0, 0};
+        unsigned long long applied[CLUSTER_SERVERS_MAX];
         size_t count = 0;
 
-        while (count < 4 && (at = strstr(at, "\"applied\": ")) != NULL) {
+        while (count < CLUSTER_SERVERS_MAX && (at = strstr(at, "\"applied\": ")) != NULL) {
             at += strlen("\"applied\": ");
             applied[count++] = strtoull(at, NULL, 10);
         }
-        is_same = count == 3 && applied[0] == applied[1] && applied[1] == applied[2];
+        is_same = count == members;
+        for (size_t i = 1; i < count; i++) {
+            is_same = is_same && applied[i] == applied[0];
+        }
     }
     EXPECT(is_same);
 }
@@ -116,18 +119,25 @@ static void expect_it_ends(unsigned id, const char *words)
     wait_for_log(id, words);
 }
 
+static const char *node_of(unsigned id)
+{
+    static char node[64];
+
+    (void)snprintf(node, sizeof node, "%u=%s", id, cluster.servers[id].address);
+    return node;
+}
+
 /* The way out that every refusal of a member's folder names. */
 static void add_anew(unsigned through, unsigned id)
 {
     char number[16];
-    char node[64];
 
     (void)snprintf(number, sizeof number, "%u", id);
-    (void)snprintf(node, sizeof node, "%u=%s", id, cluster.servers[id].address);
     expect_done(cluster_cli(&cluster, through, "remove-member", number, NULL));
     wipe(id);
     cluster_start(&cluster, id);
-    expect_done(cluster_cli(&cluster, through, "add-learner", "--node", node, "--promote", NULL));
+    expect_done(
+        cluster_cli(&cluster, through, "add-learner", "--node", node_of(id), "--promote", NULL));
     cluster_wait_status(&cluster, through, "Tolerates 1 failure.");
 }
 
@@ -150,6 +160,37 @@ static void test_a_wiped_folder_is_refused_until_the_member_is_added_anew(void)
     cluster_kill(&cluster, 3);
     add_anew(1, 3);
     expect_value(3, "/kept", "here");
+    cluster_release(&cluster);
+}
+
+/* It was away when another member got a new folder. That one leads now, and only a leader's dump
+ * can tell who lags of it: its log does not reach back. */
+static void test_who_lags_believes_the_folder_of_a_newer_configuration(void)
+{
+    static const char *const short_log[] = {"--checkpoint-records", "10", "--log-tail", "16KiB",
+                                            "--log-tail-entries",   "5"};
+    char path[32];
+
+    cluster_init(&cluster, 4);
+    memcpy(cluster.options, short_log, sizeof short_log);
+    cluster_form(&cluster);
+    set(2, "/kept", "here");
+    wait_until_all_say_the_same(2, 4);
+    cluster_kill(&cluster, 1);
+    expect_done(cluster_cli(&cluster, 3, "remove-member", "2", NULL));
+    cluster_kill(&cluster, 2);
+    wipe(2);
+    cluster_start(&cluster, 2);
+    expect_done(cluster_cli(&cluster, 3, "add-learner", "--node", node_of(2), "--promote", NULL));
+    expect_done(cluster_cli(&cluster, 3, "transfer-leader", "2", NULL));
+    for (int i = 0; i < 50; i++) {
+        (void)snprintf(path, sizeof path, "/later/%d", i);
+        set(3, path, "here too");
+    }
+    cluster_start(&cluster, 1);
+    wait_until_all_say_the_same(2, 4);
+    expect_value(1, "/later/49", "here too");
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), 2);
     cluster_release(&cluster);
 }
 
@@ -291,8 +332,8 @@ static void test_a_copy_made_while_it_ran_is_refused(void)
     }
     expect_value(3, "/kept", "after");
     /* What it applied is told to the others. */
-    wait_until_all_say_the_same(1);
-    wait_until_all_say_the_same(2);
+    wait_until_all_say_the_same(1, 3);
+    wait_until_all_say_the_same(2, 3);
     cluster_kill(&cluster, 3);
     restore(3);
     expect_refused_as_old(3);
@@ -337,6 +378,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_wiped_folder_is_refused_until_the_member_is_added_anew),
+        TEST_CASE(test_who_lags_believes_the_folder_of_a_newer_configuration),
         TEST_CASE(test_two_wiped_of_three_elect_nobody_and_the_third_says_why),
         TEST_CASE(test_a_server_of_another_cluster_is_refused),
         TEST_CASE(test_a_copy_made_before_the_last_start_is_refused),

@@ -38,6 +38,7 @@ static void introduce(struct cluster_server *server, struct introduction *introd
     message->n_starts = introduction->folder.start_known;
     message->term = server->claimed.term;
     message->last = server->claimed.last;
+    message->named_at = introduction->own.named_at;
 }
 
 /* `teller` finds the folder of `told` to be an old copy. */

@@ -24,7 +24,8 @@ static struct handshake_identity identity(uint64_t id, bool has_cluster)
                                       .starts = {id, 77},
                                       .start_known = 2,
                                       .term = 8,
-                                      .last = 9};
+                                      .last = 9,
+                                      .named_at = 6};
 
     memset(made.incarnation, (int)id, sizeof made.incarnation);
     if (has_cluster) {

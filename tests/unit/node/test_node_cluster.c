@@ -130,6 +130,47 @@ static void test_the_link_of_a_second_leader_of_a_term_is_closed(void)
     end();
 }
 
+/* One who got a new folder while this server was away may be the only one that can tell it. */
+static void test_another_folder_of_a_member_is_let_in_by_a_newer_configuration(void)
+{
+    uint8_t incarnation[RAFT_INCARNATION_BYTES] = {9};
+    uint8_t cluster_id[NODE_CLUSTER_ID_BYTES] = {0};
+    Peer__Identity from = PEER__IDENTITY__INIT;
+    char refusal[ERROR_TEXT_BYTES_MAX] = "";
+    raft_index present;
+
+    begin(2);
+    lab.node->options.has_cluster = true;
+    memcpy(cluster_id, lab.node->options.cluster_id, sizeof cluster_id);
+    present = raft_status(node_raft(lab.node)).config_index;
+    from.id = PEER;
+    from.format = NODE_FORMAT;
+    from.incarnation = (ProtobufCBinaryData){.data = incarnation, .len = sizeof incarnation};
+    from.cluster_id = (ProtobufCBinaryData){.data = cluster_id, .len = sizeof cluster_id};
+    for (raft_index named_at = 0; named_at <= present; named_at++) {
+        from.named_at = named_at;
+        EXPECT(!node_admit(lab.node, &from, PEER__CHANNEL__CONTROL, true, refusal));
+        EXPECT_CONTAINS(refusal, "another data folder");
+    }
+    from.named_at = present + 1;
+    EXPECT(node_admit(lab.node, &from, PEER__CHANNEL__CONTROL, true, refusal));
+    end();
+}
+
+/* Else a folder would vouch for itself that is not the one that was added. */
+static void test_a_server_says_where_it_is_named(void)
+{
+    struct raft_config config;
+
+    begin_alone();
+    EXPECT_EQ(node_identity(lab.node).named_at, raft_status(node_raft(lab.node)).config_index);
+    config = *raft_config_effective(node_raft(lab.node));
+    EXPECT(node_cluster_names_self(lab.node, &config));
+    config.members[0].incarnation[0]++;
+    EXPECT(!node_cluster_names_self(lab.node, &config));
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -137,6 +178,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_giving_up_what_is_answered_changes_nothing),
         TEST_CASE(test_a_change_that_waits_is_given_up),
         TEST_CASE(test_a_change_that_waits_is_given_up_with_the_link),
+        TEST_CASE(test_another_folder_of_a_member_is_let_in_by_a_newer_configuration),
+        TEST_CASE(test_a_server_says_where_it_is_named),
         TEST_CASE(test_the_link_of_a_second_leader_of_a_term_is_closed),
         TEST_END};
 
