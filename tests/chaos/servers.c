@@ -80,6 +80,7 @@ void servers_form(struct servers *servers, unsigned count)
     for (unsigned id = 1; id <= count; id++) {
         struct server *server = &servers->servers[id];
         char path[512];
+        char data[sizeof servers->cluster.servers[id].data];
 
         (void)snprintf(path, sizeof path, "%.400s/clock-%u", servers->folder, id);
         server->skewed = map_clock(path);
@@ -87,8 +88,8 @@ void servers_form(struct servers *servers, unsigned count)
                        cluster_program("tests/preload/skewed_clock.so"),
                        cluster_program("tests/preload/stuck_disk.so"),
                        cluster_program("tests/preload/full_disk.so"));
-        (void)snprintf(server->disk, sizeof server->disk, "FULL_DISK_FOLDER=%s",
-                       servers->cluster.servers[id].data);
+        memcpy(data, servers->cluster.servers[id].data, sizeof data); /* gcc: they may overlap */
+        (void)snprintf(server->disk, sizeof server->disk, "FULL_DISK_FOLDER=%s", data);
         (void)snprintf(server->clock, sizeof server->clock, "SKEWED_CLOCK_FILE=%s", path);
         (void)snprintf(servers->cluster.servers[id].address,
                        sizeof servers->cluster.servers[id].address, "%s", network_address(id));
