@@ -34,14 +34,6 @@ static struct skewed_clock *map_clock(const char *path)
     return place;
 }
 
-static void write_secret(const char *path)
-{
-    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-    EXPECT(file >= 0 && write(file, "a secret of this test alone\n", 28) == 28);
-    (void)close(file);
-}
-
 /* In which place, with which clock, and where it is to die. */
 static void set_launcher(struct servers *servers, unsigned id)
 {
@@ -66,17 +58,14 @@ static void set_launcher(struct servers *servers, unsigned id)
 
 void servers_form(struct servers *servers, unsigned count)
 {
-    static char secret[600];
     size_t option_count = sizeof options / sizeof *options;
 
     cluster_init(&servers->cluster, count); /* ends those of a case that failed */
     memset(servers->servers, 0, sizeof servers->servers);
     servers->folder = test_folder();
     servers->deaths_at_marks = 0;
-    (void)snprintf(secret, sizeof secret, "%s/secret", servers->folder);
-    write_secret(secret);
     memcpy(servers->cluster.options, options, sizeof options);
-    servers->cluster.options[option_count] = secret;
+    servers->cluster.options[option_count] = cluster_secret_file("a secret of this test alone");
     for (unsigned id = 1; id <= count; id++) {
         struct server *server = &servers->servers[id];
         char path[512];

@@ -281,18 +281,6 @@ static void start_quiet_clients(void)
     }
 }
 
-static const char *write_secret(void)
-{
-    static char path[512];
-    FILE *file;
-
-    (void)snprintf(path, sizeof path, "%.400s/secret", test_folder());
-    file = fopen(path, "w");
-    EXPECT(file != NULL && fputs(secret, file) >= 0 && fclose(file) == 0);
-    EXPECT_EQ(chmod(path, 0600), 0);
-    return path;
-}
-
 static void test_attacks_cost_others_little(void)
 {
     static char timeout[32];
@@ -303,7 +291,7 @@ static void test_attacks_cost_others_little(void)
     cluster.options[0] = "--election-timeout";
     cluster.options[1] = timeout;
     cluster.options[2] = "--cluster-secret-file";
-    cluster.options[3] = write_secret();
+    cluster.options[3] = cluster_secret_file(secret);
     cluster_form(&cluster);
     victim = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
     EXPECT(victim != 0);

@@ -47,26 +47,6 @@ static void restore(unsigned id)
 
 /* --- What is said --- */
 
-static bool log_contains(unsigned id, const char *words)
-{
-    const char *const arguments[] = {"/bin/grep", "-qF", words, cluster.servers[id].log, NULL};
-
-    return outcome_of(arguments, CLUSTER_DEADLINE_MS)->exit_code == 0;
-}
-
-static void wait_for_log(unsigned id, const char *words)
-{
-    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
-
-    while (!log_contains(id, words) && process_now_ms() < deadline_ms) {
-        process_pause();
-    }
-    if (!log_contains(id, words)) {
-        (void)fprintf(stderr, "server %u does not say: %s\n", id, words);
-    }
-    EXPECT(log_contains(id, words));
-}
-
 /* Until the one asked knows that all `members` have applied as much. */
 static void wait_until_all_say_the_same(unsigned through, size_t members)
 {
@@ -116,7 +96,7 @@ static void expect_it_ends(unsigned id, const char *words)
 {
     EXPECT(process_wait(&cluster.servers[id].process, CLUSTER_DEADLINE_MS));
     EXPECT_EQ(cluster.servers[id].process.exit_code, 1);
-    wait_for_log(id, words);
+    cluster_wait_log(&cluster, id, words, CLUSTER_DEADLINE_MS);
 }
 
 static const char *node_of(unsigned id)
@@ -153,9 +133,9 @@ static void test_a_wiped_folder_is_refused_until_the_member_is_added_anew(void)
     cluster_start(&cluster, 3);
     cluster_wait_status(&cluster, 1, "another data folder");
     cluster_wait_status(&cluster, 2, "remove-member 3");
-    wait_for_log(1, "another data folder");
-    wait_for_log(3, "another data folder");
-    wait_for_log(3, "add-learner --node 3=");
+    cluster_wait_log(&cluster, 1, "another data folder", CLUSTER_DEADLINE_MS);
+    cluster_wait_log(&cluster, 3, "another data folder", CLUSTER_DEADLINE_MS);
+    cluster_wait_log(&cluster, 3, "add-learner --node 3=", CLUSTER_DEADLINE_MS);
     EXPECT(cluster_cli(&cluster, 3, "get", "/kept", NULL)->exit_code != 0);
     cluster_kill(&cluster, 3);
     add_anew(1, 3);
@@ -253,9 +233,9 @@ static void test_a_server_of_another_cluster_is_refused(void)
     (void)snprintf(cluster.servers[3].address, sizeof cluster.servers[3].address, "%s",
                    cluster.servers[2].address);
     cluster_start(&cluster, 3);
-    wait_for_log(1, "different clusters");
+    cluster_wait_log(&cluster, 1, "different clusters", CLUSTER_DEADLINE_MS);
     cluster_wait_status(&cluster, 1, "start it with an empty data folder");
-    wait_for_log(3, "different clusters");
+    cluster_wait_log(&cluster, 3, "different clusters", CLUSTER_DEADLINE_MS);
     cluster_release(&cluster);
 }
 
@@ -267,10 +247,10 @@ static void expect_refused_as_old(unsigned id)
 
     cluster_launch(&cluster, id);
     expect_it_ends(id, "is an old copy");
-    wait_for_log(id, "remove-member 3, delete the folder");
+    cluster_wait_log(&cluster, id, "remove-member 3, delete the folder", CLUSTER_DEADLINE_MS);
     /* One is enough; it ends the server. */
-    teller = log_contains(1, "error old_copy") ? 1 : 2;
-    wait_for_log(teller, "is an old copy");
+    teller = cluster_log_has(&cluster, 1, "error old_copy") ? 1 : 2;
+    cluster_wait_log(&cluster, teller, "is an old copy", CLUSTER_DEADLINE_MS);
     cluster_wait_status(&cluster, teller,
                         "Server 3: not reachable: the data folder of server 3 is an old copy");
     cluster_wait_status(&cluster, 3 - teller, "Server 3: not reachable");

@@ -20,23 +20,11 @@ static struct handshake_identity server; /* server 1, as it says itself */
 
 /* --- The cluster --- */
 
-static const char *secret_file(void)
-{
-    static char path[512];
-    FILE *file;
-
-    (void)snprintf(path, sizeof path, "%.400s/secret", test_folder());
-    file = fopen(path, "w");
-    EXPECT(file != NULL && fputs(secret, file) >= 0 && fclose(file) == 0);
-    EXPECT_EQ(chmod(path, 0600), 0);
-    return path;
-}
-
 static void begin(unsigned servers)
 {
     cluster_init(&cluster, servers);
     cluster.options[0] = "--cluster-secret-file";
-    cluster.options[1] = secret_file();
+    cluster.options[1] = cluster_secret_file(secret);
     cluster_form(&cluster);
     EXPECT(rogue_ask_identity(cluster.servers[1].address, secret, &server));
     EXPECT(server.has_cluster);

@@ -76,26 +76,6 @@ static void wait_descriptors(unsigned id, size_t least, size_t most)
     EXPECT(now >= least && now <= most);
 }
 
-/* Wait until the server's log has `part`. */
-static void wait_log(unsigned id, const char *part)
-{
-    uint64_t until_ms = process_now_ms() + CLOSE_DEADLINE_MS;
-    bool found = false;
-
-    while (!found && process_now_ms() < until_ms) {
-        size_t bytes;
-        uint8_t *text = damage_read(cluster.servers[id].log, &bytes);
-
-        found = memmem(text, bytes, part, strlen(part)) != NULL;
-        free(text);
-        process_pause();
-    }
-    if (!found) {
-        (void)fprintf(stderr, "server %u never said: %s\n", id, part);
-    }
-    EXPECT(found);
-}
-
 static bool ask_to_ping(struct wire *wire)
 {
     Client__Ping ping = CLIENT__PING__INIT;
@@ -246,7 +226,9 @@ static void test_as_many_clients_as_allowed_are_taken_and_servers_are_not_counte
         EXPECT(wire_connect_from(&one_more, cluster.servers[1].address, hosts[host]));
         EXPECT(!is_taken(&one_more));
     }
-    wait_log(1, "this address has as many clients as --max-connections-per-address allows");
+    cluster_wait_log(&cluster, 1,
+                     "this address has as many clients as --max-connections-per-address allows",
+                     CLOSE_DEADLINE_MS);
     EXPECT(wire_connect_from(&one_more, cluster.servers[1].address, hosts[HOSTS]));
     EXPECT(!is_taken(&one_more));
     /* A server is let in, and nothing is written without a new link to this one. */
@@ -335,7 +317,7 @@ static void test_a_server_without_descriptors_serves_who_is_connected_and_recove
     EXPECT(is_taken(&connected));
     limit_descriptors(1, 3, &limit); /* it has more than that open */
     EXPECT(wire_connect(&waiting, cluster.servers[1].address));
-    wait_log(1, "descriptors_exhausted");
+    cluster_wait_log(&cluster, 1, "descriptors_exhausted", CLOSE_DEADLINE_MS);
     for (int i = 0; i < 20; i++) {
         Client__Request *request = wire_set_init(&set, "/x", bytes_of_text("1"));
         Client__Response *response = wire_call(&connected, request, CLOSE_DEADLINE_MS);
@@ -348,7 +330,7 @@ static void test_a_server_without_descriptors_serves_who_is_connected_and_recove
     wire_close(&waiting);
     EXPECT(wire_connect(&waiting, cluster.servers[1].address));
     EXPECT(is_taken(&waiting));
-    wait_log(1, "accepting_again");
+    cluster_wait_log(&cluster, 1, "accepting_again", CLOSE_DEADLINE_MS);
     EXPECT(ask_to_ping(&connected) && is_answered(&connected));
     wire_close(&connected);
     wire_close(&waiting);

@@ -89,18 +89,6 @@ static void wait_until_durable(unsigned id)
     EXPECT_EQ(match, last);
 }
 
-static void wait_for_log(unsigned id, const char *words)
-{
-    const char *const arguments[] = {"/bin/grep", "-qF", words, cluster.servers[id].log, NULL};
-    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
-
-    while (outcome_of(arguments, CLUSTER_DEADLINE_MS)->exit_code != 0 &&
-           process_now_ms() < deadline_ms) {
-        process_pause();
-    }
-    EXPECT_EQ(outcome_of(arguments, CLUSTER_DEADLINE_MS)->exit_code, 0);
-}
-
 static void add(unsigned through, unsigned id)
 {
     char node[64];
@@ -193,7 +181,7 @@ static void test_a_survivor_goes_on_alone_and_grows_again(void)
     /* The lost ones come back, and are a majority of what they know. */
     cluster_start(&cluster, 2);
     cluster_start(&cluster, 3);
-    wait_for_log(1, "different clusters");
+    cluster_wait_log(&cluster, 1, "different clusters", CLUSTER_DEADLINE_MS);
     cluster_wait_status(&cluster, 2, "Server 1: not reachable: refused there");
 
     add(1, 4);

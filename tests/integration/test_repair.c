@@ -57,26 +57,6 @@ static void wait_value(unsigned id, const char *path, const char *value)
     EXPECT_TEXT(text, value);
 }
 
-/* Wait until the server's log has `part`. */
-static void wait_log(unsigned id, const char *part)
-{
-    uint64_t until_ms = process_now_ms() + FOUND_MS;
-    bool found = false;
-
-    while (!found && process_now_ms() < until_ms) {
-        size_t bytes;
-        uint8_t *text = damage_read(cluster.servers[id].log, &bytes);
-
-        found = memmem(text, bytes, part, strlen(part)) != NULL;
-        free(text);
-        process_pause();
-    }
-    if (!found) {
-        (void)fprintf(stderr, "server %u never said: %s\n", id, part);
-    }
-    EXPECT(found);
-}
-
 /* The zxid up to which its last checkpoint reaches, as its log tells. */
 static uint64_t checkpointed(unsigned id)
 {
@@ -222,8 +202,8 @@ static void expect_repaired(unsigned id)
 {
     const struct outcome *outcome;
 
-    wait_log(id, "state_condemned");
-    wait_log(id, "state_repaired");
+    cluster_wait_log(&cluster, id, "state_condemned", FOUND_MS);
+    cluster_wait_log(&cluster, id, "state_repaired", FOUND_MS);
     wait_value(id, "/kept", marked_value());
     outcome = cluster_cli(&cluster, id, "status", NULL);
     EXPECT(strstr(outcome->out, "damaged") == NULL);
@@ -259,7 +239,7 @@ static void test_a_leader_with_a_damaged_record_steps_aside_and_is_repaired(void
     leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
     EXPECT(leader != 0);
     flip(leader); /* under the running server: LMDB's map shows it */
-    wait_log(leader, "state_condemned");
+    cluster_wait_log(&cluster, leader, "state_condemned", FOUND_MS);
     EXPECT(cluster_wait_leader(&cluster, leader, CLUSTER_DEADLINE_MS) != 0);
     expect_repaired(leader);
     cluster_release(&cluster);
@@ -278,7 +258,8 @@ static void test_a_state_that_only_the_others_can_tell_is_wrong_is_found_by_its_
     alter(wrong);
     expect_sound_by_itself(wrong);
     cluster_start(&cluster, wrong);
-    wait_log(wrong, "the state here is another than that of a majority");
+    cluster_wait_log(&cluster, wrong, "the state here is another than that of a majority",
+                     FOUND_MS);
     expect_repaired(wrong);
     set(leader, "/later", "1");
     cluster_wait_agreed(&cluster, leader, wrong);
@@ -303,14 +284,14 @@ static void test_a_condemned_server_serves_nobody_and_goes_on_with_its_repair_af
     cluster_kill(&cluster, damaged);
     flip(damaged);
     cluster_start(&cluster, damaged);
-    wait_log(damaged, "state_condemned");
+    cluster_wait_log(&cluster, damaged, "state_condemned", FOUND_MS);
     expect_serves_nobody(damaged);
     cluster_kill(&cluster, damaged);
     cluster_start(&cluster, damaged);
-    wait_log(damaged, "repair_goes_on");
+    cluster_wait_log(&cluster, damaged, "repair_goes_on", FOUND_MS);
     expect_serves_nobody(damaged);
     cluster_start(&cluster, third);
-    wait_log(damaged, "state_repaired");
+    cluster_wait_log(&cluster, damaged, "state_repaired", FOUND_MS);
     wait_value(damaged, "/kept", marked_value());
     cluster_wait_agreed(&cluster, leader, damaged);
     cluster_release(&cluster);
@@ -325,7 +306,7 @@ static void test_a_server_that_is_alone_names_the_damage_and_serves_the_rest(voi
     cluster_kill(&cluster, 1);
     flip(1);
     cluster_start(&cluster, 1);
-    wait_log(1, "error damaged node=1");
+    cluster_wait_log(&cluster, 1, "error damaged node=1", FOUND_MS);
     wait_value(1, "/other", "1");
     outcome = cluster_cli(&cluster, 1, "status", NULL);
     EXPECT_CONTAINS(outcome->out, "is damaged");

@@ -38,7 +38,8 @@ struct network_link {
     uint64_t epoch;
     bool seen_up[2];        /* what each side was told last */
     uint64_t arrival_us[2]; /* of the last message to that side: the next comes later */
-    uint64_t opening;       /* bulk: the attempt under way, or the last one */
+    uint64_t lost_us[2]; /* when the first one to that side that is gone was sent; or UINT64_MAX */
+    uint64_t opening;    /* bulk: the attempt under way, or the last one */
     struct timeline_event dial;
     struct timeline_event fall; /* something was lost: the stream breaks */
 };
@@ -228,6 +229,17 @@ static void tell(struct network_link *link, enum network_arrival_kind kind, size
     land(flight_new(network, kind, link->places[1 - side], link->places[side], BYTES_EMPTY));
 }
 
+static void come_up(struct network_link *link)
+{
+    link->is_up = true;
+    link->epoch = ++link->network->last_epoch;
+    for (size_t side = 0; side < 2; side++) {
+        link->seen_up[side] = true;
+        link->arrival_us[side] = link->network->timeline->now_us;
+        link->lost_us[side] = UINT64_MAX;
+    }
+}
+
 /* --- The falling of links --- */
 
 static void arrive_fall(struct timeline_event *event)
@@ -265,10 +277,11 @@ static void tell_of_fall(struct network_link *link, bool is_bulk, size_t side, u
     timeline_after(link->network->timeline, &flight->event, delay_us, arrive_fall);
 }
 
-/* What is under way on it now is lost; of that to `side`, since when. UINT64_MAX: nothing is. */
+/* What is under way on it now is lost, as what went before; of that to `side`, since when.
+ * UINT64_MAX: nothing is. */
 static uint64_t lost_since_us(const struct network_link *link, size_t side)
 {
-    uint64_t since_us = UINT64_MAX;
+    uint64_t since_us = link->lost_us[side];
 
     LIST_FOR_EACH (at, &link->network->flights) {
         const struct flight *flight = CONTAINER_OF(at, const struct flight, link);
@@ -331,9 +344,12 @@ static void fall(struct timeline_event *event)
     take_down(link, is_bulk_link(link), 50 * 1000);
 }
 
-/* A piece of the stream is gone. */
-static void on_loss(struct network_link *link)
+/* A piece of the stream to `side` is gone. */
+static void on_loss(struct network_link *link, size_t side, uint64_t sent_us)
 {
+    if (sent_us < link->lost_us[side]) {
+        link->lost_us[side] = sent_us;
+    }
     if (timeline_due(&link->fall) == UINT64_MAX) {
         timeline_after(link->network->timeline, &link->fall,
                        prng_below(&link->network->prng, 1000 * 1000), fall);
@@ -369,12 +385,7 @@ static void dial(struct timeline_event *event)
         plan_dial(link);
         return;
     }
-    link->is_up = true;
-    link->epoch = ++network->last_epoch;
-    for (size_t side = 0; side < 2; side++) {
-        link->seen_up[side] = true;
-        link->arrival_us[side] = network->timeline->now_us;
-    }
+    come_up(link);
     tell(link, NETWORK_UP, first);
     tell(link, NETWORK_UP, 1 - first);
 }
@@ -427,7 +438,7 @@ static void arrive_message(struct timeline_event *event)
         flight_free(flight);
     } else if (network->blocked[flight->arrival->from][flight->to]) {
         if (!flight->loose) {
-            on_loss(link);
+            on_loss(link, side_of(link, flight->to), flight->sent_us);
         }
         flight_free(flight);
     } else {
@@ -577,12 +588,7 @@ static void finish_bulk_open(struct timeline_event *event)
         !network->blocked[opener][other] && !network->blocked[other][opener] &&
         network->users.admit(network->users.context, opener, other, PEER__CHANNEL__BULK,
                              network->wishes[opener][other].incarnation)) {
-        link->is_up = true;
-        link->epoch = ++network->last_epoch;
-        link->seen_up[0] = true;
-        link->seen_up[1] = true;
-        link->arrival_us[0] = network->timeline->now_us;
-        link->arrival_us[1] = network->timeline->now_us;
+        come_up(link);
     } else {
         flight->arrival->kind = NETWORK_BULK_DOWN;
     }

@@ -1,6 +1,7 @@
 #include "tests/support/cluster.h"
 
 #include "base/prng.h"
+#include "tests/support/damage.h"
 #include "tests/support/test.h"
 #include "tests/support/wire.h"
 
@@ -11,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -398,6 +400,44 @@ static uint64_t memory_of(const struct cluster *cluster, unsigned id, const char
     (void)fclose(status);
     EXPECT(kib > 0);
     return kib * 1024;
+}
+
+bool cluster_log_has(const struct cluster *cluster, unsigned id, const char *words)
+{
+    size_t bytes;
+    uint8_t *text = damage_read(cluster->servers[id].log, &bytes);
+    bool has = memmem(text, bytes, words, strlen(words)) != NULL;
+
+    free(text);
+    return has;
+}
+
+void cluster_wait_log(const struct cluster *cluster,
+                      unsigned id,
+                      const char *words,
+                      unsigned deadline_ms)
+{
+    uint64_t until_ms = process_now_ms() + deadline_ms;
+
+    while (!cluster_log_has(cluster, id, words) && process_now_ms() < until_ms) {
+        process_pause();
+    }
+    if (!cluster_log_has(cluster, id, words)) {
+        (void)fprintf(stderr, "server %u does not say: %s\n", id, words);
+    }
+    EXPECT(cluster_log_has(cluster, id, words));
+}
+
+const char *cluster_secret_file(const char *secret)
+{
+    static char path[512];
+    FILE *file;
+
+    (void)snprintf(path, sizeof path, "%.400s/secret", test_folder());
+    file = fopen(path, "w");
+    EXPECT(file != NULL && fputs(secret, file) >= 0 && fclose(file) == 0);
+    EXPECT_EQ(chmod(path, 0600), 0);
+    return path;
 }
 
 uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id)

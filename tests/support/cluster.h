@@ -74,6 +74,17 @@ void cluster_wait_status(struct cluster *cluster, unsigned through, const char *
  * applied by now or later; a failed expectation if it never does. */
 void cluster_wait_agreed(const struct cluster *cluster, unsigned leader, unsigned id);
 
+/* Has the server's log these words? */
+bool cluster_log_has(const struct cluster *cluster, unsigned id, const char *words);
+/* Wait until it has; a failed expectation that names them if it never does. */
+void cluster_wait_log(const struct cluster *cluster,
+                      unsigned id,
+                      const char *words,
+                      unsigned deadline_ms);
+
+/* A file in the test's folder with what only its owner may read, for --cluster-secret-file. */
+const char *cluster_secret_file(const char *secret);
+
 /* The memory that a running server holds now (VmRSS). */
 uint64_t cluster_memory_bytes(const struct cluster *cluster, unsigned id);
 /* And of it what is no file's (RssAnon). */
