@@ -584,7 +584,8 @@ static bool takes_transactions(struct environment *environment)
 }
 
 /* When LMDB cannot write a meta page it takes back only the number of the transaction, so that the
- * page in the cache is neither the old one nor the new one. Put the old one back whole. */
+ * page in the cache is neither the old one nor the new one. Put the old one back whole, on the disk
+ * too: a start after a power cut would take that page for damage. */
 struct old_meta {
     uint8_t bytes[META_USED_BYTES];
     off_t offset;
@@ -608,6 +609,7 @@ static void restore_meta(const struct environment *environment, const struct old
     if (old->is_known) {
         /* The disk fails already; the next start looks at what it finds. */
         (void)!pwrite(file, old->bytes, META_USED_BYTES, old->offset);
+        (void)fdatasync(file);
     }
 }
 

@@ -28,6 +28,7 @@ enum { PAGE = 4096, META_PAGES_END = 2 * PAGE, MAP_BYTES = 64 * 1024 * 1024 };
 static struct {
     int sync_error;       /* of every fdatasync */
     int meta_error;       /* of every write below META_PAGES_END */
+    bool meta_once;       /* only of the next one */
     int data_error;       /* of every other write */
     bool data_short;      /* write half and say so */
     unsigned sync_choice; /* not 0: sync_error is only of the next ones with a bit, lowest first */
@@ -98,6 +99,9 @@ ssize_t faulty_pwrite(int file, const void *data, size_t size, off_t offset)
     int failure = offset < META_PAGES_END ? fault.meta_error : fault.data_error;
 
     if (failure != 0) {
+        if (offset < META_PAGES_END && fault.meta_once) {
+            fault.meta_error = 0;
+        }
         errno = failure;
         return -1;
     }
@@ -197,6 +201,35 @@ static void test_a_failed_meta_page_stops_all_writes(void)
 
     fault.meta_error = EIO;
     EXPECT_EQ(write_one(store, 3), STATUS_IO);
+    expect_sticky(store);
+}
+
+static void sync_log(void)
+{
+    char data[4200];
+    int file;
+
+    (void)snprintf(data, sizeof data, "%s/data.mdb", path);
+    file = open(data, O_RDWR | O_CLOEXEC);
+    EXPECT(file >= 0 && faulty_fdatasync(file) == 0);
+    (void)close(file);
+}
+
+/* LMDB writes half of the old one back itself, which no power cut may leave. */
+static void test_a_meta_page_that_failed_once_is_as_before_on_the_disk(void)
+{
+    struct log_store *store = make_log_of_two();
+    uint8_t before[PAGE_META_COUNT][PAGE];
+
+    sync_log();
+    memcpy(before, metas.durable, sizeof before);
+    fault.meta_error = EIO;
+    fault.meta_once = true;
+    EXPECT_EQ(write_one(store, 3), STATUS_IO);
+    for (size_t page = 0; page < PAGE_META_COUNT; page++) {
+        EXPECT(!metas.is_dirty[page]);
+        EXPECT(memcmp(metas.durable[page], before[page], PAGE) == 0);
+    }
     expect_sticky(store);
 }
 
@@ -576,6 +609,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_failed_sync_stops_all_writes),
         TEST_CASE(test_a_failed_meta_page_stops_all_writes),
+        TEST_CASE(test_a_meta_page_that_failed_once_is_as_before_on_the_disk),
         TEST_CASE(test_no_space_for_the_meta_page_is_an_unknown_outcome_too),
         TEST_CASE(test_a_failed_page_write_stops_all_writes),
         TEST_CASE(test_a_short_write_on_a_disk_with_space_stops_all_writes),
