@@ -33,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     if (config_parse(argc, argv, &config, &error) != STATUS_OK) {
         CHECK(error.text[0] != '\0');
-    } else if (!config.help && !config.version) {
+    } else if (!config.help && !config.version && config.check[0] == '\0') {
         CHECK(config.id != 0 && config.server[0] != '\0' && config.data[0] != '\0');
         CHECK(config.listen_count >= 1 && config.listen_count <= CONFIG_LISTENERS_MAX);
         CHECK(config.heartbeat_ms < config.election_timeout_ms);

@@ -8,10 +8,41 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { SYNCED_MAX = 64 };
+
 static struct error error;
+
+/* The folders that were synced. A name of its own in C, the C library's for the linker. */
+static ino_t synced[SYNCED_MAX];
+static size_t synced_count;
+int noted_fsync(int file) __asm__("fsync") __attribute__((visibility("default")));
+
+int noted_fsync(int file)
+{
+    struct stat info;
+
+    if (fstat(file, &info) == 0 && synced_count < SYNCED_MAX) {
+        synced[synced_count++] = info.st_ino;
+    }
+    return (int)syscall(SYS_fsync, file);
+}
+
+static bool is_synced(const char *path)
+{
+    struct stat info;
+
+    EXPECT_EQ(stat(path, &info), 0);
+    for (size_t i = 0; i < synced_count; i++) {
+        if (synced[i] == info.st_ino) {
+            return true;
+        }
+    }
+    return false;
+}
 
 static void test_missing_folders_are_made_for_the_owner_alone(void)
 {
@@ -25,6 +56,26 @@ static void test_missing_folders_are_made_for_the_owner_alone(void)
     EXPECT_EQ(info.st_mode & 0777, 0700);
     data_folder_close(&folder);
     EXPECT_OK(data_folder_open(path, &folder, &error));
+    data_folder_close(&folder);
+}
+
+/* Whoever made them may have died before it had synced them. */
+static void test_names_that_are_found_are_made_durable(void)
+{
+    const char *top = test_folder();
+    struct data_folder folder;
+    char outer[4200];
+    char inner[4200];
+
+    (void)snprintf(outer, sizeof outer, "%s/outer", top);
+    (void)snprintf(inner, sizeof inner, "%s/outer/inner", top);
+    EXPECT_EQ(mkdir(outer, 0700), 0);
+    EXPECT_EQ(mkdir(inner, 0700), 0);
+    synced_count = 0;
+    EXPECT_OK(data_folder_open(inner, &folder, &error));
+    EXPECT(is_synced(inner));
+    EXPECT(is_synced(outer));
+    EXPECT(is_synced(top));
     data_folder_close(&folder);
 }
 
@@ -282,6 +333,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_missing_folders_are_made_for_the_owner_alone),
+        TEST_CASE(test_names_that_are_found_are_made_durable),
         TEST_CASE(test_a_relative_path_with_a_slash_behind_works),
         TEST_CASE(test_a_folder_in_use_names_the_process),
         TEST_CASE(test_a_file_in_the_way_is_named),
