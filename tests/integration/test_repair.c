@@ -8,6 +8,7 @@
 #include "tests/support/test.h"
 #include "tests/support/wire.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -278,10 +279,10 @@ static void test_a_condemned_server_serves_nobody_and_goes_on_with_its_repair_af
     EXPECT(leader != 0);
     damaged = other_than(leader);
     third = other_than(damaged);
-    /* Without the third there is no majority to vouch for the leader's state once something was
-     * written that the damaged one does not apply. */
+    /* Nobody repairs it meanwhile: the leader stands still, and the third is away. */
     cluster_kill(&cluster, third);
     cluster_kill(&cluster, damaged);
+    cluster_signal(&cluster, leader, SIGSTOP);
     flip(damaged);
     cluster_start(&cluster, damaged);
     cluster_wait_log(&cluster, damaged, "state_condemned", FOUND_MS);
@@ -290,9 +291,11 @@ static void test_a_condemned_server_serves_nobody_and_goes_on_with_its_repair_af
     cluster_start(&cluster, damaged);
     cluster_wait_log(&cluster, damaged, "repair_goes_on", FOUND_MS);
     expect_serves_nobody(damaged);
+    cluster_signal(&cluster, leader, SIGCONT);
     cluster_start(&cluster, third);
     cluster_wait_log(&cluster, damaged, "state_repaired", FOUND_MS);
     wait_value(damaged, "/kept", marked_value());
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
     cluster_wait_agreed(&cluster, leader, damaged);
     cluster_release(&cluster);
 }
