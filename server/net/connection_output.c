@@ -58,8 +58,8 @@ static void enter_writers(struct connection *connection)
     round_robin_enter(&connection->loop->writers, &connection->writing);
 }
 
-/* What lies in one piece, which nearly all is, is sent as one: writev(2) takes 0.3 us more of the
- * 3.7 us that it costs to send a little. */
+/* A single answer, or an event, lies in one piece and is sent as one: writev(2) takes 0.3 us more
+ * of the 3.7 us that it costs to send a little. */
 static ssize_t write_atmost(struct connection *connection, size_t most)
 {
     struct evbuffer_iovec first;

@@ -419,19 +419,12 @@ static void test_what_has_no_word_closes_the_connection(void)
     end();
 }
 
-/* It leaves from the state's own memory. */
-static void test_a_large_value_arrives_whole_though_the_node_is_gone(void)
+/* A client asks for a node with this value, and the node answers. */
+static void get_large(const char *value)
 {
-    enum { LARGE_BYTES = 900 * 1000 };
-
     struct buffer frames = BUFFER_INIT;
-    char *value = xcalloc(1, LARGE_BYTES + 1);
     struct reply reply = {.code = CLIENT__CODE__OK, .zxid = 7};
-    struct reader reader;
 
-    memset(value, 'v', LARGE_BYTES);
-    begin();
-    open_session();
     EXPECT_EQ(state_lab_create(&node_double.lab, "/large", value, PERSISTENT), OP_OK);
     put_path_request(&frames, 1, JUTE_TYPE_GET_DATA, "/large", false);
     send_frames(&frames);
@@ -439,6 +432,20 @@ static void test_a_large_value_arrives_whole_though_the_node_is_gone(void)
     EXPECT_EQ(node_read(NULL, bytes_of_text("/large"), &reply.node), CLIENT__CODE__OK);
     node_double_answer(&reply);
     state_node_unref(reply.node);
+}
+
+/* It leaves from the state's own memory. */
+static void test_a_large_value_arrives_whole_though_the_node_is_gone(void)
+{
+    enum { LARGE_BYTES = 900 * 1000 };
+
+    char *value = xcalloc(1, LARGE_BYTES + 1);
+    struct reader reader;
+
+    memset(value, 'v', LARGE_BYTES);
+    begin();
+    open_session();
+    get_large(value);
     EXPECT_EQ(state_lab_remove(&node_double.lab, "/large", -1), OP_OK);
     reader = expect_reply(1, JUTE_ERROR_OK);
     EXPECT_BYTES(jute_read_buffer(&reader, NULL), bytes_of_text(value));
@@ -449,20 +456,12 @@ static void test_a_large_value_arrives_whole_though_the_node_is_gone(void)
 
 static void test_a_value_beyond_a_frame_is_not_lent(void)
 {
-    struct buffer frames = BUFFER_INIT;
     char *value = xcalloc(1, STATE_VALUE_BYTES_MAX + 1);
-    struct reply reply = {.code = CLIENT__CODE__OK, .zxid = 7};
 
     memset(value, 'v', STATE_VALUE_BYTES_MAX);
     begin();
     open_session();
-    EXPECT_EQ(state_lab_create(&node_double.lab, "/large", value, PERSISTENT), OP_OK);
-    put_path_request(&frames, 1, JUTE_TYPE_GET_DATA, "/large", false);
-    send_frames(&frames);
-    (void)next_request(REQUEST_GET);
-    EXPECT_EQ(node_read(NULL, bytes_of_text("/large"), &reply.node), CLIENT__CODE__OK);
-    node_double_answer(&reply);
-    state_node_unref(reply.node);
+    get_large(value);
     EXPECT_EQ(expect_reply(1, JUTE_ERROR_MARSHALLING).rest.size, 0);
     end();
     free(value);
