@@ -368,6 +368,12 @@ static void note_settling(struct run *run, uint64_t healed_us)
     }
 }
 
+/* In a dispute that lets nothing be committed, and no session expire. */
+static bool is_stuck_in_dispute(struct run *run)
+{
+    return is_disputed(run, true, NULL) && has_no_way_out(run, find_leader(run), NULL);
+}
+
 /* False: it is left in a dispute. */
 static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char *what)
 {
@@ -380,9 +386,11 @@ static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char 
         if (has_converged(run)) {
             return true;
         }
+        if (is_stuck_in_dispute(run)) {
+            truth_quiet(oracle_truth(run->oracle));
+        }
     } while (run->timeline.now_us < until_us);
-    if (is_nobody_right(run) ||
-        (is_disputed(run, true, NULL) && has_no_way_out(run, find_leader(run), NULL))) {
+    if (is_nobody_right(run) || is_stuck_in_dispute(run)) {
         timeline_trace(&run->timeline, "left in dispute");
         run->disputes++;
         return false;

@@ -88,7 +88,8 @@ bool truth_session_lives(const struct truth *truth, session_id session);
 size_t truth_session_count(const struct truth *truth); /* of those that live */
 /* The run is over: have its record judged. */
 void truth_judge(const struct truth *truth);
-/* The faults are over: from now on a silent session ends soon. */
+/* The faults, or what they left that lets nothing be committed, are over: from now on a silent
+ * session ends soon. */
 void truth_quiet(struct truth *truth);
 
 #endif
