@@ -242,7 +242,7 @@ static void hear_members(struct node *node)
     for (uint32_t i = 0; i < config->member_count; i++) {
         const struct member_report *report = node_linked_report(node, config->members[i].id);
 
-        if (report != NULL && report->repair_from == 0) {
+        if (report != NULL && report->has_reported && report->repair_from == 0) {
             const struct agreement_word word = {.id = report->id,
                                                 .at = report->told.zxid,
                                                 .applied = report->applied,

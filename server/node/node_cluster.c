@@ -478,6 +478,7 @@ void node_cluster_on_report(struct node *node, raft_id peer, const Peer__NodeRep
     if (kept == NULL) {
         return;
     }
+    kept->has_reported = true;
     kept->applied = report->applied;
     kept->last = report->last;
     kept->term = report->term;

@@ -42,6 +42,7 @@ struct member_report {
     bool is_linked;
     char unreachable[NODE_TROUBLE_BYTES - 20]; /* why it is not linked, as far as we know */
     bool is_old_copy;                          /* that is the reason, whatever else came later */
+    bool has_reported;                         /* else nothing is known of what follows */
     uint64_t applied;
     uint64_t last;
     uint64_t term;

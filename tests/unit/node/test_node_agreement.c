@@ -252,6 +252,7 @@ static void lag_behind_this_leader(bool is_wrong)
         struct member_report *report = &lab.node->reports[i];
 
         if (report->id == THIRD) {
+            report->has_reported = true;
             report->applied = 1;
             report->told.zxid = 1;
             report->told.digest = digest;
@@ -304,6 +305,27 @@ static void test_what_was_seen_here_does_not_end_elsewhere(void)
     end();
 }
 
+/* As after a restart: the link is there before the report that comes on it. */
+static void test_who_has_told_nothing_yet_ends_no_dispute(void)
+{
+    struct member_report *report = NULL;
+
+    begin_split();
+    lab.node->dispute.dissent[0] = (struct dissent){.id = THIRD};
+    lab.node->dispute.count = 1;
+    lab.node->status.log_base = 2;
+    node_agreement_tick(lab.node);
+    EXPECT(node_disputes_with(lab.node, THIRD));
+    for (size_t i = 0; i < RAFT_MEMBERS_MAX; i++) {
+        report = lab.node->reports[i].id == THIRD ? &lab.node->reports[i] : report;
+    }
+    EXPECT(report != NULL);
+    report->has_reported = true; /* that it has nothing, and can only come by a dump */
+    node_agreement_tick(lab.node);
+    EXPECT(!node_is_disputed(lab.node));
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -318,6 +340,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_what_came_with_a_state_ends_with_the_dispute_of_whom_it_is_from),
         TEST_CASE(test_a_leader_gives_nothing_to_who_lags_and_differs_there),
         TEST_CASE(test_what_was_seen_here_does_not_end_elsewhere),
+        TEST_CASE(test_who_has_told_nothing_yet_ends_no_dispute),
         TEST_END};
 
     return test_main("node_agreement", cases, argc, argv);
