@@ -349,20 +349,24 @@ static bool log_waits(struct disks *disks)
     return waits;
 }
 
-bool disks_have_space(struct disks *disks, uint64_t unwritten_records, uint64_t unwritten_bytes)
+struct node_space
+disks_space(struct disks *disks, uint64_t unwritten_records, uint64_t unwritten_bytes)
 {
     struct error ignored;
     uint64_t free_bytes = 0;
-    bool is_enough = !log_waits(disks) &&
+    struct node_space space = {
+        .is_enough = !log_waits(disks) &&
                      data_folder_free_bytes(&disks->folder, &free_bytes, &ignored) == STATUS_OK &&
                      free_bytes >= disks->options.reserve_bytes &&
-                     is_roomy(log_store_used_bytes(disks->log), log_store_map_bytes(disks->log));
+                     is_roomy(log_store_used_bytes(disks->log), log_store_map_bytes(disks->log))};
 
     for (size_t i = 0; i < TREES_MAX; i++) {
         const struct tree_store *store = disks->trees[i].store;
 
-        is_enough = is_enough &&
-                    (store == NULL || is_tree_roomy(store, unwritten_records, unwritten_bytes));
+        space.is_tree_full =
+            space.is_tree_full ||
+            (store != NULL && !is_tree_roomy(store, unwritten_records, unwritten_bytes));
     }
-    return is_enough;
+    space.is_enough = space.is_enough && !space.is_tree_full;
+    return space;
 }

@@ -71,6 +71,7 @@ MUST_CHECK enum status
 disks_dump_write(const char *path, uint64_t offset, struct bytes bytes, struct error *error);
 void disks_dump_remove(const char *path);
 /* See struct node_port. */
-bool disks_have_space(struct disks *disks, uint64_t unwritten_records, uint64_t unwritten_bytes);
+struct node_space
+disks_space(struct disks *disks, uint64_t unwritten_records, uint64_t unwritten_bytes);
 
 #endif

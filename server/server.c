@@ -229,9 +229,10 @@ static void port_dump_remove(void *context, const char *path)
     disks_dump_remove(path);
 }
 
-static bool port_has_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
+static struct node_space
+port_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
 {
-    return disks_have_space(((struct server *)context)->disks, unwritten_records, unwritten_bytes);
+    return disks_space(((struct server *)context)->disks, unwritten_records, unwritten_bytes);
 }
 
 static void port_fail(void *context, const struct error *error)
@@ -271,7 +272,7 @@ static struct node_port make_port(struct server *server)
                               .dump_read = port_dump_read,
                               .dump_write = port_dump_write,
                               .dump_remove = port_dump_remove,
-                              .has_space = port_has_space,
+                              .space = port_space,
                               .fail = port_fail};
 }
 

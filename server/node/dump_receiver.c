@@ -51,6 +51,7 @@ struct dump_receiver {
     bool is_vouched;
     struct dispute dispute; /* of the sender */
     raft_index repair_from; /* 0 = the state here is sound */
+    raft_index too_large;   /* the last dump that there was no room for */
     struct part part;
     uint64_t part_number;
     uint64_t generation; /* the last one used */
@@ -193,6 +194,14 @@ static void give_up(struct dump_receiver *receiver, const char *reason, bool pas
     stop(receiver);
 }
 
+/* Of any other member than the leader it may be an index that is never reached. */
+static void note_too_large(struct dump_receiver *receiver, raft_id peer, raft_index index)
+{
+    if (peer == raft_status(receiver->raft).leader) {
+        receiver->too_large = index;
+    }
+}
+
 /* --- Building the tree --- */
 
 static void build(struct dump_receiver *receiver, uint64_t now_us)
@@ -259,6 +268,9 @@ void dump_receiver_on_job(struct dump_receiver *receiver,
         open_built(receiver);
     } else {
         MARK(dump_could_not_be_built);
+        if (job->error.status == STATUS_NO_SPACE) {
+            note_too_large(receiver, receiver->peer, receiver->part.index);
+        }
         give_up(receiver, job->error.text, false);
     }
     buffer_release(&job->config);
@@ -284,6 +296,7 @@ void dump_receiver_finish(struct dump_receiver *receiver, uint64_t now_us, bool 
         return;
     }
     receiver->logged_peer = 0;
+    receiver->too_large = 0;
     if (receiver->is_linked) {
         (void)send_received(receiver, true);
     }
@@ -441,6 +454,9 @@ enum status dump_receiver_on_offer(struct dump_receiver *receiver,
     }
     refusal = find_refusal(receiver, peer, offer, &passing);
     if (refusal != NULL) {
+        if (!passing) {
+            note_too_large(receiver, peer, offer->index);
+        }
         return refuse(receiver, peer, refusal, passing);
     }
     if (receiver->state == RECEIVER_RECEIVING && receiver->peer != peer) {
@@ -556,6 +572,11 @@ uint64_t dump_receiver_tick(struct dump_receiver *receiver, uint64_t now_us)
 }
 
 /* --- For others to look at --- */
+
+raft_index dump_receiver_too_large(const struct dump_receiver *receiver)
+{
+    return receiver->too_large;
+}
 
 size_t dump_receiver_jobs(const struct dump_receiver *receiver)
 {

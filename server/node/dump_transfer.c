@@ -108,6 +108,11 @@ void dump_transfer_finish(struct dump_transfer *transfer, uint64_t now_us, bool 
     dump_receiver_finish(transfer->receiver, now_us, installed);
 }
 
+raft_index dump_transfer_too_large(const struct dump_transfer *transfer)
+{
+    return dump_receiver_too_large(transfer->receiver);
+}
+
 void dump_transfer_set_repair(struct dump_transfer *transfer, raft_index from)
 {
     dump_receiver_set_repair(transfer->receiver, from);

@@ -50,6 +50,7 @@ void dump_transfer_finish(struct dump_transfer *transfer, uint64_t now_us, bool 
 
 /* See dump_receiver_set_repair, dump_sender_repair and what follows that. */
 void dump_transfer_set_repair(struct dump_transfer *transfer, raft_index from);
+raft_index dump_transfer_too_large(const struct dump_transfer *transfer);
 void dump_transfer_repair(struct dump_transfer *transfer,
                           uint64_t now_us,
                           raft_id peer,

@@ -13,6 +13,7 @@
 #include "server/node/node_cluster.h"
 #include "server/node/node_internal.h"
 #include "server/node/node_log.h"
+#include "server/node/node_outgrowth.h"
 #include "server/node/node_proposals.h"
 #include "server/node/node_repair.h"
 #include "server/node/node_rounds.h"
@@ -173,7 +174,7 @@ static struct node *allocate(const struct node_options *options, const struct no
     node->options = *options;
     node->port = *port;
     node->tree_generation = options->tree_generation;
-    node->has_space = true;
+    node->space.is_enough = true;
     node->options.raft.id = options->id;
     node->options.raft.seed = options->seed;
     memcpy(node->options.raft.incarnation, options->incarnation, RAFT_INCARNATION_BYTES);
@@ -353,7 +354,7 @@ static void check_space(struct node *node)
 {
     uint64_t now_us = node_now(node);
     struct state_dirty dirty;
-    bool has_space;
+    struct node_space space;
 
     if (node->space_checked_us != 0 && now_us - node->space_checked_us < SPACE_INTERVAL_US &&
         node->bytes_since_space_check < SPACE_INTERVAL_BYTES) {
@@ -362,14 +363,13 @@ static void check_space(struct node *node)
     node->space_checked_us = now_us;
     node->bytes_since_space_check = 0;
     dirty = state_dirty(node->state);
-    has_space =
-        node->port.has_space(node->port.context, dirty.record_count + dirty.sealed_record_count,
+    space = node->port.space(node->port.context, dirty.record_count + dirty.sealed_record_count,
                              dirty.bytes + dirty.sealed_bytes);
-    if (has_space != node->has_space) {
-        log_event(has_space ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "space", "enough=%s",
-                  has_space ? "yes" : "no");
-        node->has_space = has_space;
+    if (space.is_enough != node->space.is_enough) {
+        log_event(space.is_enough ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "space", "enough=%s",
+                  space.is_enough ? "yes" : "no");
     }
+    node->space = space;
 }
 
 static uint64_t earlier(uint64_t left, uint64_t right)
@@ -430,6 +430,7 @@ uint64_t node_turn(struct node *node)
     next_us = tick_cluster(node);
     next_us = earlier(next_us, node_sessions_tick(node));
     node_agreement_tick(node);
+    node_outgrowth_observe(node);
     next_us = earlier(next_us, node_repair_tick(node));
     next_us = earlier(next_us,
                       dump_transfer_tick(node->dumps, node_now(node), node_repair_unvouched(node)));
@@ -488,9 +489,7 @@ bool node_is_drained(const struct node *node)
 
 size_t node_jobs(const struct node *node)
 {
-    bool commits = node->commit_job != NULL && !node->commit_waits;
-
-    return (size_t)node->log_jobs + commits + (node->scrub_job != NULL) +
+    return (size_t)node->log_jobs + node_checkpoint_is_under_way(node) + (node->scrub_job != NULL) +
            (node->log_scrub_job != NULL) + dump_transfer_jobs(node->dumps);
 }
 

@@ -25,6 +25,11 @@ struct node_peer {
     const char *address;
 };
 
+struct node_space {
+    bool is_enough;    /* not below the disk reserve, nor above nine tenths of a map */
+    bool is_tree_full; /* above nine tenths of the map of the checkpoint, whatever else there is */
+};
+
 /* Functions return at once; none of them calls back into the node, except where said. */
 struct node_port {
     void *context;
@@ -98,10 +103,9 @@ struct node_port {
     enum status (*dump_write)(
         void *context, const char *path, uint64_t offset, struct bytes bytes, struct error *error);
     void (*dump_remove)(void *context, const char *path);
-    /* Is there room, once this much that is still in memory is on the disk too? False below the
-     * disk reserve or above nine tenths of a map. Cheap; asked once a second, and once for each
-     * MiB that is applied. */
-    bool (*has_space)(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes);
+    /* What room there is, once this much that is still in memory is on the disk too. Cheap; asked
+     * once a second, and once for each MiB that is applied. */
+    struct node_space (*space)(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes);
 
     /* The server cannot go on (a failed write, a damaged record): say why and end the process. Does
      * not return to the node in a real server; a simulation marks the node dead, and the node does

@@ -145,7 +145,7 @@ static bool all_told(const struct node *node, zxid at)
         const struct member_report *report = node_linked_report(node, config->members[i].id);
 
         if (report != NULL && report->told.zxid != at && report->repair_from == 0 &&
-            report->applied >= node->status.log_base) {
+            report->replace_from == 0 && report->applied >= node->status.log_base) {
             return false;
         }
     }
@@ -484,4 +484,5 @@ void node_agreement_take(struct node *node,
     kept->told.differs_from_own = has_id(report->disputes, report->n_disputes, node->options.id);
     kept->agreed = report->agreed;
     kept->repair_from = report->repair_from;
+    kept->replace_from = report->replace_from;
 }

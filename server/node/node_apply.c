@@ -262,6 +262,8 @@ static void switch_to_installed(struct node *node)
     struct error error;
     zxid applied = node->installed.meta.applied_index;
 
+    MARK_IF(node->commit_job != NULL, dump_ends_the_wait_of_a_checkpoint);
+    node_checkpoint_drop(node);
     state_free(node->state);
     node->state = NULL;
     node->tree = node->installed.tree;
@@ -312,9 +314,9 @@ void node_apply_install(struct node *node)
         return;
     }
     /* Jobs on the old generation must have come back before its tree is closed. */
-    if (node->commit_job != NULL || node->scrub_job != NULL ||
+    if (node_checkpoint_is_under_way(node) || node->scrub_job != NULL ||
         dump_transfer_jobs(node->dumps) > 0 || !dump_transfer_take(node->dumps, &node->installed)) {
-        MARK_IF(node->commit_job != NULL, install_may_wait_for_a_checkpoint);
+        MARK_IF(node_checkpoint_is_under_way(node), install_may_wait_for_a_checkpoint);
         MARK_IF(dump_transfer_jobs(node->dumps) > 0, install_may_wait_for_a_dump);
         return;
     }

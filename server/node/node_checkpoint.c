@@ -1,6 +1,7 @@
 #include "server/node/node_checkpoint.h"
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/log.h"
 #include "base/mark.h"
 #include "server/node/node_agreement.h"
@@ -10,7 +11,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { RETRY_COMMIT_US = 1000 * 1000, HOLD_INTERVAL_US = 50 * 1000, HELD_COUNT_MAX = 4 };
+enum {
+    RETRY_COMMIT_US = 1000 * 1000,
+    HOLD_INTERVAL_US = 50 * 1000,
+    HELD_COUNT_MAX = 4,
+    WAITS_MAX = 3
+};
 
 /* Whether records, bytes, age, or the length of the log call for a checkpoint. */
 static bool is_due(struct node *node)
@@ -110,7 +116,7 @@ uint64_t node_checkpoint_tick(struct node *node)
     uint64_t now_us = node_now(node);
 
     if (node->commit_job != NULL) {
-        if (!node->commit_waits) {
+        if (!node->commit_waits || node->installing) {
             return UINT64_MAX;
         }
         if (now_us >= node->retry_commit_us) {
@@ -147,7 +153,8 @@ uint64_t node_checkpoint_tick(struct node *node)
 
 static void forget_job(struct node *node)
 {
-    node->commit_wait_is_told = false;
+    node->commit_waits = false;
+    node->commit_wait_count = 0;
     free(node->commit_job);
     node->commit_job = NULL;
     free(node->sealed_records);
@@ -179,10 +186,10 @@ void node_checkpoint_on_done(struct node *node, struct checkpoint_job *job)
     } else if (job->error.status == STATUS_OK) {
         finish(node);
     } else if (job->error.status == STATUS_NO_SPACE) {
-        if (!node->commit_wait_is_told) {
+        if (node->commit_wait_count == 0) {
             log_event(LOG_LEVEL_WARN, "checkpoint_waits", "reason=%s", log_quote(job->error.text));
-            node->commit_wait_is_told = true;
         }
+        node->commit_wait_count++;
         node->commit_waits = true;
         node->retry_commit_us = node_now(node) + RETRY_COMMIT_US;
     } else {
@@ -191,6 +198,23 @@ void node_checkpoint_on_done(struct node *node, struct checkpoint_job *job)
         forget_job(node);
         node_fail(node, &error);
     }
+}
+
+bool node_checkpoint_is_under_way(const struct node *node)
+{
+    return node->commit_job != NULL && !node->commit_waits;
+}
+
+bool node_checkpoint_has_no_room(const struct node *node)
+{
+    return node->commit_wait_count >= WAITS_MAX && node->space.is_tree_full;
+}
+
+void node_checkpoint_drop(struct node *node)
+{
+    CHECK(!node_checkpoint_is_under_way(node));
+    forget_job(node);
+    node->sealed = NULL;
 }
 
 void node_checkpoint_release(struct node *node)

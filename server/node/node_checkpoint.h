@@ -18,6 +18,12 @@ enum checkpoint_pace {
  * larger by more than one command, nor what LMDB takes for it, but for those that were held (up to
  * a few times) or put off for a dump that comes in. */
 enum checkpoint_pace node_checkpoint_pace(struct node *node);
+/* The checkpoint thread has a commit. False for one that waits for space. */
+bool node_checkpoint_is_under_way(const struct node *node);
+/* It waits for room in its map, and has for some seconds. */
+bool node_checkpoint_has_no_room(const struct node *node);
+/* Another state takes the place of this one: a commit that waits is for nothing. */
+void node_checkpoint_drop(struct node *node);
 /* At the end: what was sealed is forgotten; restart replays the log. No job may be under way. */
 void node_checkpoint_release(struct node *node);
 

@@ -368,6 +368,16 @@ bool node_cluster_is_linked(const struct node *node, raft_id member)
     return false;
 }
 
+/* Of the dump that is to take the place of the state here. It is no use to bring again what there
+ * was no room for. */
+static zxid wanted_zxid(const struct node *node)
+{
+    zxid applied = state_applied(node->state);
+    zxid too_large = dump_transfer_too_large(node->dumps);
+
+    return applied > too_large ? applied : too_large + 1;
+}
+
 static void introduce(struct node *node, raft_id to)
 {
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
@@ -388,10 +398,12 @@ static void introduce(struct node *node, raft_id to)
     report.version = version;
     node_agreement_fill(node, to, &report, disputes);
     if (node->is_condemned) {
-        report.repair_from = report.applied > 0 ? report.applied : 1;
+        report.repair_from = wanted_zxid(node);
+    } else if (node->is_outgrown) {
+        report.replace_from = wanted_zxid(node);
     }
-    report.short_of_space = !node->has_space;
-    report.unfit_to_lead = node->is_condemned || node->disk_lag.is_slow;
+    report.short_of_space = !node->space.is_enough;
+    report.unfit_to_lead = node->is_condemned || node->is_outgrown || node->disk_lag.is_slow;
     node_status_trouble(node, trouble);
     report.trouble = trouble;
     report.start = node->options.start;

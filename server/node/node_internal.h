@@ -51,8 +51,11 @@ struct member_report {
     bool short_of_space;
     bool is_unfit; /* to lead */
     struct told_digest told;
-    zxid agreed;      /* there it saw a majority hold what it holds */
-    zxid repair_from; /* it is damaged and wants a dump of this zxid or later; 0 = no */
+    zxid agreed; /* there it saw a majority hold what it holds */
+    /* It wants a dump of this zxid or later, since it is damaged, or has no room for its state; 0 =
+     * it does not. */
+    zxid repair_from;
+    zxid replace_from;
     char trouble[NODE_TROUBLE_BYTES];
 };
 
@@ -101,7 +104,7 @@ struct node {
     uint64_t leader_changed_us; /* when the leader changed last, be it to none */
     raft_term led_term;         /* the term this node leads, 0 = none */
     raft_index led_from;        /* an index at or after that term's NOOP */
-    bool has_space;
+    struct node_space space;
     uint64_t space_checked_us;
     struct buffer turn_buffer; /* for packing one message */
     struct arena turn_arena;   /* of one call */
@@ -137,6 +140,7 @@ struct node {
 
     /* node_repair */
     bool is_condemned; /* the state here is wrong: nothing is served from it, another is fetched */
+    bool is_outgrown;  /* there is no room for the state here: a dump of it is asked for */
     char damage[ERROR_TEXT_BYTES_MAX]; /* what was found; also of a server that is alone */
     struct error boot_damage;
     uint64_t
@@ -180,8 +184,8 @@ struct node {
     struct state_generation *sealed;
     struct buffer sealed_config;
     struct tree_record *sealed_records;
-    bool commit_waits; /* for space; tried again at retry_commit_us */
-    bool commit_wait_is_told;
+    bool commit_waits;          /* for space; tried again at retry_commit_us */
+    uint64_t commit_wait_count; /* times that there was none, in a row */
     uint64_t retry_commit_us;
     uint64_t checkpointed_us;
     raft_index checkpointed_index;

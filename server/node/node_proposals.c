@@ -285,7 +285,7 @@ static bool place_some(struct node *node)
 
 static void place_queued(struct node *node)
 {
-    if (!node->has_space) {
+    if (!node->space.is_enough) {
         refuse_growth(node);
     }
     while (!list_is_empty(&node->queued)) {
@@ -445,7 +445,7 @@ static size_t place_forwarded(struct node *node,
             *ret_code = CLIENT__CODE__UNREADABLE;
             break;
         }
-        if (!node->has_space && needs_space(command)) {
+        if (!node->space.is_enough && needs_space(command)) {
             *ret_code = CLIENT__CODE__NO_SPACE;
             break;
         }

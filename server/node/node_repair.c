@@ -36,6 +36,7 @@ static bool has_other_voter(const struct node *node)
 static void enter(struct node *node)
 {
     node->is_condemned = true;
+    node->is_outgrown = false;
     node->told.zxid = 0;
     dump_transfer_set_repair(node->dumps,
                              state_applied(node->state) > 0 ? state_applied(node->state) : 1);
@@ -122,7 +123,7 @@ bool node_repair_fits(const struct node *node)
 {
     raft_index index = node->installed.meta.applied_index;
 
-    return node->is_condemned && node->status.role != RAFT_LEADER &&
+    return (node->is_condemned || node->is_outgrown) && node->status.role != RAFT_LEADER &&
            index >= state_applied(node->state) &&
            raft_term_at(node->raft, index) == node->installed.meta.applied_term;
 }
@@ -152,11 +153,20 @@ void node_repair_done(struct node *node)
 
 /* --- The leader --- */
 
-static bool wants_repair(const struct node *node, raft_id id)
+/* Of the dump that it asks for, or what is later; 0 = it asks for none. */
+static zxid asked_zxid(const struct node *node, raft_id id)
 {
     const struct member_report *report = node_linked_report(node, id);
 
-    return report != NULL && report->repair_from != 0;
+    if (report == NULL) {
+        return 0;
+    }
+    return report->repair_from != 0 ? report->repair_from : report->replace_from;
+}
+
+static bool asks_for_dump(const struct node *node, raft_id id)
+{
+    return asked_zxid(node, id) != 0;
 }
 
 static bool is_far_behind(const struct node *node, raft_id id)
@@ -185,7 +195,7 @@ static bool may_vouch(raft_id id, const void *context)
     const struct node *node = context;
 
     return id == node->options.id ||
-           (node_linked_report(node, id) != NULL && !wants_repair(node, id) && !lags(node, id));
+           (node_linked_report(node, id) != NULL && !asks_for_dump(node, id) && !lags(node, id));
 }
 
 /* Also who is damaged gets no other dump than one of a majority, which there may not be. */
@@ -195,7 +205,7 @@ bool node_repair_holds_back(const struct node *node, raft_id id)
                        raft_config_is_quorum(raft_config_effective(node->raft), may_vouch, node);
 
     return node->vouched_zxid == 0 && (waits_for_a_majority(node, id) ||
-                                       (wants_repair(node, id) && lags(node, id) && !is_voted_on));
+                                       (asks_for_dump(node, id) && lags(node, id) && !is_voted_on));
 }
 
 /* The index that a dump must have, for all who want one; 0 = nobody does. */
@@ -206,9 +216,9 @@ static zxid needed_zxid(const struct node *node)
 
     for (uint32_t i = 0; i < config->member_count; i++) {
         raft_id id = config->members[i].id;
-        zxid from = wants_repair(node, id) ? node_linked_report(node, id)->repair_from
-                    : lags(node, id)       ? node->status.log_base
-                                           : 0;
+        zxid from = asks_for_dump(node, id) ? asked_zxid(node, id)
+                    : lags(node, id)        ? node->status.log_base
+                                            : 0;
 
         needed = from > needed ? from : needed;
     }
@@ -254,7 +264,7 @@ static void serve_repairs(struct node *node)
     for (uint32_t i = 0; i < config->member_count; i++) {
         raft_id id = config->members[i].id;
 
-        if (wants_repair(node, id) || waits_for_a_majority(node, id)) {
+        if (asks_for_dump(node, id) || waits_for_a_majority(node, id)) {
             dump_transfer_repair(node->dumps, node_now(node), id, node->vouched_zxid);
         }
     }
@@ -304,7 +314,7 @@ raft_index node_repair_dump_index(struct node *node)
     for (uint32_t i = 0; i < config->member_count; i++) {
         raft_id id = config->members[i].id;
 
-        is_wanted = is_wanted || lags(node, id) || wants_repair(node, id);
+        is_wanted = is_wanted || lags(node, id) || asks_for_dump(node, id);
     }
     if (!is_wanted) {
         return UINT64_MAX;

@@ -1,5 +1,6 @@
 /* A server whose state is wrong, be it that a record is damaged or that a majority has another
- * state, and how it gets a right one.
+ * state, and how it gets a right one. So does one whose state has outgrown
+ * its map: see node_outgrowth.h.
  *
  *   sound -damage-> condemned -a vouched dump is built, the log switches to it-> sound
  *
@@ -36,9 +37,9 @@ void node_repair_start(struct node *node);
 /* See node_holds_back. */
 bool node_repair_holds_back(const struct node *node, raft_id id);
 
-/* Once a turn, as leader: for members that want a dump, be it for a repair or because they lag,
- * have a majority vouch for a checkpoint and make it of that. Returns when to call again at the
- * latest. */
+/* Once a turn, as leader: for members that want a dump, be it for a repair, for room or because
+ * they lag, have a majority vouch for a checkpoint and make it of that. Returns when to call again
+ * at the latest. */
 uint64_t node_repair_tick(struct node *node);
 /* The checkpoint that the members compare for a dump must still be there when they have told: no
  * other one is begun meanwhile. For two seconds at most, which applying does not have to wait for.

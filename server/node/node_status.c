@@ -89,6 +89,12 @@ void node_status_trouble(struct node *node, char text[NODE_TROUBLE_BYTES])
         tell_of_dispute(node, text);
     } else if (node->is_borrowed && node_agreement_knows_of_dispute(node)) {
         (void)tell_of_copy(node, text);
+    } else if (node->is_outgrown) {
+        (void)snprintf(text, NODE_TROUBLE_BYTES,
+                       "its map is short of space and it stands at zxid %" PRIu64 ": it asks for a "
+                       "dump, which takes less; if that has no room either, start it with a larger "
+                       "--map-size",
+                       state_applied(node->state));
     } else if (node->disk_lag.is_slow) {
         (void)snprintf(text, NODE_TROUBLE_BYTES,
                        "its disk is slow: up to %" PRIu64 " ms behind those of the others",
@@ -112,7 +118,8 @@ static bool is_short_of_space(const struct node *node, raft_id id)
 {
     const struct member_report *report = node_linked_report(node, id);
 
-    return id == node->options.id ? !node->has_space : report != NULL && report->short_of_space;
+    return id == node->options.id ? !node->space.is_enough
+                                  : report != NULL && report->short_of_space;
 }
 
 static void fill_progress(const struct node *node,

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mark.h"
+#include "server/node/node_checkpoint.h"
 #include "server/node/node_clients.h"
 
 #include <inttypes.h>
@@ -112,6 +113,10 @@ uint64_t succession_tick(struct node *node)
             MARK(leadership_leaves_a_damaged_state);
         }
         return node_now(node) + DAMAGE_RETRY_US;
+    }
+    if (may_leave && node_checkpoint_has_no_room(node) &&
+        leave(node, "the state has outgrown its map here")) {
+        MARK(leadership_leaves_an_outgrown_state);
     }
     if (may_leave && disk_lag_calls_for_move(&node->disk_lag, node_now(node), limit_us) &&
         leave(node, "the others wait for this disk")) {

@@ -1,6 +1,6 @@
 /* When a leader gives its place to another, and to whom: at a graceful stop, when its own disk
- * is what all wait for, and when its state is damaged. The core moves leadership (raft_transfer);
- * that it moves is decided here.
+ * is what all wait for, and when its state is damaged or has no room. The core moves leadership
+ * (raft_transfer); that it moves is decided here.
  */
 #ifndef NODE_SUCCESSION_H
 #define NODE_SUCCESSION_H

@@ -247,15 +247,11 @@ static unsigned count_in_log(unsigned id, const char *part)
     return count;
 }
 
-/* What it has no room for, it gets when it has a larger map. */
-static void test_a_full_map_of_a_follower_stops_nobody(void)
+/* The map of this follower alone is small, and has no room for what is written. */
+static struct confer *outgrow(unsigned leader, unsigned small)
 {
-    unsigned leader = form_with_map(LARGE_MAP);
-    unsigned small = other_than(leader);
     struct confer *owner;
-    char last[32];
 
-    (void)snprintf(last, sizeof last, "/fill/%d", BEYOND_SMALL_MAP);
     start_with_map(small, SMALL_MAP);
     expect_readable(small, "/kept", CLIENT__READ_LEVEL__LINEARIZABLE);
     owner = open_owner();
@@ -263,6 +259,18 @@ static void test_a_full_map_of_a_follower_stops_nobody(void)
         EXPECT_EQ(write_large(leader, i), CLIENT__CODE__OK);
     }
     cluster_wait_status(&cluster, leader, "is short of space");
+    return owner;
+}
+
+/* What it has no room for, it gets when it has a larger map. */
+static void test_a_full_map_of_a_follower_stops_nobody(void)
+{
+    unsigned leader = form_with_map(LARGE_MAP);
+    unsigned small = other_than(leader);
+    struct confer *owner = outgrow(leader, small);
+    char last[32];
+
+    (void)snprintf(last, sizeof last, "/fill/%d", BEYOND_SMALL_MAP);
     hold(leader, CLIENT__CODE__OK);
     /* Said once, however often it is tried. */
     EXPECT_EQ(count_in_log(small, " checkpoint_waits "), 1);
@@ -270,6 +278,21 @@ static void test_a_full_map_of_a_follower_stops_nobody(void)
     EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
     start_with_map(small, LARGE_MAP);
     expect_readable(small, last, CLIENT__READ_LEVEL__LINEARIZABLE);
+    expect_recovered(owner);
+    cluster_release(&cluster);
+}
+
+/* It stands where its map was full, but for what is left it has room. */
+static void test_a_full_map_of_a_follower_recovers_when_the_filling_is_removed(void)
+{
+    unsigned leader = form_with_map(LARGE_MAP);
+    unsigned small = other_than(leader);
+    struct confer *owner = outgrow(leader, small);
+
+    cluster_wait_status(&cluster, leader, "it asks for a dump, which takes less");
+    EXPECT_EQ(wire_set_text(cluster.servers[leader].address, "/late", "1"), CLIENT__CODE__OK);
+    remove_tree(leader, "/fill");
+    expect_readable(small, "/late", CLIENT__READ_LEVEL__LINEARIZABLE);
     expect_recovered(owner);
     cluster_release(&cluster);
 }
@@ -415,6 +438,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_full_maps_of_all_take_removals_and_recover),
         TEST_CASE(test_a_full_map_of_the_leader_alone_takes_removals_and_recovers),
         TEST_CASE(test_a_full_map_of_a_follower_stops_nobody),
+        TEST_CASE(test_a_full_map_of_a_follower_recovers_when_the_filling_is_removed),
         may_mount ? (struct test_case)TEST_CASE(test_a_full_disk_of_a_follower_stops_nobody)
                   : (struct test_case)TEST_END,
         TEST_CASE(test_a_full_disk_of_the_leader_alone_refuses_writes_until_there_is_space),

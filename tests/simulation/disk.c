@@ -189,6 +189,17 @@ void disk_set_full(struct disk *disk, bool full, bool log)
     disk->full_log = full && log;
 }
 
+void disk_fill_map(struct disk *disk)
+{
+    disk->full_map = true;
+    disk->full_generation = disk_identity(disk)->tree_generation;
+}
+
+bool disk_map_is_full(const struct disk *disk)
+{
+    return disk->full_map && disk->full_generation == disk_identity(disk)->tree_generation;
+}
+
 void disk_crash_at(struct disk *disk, uint64_t count, bool done)
 {
     disk->crash_count = count;
@@ -234,6 +245,7 @@ void disk_heal(struct disk *disk)
     disk_stall_until(disk, 0);
     disk_set_slowness(disk, 1);
     disk_set_full(disk, false, false);
+    disk->full_map = false;
     disk_fail_reads(disk, false);
     disk_crash_at(disk, 0, false);
     disk->fails_log = false;

@@ -76,6 +76,9 @@ void disk_stall_until(struct disk *disk, uint64_t until_us);
  * either, which ends the process. */
 void disk_set_full(struct disk *disk, bool full, bool log);
 bool disk_is_full(const struct disk *disk);
+/* No commit of a checkpoint passes until a dump takes the place of this generation. */
+void disk_fill_map(struct disk *disk);
+bool disk_map_is_full(const struct disk *disk);
 /* The `count`-th operation from now on is the last one of the process; it is done, or is not. */
 void disk_crash_at(struct disk *disk, uint64_t count, bool done);
 /* The next commit of the log, or of the checkpoint, fails; what was written may be there. */

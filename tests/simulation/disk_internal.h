@@ -24,7 +24,9 @@ struct disk {
     uint64_t stalled_until_us;
     bool full;
     bool full_log;
-    uint64_t crash_count; /* operations until the ordered crash; 0 = none ordered */
+    bool full_map;
+    uint64_t full_generation; /* whose map it is */
+    uint64_t crash_count;     /* operations until the ordered crash; 0 = none ordered */
     bool crash_after;
     bool fails_log;
     bool fails_checkpoint;

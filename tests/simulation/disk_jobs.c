@@ -277,8 +277,9 @@ static void try_commit(struct disk *disk, struct image *image, struct checkpoint
             commit(image, job);
         }
         (void)error_set(&job->error, STATUS_IO, "the modelled disk fails");
-    } else if (disk->full) {
-        (void)error_set(&job->error, STATUS_NO_SPACE, "the modelled disk is full");
+    } else if (disk->full || disk_map_is_full(disk)) {
+        (void)error_set(&job->error, STATUS_NO_SPACE, "the modelled %s is full",
+                        disk->full ? "disk" : "map");
     } else {
         commit(image, job);
     }

@@ -294,13 +294,16 @@ static void port_dump_remove(void *context, const char *path)
     }
 }
 
-static bool port_has_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
+static struct node_space
+port_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
 {
     const struct cluster_server *server = context;
+    bool is_tree_full = disk_map_is_full(server->disk);
 
     (void)unwritten_records;
     (void)unwritten_bytes;
-    return !disk_is_full(server->disk);
+    return (struct node_space){.is_enough = !is_tree_full && !disk_is_full(server->disk),
+                               .is_tree_full = is_tree_full};
 }
 
 static void port_fail(void *context, const struct error *error)
@@ -347,6 +350,6 @@ struct node_port port_of(struct cluster_server *server)
                               .dump_read = port_dump_read,
                               .dump_write = port_dump_write,
                               .dump_remove = port_dump_remove,
-                              .has_space = port_has_space,
+                              .space = port_space,
                               .fail = port_fail};
 }

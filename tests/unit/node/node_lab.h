@@ -166,13 +166,13 @@ static inline uint64_t lab_tree_bytes(void *context, const struct tree_store *tr
     return 1 << 20;
 }
 
-static inline bool
-lab_has_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
+static inline struct node_space
+lab_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
 {
     (void)context;
     (void)unwritten_records;
     (void)unwritten_bytes;
-    return true;
+    return (struct node_space){.is_enough = true};
 }
 
 static inline void lab_fail(void *context, const struct error *error)
@@ -378,7 +378,7 @@ static inline void begin(uint32_t members)
                                    .tree_condemn = lab_tree_condemn,
                                    .tree_doubt = lab_tree_doubt,
                                    .tree_bytes = lab_tree_bytes,
-                                   .has_space = lab_has_space,
+                                   .space = lab_space,
                                    .fail = lab_fail};
     const struct log_state log = {.term = 1, .last = 1};
     struct node_options options = node_options_default(SELF);

@@ -126,6 +126,23 @@ static void test_hostile_offers_are_refused(void)
     end();
 }
 
+static void test_only_of_the_leader_a_dump_is_remembered_as_too_large(void)
+{
+    uint64_t offset;
+    bool refused;
+
+    begin_hostile();
+    link_up[4][1] = true;
+    EXPECT_OK(give_offer(4, 2, 2000, 1, 1, DUMP_BYTES + 1));
+    EXPECT(last_wanted(4, 2, &offset, &refused) && refused);
+    EXPECT_EQ(dump_transfer_too_large(nodes[4].transfer), 0);
+    EXPECT_EQ(raft_status(nodes[4].core->raft).leader, 1);
+    EXPECT_OK(give_offer(4, 1, 1000, 1, 1, DUMP_BYTES + 1));
+    EXPECT(last_wanted(4, 1, &offset, &refused) && refused);
+    EXPECT_EQ(dump_transfer_too_large(nodes[4].transfer), 1000);
+    end();
+}
+
 static void test_of_more_dissent_than_members_there_is_room_for_no_more_is_taken(void)
 {
     Peer__Dissent bodies[100];
@@ -295,6 +312,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_hostile_offers_are_refused),
+        TEST_CASE(test_only_of_the_leader_a_dump_is_remembered_as_too_large),
         TEST_CASE(test_of_more_dissent_than_members_there_is_room_for_no_more_is_taken),
         TEST_CASE(test_chunks_that_do_not_fit_close_the_link_and_lose_nothing),
         TEST_CASE(test_only_a_newer_leader_replaces_a_transfer),
