@@ -698,16 +698,22 @@ static void wait_for_events(struct server *server, uint64_t next_us)
     (void)event_del(server->timer);
 }
 
+/* False: the server has failed. */
+static bool deliver(struct server *server)
+{
+    if (!server->failed &&
+        disks_deliver(server->disks, server->node, &server->failure) != STATUS_OK) {
+        server->failed = true;
+    }
+    return !server->failed;
+}
+
 static uint64_t turn(struct server *server)
 {
     uint64_t next_us;
 
     connection_loop_begin(&server->loop);
-    if (server->failed) {
-        return 0;
-    }
-    if (disks_deliver(server->disks, server->node, &server->failure) != STATUS_OK) {
-        server->failed = true;
+    if (!deliver(server)) {
         return 0;
     }
     next_us = node_turn(server->node);
@@ -765,26 +771,23 @@ static void close_network(struct server *server)
     }
 }
 
-/* What was handed to the disks is finished and given back, so that the last writes are durable. */
-static void settle_disks(struct server *server)
+/* What was handed to the disks is finished and given back, so that the last writes are durable.
+ * False: they are not. */
+static bool settle_disks(struct server *server)
 {
-    struct error error;
-
-    while (node_jobs(server->node) > 0) {
+    while (deliver(server) && node_jobs(server->node) > 0) {
         wait_for_events(server, clock_monotonic_us() + 10 * 1000);
-        if (disks_deliver(server->disks, server->node, &error) != STATUS_OK) {
-            log_event(LOG_LEVEL_ERROR, "disk_failed", "reason=%s", log_quote(error.text));
-            break;
-        }
     }
+    return !server->failed;
 }
 
 static void stop(struct server *server)
 {
     close_network(server);
-    settle_disks(server);
-    disks_stop(server->disks);
-    log_event(LOG_LEVEL_INFO, "stopped", "zxid=%" PRIu64, node_applied(server->node));
+    if (settle_disks(server)) {
+        disks_stop(server->disks);
+        log_event(LOG_LEVEL_INFO, "stopped", "zxid=%" PRIu64, node_applied(server->node));
+    }
 }
 
 enum status server_run(const struct config *config, struct error *error)
@@ -805,10 +808,12 @@ enum status server_run(const struct config *config, struct error *error)
               CONFER_VERSION, config->server, log_quote(config->data),
               log_store_identity(disks_log(server->disks))->start_count);
     serve(server);
+    if (!server->failed) {
+        stop(server);
+    }
     if (server->failed) {
         *error = server->failure;
         return server->failure.status;
     }
-    stop(server);
     return STATUS_OK;
 }

@@ -8,6 +8,7 @@
 
 #include <confer.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,12 +179,60 @@ static void test_a_stuck_disk_under_a_follower_holds_nobody_up(void)
     cluster_release(&cluster);
 }
 
+static void wait_until_it_listens_no_more(unsigned id)
+{
+    uint64_t end_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
+    Client__Response *response;
+
+    while ((response = cluster_status(&cluster, id)) != NULL) {
+        client__response__free_unpacked(response, NULL);
+        EXPECT(process_now_ms() < end_ms);
+        process_pause();
+    }
+}
+
+/* Who asked for the end must not take it for a good one. */
+static void test_a_disk_that_fails_under_a_server_that_stops_is_told(void)
+{
+    unsigned leader;
+    unsigned stuck;
+    char broken[600];
+    char *log;
+    size_t size;
+
+    form();
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    EXPECT(leader != 0);
+    stuck = other_than(leader);
+    stick(stuck);
+    EXPECT_EQ(wire_set_text(cluster.servers[leader].address, "/a", "1"), CLIENT__CODE__OK);
+    cluster_wait_status(&cluster, leader, "its disk is slow"); /* it hangs on that write */
+    cluster_signal(&cluster, stuck, SIGTERM);
+    wait_until_it_listens_no_more(stuck);
+    (void)snprintf(broken, sizeof broken, "%s.broken", cluster.servers[stuck].data);
+    damage_write(broken, 0, bytes_of_text("broken\n"));
+    unstick(stuck);
+    EXPECT(process_wait(&cluster.servers[stuck].process, CLUSTER_DEADLINE_MS));
+    EXPECT_EQ(cluster.servers[stuck].process.exit_code, 1);
+    log = (char *)damage_read(cluster.servers[stuck].log, &size);
+    EXPECT(size > 0);
+    log[size - 1] = '\0';
+    EXPECT_CONTAINS(log, "Input/output error");
+    free(log);
+    /* Nothing of it is lost to the others, nor to itself. */
+    EXPECT_EQ(unlink(broken), 0);
+    cluster_start(&cluster, stuck);
+    expect_value(stuck, "/a", "1");
+    cluster_release(&cluster);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_leadership_leaves_a_server_whose_disk_is_stuck),
         TEST_CASE(test_a_stall_of_three_seconds_moves_leadership_before_it_is_over),
-        TEST_CASE(test_a_stuck_disk_under_a_follower_holds_nobody_up), TEST_END};
+        TEST_CASE(test_a_stuck_disk_under_a_follower_holds_nobody_up),
+        TEST_CASE(test_a_disk_that_fails_under_a_server_that_stops_is_told), TEST_END};
 
     return test_main("stuck_disk", cases, argc, argv);
 }
