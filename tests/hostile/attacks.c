@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "proto/frame.h"
+#include "server/state/state.h"
 #include "tests/hostile/peer_attacks.h"
 #include "tests/support/wire.h"
 #include "tests/support/zookeeper_wire.h"
@@ -122,11 +123,12 @@ static void put_set(struct buffer *frames, uint64_t id, const char *path, struct
 
 /* --- Preparations --- */
 
-/* A transaction that makes, or removes, so many children of /wide, and this itself behind the last
- * of `all`. To be sent before the next one is asked for. */
-static Client__Request *children_request(size_t first, size_t all, bool removes)
+/* A transaction that makes, or removes, `count` children of `parent`, and, with `parent_too`, this
+ * itself behind them. To be sent before the next one is asked for. */
+static Client__Request *
+children_request(const char *parent, size_t first, size_t count, bool removes, bool parent_too)
 {
-    enum { NAME_BYTES_MAX = 48, ROOM = ATTACK_WIDE_NODE_BATCH + 1 };
+    enum { NAME_BYTES_MAX = 48, ROOM = STATE_TRANSACTION_OPERATIONS_MAX + 1 };
     static char paths[ROOM][NAME_BYTES_MAX];
     static Record__Create creates[ROOM];
     static Record__Remove removals[ROOM];
@@ -134,12 +136,13 @@ static Client__Request *children_request(size_t first, size_t all, bool removes)
     static Record__Operation *pointers[ROOM];
     static Client__Write write;
     static Client__Request request;
-    size_t left = all - first;
-    size_t count = left < ATTACK_WIDE_NODE_BATCH ? left : (size_t)ATTACK_WIDE_NODE_BATCH;
 
     for (size_t i = 0; i <= count; i++) {
-        (void)snprintf(paths[i], NAME_BYTES_MAX, i < count ? "/wide/child-%08zu" : "/wide",
-                       first + i);
+        if (i < count) {
+            (void)snprintf(paths[i], NAME_BYTES_MAX, "%s/child-%08zu", parent, first + i);
+        } else {
+            (void)snprintf(paths[i], NAME_BYTES_MAX, "%s", parent);
+        }
         record__create__init(&creates[i]);
         creates[i].path = wire_data(bytes_of_text(paths[i]));
         creates[i].make_parents = true;
@@ -158,11 +161,20 @@ static Client__Request *children_request(size_t first, size_t all, bool removes)
     }
     client__write__init(&write);
     write.operations = pointers;
-    write.n_operations = count + (removes && count == left ? 1 : 0);
+    write.n_operations = count + parent_too;
     client__request__init(&request);
     request.body_case = CLIENT__REQUEST__BODY_WRITE;
     request.write = &write;
     return &request;
+}
+
+/* The next batch of the wide node's. */
+static Client__Request *wide_request(size_t first, size_t all, bool removes)
+{
+    size_t left = all - first;
+    size_t count = left < ATTACK_WIDE_NODE_BATCH ? left : (size_t)ATTACK_WIDE_NODE_BATCH;
+
+    return children_request("/wide", first, count, removes, removes && count == left);
 }
 
 static void expect_ok(Client__Response *response)
@@ -187,7 +199,7 @@ void attacks_prepare(const char *address, size_t children)
         expect_ok(wire_response(&wire, ANSWER_DEADLINE_MS));
     }
     for (size_t made = 0; made < children; made += ATTACK_WIDE_NODE_BATCH) {
-        expect_ok(wire_call(&wire, children_request(made, children, false), ANSWER_DEADLINE_MS));
+        expect_ok(wire_call(&wire, wide_request(made, children, false), ANSWER_DEADLINE_MS));
     }
     wire_close(&wire);
     buffer_release(&frames);
@@ -704,7 +716,7 @@ static void remove_wide(struct site *site)
         for (; asked < site->children &&
                asked < site->count + (size_t)AT_A_TIME * ATTACK_WIDE_NODE_BATCH;
              asked += ATTACK_WIDE_NODE_BATCH) {
-            (void)wire_request(&wire, children_request(asked, site->children, true));
+            (void)wire_request(&wire, wide_request(asked, site->children, true));
         }
         response = wire_response(&wire, ANSWER_DEADLINE_MS);
         if (response == NULL || response->code != CLIENT__CODE__OK) {
@@ -714,6 +726,32 @@ static void remove_wide(struct site *site)
         if (response != NULL) {
             client__response__free_unpacked(response, NULL);
         }
+    }
+    wire_close(&wire);
+}
+
+/* As many nodes as a transaction may have are made, and removed, by one: nobody is served while it
+ * is applied. */
+static void largest_transactions(struct site *site)
+{
+    struct wire wire;
+    bool removes = false;
+
+    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
+    while ((site_goes_on(site) || removes) && site->failure == NULL) {
+        Client__Response *response;
+
+        (void)wire_request(
+            &wire, children_request("/burst", 0, STATE_TRANSACTION_OPERATIONS_MAX, removes, false));
+        response = wire_response(&wire, ANSWER_DEADLINE_MS);
+        if (response == NULL || response->code != CLIENT__CODE__OK) {
+            site->failure = "a transaction failed";
+        }
+        if (response != NULL) {
+            client__response__free_unpacked(response, NULL);
+        }
+        site->count += STATE_TRANSACTION_OPERATIONS_MAX;
+        removes = !removes;
     }
     wire_close(&wire);
 }
@@ -728,6 +766,7 @@ const struct attack attacks[] = {
     {"large-reads-unread", "KiB", large_reads, AS_STRANGER},
     {"large-writes", "KiB", large_writes, AS_STRANGER},
     {"wide-lists", "KiB", wide_lists, AS_STRANGER},
+    {"largest-transactions", "nodes", largest_transactions, AS_STRANGER},
     {"native-watches", "KiB", native_watches, AS_STRANGER},
     {"native-sessions", "KiB", native_sessions, AS_STRANGER},
     {"zookeeper-noise", "frames", zookeeper_noise, AS_STRANGER},
