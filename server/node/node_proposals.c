@@ -352,6 +352,15 @@ void node_proposals_flush(struct node *node)
     }
 }
 
+/* The leader cannot read it, and never will: the others wait for nothing. */
+static void refuse_unreadable(struct proposal *proposal)
+{
+    enum op_error error = state_command_check(command_of(proposal));
+
+    MARK(forwarded_write_refused_as_unreadable);
+    finish(proposal, error == OP_OK ? CLIENT__CODE__UNREADABLE : (Client__Code)error, NULL);
+}
+
 void node_proposals_on_forwarded(struct node *node, raft_id peer, const Peer__Forwarded *forwarded)
 {
     struct list *last = NULL;
@@ -377,6 +386,9 @@ void node_proposals_on_forwarded(struct node *node, raft_id peer, const Peer__Fo
         }
         index++;
         accepted--;
+    }
+    if (forwarded->code == CLIENT__CODE__UNREADABLE && !list_is_empty(&node->forwarded)) {
+        refuse_unreadable(proposal_of(node->forwarded.next));
     }
     /* The rest was refused before anything happened: it goes back to the front, in order; what the
      * disks have no room for is answered. */

@@ -12,8 +12,9 @@
 struct proposal;
 
 /* Called once. `result` is set when the command was applied (`code` is then OK, whatever the
- * result's error); else `code` is 100 or above: UNKNOWN_OUTCOME if it may yet be applied, any other
- * if it was not and will not be. The proposal is freed right after. */
+ * result's error); else `code` is UNKNOWN_OUTCOME if it may yet be applied, any other if it was not
+ * and will not be: 100 or above, or what state_command_check says of it. The proposal is freed
+ * right after. */
 typedef void proposal_done(void *context, Client__Code code, const struct state_result *result);
 
 /* Queue the packed record.Command, with `prefix` (packed fields) before it; both are copied. NULL

@@ -188,6 +188,26 @@ static void test_a_leader_that_wakes_up_late_gives_no_old_value(void)
     cluster_release(&cluster);
 }
 
+/* By a follower too, which hears it from the leader. */
+static void test_a_write_that_is_refused_holds_up_no_other_on_any_server(void)
+{
+    enum { PATH_BYTES = 5000 };
+    char path[PATH_BYTES + 1];
+    char value[24];
+
+    cluster_init(&cluster, 3);
+    cluster_form(&cluster);
+    memset(path, 'p', PATH_BYTES);
+    path[0] = '/';
+    path[PATH_BYTES] = '\0';
+    for (unsigned id = 1; id <= 3; id++) {
+        EXPECT_EQ(wire_set_text(cluster.servers[id].address, path, "1"), CLIENT__CODE__LIMIT);
+        (void)snprintf(value, sizeof value, "%u", id);
+        EXPECT_EQ(wire_set_text(cluster.servers[id].address, "/x", value), CLIENT__CODE__OK);
+    }
+    cluster_release(&cluster);
+}
+
 static void test_a_minority_neither_writes_nor_reads_linearizably(void)
 {
     struct confer_options options;
@@ -222,6 +242,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_servers_stopped_in_turn_end_well_and_lose_nothing),
         TEST_CASE(test_all_killed_at_once_come_back_with_everything),
         TEST_CASE(test_a_leader_that_wakes_up_late_gives_no_old_value),
+        TEST_CASE(test_a_write_that_is_refused_holds_up_no_other_on_any_server),
         TEST_CASE(test_a_minority_neither_writes_nor_reads_linearizably),
         TEST_END};
     return test_main("three_servers", cases, argc, argv);

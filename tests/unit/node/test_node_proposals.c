@@ -63,6 +63,19 @@ static const Peer__Forward *forward(void)
     return sent->forward;
 }
 
+/* The leader places nothing of it. */
+static void refuse(uint64_t id, Client__Code code)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__Forwarded body = PEER__FORWARDED__INIT;
+
+    body.id = id;
+    body.code = (uint32_t)code;
+    message.body_case = PEER__PEER_MESSAGE__BODY_FORWARDED;
+    message.forwarded = &body;
+    hear(&message);
+}
+
 static void append_forwarded(const Peer__Forward *sent)
 {
     lead(3, RAFT_ENTRY_COMMAND, bytes_of(sent->commands[0].data, sent->commands[0].len));
@@ -93,6 +106,56 @@ static void test_the_outcome_of_a_write_that_overtook_the_answer_to_its_forward_
     run(STEP_US * 2);
     EXPECT_EQ(lab.reply_count, 1);
     EXPECT_EQ(lab.replies[0].code, CLIENT__CODE__UNKNOWN_OUTCOME);
+    end();
+}
+
+/* A write in the name of more than may be. */
+static struct request *refused_write(void)
+{
+    static Record__Identity identities[STATE_IDENTITIES_MAX + 1];
+    Record__Identity *pointers[STATE_IDENTITIES_MAX + 1];
+    struct request *request = request_new(REQUEST_WRITE);
+    Record__Command command = RECORD__COMMAND__INIT;
+    uint8_t *packed;
+
+    for (size_t i = 0; i <= STATE_IDENTITIES_MAX; i++) {
+        record__identity__init(&identities[i]);
+        pointers[i] = &identities[i];
+    }
+    command.identities = pointers;
+    command.n_identities = STATE_IDENTITIES_MAX + 1;
+    command.body_case = RECORD__COMMAND__BODY_OPERATION;
+    command.operation = state_lab_make_create(&request->arena, "/refused", "");
+    packed = arena_alloc(&request->arena, record__command__get_packed_size(&command));
+    request->write.command = bytes_of(packed, record__command__pack(&command, packed));
+    return request;
+}
+
+/* What stood behind it goes to the leader at once. */
+static void test_a_write_that_no_leader_takes_is_answered_and_holds_up_no_other(void)
+{
+    const Peer__PeerMessage *sent;
+
+    begin(2);
+    lead(2, RAFT_ENTRY_NOOP, BYTES_EMPTY);
+    run(STEP_US * 2);
+    submit(refused_write());
+    submit(creating("/asked", 0, 0));
+    run(STEP_US * 2);
+    sent = last_sent(PEER__PEER_MESSAGE__BODY_FORWARD);
+    CHECK(sent != NULL);
+    EXPECT_EQ(sent->forward->n_commands, 2);
+    refuse(sent->forward->id, CLIENT__CODE__UNREADABLE);
+    EXPECT_EQ(lab.reply_count, 1);
+    EXPECT_EQ(lab.replies[0].code, CLIENT__CODE__LIMIT);
+    run(STEP_US * 20);
+    sent = last_sent(PEER__PEER_MESSAGE__BODY_FORWARD);
+    CHECK(sent != NULL);
+    EXPECT_EQ(sent->forward->n_commands, 1);
+    answer(sent->forward->id, 3);
+    append_forwarded(sent->forward);
+    EXPECT_EQ(lab.reply_count, 2);
+    EXPECT_EQ(lab.replies[1].code, CLIENT__CODE__OK);
     end();
 }
 
@@ -161,6 +224,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_forwarded_write_is_answered_with_its_result),
         TEST_CASE(test_the_outcome_of_a_write_that_overtook_the_answer_to_its_forward_is_unknown),
+        TEST_CASE(test_a_write_that_no_leader_takes_is_answered_and_holds_up_no_other),
         TEST_CASE(test_nothing_is_placed_while_much_waits_to_be_applied), TEST_END};
 
     return test_main("node_proposals", cases, argc, argv);
