@@ -772,10 +772,17 @@ static void close_network(struct server *server)
 }
 
 /* What was handed to the disks is finished and given back, so that the last writes are durable.
- * False: they are not. */
+ * False: they may not be, which takes nothing from anybody who was answered. */
 static bool settle_disks(struct server *server)
 {
+    uint64_t deadline_us = clock_monotonic_us() + STOP_MS * 1000;
+
     while (deliver(server) && node_jobs(server->node) > 0) {
+        if (server->stop_signals > 1 || clock_monotonic_us() >= deadline_us) {
+            log_event(LOG_LEVEL_WARN, "stopped_before_its_disk", "jobs=%zu",
+                      node_jobs(server->node));
+            return false;
+        }
         wait_for_events(server, clock_monotonic_us() + 10 * 1000);
     }
     return !server->failed;
@@ -784,6 +791,7 @@ static bool settle_disks(struct server *server)
 static void stop(struct server *server)
 {
     close_network(server);
+    /* Its threads are waited for only when the disk lets them end. */
     if (settle_disks(server)) {
         disks_stop(server->disks);
         log_event(LOG_LEVEL_INFO, "stopped", "zxid=%" PRIu64, node_applied(server->node));

@@ -191,14 +191,11 @@ static void wait_until_it_listens_no_more(unsigned id)
     }
 }
 
-/* Who asked for the end must not take it for a good one. */
-static void test_a_disk_that_fails_under_a_server_that_stops_is_told(void)
+/* A follower that was asked to stop, and waits for a write that hangs on its disk. */
+static unsigned stop_with_a_stuck_disk(void)
 {
     unsigned leader;
     unsigned stuck;
-    char broken[600];
-    char *log;
-    size_t size;
 
     form();
     leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
@@ -209,16 +206,46 @@ static void test_a_disk_that_fails_under_a_server_that_stops_is_told(void)
     cluster_wait_status(&cluster, leader, "its disk is slow"); /* it hangs on that write */
     cluster_signal(&cluster, stuck, SIGTERM);
     wait_until_it_listens_no_more(stuck);
+    return stuck;
+}
+
+static void expect_in_log(unsigned id, const char *part)
+{
+    size_t size;
+    char *log = (char *)damage_read(cluster.servers[id].log, &size);
+
+    EXPECT(size > 0);
+    log[size - 1] = '\0';
+    EXPECT_CONTAINS(log, part);
+    free(log);
+}
+
+static void test_a_second_signal_ends_a_server_whose_disk_is_stuck(void)
+{
+    unsigned stuck = stop_with_a_stuck_disk();
+
+    cluster_signal(&cluster, stuck, SIGTERM);
+    EXPECT(process_wait(&cluster.servers[stuck].process, CLUSTER_DEADLINE_MS));
+    EXPECT_EQ(cluster.servers[stuck].process.exit_code, 0);
+    expect_in_log(stuck, " stopped_before_its_disk ");
+    unstick(stuck);
+    cluster_start(&cluster, stuck);
+    expect_value(stuck, "/a", "1");
+    cluster_release(&cluster);
+}
+
+/* Who asked for the end must not take it for a good one. */
+static void test_a_disk_that_fails_under_a_server_that_stops_is_told(void)
+{
+    unsigned stuck = stop_with_a_stuck_disk();
+    char broken[600];
+
     (void)snprintf(broken, sizeof broken, "%s.broken", cluster.servers[stuck].data);
     damage_write(broken, 0, bytes_of_text("broken\n"));
     unstick(stuck);
     EXPECT(process_wait(&cluster.servers[stuck].process, CLUSTER_DEADLINE_MS));
     EXPECT_EQ(cluster.servers[stuck].process.exit_code, 1);
-    log = (char *)damage_read(cluster.servers[stuck].log, &size);
-    EXPECT(size > 0);
-    log[size - 1] = '\0';
-    EXPECT_CONTAINS(log, "Input/output error");
-    free(log);
+    expect_in_log(stuck, "Input/output error");
     /* Nothing of it is lost to the others, nor to itself. */
     EXPECT_EQ(unlink(broken), 0);
     cluster_start(&cluster, stuck);
@@ -232,7 +259,9 @@ int main(int argc, char **argv)
         TEST_CASE(test_leadership_leaves_a_server_whose_disk_is_stuck),
         TEST_CASE(test_a_stall_of_three_seconds_moves_leadership_before_it_is_over),
         TEST_CASE(test_a_stuck_disk_under_a_follower_holds_nobody_up),
-        TEST_CASE(test_a_disk_that_fails_under_a_server_that_stops_is_told), TEST_END};
+        TEST_CASE(test_a_second_signal_ends_a_server_whose_disk_is_stuck),
+        TEST_CASE(test_a_disk_that_fails_under_a_server_that_stops_is_told),
+        TEST_END};
 
     return test_main("stuck_disk", cases, argc, argv);
 }
