@@ -130,7 +130,8 @@ static enum status decode_write(const struct envelope *envelope,
                                                .message = "a write needs an operation"};
         return STATUS_UNAVAILABLE;
     }
-    if (write.operations_bytes > STATE_TRANSACTION_BYTES_MAX) {
+    if (write.operations_bytes > STATE_TRANSACTION_BYTES_MAX ||
+        write.operation_count > REQUEST_OPERATIONS_MAX) {
         *ret_refusal = (struct native_refusal){
             .id = envelope->id,
             .code = CLIENT__CODE__LIMIT,

@@ -272,6 +272,10 @@ static void decode_multi(struct decoder *decoder)
         return;
     }
     decoder->details->operation_count = count;
+    if (count > REQUEST_OPERATIONS_MAX) {
+        refuse(decoder, JUTE_ERROR_BAD_ARGUMENTS);
+        return;
+    }
     if (count == 0) {
         decoder->request->kind = REQUEST_PING;
         return;

@@ -38,7 +38,12 @@ enum request_kind {
     REQUEST_RECONFIGURE /* as many of those as it takes to have the wanted members */
 };
 
-enum { REQUEST_SPACE_BYTES = 512 };
+enum {
+    REQUEST_SPACE_BYTES = 512,
+    /* Of one WRITE, which is applied in one step: everybody else waits for that. Fronts take no
+     * more, though the state does; what a log holds is applied as ever. */
+    REQUEST_OPERATIONS_MAX = 16384
+};
 
 /* How far a read has come that takes several turns. */
 struct request_progress {

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 /* Enough for the most operations, each a message in a message, with an ACL entry or two. */
-enum { MESSAGES_MAX = 16 * STATE_TRANSACTION_OPERATIONS_MAX };
+enum { MESSAGES_MAX = 4 * STATE_TRANSACTION_OPERATIONS_MAX };
 
 /* Of a command that is only looked at: most fit. */
 enum { COMMAND_SPACE_BYTES = 1024 };

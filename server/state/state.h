@@ -31,7 +31,7 @@ enum {
     STATE_VALUE_BYTES_MAX = 1024 * 1024,
     STATE_TRANSACTION_BYTES_MAX = 4 * 1024 * 1024, /* an encoded command */
     STATE_ACL_ENTRIES_MAX = 64,
-    STATE_TRANSACTION_OPERATIONS_MAX = 16384,
+    STATE_TRANSACTION_OPERATIONS_MAX = 65536,
     STATE_KEPT_RESULTS_MAX = 1024,           /* unconfirmed writes of one session, and */
     STATE_KEPT_BYTES_MAX = 16 * 1024 * 1024, /* their results: with more none is executed */
     STATE_PASSWORD_BYTES = 16,

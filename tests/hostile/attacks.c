@@ -3,7 +3,7 @@
 #include "base/check.h"
 #include "base/clock.h"
 #include "proto/frame.h"
-#include "server/state/state.h"
+#include "server/node/request.h"
 #include "tests/hostile/peer_attacks.h"
 #include "tests/support/wire.h"
 #include "tests/support/zookeeper_wire.h"
@@ -128,7 +128,7 @@ static void put_set(struct buffer *frames, uint64_t id, const char *path, struct
 static Client__Request *
 children_request(const char *parent, size_t first, size_t count, bool removes, bool parent_too)
 {
-    enum { NAME_BYTES_MAX = 48, ROOM = STATE_TRANSACTION_OPERATIONS_MAX + 1 };
+    enum { NAME_BYTES_MAX = 48, ROOM = REQUEST_OPERATIONS_MAX + 1 };
     static char paths[ROOM][NAME_BYTES_MAX];
     static Record__Create creates[ROOM];
     static Record__Remove removals[ROOM];
@@ -730,7 +730,7 @@ static void remove_wide(struct site *site)
     wire_close(&wire);
 }
 
-/* As many nodes as a transaction may have are made, and removed, by one: nobody is served while it
+/* As many nodes as one request may name are made, and removed, by one: nobody is served while it
  * is applied. */
 static void largest_transactions(struct site *site)
 {
@@ -741,8 +741,8 @@ static void largest_transactions(struct site *site)
     while ((site_goes_on(site) || removes) && site->failure == NULL) {
         Client__Response *response;
 
-        (void)wire_request(
-            &wire, children_request("/burst", 0, STATE_TRANSACTION_OPERATIONS_MAX, removes, false));
+        (void)wire_request(&wire,
+                           children_request("/burst", 0, REQUEST_OPERATIONS_MAX, removes, false));
         response = wire_response(&wire, ANSWER_DEADLINE_MS);
         if (response == NULL || response->code != CLIENT__CODE__OK) {
             site->failure = "a transaction failed";
@@ -750,7 +750,7 @@ static void largest_transactions(struct site *site)
         if (response != NULL) {
             client__response__free_unpacked(response, NULL);
         }
-        site->count += STATE_TRANSACTION_OPERATIONS_MAX;
+        site->count += REQUEST_OPERATIONS_MAX;
         removes = !removes;
     }
     wire_close(&wire);

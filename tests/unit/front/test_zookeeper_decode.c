@@ -190,6 +190,36 @@ static void authenticate(const char *scheme, const char *credentials, enum jute_
     request_free(request);
 }
 
+static struct request *decode_checks(size_t count)
+{
+    begin(JUTE_TYPE_MULTI);
+    for (size_t i = 0; i < count; i++) {
+        jute_put_multi_header(&frame,
+                              (struct jute_multi_header){.type = JUTE_TYPE_CHECK, .error = -1});
+        put_text("/a");
+        jute_put_int(&frame, -1);
+    }
+    jute_put_multi_header(&frame,
+                          (struct jute_multi_header){.type = -1, .done = true, .error = -1});
+    return decoded(buffer_lend(&frame));
+}
+
+static void test_a_multi_has_no_more_operations_than_may_hold_others_up(void)
+{
+    struct request *request;
+
+    start();
+    request = decode_checks(REQUEST_OPERATIONS_MAX);
+    EXPECT_EQ(request->kind, REQUEST_WRITE);
+    request_free(request);
+    request = decode_checks(REQUEST_OPERATIONS_MAX + 1);
+    EXPECT_EQ(request->kind, REQUEST_PING);
+    EXPECT_EQ(zookeeper_details_of(request)->refusal, JUTE_ERROR_BAD_ARGUMENTS);
+    EXPECT(!zookeeper_details_of(request)->closes);
+    request_free(request);
+    stop();
+}
+
 static void test_identities_gather(void)
 {
     start();
@@ -316,6 +346,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_frame_cut_anywhere_is_refused_in_its_turn),
         TEST_CASE(test_flags_that_do_not_fit_the_type_are_the_states_to_refuse),
+        TEST_CASE(test_a_multi_has_no_more_operations_than_may_hold_others_up),
         TEST_CASE(test_identities_gather),
         TEST_CASE(test_ids_that_mean_nothing_are_illegal),
         TEST_CASE(test_a_blank_prefix_of_ephemerals_is_every_path),
