@@ -15,6 +15,7 @@
 enum {
     ALIVE_INTERVAL_US = 2 * 1000 * 1000,  /* the sender hears of us while we build */
     PART_IDLE_US = 10 * 60 * 1000 * 1000, /* a part that nobody goes on with is removed */
+    TOO_LARGE_US = 60 * 1000 * 1000,      /* then there may be room for it */
     CHECK_INTERVAL_US = 100 * 1000
 };
 
@@ -51,7 +52,8 @@ struct dump_receiver {
     bool is_vouched;
     struct dispute dispute; /* of the sender */
     raft_index repair_from; /* 0 = the state here is sound */
-    raft_index too_large;   /* the last dump that there was no room for */
+    raft_index too_large;   /* the last dump that there was no room for, */
+    uint64_t too_large_us;  /* then */
     struct part part;
     uint64_t part_number;
     uint64_t generation; /* the last one used */
@@ -195,10 +197,12 @@ static void give_up(struct dump_receiver *receiver, const char *reason, bool pas
 }
 
 /* Of any other member than the leader it may be an index that is never reached. */
-static void note_too_large(struct dump_receiver *receiver, raft_id peer, raft_index index)
+static void
+note_too_large(struct dump_receiver *receiver, uint64_t now_us, raft_id peer, raft_index index)
 {
     if (peer == raft_status(receiver->raft).leader) {
         receiver->too_large = index;
+        receiver->too_large_us = now_us;
     }
 }
 
@@ -262,14 +266,13 @@ void dump_receiver_on_job(struct dump_receiver *receiver,
                           uint64_t now_us,
                           struct checkpoint_job *job)
 {
-    (void)now_us;
     CHECK(receiver->state == RECEIVER_BUILDING);
     if (job->error.status == STATUS_OK) {
         open_built(receiver);
     } else {
         MARK(dump_could_not_be_built);
         if (job->error.status == STATUS_NO_SPACE) {
-            note_too_large(receiver, receiver->peer, receiver->part.index);
+            note_too_large(receiver, now_us, receiver->peer, receiver->part.index);
         }
         give_up(receiver, job->error.text, false);
     }
@@ -329,7 +332,7 @@ static const char *find_refusal(const struct dump_receiver *receiver,
     }
     if (receiver->repair_from != 0 && (!offer->vouched || offer->index < receiver->repair_from)) {
         MARK(dump_that_nobody_vouches_for_refused);
-        return "this server is damaged and waits for a dump that a majority vouches for";
+        return "this server waits for a dump that a majority vouches for";
     }
     if (!offer->vouched && receiver->options.may_replace != NULL &&
         !receiver->options.may_replace(receiver->options.context, peer)) {
@@ -455,7 +458,7 @@ enum status dump_receiver_on_offer(struct dump_receiver *receiver,
     refusal = find_refusal(receiver, peer, offer, &passing);
     if (refusal != NULL) {
         if (!passing) {
-            note_too_large(receiver, peer, offer->index);
+            note_too_large(receiver, now_us, peer, offer->index);
         }
         return refuse(receiver, peer, refusal, passing);
     }
@@ -556,6 +559,9 @@ static void check_part(struct dump_receiver *receiver, uint64_t now_us)
 
 uint64_t dump_receiver_tick(struct dump_receiver *receiver, uint64_t now_us)
 {
+    if (now_us - receiver->too_large_us >= TOO_LARGE_US) {
+        receiver->too_large = 0;
+    }
     if (receiver->state == RECEIVER_RECEIVING) {
         check_receiving(receiver, now_us);
     }

@@ -82,8 +82,8 @@ struct dump_installed {
 bool dump_receiver_take(struct dump_receiver *receiver, struct dump_installed *ret_installed);
 void dump_receiver_finish(struct dump_receiver *receiver, uint64_t now_us, bool installed);
 
-/* The last dump that there was no room for here; 0 = none was since the last one installed. A later
- * one may be smaller. */
+/* The last dump that there was no room for here; 0 = none was lately, nor since the last one
+ * installed. A later one may be smaller. */
 raft_index dump_receiver_too_large(const struct dump_receiver *receiver);
 
 size_t dump_receiver_jobs(const struct dump_receiver *receiver);

@@ -368,14 +368,16 @@ bool node_cluster_is_linked(const struct node *node, raft_id member)
     return false;
 }
 
-/* Of the dump that is to take the place of the state here. It is no use to bring again what there
- * was no room for. */
+/* Of the dump that is to take the place of the state here. */
 static zxid wanted_zxid(const struct node *node)
 {
     zxid applied = state_applied(node->state);
     zxid too_large = dump_transfer_too_large(node->dumps);
 
-    return applied > too_large ? applied : too_large + 1;
+    if (node->is_outgrown && applied <= too_large) {
+        return too_large + 1; /* it is no use to bring that again */
+    }
+    return applied > 0 ? applied : 1;
 }
 
 static void introduce(struct node *node, raft_id to)

@@ -208,21 +208,28 @@ bool node_repair_holds_back(const struct node *node, raft_id id)
                                        (asks_for_dump(node, id) && lags(node, id) && !is_voted_on));
 }
 
-/* The index that a dump must have, for all who want one; 0 = nobody does. */
+/* The index that a dump must have, for all who want one; 0 = nobody does. Who has no room for what
+ * there is asks for a later one, and holds nobody up meanwhile. */
 static zxid needed_zxid(const struct node *node)
 {
     const struct raft_config *config = raft_config_effective(node->raft);
     zxid needed = 0;
+    zxid needed_for_room = 0;
 
     for (uint32_t i = 0; i < config->member_count; i++) {
-        raft_id id = config->members[i].id;
-        zxid from = asks_for_dump(node, id) ? asked_zxid(node, id)
-                    : lags(node, id)        ? node->status.log_base
-                                            : 0;
+        const struct member_report *report = node_linked_report(node, config->members[i].id);
+        zxid from = report == NULL                    ? 0
+                    : report->repair_from != 0        ? report->repair_from
+                    : is_far_behind(node, report->id) ? node->status.log_base
+                                                      : 0;
 
         needed = from > needed ? from : needed;
+        if (report != NULL && report->replace_from > needed_for_room &&
+            report->replace_from <= state_applied(node->state)) {
+            needed_for_room = report->replace_from;
+        }
     }
-    return needed;
+    return needed != 0 ? needed : needed_for_room;
 }
 
 /* The state may have become another since its digest was told, and the checkpoint of that. */
@@ -265,7 +272,10 @@ static void serve_repairs(struct node *node)
         raft_id id = config->members[i].id;
 
         if (asks_for_dump(node, id) || waits_for_a_majority(node, id)) {
-            dump_transfer_repair(node->dumps, node_now(node), id, node->vouched_zxid);
+            bool is_late_enough = asked_zxid(node, id) <= node->vouched_zxid;
+
+            dump_transfer_repair(node->dumps, node_now(node), id,
+                                 is_late_enough ? node->vouched_zxid : 0);
         }
     }
 }

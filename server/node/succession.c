@@ -117,9 +117,8 @@ uint64_t succession_tick(struct node *node)
     if (may_leave && node_checkpoint_has_no_room(node) &&
         leave(node, "the state has outgrown its map here")) {
         MARK(leadership_leaves_an_outgrown_state);
-    }
-    if (may_leave && disk_lag_calls_for_move(&node->disk_lag, node_now(node), limit_us) &&
-        leave(node, "the others wait for this disk")) {
+    } else if (may_leave && disk_lag_calls_for_move(&node->disk_lag, node_now(node), limit_us) &&
+               leave(node, "the others wait for this disk")) {
         MARK(leadership_leaves_a_slow_disk);
         node->leaving_term = status.term;
     }
