@@ -20,6 +20,9 @@ void node_agreement_init(struct node *node)
     node->digests = xmalloc(sizeof *node->digests);
     digest_ring_clear(node->digests);
     node->kept_doubt = node->options.tree_doubt;
+    if (state_applied(node->state) == 0) {
+        return; /* what the doubt was about never came to the disk: this state is everybody's */
+    }
     node->is_borrowed = node->kept_doubt.is_borrowed;
     node->borrowed_us = node_now(node);
     for (size_t i = 0; i < node->kept_doubt.count; i++) {
