@@ -11,6 +11,7 @@ Left out are the arms that a failed assertion takes: of lines that begin a CHECK
 (a mark that was not passed is missed by marks.py), and `CHECK(false)` is no line."""
 import argparse
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -37,8 +38,9 @@ def build(folder):
     if folder is None:
         folder = ROOT / "build/coverage"
         run("cmake", "--preset", "coverage", "-Wno-dev", "--log-level=WARNING", cwd=ROOT)
+    # A compiler's cache may name the sources by paths that gcovr does not find.
     run("cmake", "--build", folder, "-j2", "--target", "scenario_runner", "scenario_walk", "simulate",
-        stdout=subprocess.DEVNULL)
+        stdout=subprocess.DEVNULL, env={**os.environ, "CCACHE_DISABLE": "1"})
     return folder
 
 

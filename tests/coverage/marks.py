@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Which rare situations did the tests reach? Adds up what programs left with `--marks FILE` (base/mark.h).
 
-    marks.py [--must LIST] [--at-least N] [--names] FILE|FOLDER...
+    marks.py [--must LIST] [--at-least N] [--names] [--of PREFIX] FILE|FOLDER...
 
 Prints the marks of the shipped code that were passed fewer than N times (default 1), with their places, and a summary.
 Exits 1 if there is any; with --must LIST only if one of the names in the file LIST is among them. With --names it prints
-the names of those that were reached instead, to make such a list from."""
+the names of those that were reached instead, to make such a list from. Of a folder, --of takes the files whose names
+begin with PREFIX alone."""
 import argparse
 import collections
 import pathlib
@@ -25,10 +26,10 @@ def read(path, counts):
         counts[words[0]] += int(words[1])
 
 
-def files(names):
+def files(names, prefix):
     for name in map(pathlib.Path, names):
         if name.is_dir():
-            yield from sorted(name.iterdir())
+            yield from sorted(name.glob(f"{prefix}*"))
         elif name.exists():
             yield name
         else:
@@ -40,12 +41,13 @@ def main():
     parser.add_argument("--must", type=pathlib.Path)
     parser.add_argument("--at-least", type=int, default=1, metavar="N")
     parser.add_argument("--names", action="store_true")
+    parser.add_argument("--of", default="", metavar="PREFIX")
     parser.add_argument("--root", type=pathlib.Path, default=ROOT, help=argparse.SUPPRESS)
     parser.add_argument("files", nargs="+")
     arguments = parser.parse_args()
 
     counts = collections.Counter()
-    for path in files(arguments.files):
+    for path in files(arguments.files, arguments.of):
         read(path, counts)
     places = {name: f"{file}:{line}" for name, _, file, line in lint.marks(lint.shipped(arguments.root))}
     if not places:

@@ -34,6 +34,11 @@ class Marks(unittest.TestCase):
         self.assertEqual(self.run_tool({"one": "vote_held 1\nvote_dropped 1\n"}),
                          (1, "missed: vote_lost (0 times) raft/a.c:5\n3 marks, 2 of them passed 1 times or more\n"))
 
+    def test_of_some_programs_the_others_do_not_count(self):
+        outputs = {"unit_a": "vote_held 1\nvote_dropped 1\nvote_lost 1\n", "walk": "vote_held 1\nvote_dropped 1\n"}
+        self.assertEqual(self.run_tool(outputs, "--of", "walk"),
+                         (1, "missed: vote_lost (0 times) raft/a.c:5\n3 marks, 2 of them passed 1 times or more\n"))
+
     def test_seldom_may_be_too_seldom(self):
         outputs = {"one": "vote_held 9\nvote_dropped 10\nvote_lost 11\n"}
         self.assertEqual(self.run_tool(outputs, "--at-least", "10"),
