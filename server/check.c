@@ -5,6 +5,7 @@
 #include "persistence/dump_file.h"
 #include "persistence/inspect.h"
 #include "persistence/key_text.h"
+#include "persistence/tree_doubt.h"
 #include "server/node/config_codec.h"
 #include "server/node/dump_receiver.h"
 #include "server/state/state_audit.h"
@@ -195,6 +196,32 @@ static void end_records(struct check *check, const struct tree_meta *meta)
 
 /* --- The tree --- */
 
+/* What the server found out about this state while it ran, which its bytes do not tell. */
+static void check_verdicts(struct check *check, const char *path)
+{
+    struct tree_doubt doubt;
+    struct error error;
+
+    if (data_folder_tree_is_condemned(&check->folder, check->log.identity.tree_generation)) {
+        wrong(check, "its state was found damaged, or other than that of a majority: it is not "
+                     "served any more, and the next start fetches another from the other members");
+    }
+    if (tree_doubt_read(path, &doubt, &error) != STATUS_OK) {
+        wrong(check, "%s", error.text);
+        return;
+    }
+    if (doubt.is_borrowed) {
+        (void)fprintf(check->to, "    a copy of another member's state, which no majority has "
+                                 "confirmed\n");
+    }
+    for (size_t i = 0; i < doubt.count; i++) {
+        (void)fprintf(check->to,
+                      "    voter %" PRIu64 " held another state, and no majority said who is "
+                      "wrong\n",
+                      doubt.members[i]);
+    }
+}
+
 static void check_tree(struct check *check, const char *name)
 {
     char path[DATA_FOLDER_PATH_BYTES_MAX];
@@ -214,6 +241,7 @@ static void check_tree(struct check *check, const char *name)
     } else if (check->tree.has_meta) {
         end_records(check, &check->tree.meta);
         print_pages(check, &check->tree.pages);
+        check_verdicts(check, path);
     }
 }
 

@@ -265,6 +265,24 @@ static void test_a_checkpoint_of_another_time_is_told(void)
     cluster_release(&cluster);
 }
 
+/* Which its bytes do not tell. */
+static void test_what_a_server_found_out_about_its_state_is_told(void)
+{
+    const struct outcome *outcome;
+
+    make_server();
+    copy();
+    damage_write(in_folder("tree-0/borrowed"), 0, BYTES_EMPTY);
+    damage_write(in_folder("tree-0/differs-2"), 0, BYTES_EMPTY);
+    outcome = check(folder);
+    EXPECT_EQ(outcome->exit_code, 0);
+    EXPECT_CONTAINS(outcome->out, "a copy of another member's state");
+    EXPECT_CONTAINS(outcome->out, "voter 2 held another state");
+    damage_write(in_folder("tree-0/condemned"), 0, BYTES_EMPTY);
+    expect_wrong("tree-0: its state was found damaged, or other than that of a majority");
+    cluster_release(&cluster);
+}
+
 static void test_damaged_dumps_and_left_overs_are_told(void)
 {
     const struct outcome *outcome;
@@ -386,6 +404,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_write_whose_meta_page_is_lost_is_told_and_comes_back),
         TEST_CASE(test_a_missing_record_is_told_by_the_digest),
         TEST_CASE(test_a_checkpoint_of_another_time_is_told),
+        TEST_CASE(test_what_a_server_found_out_about_its_state_is_told),
         TEST_CASE(test_damaged_dumps_and_left_overs_are_told),
         TEST_CASE(test_a_file_cut_under_a_running_server_ends_it_with_a_reason),
         TEST_END,
