@@ -239,6 +239,35 @@ static void test_older_formats_are_read_and_become_the_present_one(void)
     }
 }
 
+/* It knows other servers, and has no stamp record. */
+static void test_the_format_before_the_stamps_is_read_and_becomes_the_present_one(void)
+{
+    enum { BEFORE_STAMPS = LOG_STORE_FORMAT_OF_STAMPS - 1 };
+    struct log_identity identity = {.node_id = NODE, .start_count = 41};
+    uint8_t value[LOG_RECORD_BYTES_MAX];
+    struct log_store *store;
+    size_t bytes;
+
+    make_log_of_ten();
+    bytes = log_format_put_identity(&identity, value) - SEAL_BYTES;
+    bytes_store_u32(value + 8, BEFORE_STAMPS);
+    log_format_seal(LOG_KEY_IDENTITY, value, bytes);
+    edit(LOG_KEY_IDENTITY, value, bytes + SEAL_BYTES);
+    edit(LOG_KEY_STAMP, NULL, 0);
+    EXPECT_EQ(stored_format(), BEFORE_STAMPS);
+    for (uint64_t start = 42; start < 44; start++) {
+        EXPECT_OK(open_with(NODE, MAP_BYTES, &store));
+        EXPECT_EQ(log_store_identity(store)->start_count, start);
+        EXPECT_EQ(log_store_state(store).last, 10);
+        log_store_close(store);
+        EXPECT_EQ(stored_format(), LOG_STORE_FORMAT);
+    }
+    /* From then on it is missed. */
+    edit(LOG_KEY_STAMP, NULL, 0);
+    EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "stamp");
+}
+
 static void test_a_file_cut_off_is_refused(void)
 {
     struct log_store *store;
@@ -271,6 +300,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_missing_or_damaged_records_refuse_the_start),
         TEST_CASE(test_a_newer_format_is_refused),
         TEST_CASE(test_older_formats_are_read_and_become_the_present_one),
+        TEST_CASE(test_the_format_before_the_stamps_is_read_and_becomes_the_present_one),
         TEST_CASE(test_a_file_cut_off_is_refused),
         TEST_END,
     };
