@@ -4,11 +4,12 @@
  *     hostile [--seconds N] [--bound MS] [--election-timeout MS] [--children N] [--only NAME]...
  *             [--list]
  *
- * The attacked server is the leader. Prints a table. Exits 1 when a server ended, an election took
- * place, memory or descriptors did not come back, a quiet client had a failure, or one waited
- * longer than the bound, the time not counted for which threads on the way of a call waited for a
- * processor. The bound is loose unless it is given (2 s), and on a machine whose disk and
- * processors have much else to do elections want a longer timeout. */
+ * The attacked server is the leader; what stays is looked at there and at a follower. Prints a
+ * table. Exits 1 when a server ended, an election took place, memory or descriptors did not come
+ * back, a quiet client had a failure, or one waited longer than the bound, the time not counted for
+ * which threads on the way of a call waited for a processor. The bound is loose unless it is given
+ * (2 s), and on a machine whose disk and processors have much else to do elections want a longer
+ * timeout. */
 #include "base/check.h"
 #include "base/quantity.h"
 #include "tests/hostile/attacks.h"
@@ -28,6 +29,7 @@
 enum {
     ONLY_MAX = 32,
     SERVERS = 3,
+    MEASURED = 2, /* the one under attack, and one that is not; the third comes and goes */
     RECOVERY_MS = 60 * 1000,
 /* What may stay beyond what the server held before the first attack, with as many of the last
  * writes as it keeps: what is free and not worth giving back, and tables of the size that they had.
@@ -185,19 +187,21 @@ static void bring_member_back(void)
     }
 }
 
-static void judge_server(const struct attack *attack,
-                         const struct victim_load *before,
-                         const struct victim_load *after,
-                         uint64_t term)
+static void judge_servers(const struct attack *attack,
+                          const struct victim_load before[MEASURED],
+                          const struct victim_load after[MEASURED],
+                          uint64_t term)
 {
     uint64_t now = victim_term(server_at(0)->address);
     char text[160];
 
-    if (after->descriptors > before->descriptors) {
-        complain(attack->name, "descriptors did not come back");
-    }
-    if (after->memory_bytes > before->memory_bytes + MEMORY_KEPT_BYTES_MAX) {
-        complain(attack->name, "memory did not come back");
+    for (size_t place = 0; place < MEASURED; place++) {
+        if (after[place].descriptors > before[place].descriptors) {
+            complain(attack->name, "descriptors did not come back");
+        }
+        if (after[place].memory_bytes > before[place].memory_bytes + MEMORY_KEPT_BYTES_MAX) {
+            complain(attack->name, "memory did not come back");
+        }
     }
     if (now != term) {
         (void)snprintf(text, sizeof text, "an election took place: term %" PRIu64 ", was %" PRIu64,
@@ -209,7 +213,7 @@ static void judge_server(const struct attack *attack,
     }
 }
 
-static void perform(const struct attack *attack, const struct victim_load *before)
+static void perform(const struct attack *attack, const struct victim_load before[MEASURED])
 {
     const struct cluster_server *server = server_at(0);
     struct site site = {.address = server->address,
@@ -218,7 +222,7 @@ static void perform(const struct attack *attack, const struct victim_load *befor
                         .term = victim_term(server->address),
                         .children = options.children};
     struct victim_load peak;
-    struct victim_load after;
+    struct victim_load after[MEASURED];
     struct quiet_report reports[QUIET_COUNT];
 
     prng_init(&site.prng, 1);
@@ -234,14 +238,16 @@ static void perform(const struct attack *attack, const struct victim_load *befor
         bring_member_back();
     }
     peak = victim_load(server->process.pid);
-    after = load_after(server->process.pid, before);
+    for (size_t place = 0; place < MEASURED; place++) {
+        after[place] = load_after(server_at(place)->process.pid, &before[place]);
+    }
     for (size_t i = 0; i < QUIET_COUNT; i++) {
         reports[i] = quiet_report(quiet[i]); /* letting go of them may cost others as much */
     }
     print_row(attack, site.count, reports);
     (void)printf(" %5u %+5d %+5d\n", mib(peak.memory_peak_bytes),
-                 (int)mib(after.memory_bytes) - (int)mib(before->memory_bytes),
-                 (int)after.descriptors - (int)before->descriptors);
+                 (int)mib(after[0].memory_bytes) - (int)mib(before[0].memory_bytes),
+                 (int)after[0].descriptors - (int)before[0].descriptors);
     if (site.count == 0) {
         complain(attack->name, "nothing was done");
     }
@@ -249,7 +255,7 @@ static void perform(const struct attack *attack, const struct victim_load *befor
         complain(attack->name, site.failure);
     }
     judge_waits(attack, reports);
-    judge_server(attack, before, &after, site.term);
+    judge_servers(attack, before, after, site.term);
     (void)fflush(stdout);
 }
 
@@ -284,7 +290,7 @@ static void start_quiet_clients(void)
 static void test_attacks_cost_others_little(void)
 {
     static char timeout[32];
-    struct victim_load before;
+    struct victim_load before[MEASURED];
 
     (void)snprintf(timeout, sizeof timeout, "%" PRIu64 "ms", options.election_timeout_ms);
     cluster_init(&cluster, SERVERS);
@@ -297,7 +303,9 @@ static void test_attacks_cost_others_little(void)
     EXPECT(victim != 0);
     attacks_prepare(server_at(0)->address, options.children);
     start_quiet_clients();
-    before = victim_load(server_at(0)->process.pid);
+    for (size_t place = 0; place < MEASURED; place++) {
+        before[place] = victim_load(server_at(place)->process.pid);
+    }
     (void)printf("\nlongest waits of quiet clients in ms (without those for processors); memory in "
                  "MiB\n%-22s %20s",
                  "attack", "done");
@@ -307,7 +315,7 @@ static void test_attacks_cost_others_little(void)
     (void)printf(" %5s %5s %5s\n", "peak", "kept", "files");
     for (const struct attack *attack = attacks; attack->run != NULL; attack++) {
         if (is_chosen(attack)) {
-            perform(attack, &before);
+            perform(attack, before);
         }
     }
     (void)printf("longest wait without those for processors: %" PRIu64 " ms, of %s under %s\n",
