@@ -437,7 +437,12 @@ struct state_digest cluster_digest(struct cluster_server *server)
 
 bool cluster_may_change_members(const struct cluster *cluster)
 {
-    return cluster->timeline->now_us < cluster->changes_until_us;
+    for (size_t i = 0; i < CLUSTER_OPERATORS; i++) {
+        if (cluster->timeline->now_us < cluster->changes_until_us[i]) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool cluster_has_unknown_copy(const struct cluster *cluster)

@@ -12,6 +12,8 @@
 #include "tests/simulation/surplus.h"
 #include "tests/simulation/timeline.h"
 
+enum { CLUSTER_OPERATORS = 2 };
+
 struct cluster;
 
 struct cluster_server {
@@ -106,8 +108,8 @@ struct cluster {
     struct cluster_outside outside;
     struct cluster_observer observer;
     struct cluster_server servers[NETWORK_PLACES_MAX];
-    /* What an operator asked for may change the members until then. */
-    uint64_t changes_until_us;
+    /* What each operator asked for may change the members until then. */
+    uint64_t changes_until_us[CLUSTER_OPERATORS];
     struct prng prng;
     struct arena arena; /* for one message */
 };

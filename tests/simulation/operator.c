@@ -2,151 +2,66 @@
 
 #include "base/alloc.h"
 #include "base/check.h"
-#include "tests/simulation/tolerance.h"
+#include "tests/simulation/membership_call.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     TICK_US = 50 * 1000,
-    PATIENCE_US = 40 * 1000 * 1000, /* longer than servers try */
-    DISPUTE_US = 45 * 1000 * 1000,  /* members may settle it; they find what does not add up */
-    REPEATED_BYTES_MAX = 256,
+    DISPUTE_US = 45 * 1000 * 1000, /* members may settle it; they find what does not add up */
     STATUS_PERMILLE = 300
 };
 
 struct operator
 {
     struct cluster *cluster;
-    struct oracle *oracle;
+    struct membership_call call;
     struct prng prng;
     struct plan_cursor cursor;
     struct timeline_event tick;
-    struct cluster_server *server;
-    struct client *client;
-    bool waiting;
-    bool answered; /* close the connection */
-    bool is_init;
     bool has_cluster;
     uint64_t learner_count; /* of those to begin with that were added */
     bool quiet;
-    bool last_was_certain; /* how the last command ended is known */
     bool last_was_refused;
     /* The last command, to be asked for again when it succeeded. */
-    uint8_t last[REPEATED_BYTES_MAX];
-    size_t last_bytes;
     bool last_is_exact; /* repeated, nothing may speak against it */
     bool last_succeeded;
     bool is_repeated;
     bool mends;
     uint64_t mends_since_us;
-    raft_id leaving;     /* is being removed to be mended; 0 = none */
-    uint64_t returning;  /* bits: were wiped for that, and are not what they shall be yet */
-    uint64_t certain_us; /* from then on no server tries an earlier command any more */
-    uint64_t asked_us;
+    raft_id leaving;    /* is being removed to be mended; 0 = none */
+    uint64_t returning; /* bits: were wiped for that, and are not what they shall be yet */
     uint64_t next_us;
-    uint64_t patience_us;
     struct operator_counts counts;
 };
 
-static void on_status(struct operator* self, const struct reply *reply)
+static void on_status(void *context)
 {
-    if (reply->code == CLIENT__CODE__OK) {
-        self->counts.looked++;
-        oracle_on_status(self->oracle, self->server, reply->status);
-    }
-    self->answered = true;
+    struct operator* self = context;
+
+    self->counts.looked++;
 }
 
-static void on_answer(struct operator* self, const struct reply *reply)
+static void on_answer(void *context, const Client__Response *response)
 {
+    struct operator* self = context;
     const struct settings *settings = &self->cluster->settings;
-    struct timeline *timeline = self->cluster->timeline;
-    Client__Response *response =
-        client__response__unpack(NULL, reply->relayed.size, reply->relayed.data);
 
-    CHECK(response != NULL);
-    timeline_mix(timeline, (uint64_t)response->code);
-    timeline_trace(timeline, "operator: code %d %s", (int)response->code, response->message);
     if (response->code == CLIENT__CODE__OK) {
         self->counts.done++;
         self->learner_count += self->has_cluster && self->learner_count < settings->first_learners;
-        self->has_cluster |= self->is_init;
+        self->has_cluster |= self->call.command.kind == CLIENT__REQUEST__BODY_INIT;
     }
     if (self->is_repeated && self->last_succeeded && self->last_is_exact &&
-        self->asked_us > self->certain_us && response->code == CLIENT__CODE__CONFLICT) {
-        cluster_violation(self->server,
+        self->call.asked_us > self->call.certain_us && response->code == CLIENT__CODE__CONFLICT) {
+        cluster_violation(self->call.server,
                           "a membership command that held is refused when repeated: "
                           "%s",
                           response->message);
     }
     self->last_succeeded = response->code == CLIENT__CODE__OK;
-    self->last_was_certain = response->code != CLIENT__CODE__UNKNOWN_OUTCOME;
     self->last_was_refused = response->code == CLIENT__CODE__CONFLICT;
-    if (self->last_was_certain) {
-        self->cluster->changes_until_us = self->certain_us;
-    }
-    self->answered = true;
-    client__response__free_unpacked(response, NULL);
-}
-
-static void on_reply(void *context, const struct request *request, const struct reply *reply)
-{
-    if (request->kind == REQUEST_STATUS) {
-        on_status(context, reply);
-    } else {
-        on_answer(context, reply);
-    }
-}
-
-static void on_events(void *context,
-                      uint64_t watch,
-                      bool with_values,
-                      const struct watch_event *events,
-                      size_t count,
-                      zxid up_to,
-                      bool lost)
-{
-    (void)context;
-    (void)watch;
-    (void)with_values;
-    (void)events;
-    (void)count;
-    (void)up_to;
-    (void)lost;
-    CHECK(false);
-}
-
-static void on_notice(void *context, Client__NoticeKind kind, Client__Code code)
-{
-    (void)context;
-    (void)kind;
-    (void)code;
-}
-
-static size_t output_bytes(void *context)
-{
-    (void)context;
-    return 0;
-}
-
-static bool open_connection(struct operator* self)
-{
-    static const struct client_callbacks callbacks = {.on_reply = on_reply,
-                                                      .on_events = on_events,
-                                                      .on_notice = on_notice,
-                                                      .output_bytes = output_bytes};
-    size_t place =
-        (size_t)prng_below(&self->prng, self->has_cluster ? self->cluster->settings.places
-                                                          : self->cluster->settings.first_members);
-
-    if (!cluster_is_awake(&self->cluster->servers[place])) {
-        return false;
-    }
-    self->server = &self->cluster->servers[place];
-    self->client = client_open(self->server->node, &callbacks, self);
-    return true;
 }
 
 /* A learner becomes a voter by itself, at any moment: that change is in the way of others. */
@@ -166,137 +81,33 @@ static bool is_promotion_due(const struct operator* self)
     return false;
 }
 
-static void ask(struct operator* self, Client__Request *asked)
+static uint64_t known_places(const struct operator* self)
 {
-    struct request *request;
-    size_t size;
-    uint8_t *packed;
+    const struct settings *settings = &self->cluster->settings;
 
-    if (!open_connection(self)) {
+    return self->has_cluster ? settings->places : settings->first_members;
+}
+
+static void ask(struct operator* self, const struct membership_command *command)
+{
+    if (!membership_call_ask(&self->call, command, &self->prng, known_places(self))) {
         return;
-    }
-    asked->id = 1;
-    request = request_new(REQUEST_MEMBERSHIP);
-    request->id = 1;
-    size = client__request__get_packed_size(asked);
-    packed = arena_alloc(&request->arena, size);
-    (void)client__request__pack(asked, packed);
-    request->membership.encoded = bytes_of(packed, size);
-    self->is_init = asked->body_case == CLIENT__REQUEST__BODY_INIT;
-    if (!self->last_was_certain) {
-        self->certain_us = self->cluster->timeline->now_us + PATIENCE_US;
     }
     if (!self->is_repeated) {
         self->last_succeeded = false;
-        self->last_bytes = size <= sizeof self->last ? size : 0;
-        memcpy(self->last, packed, self->last_bytes);
-        self->last_is_exact = asked->body_case == CLIENT__REQUEST__BODY_CANCEL_CHANGE ||
-                              ((asked->body_case == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP ||
-                                asked->body_case == CLIENT__REQUEST__BODY_REMOVE_MEMBER) &&
+        self->last_is_exact = command->kind == CLIENT__REQUEST__BODY_CANCEL_CHANGE ||
+                              ((command->kind == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP ||
+                                command->kind == CLIENT__REQUEST__BODY_REMOVE_MEMBER) &&
                                !is_promotion_due(self));
     }
-    self->asked_us = self->cluster->timeline->now_us;
-    self->waiting = true;
-    self->answered = false;
-    self->last_was_certain = false;
-    self->patience_us = self->cluster->timeline->now_us + PATIENCE_US;
-    self->cluster->changes_until_us = self->patience_us;
     self->counts.asked++;
     self->counts.repeated += self->is_repeated ? 1 : 0;
-    timeline_trace(self->cluster->timeline, "operator: asks %" PRIu64 " for %d", self->server->id,
-                   (int)asked->body_case);
-    client_submit(self->client, request);
-    cluster_poke(self->server);
 }
 
-static void ask_init(struct operator* self)
+static void ask_wisely(struct operator* self, const struct membership_command *command)
 {
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__Init init = CLIENT__INIT__INIT;
-    Client__NodeAddress nodes[NETWORK_PLACES_MAX];
-    Client__NodeAddress *pointers[NETWORK_PLACES_MAX];
-
-    for (size_t i = 0; i < self->cluster->settings.first_members; i++) {
-        client__node_address__init(&nodes[i]);
-        nodes[i].id = i + 1;
-        nodes[i].address = self->cluster->servers[i].address;
-        pointers[i] = &nodes[i];
-    }
-    init.nodes = pointers;
-    init.n_nodes = self->cluster->settings.first_members;
-    request.body_case = CLIENT__REQUEST__BODY_INIT;
-    request.init = &init;
-    ask(self, &request);
-}
-
-/* The configuration as some running server has it. */
-static const struct raft_config *some_config(struct operator* self)
-{
-    const struct raft_config *best = NULL;
-    raft_index best_index = 0;
-
-    for (size_t i = 0; i < self->cluster->settings.places; i++) {
-        if (self->cluster->servers[i].node != NULL) {
-            const struct raft *raft = node_raft(self->cluster->servers[i].node);
-            raft_index index = raft_status(raft).config_index;
-
-            if (best == NULL || index > best_index) {
-                best = raft_config_effective(raft);
-                best_index = index;
-            }
-        }
-    }
-    return best;
-}
-
-/* The voters there are but for `without`, and `with` among them; 0 = nobody. */
-static size_t list_voters(const struct raft_config *config,
-                          raft_id without,
-                          raft_id with,
-                          uint64_t voters[NETWORK_PLACES_MAX])
-{
-    size_t count = 0;
-
-    for (uint32_t i = 0; i < config->member_count; i++) {
-        const struct raft_member *member = &config->members[i];
-
-        if ((member->flags & RAFT_VOTER_NEW) != 0 && member->id != without && member->id != with) {
-            voters[count++] = member->id;
-        }
-    }
-    if (with != 0) {
-        voters[count++] = with;
-    }
-    return count;
-}
-
-/* Whether the voters that would be left can go on, and nobody new meets a server on an old copy:
- * an operator who asks for more than that is promised nothing. */
-static bool is_wise(struct operator* self, const Client__Request *request)
-{
-    const struct raft_config *config = some_config(self);
-    uint64_t voters[NETWORK_PLACES_MAX];
-    size_t count;
-
-    if (request->body_case == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP) {
-        count = request->change_membership->n_voters;
-        memcpy(voters, request->change_membership->voters, count * sizeof voters[0]);
-    } else if (request->body_case == CLIENT__REQUEST__BODY_REMOVE_MEMBER) {
-        count = list_voters(config, request->remove_member->id, 0, voters);
-    } else if (request->body_case == CLIENT__REQUEST__BODY_ADD_LEARNER) {
-        count = list_voters(
-            config, 0, request->add_learner->promote ? request->add_learner->node->id : 0, voters);
-    } else {
-        return true;
-    }
-    return !cluster_has_unknown_copy(self->cluster) &&
-           (count == 0 || tolerance_permits(self->cluster, config, voters, count));
-}
-
-static void ask_wisely(struct operator* self, Client__Request *request)
-{
-    if (self->mends || is_wise(self, request)) {
-        ask(self, request);
+    if (self->mends || membership_command_is_wise(self->cluster, command)) {
+        ask(self, command);
     }
 }
 
@@ -323,26 +134,17 @@ static bool is_stranger(struct operator* self, raft_id id)
 
 static void add_learner(struct operator* self, struct cluster_server *server, bool promote)
 {
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__AddLearner add = CLIENT__ADD_LEARNER__INIT;
-    Client__NodeAddress node;
+    struct membership_command command = membership_command_add(server, promote);
 
-    client__node_address__init(&node);
-    node.id = server->id;
-    node.address = server->address;
-    add.node = &node;
-    add.promote = promote;
-    request.body_case = CLIENT__REQUEST__BODY_ADD_LEARNER;
-    request.add_learner = &add;
-    ask_wisely(self, &request);
+    ask_wisely(self, &command);
 }
 
 static void ask_add_learner(struct operator* self, raft_id id)
 {
     struct cluster_server *server = cluster_by_id(self->cluster, id);
 
-    if (raft_config_find(some_config(self), id) == NULL && self->last_was_certain &&
-        disk_log(server->disk).term > 0 && is_stranger(self, id) &&
+    if (raft_config_find(membership_command_config(self->cluster), id) == NULL &&
+        self->call.is_certain && disk_log(server->disk).term > 0 && is_stranger(self, id) &&
         !cluster_has_unknown_copy(self->cluster)) {
         cluster_crash(server, false);
         cluster_wipe(server);
@@ -354,104 +156,66 @@ static void ask_add_learner(struct operator* self, raft_id id)
 
 static void ask_change(struct operator* self, const struct raft_config *config)
 {
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__ChangeMembership change = CLIENT__CHANGE_MEMBERSHIP__INIT;
-    uint64_t voters[NETWORK_PLACES_MAX];
-    size_t count = 0;
+    struct membership_command command = membership_command_draw_change(config, &self->prng);
 
-    for (uint32_t i = 0; i < config->member_count; i++) {
-        if (timeline_chance(&self->prng, 700)) {
-            voters[count++] = config->members[i].id;
-        }
+    if (command.bytes > 0) {
+        ask_wisely(self, &command);
     }
-    if (count == 0) {
-        return;
-    }
-    change.voters = voters;
-    change.n_voters = count;
-    change.force = timeline_chance(&self->prng, 150);
-    if (change.force) {
-        oracle_on_force(self->oracle, voters, count);
-    }
-    request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
-    request.change_membership = &change;
-    ask_wisely(self, &request);
 }
 
 static void ask_remove(struct operator* self, raft_id id)
 {
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__RemoveMember remove = CLIENT__REMOVE_MEMBER__INIT;
+    struct membership_command command = membership_command_remove(id);
 
-    remove.id = id;
-    request.body_case = CLIENT__REQUEST__BODY_REMOVE_MEMBER;
-    request.remove_member = &remove;
-    ask_wisely(self, &request);
+    ask_wisely(self, &command);
+}
+
+static void ask_init(struct operator* self)
+{
+    struct membership_command command = membership_command_init(self->cluster);
+
+    ask(self, &command);
 }
 
 static void ask_transfer(struct operator* self, raft_id target)
 {
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__TransferLeader transfer = CLIENT__TRANSFER_LEADER__INIT;
+    struct membership_command command = membership_command_transfer(target);
 
-    transfer.target = target;
-    request.body_case = CLIENT__REQUEST__BODY_TRANSFER_LEADER;
-    request.transfer_leader = &transfer;
-    ask(self, &request);
+    ask(self, &command);
 }
 
 static void ask_cancel(struct operator* self)
 {
-    Client__Request request = CLIENT__REQUEST__INIT;
-    Client__CancelChange cancel = CLIENT__CANCEL_CHANGE__INIT;
+    struct membership_command command = membership_command_cancel();
 
-    request.body_case = CLIENT__REQUEST__BODY_CANCEL_CHANGE;
-    request.cancel_change = &cancel;
-    ask(self, &request);
-}
-
-static void look_at_status(struct operator* self)
-{
-    struct request *request;
-
-    if (open_connection(self)) {
-        request = request_new(REQUEST_STATUS);
-        request->id = 1;
-        self->waiting = true;
-        self->answered = false;
-        self->patience_us = self->cluster->timeline->now_us + PATIENCE_US;
-        client_submit(self->client, request);
-        cluster_poke(self->server);
-    }
+    ask(self, &command);
 }
 
 /* As somebody does who did not get the answer. */
 static void ask_again(struct operator* self)
 {
-    Client__Request *request = client__request__unpack(NULL, self->last_bytes, self->last);
+    struct membership_command command = self->call.command;
 
-    CHECK(request != NULL);
     self->is_repeated = true;
-    ask_wisely(self, request);
-    client__request__free_unpacked(request, NULL);
+    ask_wisely(self, &command);
 }
 
 static void ask_something(struct operator* self)
 {
-    const struct raft_config *config = some_config(self);
+    const struct raft_config *config = membership_command_config(self->cluster);
     raft_id id = 1 + prng_below(&self->prng, self->cluster->settings.places);
     uint64_t choice = prng_below(&self->prng, 14);
     bool again = timeline_chance(&self->prng, 150);
 
     if (timeline_chance(&self->prng, STATUS_PERMILLE)) {
-        look_at_status(self);
+        membership_call_look(&self->call, &self->prng, known_places(self));
         return;
     }
     if (config == NULL) {
         return;
     }
     self->is_repeated = false;
-    if (again && self->last_bytes > 0) {
+    if (again) {
         ask_again(self);
     } else if (choice >= 12) {
         ask_cancel(self);
@@ -546,7 +310,7 @@ static bool is_about_what_is_gone(struct operator* self, const struct cluster_se
  * and all that get their state from them. NULL. */
 static struct cluster_server *find_gone(struct operator* self)
 {
-    const struct raft_config *config = some_config(self);
+    const struct raft_config *config = membership_command_config(self->cluster);
 
     for (uint32_t i = 0; config != NULL && i < config->member_count; i++) {
         struct cluster_server *server = cluster_by_id(self->cluster, config->members[i].id);
@@ -692,7 +456,7 @@ static void mend(struct operator* self)
 {
     raft_id broken = find_broken(self);
     raft_id returning = first_returning(self);
-    const struct raft_config *config = some_config(self);
+    const struct raft_config *config = membership_command_config(self->cluster);
 
     if (config == NULL) {
         return;
@@ -708,20 +472,10 @@ static void mend(struct operator* self)
     }
 }
 
-static void close_connection(struct operator* self)
-{
-    if (self->client != NULL) {
-        client_close(self->client);
-    }
-    self->client = NULL;
-    self->server = NULL;
-    self->waiting = false;
-}
-
 void operator_on_stop(struct operator* self, struct cluster_server *server)
 {
-    if (self->server == server) {
-        close_connection(self);
+    if (self->call.server == server) {
+        membership_call_close(&self->call);
     }
 }
 
@@ -740,9 +494,9 @@ static void run(struct operator* self)
     const struct settings *settings = &self->cluster->settings;
     uint64_t now_us = self->cluster->timeline->now_us;
 
-    if (self->waiting) {
-        if (cluster_is_awake(self->server) && (self->answered || now_us > self->patience_us)) {
-            close_connection(self);
+    if (self->call.is_open) {
+        if (membership_call_is_over(&self->call)) {
+            membership_call_close(&self->call);
             self->next_us =
                 now_us + prng_below(&self->prng, 2 * settings->membership_interval_us + TICK_US);
         }
@@ -773,8 +527,10 @@ struct operator* operator_new(struct cluster *cluster, struct oracle *oracle)
     struct operator* self = xcalloc(1, sizeof *self);
 
     self->cluster = cluster;
-    self->oracle = oracle;
-    self->last_was_certain = true;
+    membership_call_init(&self->call, cluster, oracle, 0);
+    self->call.context = self;
+    self->call.on_answer = on_answer;
+    self->call.on_status = on_status;
     self->quiet = true;
     self->cursor.kind = PLAN_OPERATOR;
     prng_init(&self->prng, cluster->settings.seed * 13 + 4);
@@ -784,7 +540,7 @@ struct operator* operator_new(struct cluster *cluster, struct oracle *oracle)
 
 void operator_free(struct operator* self)
 {
-    CHECK(self->client == NULL);
+    CHECK(!self->call.is_open);
     timeline_cancel(self->cluster->timeline, &self->tick);
     free(self);
 }
@@ -813,7 +569,7 @@ void operator_mend(struct operator* self)
 
 bool operator_is_idle(const struct operator* self)
 {
-    return !self->waiting && self->leaving == 0 && self->returning == 0;
+    return !self->call.is_open && self->leaving == 0 && self->returning == 0;
 }
 
 struct operator_counts operator_counts(const struct operator* self)
