@@ -78,6 +78,20 @@ static bool may_add(struct membership *membership,
     return true;
 }
 
+/* Who leads is a member, or leaves and leads until another one does: that one can take it in. */
+static void answer_self(struct membership *membership, struct membership_operation *operation)
+{
+    raft_id id = operation->targets[0].id;
+
+    if (raft_config_find(raft_config_effective(membership->raft), id) != NULL) {
+        membership_operation_end(membership, operation, CLIENT__CODE__OK,
+                                 "server %" PRIu64 " is a member already", id);
+    } else {
+        membership_operation_end(membership, operation, CLIENT__CODE__NO_LEADER,
+                                 "this server leaves, and the next leader can take it in");
+    }
+}
+
 static void start_add(struct membership *membership,
                       struct membership_operation *operation,
                       const Client__AddLearner *add)
@@ -95,8 +109,7 @@ static void start_add(struct membership *membership,
         return;
     }
     if (target->id == identity.id) {
-        membership_operation_end(membership, operation, CLIENT__CODE__OK,
-                                 "server %" PRIu64 " is a member already", target->id);
+        answer_self(membership, operation);
         return;
     }
     if (strcmp(target->address, membership->address) == 0) {

@@ -167,6 +167,29 @@ static void test_the_leader_may_remove_itself(void)
     end();
 }
 
+static void test_a_leader_that_was_removed_does_not_say_that_it_is_a_member(void)
+{
+    raft_id rest[2] = {0};
+    size_t count = 0;
+    struct server *leaving;
+    size_t before;
+
+    make_cluster(3);
+    leaving = leader();
+    for (raft_id id = 1; id <= 3; id++) {
+        if (id != leaving->node->id) {
+            rest[count] = id;
+            count++;
+        }
+    }
+    EXPECT_EQ(change(rest, 2), CLIENT__CODE__OK);
+    EXPECT_EQ(raft_status(leaving->node->raft).role, RAFT_LEADER);
+    before = last.count;
+    submit_add(leaving, leaving->node->id, leaving->address);
+    EXPECT_EQ(finish_of(before), CLIENT__CODE__NO_LEADER);
+    end();
+}
+
 static void test_illegal_sets_of_voters_are_refused(void)
 {
     raft_id unknown[] = {1, 2, 6};
@@ -685,6 +708,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_voters_become_exactly_those_named),
         TEST_CASE(test_a_change_for_one_configuration_is_made_to_no_other),
         TEST_CASE(test_the_leader_may_remove_itself),
+        TEST_CASE(test_a_leader_that_was_removed_does_not_say_that_it_is_a_member),
         TEST_CASE(test_illegal_sets_of_voters_are_refused),
         TEST_CASE(test_a_voter_to_be_that_lags_is_waited_for_and_named_in_the_end),
         TEST_CASE(test_changes_at_the_same_time_follow_each_other),
