@@ -37,6 +37,7 @@ struct cluster_call {
     enum { CALL_ARRIVED, CALL_WAITING, CALL_RUNNING, CALL_RELAYED, CALL_DONE } state;
     uint64_t id; /* of our Relay */
     raft_id relayed_to;
+    bool has_begun;         /* here or elsewhere */
     struct buffer response; /* packed, when done */
 };
 
@@ -234,17 +235,19 @@ static void relay(struct node *node, struct cluster_call *call, raft_id leader)
     if (node_send(node, leader, &message)) {
         call->state = CALL_RELAYED;
         call->relayed_to = leader;
+        call->has_begun = true;
     } else {
         wait_again(node, call);
     }
 }
 
-/* This server cannot ask the leader. What was to be done may be done just by that. */
+/* This server cannot ask the leader. What was to be done may be done just by that; but if it was no
+ * member before, it may have been added again and not know that yet. */
 static void
 refuse_outside(struct node *node, struct cluster_call *call, const Client__Request *request)
 {
     if (request->body_case == CLIENT__REQUEST__BODY_REMOVE_MEMBER &&
-        request->remove_member->id == node->options.id) {
+        request->remove_member->id == node->options.id && call->has_begun) {
         membership_answer(node->membership, call, CLIENT__CODE__OK,
                           "the server asked is the one, and not a member");
     } else {
@@ -264,6 +267,7 @@ static void dispatch(struct node *node, struct cluster_call *call)
         set_refusal(call, CLIENT__CODE__NO_LEADER, "the server asked leads no more");
     } else if (!membership_needs_leader(request) || node->status.leader == node->options.id) {
         call->state = CALL_RUNNING;
+        call->has_begun = true;
         membership_submit(node->membership, node_now(node), request, call->deadline_us, call);
     } else if (raft_config_effective(node->raft)->member_count == 0) {
         set_refusal(call, CLIENT__CODE__NO_CLUSTER,

@@ -130,6 +130,55 @@ static void test_the_link_of_a_second_leader_of_a_term_is_closed(void)
     end();
 }
 
+static int answered_code;
+
+static void take_answer(struct request *request, const struct reply *reply)
+{
+    Client__Response *response =
+        client__response__unpack(NULL, reply->relayed.size, reply->relayed.data);
+
+    EXPECT(response != NULL);
+    answered_code = (int)response->code;
+    client__response__free_unpacked(response, NULL);
+    request_free(request);
+}
+
+static int ask_for_own_removal(void)
+{
+    struct request *request = request_new(REQUEST_MEMBERSHIP);
+    Client__Request wish = CLIENT__REQUEST__INIT;
+    Client__RemoveMember removal = CLIENT__REMOVE_MEMBER__INIT;
+    uint8_t packed[64];
+
+    removal.id = SELF;
+    wish.body_case = CLIENT__REQUEST__BODY_REMOVE_MEMBER;
+    wish.remove_member = &removal;
+    EXPECT(client__request__get_packed_size(&wish) <= sizeof packed);
+    request->membership.encoded =
+        arena_copy(&request->arena, bytes_of(packed, client__request__pack(&wish, packed)));
+    answered_code = -1;
+    node_cluster_submit(lab.node, request, take_answer);
+    run(1000 * 1000);
+    return answered_code;
+}
+
+/* It may have been added again, and not have heard of that yet. */
+static void test_a_server_outside_does_not_say_that_its_removal_is_done(void)
+{
+    Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
+    Peer__NotMember body = PEER__NOT_MEMBER__INIT;
+
+    begin(2);
+    body.config_index = raft_status(node_raft(lab.node)).config_index + 1;
+    message.body_case = PEER__PEER_MESSAGE__BODY_NOT_MEMBER;
+    message.not_member = &body;
+    hear(&message);
+    run(STEP_US);
+    EXPECT(lab.node->is_outside);
+    EXPECT_EQ(ask_for_own_removal(), CLIENT__CODE__NOT_MEMBER);
+    end();
+}
+
 /* One who got a new folder while this server was away may be the only one that can tell it. */
 static void test_another_folder_of_a_member_is_let_in_by_a_newer_configuration(void)
 {
@@ -180,6 +229,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_change_that_waits_is_given_up_with_the_link),
         TEST_CASE(test_another_folder_of_a_member_is_let_in_by_a_newer_configuration),
         TEST_CASE(test_a_server_says_where_it_is_named),
+        TEST_CASE(test_a_server_outside_does_not_say_that_its_removal_is_done),
         TEST_CASE(test_the_link_of_a_second_leader_of_a_term_is_closed),
         TEST_END};
 
