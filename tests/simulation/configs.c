@@ -14,10 +14,19 @@ struct item {
     struct raft_config config;
 };
 
+/* One that is committed, and since when that is known. */
+struct committed {
+    const struct item *item;
+    uint64_t since_us;
+};
+
 struct configs {
     struct item **items;
     size_t count;
     size_t capacity;
+    struct committed *committed;
+    size_t committed_count;
+    size_t committed_capacity;
 };
 
 struct configs *configs_new(void)
@@ -31,6 +40,7 @@ void configs_free(struct configs *configs)
         free(configs->items[i]);
     }
     free(configs->items);
+    free(configs->committed);
     free(configs);
 }
 
@@ -203,4 +213,49 @@ bool configs_check_effective(const struct configs *configs,
         cluster_violation(server, "S15: its configuration is not the one of entry %" PRIu64, index);
     }
     return true;
+}
+
+/* --- Those that are committed --- */
+
+static void add_committed(struct configs *configs, const struct item *item, uint64_t now_us)
+{
+    if (configs->committed_count == configs->committed_capacity) {
+        configs->committed_capacity = 2 * configs->committed_capacity + 8;
+        configs->committed =
+            xrealloc(configs->committed, configs->committed_capacity * sizeof *configs->committed);
+    }
+    configs->committed[configs->committed_count++] =
+        (struct committed){.item = item, .since_us = now_us};
+}
+
+void configs_on_commit(struct configs *configs,
+                       const struct cluster_server *leader,
+                       raft_index before,
+                       raft_index now)
+{
+    for (raft_index index = before + 1; index <= now; index++) {
+        const struct item *item =
+            find(configs, index, raft_term_at(node_raft(leader->node), index));
+
+        if (item != NULL) {
+            add_committed(configs, item, leader->cluster->timeline->now_us);
+        }
+    }
+}
+
+bool configs_have_met(const struct configs *configs,
+                      const struct membership_command *command,
+                      uint64_t since_us)
+{
+    for (size_t i = configs->committed_count; i > 0; i--) {
+        const struct committed *committed = &configs->committed[i - 1];
+
+        if (membership_command_is_met(command, &committed->item->config)) {
+            return true;
+        }
+        if (committed->since_us < since_us) {
+            return false;
+        }
+    }
+    return false;
 }

@@ -3,7 +3,7 @@
 #ifndef TESTS_SIMULATION_CONFIGS_H
 #define TESTS_SIMULATION_CONFIGS_H
 
-#include "tests/simulation/cluster.h"
+#include "tests/simulation/membership_command.h"
 
 struct configs;
 
@@ -28,6 +28,16 @@ bool configs_check_effective(const struct configs *configs,
                              const struct cluster_server *server,
                              raft_index index,
                              raft_term term);
+/* A leader knows more to be committed, from `before` on up to `now`. */
+void configs_on_commit(struct configs *configs,
+                       const struct cluster_server *leader,
+                       raft_index before,
+                       raft_index now);
+/* Whether one that was the last committed one at some time since then is what the command asks for.
+ */
+bool configs_have_met(const struct configs *configs,
+                      const struct membership_command *command,
+                      uint64_t since_us);
 /* The index of the last CONFIG entry in the server's log on disk; 0: none is there. */
 raft_index configs_last_on_disk(const struct cluster_server *server);
 

@@ -36,10 +36,14 @@ static void on_answer(struct membership_call *call, const struct reply *reply)
         client__response__unpack(NULL, reply->relayed.size, reply->relayed.data);
 
     CHECK(response != NULL);
+    if (response->code != CLIENT__CODE__OK && response->message[0] == '\0') {
+        cluster_violation(call->server, "S33: a membership command is refused without a word");
+    }
     timeline_mix(timeline, (uint64_t)response->code);
     timeline_trace(timeline, "operator %zu: code %d %s", call->number, (int)response->code,
                    response->message);
     call->on_answer(call->context, response);
+    call->is_done = response->code == CLIENT__CODE__OK;
     call->is_certain = response->code != CLIENT__CODE__UNKNOWN_OUTCOME;
     if (call->is_certain) {
         call->cluster->changes_until_us[call->number] = call->certain_us;
@@ -92,22 +96,23 @@ static size_t output_bytes(void *context)
 
 /* --- Questions --- */
 
-static bool open_connection(struct membership_call *call, struct prng *prng, uint64_t places)
+static bool open_connection(struct membership_call *call, struct cluster_server *server)
 {
     static const struct client_callbacks callbacks = {.on_reply = on_reply,
                                                       .on_events = on_events,
                                                       .on_notice = on_notice,
                                                       .output_bytes = output_bytes};
-    size_t place = (size_t)prng_below(prng, places);
 
     CHECK(!call->is_open);
-    if (!cluster_is_awake(&call->cluster->servers[place])) {
+    if (!cluster_is_awake(server)) {
         return false;
     }
-    call->server = &call->cluster->servers[place];
+    call->server = server;
     call->client = client_open(call->server->node, &callbacks, call);
     call->is_open = true;
     call->is_answered = false;
+    call->is_for_members = false;
+    call->is_done = false;
     call->patience_us = call->cluster->timeline->now_us + PATIENCE_US;
     return true;
 }
@@ -127,15 +132,15 @@ static void note_force(struct membership_call *call)
 
 bool membership_call_ask(struct membership_call *call,
                          const struct membership_command *command,
-                         struct prng *prng,
-                         uint64_t places)
+                         struct cluster_server *server)
 {
     struct request *request;
 
-    if (!open_connection(call, prng, places)) {
+    if (!open_connection(call, server)) {
         return false;
     }
     call->command = *command;
+    call->is_for_members = true;
     note_force(call);
     request = request_new(REQUEST_MEMBERSHIP);
     request->id = 1;
@@ -154,11 +159,11 @@ bool membership_call_ask(struct membership_call *call,
     return true;
 }
 
-void membership_call_look(struct membership_call *call, struct prng *prng, uint64_t places)
+void membership_call_look(struct membership_call *call, struct cluster_server *server)
 {
     struct request *request;
 
-    if (open_connection(call, prng, places)) {
+    if (open_connection(call, server)) {
         request = request_new(REQUEST_STATUS);
         request->id = 1;
         client_submit(call->client, request);
@@ -168,10 +173,27 @@ void membership_call_look(struct membership_call *call, struct prng *prng, uint6
 
 /* --- Ends --- */
 
-bool membership_call_is_over(const struct membership_call *call)
+/* Asked for what is known only after the turn in which the answer was given. */
+static void check_done(const struct membership_call *call)
 {
-    return cluster_is_awake(call->server) &&
-           (call->is_answered || call->cluster->timeline->now_us > call->patience_us);
+    if (call->is_for_members && call->is_done &&
+
+        !configs_have_met(oracle_configs(call->oracle), &call->command, call->asked_us)) {
+        cluster_violation(call->server,
+                          "S33: a membership command is answered with OK, and since it was asked "
+                          "for no configuration that was committed is what it asks for");
+    }
+}
+
+bool membership_call_finish(struct membership_call *call)
+{
+    if (!cluster_is_awake(call->server) ||
+        (!call->is_answered && call->cluster->timeline->now_us <= call->patience_us)) {
+        return false;
+    }
+    check_done(call);
+    membership_call_close(call);
+    return true;
 }
 
 void membership_call_close(struct membership_call *call)

@@ -2,6 +2,7 @@
 #ifndef TESTS_SIMULATION_MEMBERSHIP_CALL_H
 #define TESTS_SIMULATION_MEMBERSHIP_CALL_H
 
+#include "tests/simulation/configs.h"
 #include "tests/simulation/membership_command.h"
 #include "tests/simulation/oracle.h"
 
@@ -18,8 +19,10 @@ struct membership_call {
     struct client *client;
     struct membership_command command; /* the last one */
     bool is_open;
-    bool is_answered; /* to be closed */
-    bool is_certain;  /* how the last command ended is known */
+    bool is_for_members; /* not for the status */
+    bool is_done;        /* the last command was answered with OK */
+    bool is_answered;    /* to be closed */
+    bool is_certain;     /* how the last command ended is known */
     uint64_t asked_us;
     uint64_t patience_us;
     uint64_t certain_us; /* from then on no server tries an earlier command any more */
@@ -29,14 +32,14 @@ void membership_call_init(struct membership_call *call,
                           struct cluster *cluster,
                           struct oracle *oracle,
                           size_t number);
-/* Nobody is asked if the server drawn among the first `places` is not awake: false. */
+/* False: the server is not awake, and is not asked. */
 bool membership_call_ask(struct membership_call *call,
                          const struct membership_command *command,
-                         struct prng *prng,
-                         uint64_t places);
-void membership_call_look(struct membership_call *call, struct prng *prng, uint64_t places);
-/* Answered, or waited for too long. */
-bool membership_call_is_over(const struct membership_call *call);
+                         struct cluster_server *server);
+void membership_call_look(struct membership_call *call, struct cluster_server *server);
+/* True, and closed: it was answered, or waited for too long. Violation of S33: what it was told to
+ * be done did not hold at any time since it asked. */
+bool membership_call_finish(struct membership_call *call);
 void membership_call_close(struct membership_call *call);
 /* What was asked for may still change the members. */
 bool membership_call_may_change(const struct membership_call *call);

@@ -117,6 +117,62 @@ Client__Request *membership_command_unpack(const struct membership_command *comm
     return request;
 }
 
+static bool has_voters(const struct raft_config *config, const uint64_t *voters, size_t count)
+{
+    size_t present = 0;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        present += (config->members[i].flags & RAFT_VOTER_NEW) != 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!raft_config_is_voter(config, voters[i])) {
+            return false;
+        }
+    }
+    return present == count;
+}
+
+static bool waits_for_promotion(const struct raft_config *config)
+{
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        if ((config->members[i].flags & RAFT_PROMOTE) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_met(const Client__Request *request, const struct raft_config *config)
+{
+    const struct raft_member *member;
+
+    switch ((int)request->body_case) {
+    case CLIENT__REQUEST__BODY_ADD_LEARNER:
+        member = raft_config_find(config, request->add_learner->node->id);
+        return member != NULL && (!request->add_learner->promote ||
+                                  (member->flags & (RAFT_VOTER_NEW | RAFT_PROMOTE)) != 0);
+    case CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP:
+        return !config->joint && has_voters(config, request->change_membership->voters,
+                                            request->change_membership->n_voters);
+    case CLIENT__REQUEST__BODY_REMOVE_MEMBER:
+        return !config->joint && raft_config_find(config, request->remove_member->id) == NULL;
+    case CLIENT__REQUEST__BODY_CANCEL_CHANGE:
+        return !config->joint && !waits_for_promotion(config);
+    default:
+        return true;
+    }
+}
+
+bool membership_command_is_met(const struct membership_command *command,
+                               const struct raft_config *config)
+{
+    Client__Request *request = membership_command_unpack(command);
+    bool met = is_met(request, config);
+
+    client__request__free_unpacked(request, NULL);
+    return met;
+}
+
 /* --- Wisdom --- */
 
 const struct raft_config *membership_command_config(const struct cluster *cluster)

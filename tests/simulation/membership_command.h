@@ -27,6 +27,10 @@ struct membership_command membership_command_cancel(void);
 /* To be freed by client__request__free_unpacked. */
 Client__Request *membership_command_unpack(const struct membership_command *command);
 
+/* Whether the configuration is what it asks for; init and transfer ask for none. */
+bool membership_command_is_met(const struct membership_command *command,
+                               const struct raft_config *config);
+
 /* The configuration as some running server has it, the newest one. NULL: none has one. */
 const struct raft_config *membership_command_config(const struct cluster *cluster);
 /* Whether the voters that would be left can go on, and nobody new meets a server on an old copy: an

@@ -25,7 +25,8 @@ struct operator
     bool quiet;
     bool last_was_refused;
     /* The last command, to be asked for again when it succeeded. */
-    bool last_is_exact; /* repeated, nothing may speak against it */
+    bool last_is_exact;  /* repeated, nothing may speak against it */
+    uint64_t last_lives; /* of the server that was to be added */
     bool last_succeeded;
     bool is_repeated;
     bool mends;
@@ -43,6 +44,25 @@ static void on_status(void *context)
     self->counts.looked++;
 }
 
+/* Disks that the server had which the last command is to add; 0: it adds none. */
+static uint64_t lives_of_added(const struct operator* self)
+{
+    Client__Request *request = membership_command_unpack(&self->call.command);
+    uint64_t lives = 0;
+
+    if (request->body_case == CLIENT__REQUEST__BODY_ADD_LEARNER) {
+        lives = cluster_by_id(self->cluster, request->add_learner->node->id)->lives;
+    }
+    client__request__free_unpacked(request, NULL);
+    return lives;
+}
+
+/* Nothing of before is under way any more, and a server that was added has the disk that it had. */
+static bool is_undisturbed(const struct operator* self)
+{
+    return self->call.asked_us > self->call.certain_us && lives_of_added(self) == self->last_lives;
+}
+
 static void on_answer(void *context, const Client__Response *response)
 {
     struct operator* self = context;
@@ -53,10 +73,10 @@ static void on_answer(void *context, const Client__Response *response)
         self->learner_count += self->has_cluster && self->learner_count < settings->first_learners;
         self->has_cluster |= self->call.command.kind == CLIENT__REQUEST__BODY_INIT;
     }
-    if (self->is_repeated && self->last_succeeded && self->last_is_exact &&
-        self->call.asked_us > self->call.certain_us && response->code == CLIENT__CODE__CONFLICT) {
+    if (self->is_repeated && self->last_succeeded && self->last_is_exact && is_undisturbed(self) &&
+        response->code == CLIENT__CODE__CONFLICT) {
         cluster_violation(self->call.server,
-                          "a membership command that held is refused when repeated: "
+                          "S33: a membership command that held is refused when repeated: "
                           "%s",
                           response->message);
     }
@@ -81,24 +101,38 @@ static bool is_promotion_due(const struct operator* self)
     return false;
 }
 
-static uint64_t known_places(const struct operator* self)
+static struct cluster_server *draw_server(struct operator* self)
 {
     const struct settings *settings = &self->cluster->settings;
+    uint64_t places = self->has_cluster ? settings->places : settings->first_members;
 
-    return self->has_cluster ? settings->places : settings->first_members;
+    return &self->cluster->servers[prng_below(&self->prng, places)];
+}
+
+/* Asked for again after it is done, it is done; a promotion may speak against the set of voters. */
+static bool is_exact(const struct operator* self, const struct membership_command *command)
+{
+    switch ((int)command->kind) {
+    case CLIENT__REQUEST__BODY_ADD_LEARNER:
+    case CLIENT__REQUEST__BODY_CANCEL_CHANGE:
+        return true;
+    case CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP:
+    case CLIENT__REQUEST__BODY_REMOVE_MEMBER:
+        return !is_promotion_due(self);
+    default:
+        return false;
+    }
 }
 
 static void ask(struct operator* self, const struct membership_command *command)
 {
-    if (!membership_call_ask(&self->call, command, &self->prng, known_places(self))) {
+    if (!membership_call_ask(&self->call, command, draw_server(self))) {
         return;
     }
     if (!self->is_repeated) {
         self->last_succeeded = false;
-        self->last_is_exact = command->kind == CLIENT__REQUEST__BODY_CANCEL_CHANGE ||
-                              ((command->kind == CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP ||
-                                command->kind == CLIENT__REQUEST__BODY_REMOVE_MEMBER) &&
-                               !is_promotion_due(self));
+        self->last_lives = lives_of_added(self);
+        self->last_is_exact = is_exact(self, command);
     }
     self->counts.asked++;
     self->counts.repeated += self->is_repeated ? 1 : 0;
@@ -208,7 +242,7 @@ static void ask_something(struct operator* self)
     bool again = timeline_chance(&self->prng, 150);
 
     if (timeline_chance(&self->prng, STATUS_PERMILLE)) {
-        membership_call_look(&self->call, &self->prng, known_places(self));
+        membership_call_look(&self->call, draw_server(self));
         return;
     }
     if (config == NULL) {
@@ -495,8 +529,7 @@ static void run(struct operator* self)
     uint64_t now_us = self->cluster->timeline->now_us;
 
     if (self->call.is_open) {
-        if (membership_call_is_over(&self->call)) {
-            membership_call_close(&self->call);
+        if (membership_call_finish(&self->call)) {
             self->next_us =
                 now_us + prng_below(&self->prng, 2 * settings->membership_interval_us + TICK_US);
         }

@@ -4,7 +4,6 @@
 #include "base/check.h"
 #include "base/map.h"
 #include "tests/simulation/cluster_status.h"
-#include "tests/simulation/configs.h"
 #include "tests/simulation/ledger.h"
 #include "tests/simulation/repairs.h"
 
@@ -550,6 +549,7 @@ static void check_commits(struct oracle *oracle,
     }
     watched->commit = status->commit_index;
     if (status->role == RAFT_LEADER && status->commit_index > oracle->committed) {
+        configs_on_commit(oracle->configs, server, oracle->committed, status->commit_index);
         oracle->committed = status->commit_index;
     }
     while (watched->checked_commit < commit) {
@@ -842,6 +842,11 @@ enum status __wrap_state_apply(struct state *state,
 raft_index oracle_committed(const struct oracle *oracle)
 {
     return oracle->committed;
+}
+
+const struct configs *oracle_configs(const struct oracle *oracle)
+{
+    return oracle->configs;
 }
 
 struct truth *oracle_truth(struct oracle *oracle)

@@ -1,5 +1,5 @@
 /* What must always hold, checked while the run goes on: the invariants of consensus over all
- * servers and their disks. The README lists them (S1..S32, L1..L5) and where each is checked; votes
+ * servers and their disks. The README lists them (S1..S33, L1..L5) and where each is checked; votes
  * and reads are kept in `ledger`, configurations in `configs`, what commands did in `truth`,
  * repairs and disputes in `repairs`, who becomes a voter in `promotions`. */
 #ifndef TESTS_SIMULATION_ORACLE_H
@@ -7,6 +7,7 @@
 
 #include "server/node/node.h"
 #include "tests/simulation/cluster.h"
+#include "tests/simulation/configs.h"
 #include "tests/simulation/truth.h"
 
 struct oracle;
@@ -51,6 +52,7 @@ void oracle_on_end(const struct oracle *oracle);
 /* The newest index that a leader was seen to have committed: a linearizable read that begins now
  * shows it. */
 raft_index oracle_committed(const struct oracle *oracle);
+const struct configs *oracle_configs(const struct oracle *oracle);
 struct truth *oracle_truth(struct oracle *oracle);
 
 struct oracle_counts {
