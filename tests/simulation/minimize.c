@@ -271,6 +271,7 @@ static bool calm(struct search *search)
     any |= try_setting(search, "drift_ppm_max", 0);
     any |= try_setting(search, "with_core", 0);
     any |= try_setting(search, "with_stall", 0);
+    any |= try_setting(search, "with_second_operator", 0);
     if (settings->places > settings->first_members + settings->first_learners) {
         any |= try_setting(search, "places", settings->places - 1);
     } else if (settings->first_learners > 0) {

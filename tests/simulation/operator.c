@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "tests/simulation/membership_call.h"
+#include "tests/simulation/second_operator.h"
+#include "tests/simulation/tolerance.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@ struct operator
 {
     struct cluster *cluster;
     struct membership_call call;
+    struct second_operator *second;
     struct prng prng;
     struct plan_cursor cursor;
     struct timeline_event tick;
@@ -25,8 +28,9 @@ struct operator
     bool quiet;
     bool last_was_refused;
     /* The last command, to be asked for again when it succeeded. */
-    bool last_is_exact;  /* repeated, nothing may speak against it */
-    uint64_t last_lives; /* of the server that was to be added */
+    bool last_is_exact;     /* repeated, nothing may speak against it */
+    uint64_t last_asked_us; /* for the first time */
+    uint64_t last_lives;    /* of the server that was to be added */
     bool last_succeeded;
     bool is_repeated;
     bool mends;
@@ -57,10 +61,13 @@ static uint64_t lives_of_added(const struct operator* self)
     return lives;
 }
 
-/* Nothing of before is under way any more, and a server that was added has the disk that it had. */
+/* Nothing of before is under way any more, nobody asked for anything else since the last command
+ * was asked for first, and a server that it added has the disk that it had. */
 static bool is_undisturbed(const struct operator* self)
 {
-    return self->call.asked_us > self->call.certain_us && lives_of_added(self) == self->last_lives;
+    return self->call.asked_us > self->call.certain_us &&
+           second_operator_call(self->second)->asked_us < self->last_asked_us &&
+           lives_of_added(self) == self->last_lives;
 }
 
 static void on_answer(void *context, const Client__Response *response)
@@ -112,6 +119,9 @@ static struct cluster_server *draw_server(struct operator* self)
 /* Asked for again after it is done, it is done; a promotion may speak against the set of voters. */
 static bool is_exact(const struct operator* self, const struct membership_command *command)
 {
+    if (membership_call_may_change(second_operator_call(self->second))) {
+        return false;
+    }
     switch ((int)command->kind) {
     case CLIENT__REQUEST__BODY_ADD_LEARNER:
     case CLIENT__REQUEST__BODY_CANCEL_CHANGE:
@@ -131,6 +141,7 @@ static void ask(struct operator* self, const struct membership_command *command)
     }
     if (!self->is_repeated) {
         self->last_succeeded = false;
+        self->last_asked_us = self->call.asked_us;
         self->last_lives = lives_of_added(self);
         self->last_is_exact = is_exact(self, command);
     }
@@ -138,9 +149,16 @@ static void ask(struct operator* self, const struct membership_command *command)
     self->counts.repeated += self->is_repeated ? 1 : 0;
 }
 
+/* What the other one asked for may come before or after this. */
+static bool is_free(const struct operator* self)
+{
+    return !membership_call_may_change(second_operator_call(self->second)) ||
+           tolerance_is_whole(self->cluster);
+}
+
 static void ask_wisely(struct operator* self, const struct membership_command *command)
 {
-    if (self->mends || membership_command_is_wise(self->cluster, command)) {
+    if (self->mends || (is_free(self) && membership_command_is_wise(self->cluster, command))) {
         ask(self, command);
     }
 }
@@ -178,7 +196,8 @@ static void ask_add_learner(struct operator* self, raft_id id)
     struct cluster_server *server = cluster_by_id(self->cluster, id);
 
     if (raft_config_find(membership_command_config(self->cluster), id) == NULL &&
-        self->call.is_certain && disk_log(server->disk).term > 0 && is_stranger(self, id) &&
+        self->call.is_certain && !membership_call_may_change(second_operator_call(self->second)) &&
+        disk_log(server->disk).term > 0 && is_stranger(self, id) &&
         !cluster_has_unknown_copy(self->cluster)) {
         cluster_crash(server, false);
         cluster_wipe(server);
@@ -511,6 +530,7 @@ void operator_on_stop(struct operator* self, struct cluster_server *server)
     if (self->call.server == server) {
         membership_call_close(&self->call);
     }
+    second_operator_on_stop(self->second, server);
 }
 
 static bool is_due(struct operator* self)
@@ -542,7 +562,7 @@ static void run(struct operator* self)
     } else if (!self->quiet && is_due(self)) {
         prng_init(&self->prng, plan_seed(self->cluster->plan, &self->cursor, now_us, &self->prng));
         ask_something(self);
-    } else if (self->mends) {
+    } else if (self->mends && !second_operator_call(self->second)->is_open) {
         mend(self);
     }
 }
@@ -564,6 +584,7 @@ struct operator* operator_new(struct cluster *cluster, struct oracle *oracle)
     self->call.context = self;
     self->call.on_answer = on_answer;
     self->call.on_status = on_status;
+    self->second = second_operator_new(cluster, oracle, &self->call);
     self->quiet = true;
     self->cursor.kind = PLAN_OPERATOR;
     prng_init(&self->prng, cluster->settings.seed * 13 + 4);
@@ -575,6 +596,7 @@ void operator_free(struct operator* self)
 {
     CHECK(!self->call.is_open);
     timeline_cancel(self->cluster->timeline, &self->tick);
+    second_operator_free(self->second);
     free(self);
 }
 
@@ -586,11 +608,13 @@ bool operator_has_cluster(const struct operator* self)
 void operator_begin(struct operator* self)
 {
     self->quiet = false;
+    second_operator_begin(self->second);
 }
 
 void operator_quiet(struct operator* self)
 {
     self->quiet = true;
+    second_operator_quiet(self->second);
 }
 
 void operator_mend(struct operator* self)
@@ -602,10 +626,14 @@ void operator_mend(struct operator* self)
 
 bool operator_is_idle(const struct operator* self)
 {
-    return !self->call.is_open && self->leaving == 0 && self->returning == 0;
+    return !self->call.is_open && !second_operator_call(self->second)->is_open &&
+           self->leaving == 0 && self->returning == 0;
 }
 
 struct operator_counts operator_counts(const struct operator* self)
 {
-    return self->counts;
+    struct operator_counts counts = self->counts;
+
+    counts.second = second_operator_counts(self->second);
+    return counts;
 }

@@ -1,9 +1,9 @@
 /* The operator: makes the cluster with init, changes its membership and looks at its status, one
- * command at a time, at any server, as confer-cli would. */
+ * command at a time, at any server, as confer-cli would. In some runs there is a second one. */
 #ifndef TESTS_SIMULATION_OPERATOR_H
 #define TESTS_SIMULATION_OPERATOR_H
 
-#include "tests/simulation/oracle.h"
+#include "tests/simulation/second_operator.h"
 
 struct operator;
 
@@ -30,6 +30,7 @@ struct operator_counts {
     uint64_t repeated;
     uint64_t wiped;
     uint64_t mended; /* servers with old copies or disputed states */
+    struct second_operator_counts second;
 };
 struct operator_counts operator_counts(const struct operator* self);
 

@@ -12,10 +12,16 @@ enum { LINE_BYTES_MAX = 256 };
 
 static const char *kind_name(uint32_t kind)
 {
-    if (kind == PLAN_CLIENT) {
+    switch (kind) {
+    case PLAN_CLIENT:
         return "client";
+    case PLAN_OPERATOR:
+        return "operator";
+    case PLAN_SECOND_OPERATOR:
+        return "second-operator";
+    default:
+        return settings_fault_name((enum fault_class)kind);
     }
-    return kind == PLAN_OPERATOR ? "operator" : settings_fault_name((enum fault_class)kind);
 }
 
 void plan_release(struct plan *plan)
@@ -128,7 +134,7 @@ static void write_item(const struct plan_item *item, FILE *file)
     fprintf(file, "at %" PRIu64 " %s", item->at_us, kind_name(item->kind));
     if (item->kind == PLAN_CLIENT) {
         fprintf(file, " client=%" PRIu32 " seed=%" PRIu64, item->actor, item->amount);
-    } else if (item->kind == PLAN_OPERATOR) {
+    } else if (item->kind == PLAN_OPERATOR || item->kind == PLAN_SECOND_OPERATOR) {
         fprintf(file, " seed=%" PRIu64, item->amount);
     } else {
         fprintf(file, " server=%" PRIu32, item->actor);

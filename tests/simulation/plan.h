@@ -1,8 +1,9 @@
-/* A run written down: the settings, and each fault, client turn and operator command with its time.
+/* A run written down: the settings, and each fault, client turn and operator's command with its
+ * time.
  *
  * A run that is drawn from a seed records its plan when asked; a run that replays a plan does what
  * the plan says and nothing else, so that items can be dropped one by one (minimize.h). An item of
- * a client or of the operator holds the seed of what is done then: dropping one leaves the others
+ * a client or of an operator holds the seed of what is done then: dropping one leaves the others
  * as they are. Times count from the end of init. The plan ends with the faults: what follows is the
  * same for all.
  *
@@ -18,11 +19,11 @@
 #include <stdio.h>
 
 /* After the fault classes. */
-enum { PLAN_CLIENT = FAULT_CLASSES, PLAN_OPERATOR, PLAN_KINDS };
+enum { PLAN_CLIENT = FAULT_CLASSES, PLAN_OPERATOR, PLAN_SECOND_OPERATOR, PLAN_KINDS };
 
 struct plan_item {
     uint64_t at_us;
-    uint32_t kind;   /* enum fault_class, PLAN_CLIENT, PLAN_OPERATOR */
+    uint32_t kind;   /* enum fault_class, or one of those above */
     uint32_t actor;  /* the server's id, or the client's number */
     uint32_t other;  /* another server's id */
     uint64_t amount; /* what it means depends on the kind; of actors the seed */

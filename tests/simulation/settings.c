@@ -302,6 +302,8 @@ static void draw_ending(struct settings *settings)
         calm(settings);
     }
     settings->node.enforce_quotas = timeline_chance(&prng, 700);
+    settings->with_second_operator =
+        settings->membership_interval_us != 0 && timeline_chance(&prng, 500);
 }
 
 struct settings settings_draw(enum settings_profile profile, uint64_t seed)
@@ -362,6 +364,7 @@ static const struct setting table[] = {
     SETTING(faults),
     SETTING(with_core),
     SETTING(with_stall),
+    SETTING(with_second_operator),
     SETTING(membership_interval_us),
     SETTING(operation_interval_us),
     SETTING(key_count),

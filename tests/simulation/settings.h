@@ -69,6 +69,7 @@ struct settings {
     uint64_t with_core;              /* after the faults a quorum is healed first, alone */
     uint64_t with_stall;             /* at the end the leader's disk alone gets stuck */
     uint64_t membership_interval_us; /* between the operator's commands; 0 = none after init */
+    uint64_t with_second_operator;   /* who asks while a command of the first is under way */
     uint64_t operation_interval_us;  /* between one client's operations */
     uint64_t key_count;
     uint64_t value_bytes_max;

@@ -341,6 +341,10 @@ static void add(struct run_result *sum, const struct run_result *result)
     sum->operator.repeated += result->operator.repeated;
     sum->operator.wiped += result->operator.wiped;
     sum->operator.mended += result->operator.mended;
+    sum->operator.second.cancelled += result->operator.second.cancelled;
+    sum->operator.second.repeated += result->operator.second.repeated;
+    sum->operator.second.changed += result->operator.second.changed;
+    sum->operator.second.done += result->operator.second.done;
     sum->hash = result->hash;
 }
 
@@ -370,6 +374,10 @@ print(const struct command_line *line, const struct run_result *sum, uint64_t se
            " looks at status\n",
            sum->operator.asked, sum->operator.repeated, sum->operator.done, sum->operator.wiped,
            sum->operator.mended, sum->operator.looked);
+    printf("  second operator: %" PRIu64 " cancels, %" PRIu64 " repeats, %" PRIu64
+           " other commands, %" PRIu64 " done\n",
+           sum->operator.second.cancelled, sum->operator.second.repeated,
+           sum->operator.second.changed, sum->operator.second.done);
     if (seeds == 1) {
         printf("  trace hash %016" PRIx64 "\n", sum->hash);
     }

@@ -116,6 +116,30 @@ bool tolerance_has_spare(struct cluster *cluster, struct cluster_server *server)
     return true;
 }
 
+static bool is_complete(struct cluster *cluster, const struct raft_config *config)
+{
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        struct cluster_server *server = cluster_by_id(cluster, config->members[i].id);
+
+        if (!tolerance_is_intact(server) || !is_its_disk(server, &config->members[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool tolerance_is_whole(struct cluster *cluster)
+{
+    for (size_t place = 0; place < cluster->settings.places; place++) {
+        const struct node *node = cluster->servers[place].node;
+
+        if (node != NULL && !is_complete(cluster, raft_config_effective(node_raft(node)))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_named(const uint64_t *ids, size_t count, raft_id id)
 {
     for (size_t i = 0; i < count; i++) {

@@ -11,6 +11,8 @@ bool tolerance_is_intact(struct cluster_server *server);
 bool tolerance_is_member(struct cluster *cluster, const struct cluster_server *server);
 /* Of a member: without its disk enough are left, whatever comes of changes that are under way. */
 bool tolerance_has_spare(struct cluster *cluster, struct cluster_server *server);
+/* Every member has its disk, and nothing was done to it. */
+bool tolerance_is_whole(struct cluster *cluster);
 /* With these voters instead of those of the configuration the cluster could go on: so an operator
  * asks for them. */
 bool tolerance_permits(struct cluster *cluster,
