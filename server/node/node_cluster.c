@@ -189,17 +189,22 @@ void node_cluster_abandon(struct node *node, struct request *request)
 }
 
 /* Drop what `peer` relayed, under this id or any (0), and is not begun. A turn passes before it is:
- * what is in the socket behind it, the end of the link as well, has been read by then. */
+ * what is in the socket behind it, the end of the link as well, has been read by then. What has
+ * begun goes on without an answer: a new run of the peer gives the same ids to other requests. */
 static void drop_relayed(struct node *node, raft_id peer, uint64_t id)
 {
     LIST_FOR_EACH (link, &node->calls) {
         struct cluster_call *call = call_of(link);
 
-        if (call->peer == peer && (id == 0 || call->peer_call_id == id) &&
-            (call->state == CALL_ARRIVED || call->state == CALL_WAITING ||
-             (call->state == CALL_RUNNING && membership_withdraw(node->membership, call)))) {
+        if (call->peer != peer || (id != 0 && call->peer_call_id != id)) {
+            continue;
+        }
+        if (call->state == CALL_ARRIVED || call->state == CALL_WAITING ||
+            (call->state == CALL_RUNNING && membership_withdraw(node->membership, call))) {
             MARK(relayed_request_is_given_up_before_it_is_begun);
             call_free(call);
+        } else {
+            call->peer = 0;
         }
     }
 }

@@ -71,8 +71,9 @@ static void test_giving_up_what_is_answered_changes_nothing(void)
     end();
 }
 
-/* It waits for a learner from which nothing comes. */
-static void relay_change(uint64_t id)
+/* It waits for a learner from which nothing comes; with force it has begun, and waits for a voter.
+ */
+static void relay_change(uint64_t id, bool force)
 {
     uint64_t voters[] = {SELF, PEER};
     struct raft_member learner = {.id = PEER, .address = "host2:1"};
@@ -83,6 +84,7 @@ static void relay_change(uint64_t id)
     EXPECT_OK(raft_add_learner(lab.node->raft, lab.now_us, &learner, 0, &index));
     wish.voters = voters;
     wish.n_voters = 2;
+    wish.force = force;
     request.body_case = CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP;
     request.change_membership = &wish;
     run(100 * 1000);
@@ -94,7 +96,7 @@ static void relay_change(uint64_t id)
 static void test_a_change_that_waits_is_given_up(void)
 {
     begin_alone();
-    relay_change(7);
+    relay_change(7, false);
     relay(7, NULL);
     turn();
     EXPECT_EQ(membership_count(lab.node->membership), 0);
@@ -106,10 +108,27 @@ static void test_a_change_that_waits_is_given_up(void)
 static void test_a_change_that_waits_is_given_up_with_the_link(void)
 {
     begin_alone();
-    relay_change(7);
+    relay_change(7, false);
     node_on_peer_down(lab.node, PEER);
     turn();
     EXPECT_EQ(membership_count(lab.node->membership), 0);
+    end();
+}
+
+/* Its next run gives the same numbers to other requests. */
+static void test_a_server_that_was_away_is_not_answered_what_it_asked_before(void)
+{
+    begin_alone();
+    relay_change(7, true);
+    EXPECT(raft_config_effective(node_raft(lab.node))->joint);
+    node_on_peer_down(lab.node, PEER);
+    node_on_peer_up(lab.node, PEER);
+    for (size_t i = 0; i < 60 && membership_count(lab.node->membership) > 0; i++) {
+        run(1000 * 1000);
+    }
+    EXPECT_EQ(membership_count(lab.node->membership), 0);
+    run(1000 * 1000);
+    EXPECT(!is_answered(7));
     end();
 }
 
@@ -227,6 +246,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_giving_up_what_is_answered_changes_nothing),
         TEST_CASE(test_a_change_that_waits_is_given_up),
         TEST_CASE(test_a_change_that_waits_is_given_up_with_the_link),
+        TEST_CASE(test_a_server_that_was_away_is_not_answered_what_it_asked_before),
         TEST_CASE(test_another_folder_of_a_member_is_let_in_by_a_newer_configuration),
         TEST_CASE(test_a_server_says_where_it_is_named),
         TEST_CASE(test_a_server_outside_does_not_say_that_its_removal_is_done),
