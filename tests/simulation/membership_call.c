@@ -173,10 +173,17 @@ void membership_call_look(struct membership_call *call, struct cluster_server *s
 
 /* --- Ends --- */
 
+/* Init and transfers are for no other configuration; the first one may not be committed yet. */
+static bool is_for_a_config(const struct membership_call *call)
+{
+    return call->is_for_members && call->command.kind != CLIENT__REQUEST__BODY_INIT &&
+           call->command.kind != CLIENT__REQUEST__BODY_TRANSFER_LEADER;
+}
+
 /* Asked for what is known only after the turn in which the answer was given. */
 static void check_done(const struct membership_call *call)
 {
-    if (call->is_for_members && call->is_done &&
+    if (is_for_a_config(call) && call->is_done &&
 
         !configs_have_met(oracle_configs(call->oracle), &call->command, call->asked_us)) {
         cluster_violation(call->server,
