@@ -398,7 +398,7 @@ static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char 
         if (has_converged(run)) {
             return true;
         }
-        if (find_leader(run) != NULL && is_stuck_in_dispute(run)) {
+        if (is_stuck_in_dispute(run)) {
             truth_quiet(oracle_truth(run->oracle));
         }
     } while (run->timeline.now_us < until_us);
