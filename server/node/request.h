@@ -42,7 +42,7 @@ enum {
     REQUEST_SPACE_BYTES = 512,
     /* Of one WRITE, which is applied in one step: everybody else waits for that. Fronts take no
      * more, though the state does; what a log holds is applied as ever. */
-    REQUEST_OPERATIONS_MAX = 16384
+    REQUEST_OPERATIONS_MAX = 8192
 };
 
 /* How far a read has come that takes several turns. */
