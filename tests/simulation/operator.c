@@ -116,6 +116,30 @@ static struct cluster_server *draw_server(struct operator* self)
     return &self->cluster->servers[prng_below(&self->prng, places)];
 }
 
+/* Some server's configuration names a folder that the server which is to be added had before. Who
+ * does not see it takes it for a member that is away, as long as it is. */
+static bool is_named_by_a_former_folder(const struct operator* self,
+                                        const struct membership_command *command)
+{
+    Client__Request *request = membership_command_unpack(command);
+    const struct cluster_server *added =
+        cluster_by_id(self->cluster, request->add_learner->node->id);
+    bool is_named = false;
+
+    for (size_t place = 0; place < self->cluster->settings.places; place++) {
+        const struct cluster_server *server = &self->cluster->servers[place];
+        const struct raft_member *member =
+            server->node == NULL
+                ? NULL
+                : raft_config_find(raft_config_effective(node_raft(server->node)), added->id);
+
+        is_named = is_named || (member != NULL && memcmp(member->incarnation, added->incarnation,
+                                                         RAFT_INCARNATION_BYTES) != 0);
+    }
+    client__request__free_unpacked(request, NULL);
+    return is_named;
+}
+
 /* Asked for again after it is done, it is done; a promotion may speak against the set of voters. */
 static bool is_exact(const struct operator* self, const struct membership_command *command)
 {
@@ -124,6 +148,7 @@ static bool is_exact(const struct operator* self, const struct membership_comman
     }
     switch ((int)command->kind) {
     case CLIENT__REQUEST__BODY_ADD_LEARNER:
+        return !is_named_by_a_former_folder(self, command);
     case CLIENT__REQUEST__BODY_CANCEL_CHANGE:
         return true;
     case CLIENT__REQUEST__BODY_CHANGE_MEMBERSHIP:

@@ -350,15 +350,16 @@ struct loss {
     uint64_t since_us;
 };
 
-/* What the leader knows of it is as old as what it was told last. */
+/* What the leader knows of it is as old as what it was told last, or as the session's own command.
+ */
 static void lose_contact(struct map_node *node, void *context)
 {
     struct session *session = CONTAINER_OF(node, struct session, node);
     const struct loss *loss = context;
+    uint64_t known_us = session->granted_us > loss->since_us ? session->granted_us : loss->since_us;
 
-    if (session->place == loss->place && session->heard_us > loss->since_us &&
-        session->granted_us <= loss->since_us) {
-        session->heard_us = loss->since_us;
+    if (session->place == loss->place && session->heard_us > known_us) {
+        session->heard_us = known_us;
     }
 }
 
