@@ -7,6 +7,9 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+/* L3: with pre-votes a term is lost only to a vote that was split or cut off, or to a death. */
+enum { TERMS_PER_LEADER = 5, TERMS_MORE = 20 };
+
 enum { READS_MAX = 64, ECHOES_MAX = 8 };
 
 struct grant {
@@ -84,6 +87,33 @@ void ledger_on_leader(struct ledger *ledger, const struct cluster_server *server
                           ledger->leaders[term], term);
     }
     ledger->leaders[term] = server->id;
+}
+
+/* Each may die of writing its own vote, and leave the term. */
+static uint64_t starts_of(const struct cluster *cluster)
+{
+    uint64_t starts = 0;
+
+    for (size_t place = 0; place < cluster->settings.places; place++) {
+        starts += cluster->servers[place].runs;
+    }
+    return starts;
+}
+
+void ledger_judge_terms(const struct ledger *ledger, uint64_t leaders, raft_term last)
+{
+    const struct cluster *cluster = ledger->cluster;
+    const struct settings *settings = &cluster->settings;
+
+    if (settings->faults == 0 && !settings->network.loose && !settings->with_core &&
+        settings->membership_interval_us == 0 && leaders > 1) {
+        cluster_violation(&cluster->servers[0],
+                          "L2: %" PRIu64 " leaders were elected without any fault", leaders);
+    }
+    if (last > TERMS_PER_LEADER * leaders + TERMS_MORE + starts_of(cluster)) {
+        cluster_violation(&cluster->servers[0],
+                          "L3: the term is %" PRIu64 " after %" PRIu64 " leaders", last, leaders);
+    }
 }
 
 raft_id ledger_leader(const struct ledger *ledger, raft_term term)

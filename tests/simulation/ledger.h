@@ -27,6 +27,9 @@ void ledger_on_prevote(struct ledger *ledger,
                        raft_term term);
 /* S1: it leads in this term. */
 void ledger_on_leader(struct ledger *ledger, const struct cluster_server *server, raft_term term);
+/* The run is over, in which so many terms had a leader, the last one `last`. L2: without any fault
+ * that was one. L3: terms rise in step with leaders and starts. */
+void ledger_judge_terms(const struct ledger *ledger, uint64_t leaders, raft_term last);
 /* 0: nobody that is known of. */
 raft_id ledger_leader(const struct ledger *ledger, raft_term term);
 /* Whether `voter` sent its vote in this term to `candidate`. */

@@ -12,9 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* L3: with pre-votes a term is lost only to a vote that was split or cut off, or to a death. */
-enum { TERMS_PER_LEADER = 5, TERMS_MORE = 20 };
-
 /* One committed entry. */
 struct fact {
     raft_term term; /* 0 = not known yet */
@@ -741,33 +738,9 @@ bool oracle_is_at_rest(const struct cluster_server *leader)
     return raft_status(raft).uncommitted_bytes == 0;
 }
 
-/* Each may die of writing its own vote, and leave the term. */
-static uint64_t starts_of(const struct cluster *cluster)
-{
-    uint64_t starts = 0;
-
-    for (size_t place = 0; place < cluster->settings.places; place++) {
-        starts += cluster->servers[place].runs;
-    }
-    return starts;
-}
-
 void oracle_on_end(const struct oracle *oracle)
 {
-    const struct settings *settings = &oracle->cluster->settings;
-
-    if (settings->faults == 0 && !settings->network.loose && !settings->with_core &&
-        settings->membership_interval_us == 0 && oracle->counts.terms > 1) {
-        cluster_violation(&oracle->cluster->servers[0],
-                          "L2: %" PRIu64 " leaders were elected without any fault",
-                          oracle->counts.terms);
-    }
-    if (oracle->term_max >
-        TERMS_PER_LEADER * oracle->counts.terms + TERMS_MORE + starts_of(oracle->cluster)) {
-        cluster_violation(&oracle->cluster->servers[0],
-                          "L3: the term is %" PRIu64 " after %" PRIu64 " leaders", oracle->term_max,
-                          oracle->counts.terms);
-    }
+    ledger_judge_terms(oracle->ledger, oracle->counts.terms, oracle->term_max);
 }
 
 /* --- Applied commands --- */
