@@ -64,11 +64,14 @@ static void cancel(struct second_operator *self)
     self->counts.cancelled += ask(self, &command);
 }
 
+/* The first one may have been refused already, and then a disk may have been lost. */
 static void repeat(struct second_operator *self)
 {
     struct membership_command command = self->first->command;
 
-    self->counts.repeated += ask(self, &command);
+    if (membership_command_is_wise(self->cluster, &command)) {
+        self->counts.repeated += ask(self, &command);
+    }
 }
 
 static struct membership_command draw_change(struct second_operator *self,
