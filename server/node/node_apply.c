@@ -15,7 +15,8 @@
 #include <string.h>
 
 enum {
-    TURN_ENTRIES_MAX = 4096, /* applied in one turn, so that messages never wait long */
+    /* Applied in one turn, so that messages never wait long. The last entry may pass both. */
+    TURN_OPERATIONS_MAX = 4096,
     TURN_BYTES_MAX = 8 * 1024 * 1024
 };
 
@@ -153,7 +154,9 @@ static void fail_to_apply(struct node *node, raft_index index, enum status statu
     node_damaged(node, &error);
 }
 
-static void apply_command(
+/* Returns how many operations that was: those of a transaction that failed were undone, and the
+ * end of a session or a sweep removes nodes that it does not name. */
+static size_t apply_command(
     struct node *node, raft_index index, raft_term term, struct bytes payload, struct arena *arena)
 {
     struct state_result result;
@@ -161,7 +164,7 @@ static void apply_command(
 
     if (status != STATUS_OK) {
         fail_to_apply(node, index, status);
-        return;
+        return 0;
     }
     MARK(command_applied_and_nobody_knows);
     if (result.quota_passed.size > 0) {
@@ -169,6 +172,8 @@ static void apply_command(
     }
     tell_of_changes(node, index, &result);
     node_proposals_applied(node, index, term, &result);
+    return result.operation_count > result.change_count ? result.operation_count
+                                                        : result.change_count;
 }
 
 static void apply_config(
@@ -212,9 +217,10 @@ bool node_apply_run(struct node *node)
         raft_index index = state_applied(node->state) + 1;
         struct raft_entry entry = raft_entry_at(node->raft, index);
         struct payload *payload = entry_cache_find(&node->cache, index);
+        size_t operations = 0;
         enum checkpoint_pace pace;
 
-        if (count == TURN_ENTRIES_MAX || bytes > TURN_BYTES_MAX) {
+        if (count >= TURN_OPERATIONS_MAX || bytes > TURN_BYTES_MAX) {
             more = true;
             break;
         }
@@ -227,7 +233,7 @@ bool node_apply_run(struct node *node)
         CHECK(payload != NULL);
         payload = payload_ref(payload);
         if (entry.type == RAFT_ENTRY_COMMAND) {
-            apply_command(node, index, entry.term, payload_lend(payload), &arena);
+            operations = apply_command(node, index, entry.term, payload_lend(payload), &arena);
         } else if (entry.type == RAFT_ENTRY_CONFIG) {
             apply_config(node, index, entry.term, payload_lend(payload), &arena);
         } else {
@@ -240,7 +246,7 @@ bool node_apply_run(struct node *node)
         node->bytes_since_checkpoint += payload->size;
         node->bytes_since_space_check += payload->size;
         node->entries_since_checkpoint++;
-        count++;
+        count += operations > 1 ? operations : 1;
         payload_unref(payload);
         arena_reset(&arena);
     }

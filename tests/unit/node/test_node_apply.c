@@ -58,11 +58,31 @@ static void test_what_was_applied_before_it_stays_answered(void)
     end();
 }
 
+/* They come in one commit, and other messages wait for none but one. */
+static void test_large_transactions_are_applied_in_turns_of_their_own(void)
+{
+    enum { COUNT = 5000, TRANSACTIONS = 3 };
+
+    begin_alone();
+    submit(creating("/p", 0, 0));
+    for (size_t i = 0; i < TRANSACTIONS; i++) {
+        submit(creating("/p", i * COUNT, COUNT));
+    }
+    run(STEP_US * 20);
+    EXPECT_EQ(lab.reply_count, 1 + TRANSACTIONS);
+    for (size_t i = 2; i <= TRANSACTIONS; i++) {
+        EXPECT_EQ(lab.replies[i].code, CLIENT__CODE__OK);
+        EXPECT(lab.replies[i].turn > lab.replies[i - 1].turn);
+    }
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_server_alone_ends_at_an_entry_that_it_cannot_apply),
-        TEST_CASE(test_what_was_applied_before_it_stays_answered), TEST_END};
+        TEST_CASE(test_what_was_applied_before_it_stays_answered),
+        TEST_CASE(test_large_transactions_are_applied_in_turns_of_their_own), TEST_END};
 
     return test_main("node_apply", cases, argc, argv);
 }
