@@ -11,6 +11,7 @@
 #include "server/node/node_repair.h"
 #include "server/node/node_scrub.h"
 #include "server/node/node_sessions.h"
+#include "server/node/node_sweep.h"
 
 #include <string.h>
 
@@ -169,6 +170,9 @@ static size_t apply_command(
     MARK(command_applied_and_nobody_knows);
     if (result.quota_passed.size > 0) {
         warn_of_quota(node, result.quota_passed);
+    }
+    if (result.ephemerals_left) {
+        node_sweep_soon(node);
     }
     tell_of_changes(node, index, &result);
     node_proposals_applied(node, index, term, &result);

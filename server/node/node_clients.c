@@ -366,6 +366,7 @@ static bool propose_session_change(struct request *request)
         command.body_case = RECORD__COMMAND__BODY_ATTACH_SESSION;
         command.attach_session = &attach;
     } else {
+        close.count_max = STATE_END_COUNT_MAX;
         command.session = client->session;
         command.generation = client->generation;
         command.body_case = RECORD__COMMAND__BODY_CLOSE_SESSION;

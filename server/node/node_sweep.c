@@ -5,6 +5,9 @@
 #include "proto/record.pb-c.h"
 #include "server/node/node_proposals.h"
 
+/* A sweep that could not be proposed or that came to nothing is tried again. */
+enum { RETRY_US = 1000 * 1000 };
+
 /* One is under way at a time. As long as something was removed there may be more: a batch is
  * bounded, and a container may have been the last child of another. */
 static void on_swept(void *context, Client__Code code, const struct state_result *result)
@@ -15,6 +18,8 @@ static void on_swept(void *context, Client__Code code, const struct state_result
     if (code == CLIENT__CODE__OK && result->change_count > 0) {
         log_event(LOG_LEVEL_DEBUG, "swept", "nodes=%zu", result->change_count);
         node->sweep_us = node_now(node);
+    } else if (code != CLIENT__CODE__OK) {
+        node->sweep_us = node_now(node) + RETRY_US;
     }
     MARK_IF(code == CLIENT__CODE__OK && result->change_count == 0, sweep_found_nothing_any_more);
 }
@@ -32,6 +37,9 @@ static void propose(struct node *node)
         &command, buffer_extend(&node->turn_buffer, record__command__get_packed_size(&command)));
     node->is_sweeping =
         node_propose(node, BYTES_EMPTY, buffer_lend(&node->turn_buffer), on_swept, node) != NULL;
+    if (!node->is_sweeping) {
+        on_swept(node, CLIENT__CODE__BUSY, NULL);
+    }
 }
 
 /* By the stamp that a command would have now. */
@@ -56,6 +64,11 @@ static bool has_due(struct node *node)
     return has_due;
 }
 
+void node_sweep_soon(struct node *node)
+{
+    node->sweep_us = node_now(node);
+}
+
 uint64_t node_sweep_tick(struct node *node)
 {
     if (!node_may_place(node) || node->draining) {
@@ -63,7 +76,7 @@ uint64_t node_sweep_tick(struct node *node)
         return UINT64_MAX;
     }
     if (node->sweep_us == 0) {
-        node->sweep_us = node_now(node) + node->options.sweep_interval_us;
+        node->sweep_us = node_now(node); /* the former leader may have died in the middle */
     }
     if (!node->is_sweeping && node->sweep_us <= node_now(node)) {
         node->sweep_us = node_now(node) + node->options.sweep_interval_us;

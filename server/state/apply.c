@@ -265,6 +265,7 @@ static enum status apply_end(struct state *state,
                              struct tree_write *write,
                              session_id id,
                              uint64_t generation,
+                             uint32_t count_max,
                              enum state_change_kind kind,
                              struct state_result *result)
 {
@@ -279,11 +280,12 @@ static enum status apply_end(struct state *state,
     }
     MARK_IF(kind == STATE_SESSION_EXPIRED, session_expired);
     write->session = id;
-    status = tree_remove_ephemerals(write, id);
+    status = tree_remove_ephemerals(write, id, count_max, &result->ephemerals_left);
     if (status == STATUS_OK) {
         status = account_removals(write);
     }
     MARK_IF(write->change_count > 0, ephemerals_removed_with_their_session);
+    MARK_IF(result->ephemerals_left, session_ended_before_its_ephemerals);
     note_session(write, kind, id);
     return status == STATUS_OK ? session_table_remove(&state->sessions, session) : status;
 }
@@ -337,11 +339,12 @@ enum status apply_command(struct state *state,
         break;
     case RECORD__COMMAND__BODY_CLOSE_SESSION:
         status = apply_end(state, &write, command->session, command->generation,
-                           STATE_SESSION_CLOSED, ret_result);
+                           command->close_session->count_max, STATE_SESSION_CLOSED, ret_result);
         break;
     case RECORD__COMMAND__BODY_EXPIRE_SESSION:
         status = apply_end(state, &write, command->expire_session->session,
-                           command->expire_session->generation, STATE_SESSION_EXPIRED, ret_result);
+                           command->expire_session->generation, command->expire_session->count_max,
+                           STATE_SESSION_EXPIRED, ret_result);
         break;
     case RECORD__COMMAND__BODY_SWEEP:
         write.session = 0; /* nobody's write */

@@ -63,6 +63,20 @@ size_t command_operations(Record__Command *command, Record__Operation ***ret_ope
     return 0;
 }
 
+/* How many nodes a command asks to remove that it does not name. */
+static uint32_t removals_max(const Record__Command *command)
+{
+    if (command->body_case == RECORD__COMMAND__BODY_SWEEP) {
+        return command->sweep->count_max;
+    }
+    if (command->body_case == RECORD__COMMAND__BODY_CLOSE_SESSION) {
+        return command->close_session->count_max;
+    }
+    return command->body_case == RECORD__COMMAND__BODY_EXPIRE_SESSION
+               ? command->expire_session->count_max
+               : 0;
+}
+
 static enum op_error check_command(Record__Command *command)
 {
     Record__Operation **operations;
@@ -75,8 +89,9 @@ static enum op_error check_command(Record__Command *command)
         command->open_session->password.len != STATE_PASSWORD_BYTES) {
         return OP_BAD_ARGUMENTS;
     }
-    if (command->body_case == RECORD__COMMAND__BODY_SWEEP &&
-        command->sweep->count_max > STATE_SWEEP_COUNT_MAX) {
+    if (removals_max(command) > (command->body_case == RECORD__COMMAND__BODY_SWEEP
+                                     ? STATE_SWEEP_COUNT_MAX
+                                     : STATE_END_COUNT_MAX)) {
         return OP_LIMIT;
     }
     if (command->session == 0 && command->sequence != 0) {

@@ -57,6 +57,11 @@ void record_key_result(uint64_t session, uint64_t sequence, struct record_key *r
     append_u64(ret_key, sequence);
 }
 
+void record_key_orphans(struct record_key *ret_key)
+{
+    start(ret_key, 'o');
+}
+
 void record_key_containers(struct record_key *ret_key)
 {
     start(ret_key, 'c');
@@ -65,6 +70,12 @@ void record_key_containers(struct record_key *ret_key)
 void record_key_ttls(struct record_key *ret_key)
 {
     start(ret_key, 't');
+}
+
+void record_key_orphans_of(uint64_t session, struct record_key *ret_key)
+{
+    record_key_orphans(ret_key);
+    append_u64(ret_key, session);
 }
 
 void record_key_container(uint64_t node_id, struct record_key *ret_key)
@@ -78,6 +89,12 @@ void record_key_ttl(uint64_t due_ms, uint64_t node_id, struct record_key *ret_ke
     record_key_ttls(ret_key);
     append_u64(ret_key, due_ms);
     append_u64(ret_key, node_id);
+}
+
+uint64_t record_key_orphans_session(struct bytes key)
+{
+    CHECK_OP(key.size, ==, 1 + sizeof(uint64_t));
+    return bytes_load_u64(key.data + 1);
 }
 
 uint64_t record_key_ephemeral_node(struct bytes key)

@@ -5,6 +5,7 @@
  *     e  session, node id        path    an ephemeral of the session, in order of creation
  *     m                          what restart needs besides the other tables (state.c)
  *     n  parent id, name         node    (znode.h)
+ *     o  session                 nothing a session that ended and left ephemerals: due
  *     r  session, sequence       the kept result of a numbered write (result.h)
  *     s  session                 session (session_table.h)
  *     t  due ms, node id         path    a TTL node without children: due at that time
@@ -38,12 +39,16 @@ void record_key_session(uint64_t session, struct record_key *ret_key);
 void record_key_ephemerals(uint64_t session, struct record_key *ret_key);
 void record_key_ephemeral(uint64_t session, uint64_t node_id, struct record_key *ret_key);
 void record_key_result(uint64_t session, uint64_t sequence, struct record_key *ret_key);
-/* The prefixes of the tables of due nodes. */
+/* The prefixes of the tables of what is due. */
+void record_key_orphans(struct record_key *ret_key);
 void record_key_containers(struct record_key *ret_key);
 void record_key_ttls(struct record_key *ret_key);
+void record_key_orphans_of(uint64_t session, struct record_key *ret_key);
 void record_key_container(uint64_t node_id, struct record_key *ret_key);
 void record_key_ttl(uint64_t due_ms, uint64_t node_id, struct record_key *ret_key);
 
+/* The session of an orphans' key. */
+uint64_t record_key_orphans_session(struct bytes key);
 /* The node of an ephemeral's key. */
 uint64_t record_key_ephemeral_node(struct bytes key);
 /* When the node of a TTL key is due. */

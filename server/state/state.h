@@ -35,8 +35,9 @@ enum {
     STATE_KEPT_RESULTS_MAX = 1024,           /* unconfirmed writes of one session, and */
     STATE_KEPT_BYTES_MAX = 16 * 1024 * 1024, /* their results: with more none is executed */
     STATE_PASSWORD_BYTES = 16,
-    STATE_SWEEP_COUNT_MAX = 1024,            /* of each kind in one Sweep, */
-    STATE_SWEEP_BYTES_MAX = 4 * 1024 * 1024, /* which ends once the values reach so much */
+    STATE_END_COUNT_MAX = 8192,              /* ephemerals that go in the end of their session, */
+    STATE_SWEEP_COUNT_MAX = 1024,            /* nodes of each kind in one Sweep; */
+    STATE_SWEEP_BYTES_MAX = 4 * 1024 * 1024, /* both end once the values reach so much */
     STATE_SESSION_TIMEOUT_MS_MIN = 1000,
     STATE_SESSION_TIMEOUT_MS_MAX = 10 * 60 * 1000
 };
@@ -336,6 +337,7 @@ struct state_result {
     /* In the arena: the path of a quota of which a limit was passed without being enforced; empty =
      * none. */
     struct bytes quota_passed;
+    bool ephemerals_left; /* of the session that this command ended: they are due */
 };
 
 /* Apply the command entry at log index `zxid` (> state_applied). `entry` is the whole payload:
@@ -375,7 +377,7 @@ void state_skip(struct state *state, zxid at);
  * refuses the command for the same reason, so a command that passes here is executed.
  *
  * OP_UNREADABLE: not a Command of this format, a field twice or unknown, no body.
- * OP_LIMIT: command, path, value, ACL, identities, the number of operations or of nodes to sweep
+ * OP_LIMIT: command, path, value, ACL, identities, the number of operations or of nodes to remove
  * above the limits.
  * OP_BAD_ARGUMENTS: a null value with bytes, a password of another size than
  * STATE_PASSWORD_BYTES at an opening, a sequence number without a session. */

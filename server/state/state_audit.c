@@ -9,7 +9,7 @@
 enum {
     NODE_KEY_BYTES_MIN = 9,
     SESSION_KEY_BYTES = 9,
-    DUE_CONTAINER_KEY_BYTES = 9,
+    DUE_KEY_BYTES = 9,  /* of containers and sessions */
     PAIR_KEY_BYTES = 17 /* two integers behind the letter */
 };
 
@@ -53,7 +53,8 @@ const char *state_audit_record(struct state_audit *audit, struct bytes key, stru
     case 'n':
         return audit_node(audit, key, value);
     case 'c':
-        return audit_size(key, DUE_CONTAINER_KEY_BYTES);
+    case 'o':
+        return audit_size(key, DUE_KEY_BYTES);
     case 's':
         audit->session_count++;
         return audit_size(key, SESSION_KEY_BYTES);

@@ -43,6 +43,17 @@ struct walk {
     uint64_t result_bytes;
 };
 
+/* It lives, or ended and left some. */
+static bool may_own(struct state *state, session_id session)
+{
+    struct record *orphans = NULL;
+    struct record_key key;
+
+    record_key_orphans_of(session, &key);
+    CHECK(overlay_find(&state->overlay, record_key_lend(&key), &orphans) == STATUS_OK);
+    return (session_table_find(&state->sessions, session) != NULL) != (orphans != NULL);
+}
+
 static void see_node(struct walk *walk, struct bytes key, struct bytes value)
 {
     struct record *record = record_new(key, value.size);
@@ -70,7 +81,7 @@ static void see_node(struct walk *walk, struct bytes key, struct bytes value)
     CHECK_OP(znode.czxid, <=, znode.pzxid);
     CHECK((record_key_name(key).size == 0) == (znode.id == 1));
     if (znode_owner(&znode) != 0) {
-        CHECK(session_table_find(&walk->state->sessions, znode_owner(&znode)) != NULL);
+        CHECK(may_own(walk->state, znode_owner(&znode)));
         CHECK_OP(znode.child_count, ==, 0);
         walk->ephemeral_count++;
     }
@@ -127,6 +138,9 @@ static bool see(void *visitor, struct bytes key, struct bytes value, struct reco
         break;
     case 'r':
         see_result(walk, key, value);
+        break;
+    case 'o':
+        CHECK(session_table_find(&walk->state->sessions, record_key_orphans_session(key)) == NULL);
         break;
     case 's':
         CHECK(session_table_find(&walk->state->sessions, bytes_load_u64(key.data + 1)) != NULL);

@@ -372,6 +372,7 @@ struct path_list {
         struct bytes path;
     } * *end;
     size_t room;
+    bool is_cut;        /* there was no room for all */
     uint64_t before_ms; /* TTL nodes: due before this */
 };
 
@@ -383,6 +384,7 @@ static bool collect_path(void *visitor, struct bytes key, struct bytes value, st
     (void)key;
     (void)record;
     if (list->room == 0) {
+        list->is_cut = true;
         return false;
     }
     item = arena_alloc(list->arena, sizeof *item);
@@ -428,21 +430,107 @@ remove_listed(struct tree_write *write, struct bytes path, uint64_t *ret_record_
     return tree_remove(write, path, parent_text, parent, record);
 }
 
-enum status tree_remove_ephemerals(struct tree_write *write, session_id session)
+/* In the list's order, until *bytes_left, which the last may pass, is used up. *ret_all: the whole
+ * list. */
+static enum status remove_list(struct tree_write *write,
+                               const struct path_item *first,
+                               uint64_t *bytes_left,
+                               bool *ret_all)
+{
+    const struct path_item *item = first;
+    enum status status = STATUS_OK;
+
+    for (; item != NULL && status == STATUS_OK && *bytes_left > 0; item = item->next) {
+        uint64_t bytes = 0;
+
+        status = remove_listed(write, item->path, &bytes);
+        *bytes_left -= bytes < *bytes_left ? bytes : *bytes_left;
+        overlay_trim(write->tree->overlay);
+    }
+    *ret_all = item == NULL;
+    return status;
+}
+
+/* *room: for how many; *ret_left: there are more. */
+static enum status remove_ephemerals_of(struct tree_write *write,
+                                        session_id session,
+                                        size_t *room,
+                                        uint64_t *bytes_left,
+                                        bool *ret_left)
 {
     struct path_item *first = NULL;
-    struct path_list list = {.arena = write->arena, .end = &first, .room = SIZE_MAX};
+    struct path_list list = {.arena = write->arena, .end = &first, .room = *room};
     struct record_key prefix;
+    bool all = true;
     enum status status;
 
     record_key_ephemerals(session, &prefix);
     status = overlay_scan(write->tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
                           collect_path, &list);
-    for (struct path_item *item = first; item != NULL && status == STATUS_OK; item = item->next) {
-        uint64_t bytes;
+    if (status == STATUS_OK) {
+        status = remove_list(write, first, bytes_left, &all);
+    }
+    *room = list.room;
+    *ret_left = list.is_cut || !all;
+    return status;
+}
 
-        status = remove_listed(write, item->path, &bytes);
-        overlay_trim(write->tree->overlay);
+enum status tree_remove_ephemerals(struct tree_write *write,
+                                   session_id session,
+                                   uint32_t count_max,
+                                   bool *ret_left)
+{
+    size_t room = count_max == 0 ? SIZE_MAX : count_max;
+    uint64_t bytes_left = count_max == 0 ? UINT64_MAX : STATE_SWEEP_BYTES_MAX;
+    enum status status = remove_ephemerals_of(write, session, &room, &bytes_left, ret_left);
+
+    if (status == STATUS_OK && *ret_left) {
+        struct record_key key;
+
+        record_key_orphans_of(session, &key);
+        overlay_put(write->tree->overlay, NULL, record_new(record_key_lend(&key), 0));
+    }
+    return status;
+}
+
+static bool take_session(void *visitor, struct bytes key, struct bytes value, struct record *record)
+{
+    session_id *session = visitor;
+
+    (void)value;
+    (void)record;
+    *session = record_key_orphans_session(key);
+    return false;
+}
+
+/* 0 = no session has left any. */
+static enum status first_with_orphans(struct tree *tree, session_id *ret_session)
+{
+    struct record_key prefix;
+
+    *ret_session = 0;
+    record_key_orphans(&prefix);
+    return overlay_scan(tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
+                        take_session, ret_session);
+}
+
+static enum status remove_orphans(struct tree_write *write, size_t room, uint64_t *bytes_left)
+{
+    session_id session = 0;
+    bool left = false;
+    enum status status = first_with_orphans(write->tree, &session);
+
+    while (status == STATUS_OK && session != 0 && !left) {
+        status = remove_ephemerals_of(write, session, &room, bytes_left, &left);
+        if (status == STATUS_OK && !left) {
+            struct record_key key;
+
+            record_key_orphans_of(session, &key);
+            status = remove_key(write->tree, &key);
+            if (status == STATUS_OK) {
+                status = first_with_orphans(write->tree, &session);
+            }
+        }
     }
     return status;
 }
@@ -470,19 +558,14 @@ enum status tree_remove_due(struct tree_write *write, uint32_t count_max)
 {
     struct path_item *first = NULL;
     struct path_list list = {.arena = write->arena, .end = &first, .before_ms = write->time_ms};
+    uint64_t bytes_left = STATE_SWEEP_BYTES_MAX;
+    bool all;
     enum status status = list_due(write->tree, &list, count_max);
-    uint64_t sum_bytes = 0;
 
-    for (struct path_item *item = first;
-         item != NULL && status == STATUS_OK && sum_bytes < STATE_SWEEP_BYTES_MAX;
-         item = item->next) {
-        uint64_t bytes = 0;
-
-        status = remove_listed(write, item->path, &bytes);
-        sum_bytes += bytes;
-        overlay_trim(write->tree->overlay);
+    if (status == STATUS_OK) {
+        status = remove_orphans(write, count_max, &bytes_left);
     }
-    return status;
+    return status == STATUS_OK ? remove_list(write, first, &bytes_left, &all) : status;
 }
 
 enum status tree_has_due(struct tree *tree, uint64_t time_ms, bool *ret_has_due)
@@ -490,12 +573,15 @@ enum status tree_has_due(struct tree *tree, uint64_t time_ms, bool *ret_has_due)
     struct path_item *first = NULL;
     struct path_list list = {.end = &first, .before_ms = time_ms};
     struct arena arena;
-    enum status status;
+    session_id session;
+    enum status status = first_with_orphans(tree, &session);
 
     arena_init(&arena);
     list.arena = &arena;
-    status = list_due(tree, &list, 1);
-    *ret_has_due = first != NULL;
+    if (status == STATUS_OK && session == 0) {
+        status = list_due(tree, &list, 1);
+    }
+    *ret_has_due = session != 0 || first != NULL;
     arena_release(&arena);
     return status;
 }

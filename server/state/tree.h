@@ -83,12 +83,18 @@ MUST_CHECK enum status tree_remove(struct tree_write *write,
                                    struct bytes parent_path,
                                    struct record *parent,
                                    struct record *record);
-/* Remove all ephemerals of `session` in order of their creation. */
-MUST_CHECK enum status tree_remove_ephemerals(struct tree_write *write, session_id session);
+/* Remove ephemerals of `session`, which ends, in order of their creation: at most `count_max`, and
+ * none any more once their values reach STATE_SWEEP_BYTES_MAX; 0 = all. *ret_left: there are more,
+ * which are due from now on. */
+MUST_CHECK enum status tree_remove_ephemerals(struct tree_write *write,
+                                              session_id session,
+                                              uint32_t count_max,
+                                              bool *ret_left);
 
-/* Remove due nodes: TTL nodes whose time is before the command's, in order of that time, then
- * containers in order of their creation; of each at most `count_max`, and none any more once their
- * values reach STATE_SWEEP_BYTES_MAX. What becomes due by that stays. */
+/* Remove due nodes: ephemerals that the ends of their sessions left, by session and in order of
+ * their creation; TTL nodes whose time is before the command's, in order of that time; then
+ * containers in order of their creation. Of each at most `count_max`, and none any more once the
+ * values of all reach STATE_SWEEP_BYTES_MAX. What becomes due by that stays. */
 MUST_CHECK enum status tree_remove_due(struct tree_write *write, uint32_t count_max);
 /* Whether there are any at `time_ms`. */
 MUST_CHECK enum status tree_has_due(struct tree *tree, uint64_t time_ms, bool *ret_has_due);

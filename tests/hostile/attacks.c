@@ -123,10 +123,12 @@ static void put_set(struct buffer *frames, uint64_t id, const char *path, struct
 
 /* --- Preparations --- */
 
+enum work { CREATE, CREATE_EPHEMERALS, REMOVE };
+
 /* A transaction that makes, or removes, `count` children of `parent`, and, with `parent_too`, this
  * itself behind them. To be sent before the next one is asked for. */
 static Client__Request *
-children_request(const char *parent, size_t first, size_t count, bool removes, bool parent_too)
+children_request(const char *parent, size_t first, size_t count, enum work work, bool parent_too)
 {
     enum { NAME_BYTES_MAX = 48, ROOM = REQUEST_OPERATIONS_MAX + 1 };
     static char paths[ROOM][NAME_BYTES_MAX];
@@ -146,13 +148,15 @@ children_request(const char *parent, size_t first, size_t count, bool removes, b
         record__create__init(&creates[i]);
         creates[i].path = wire_data(bytes_of_text(paths[i]));
         creates[i].make_parents = true;
+        creates[i].mode = work == CREATE_EPHEMERALS ? RECORD__CREATE_MODE__EPHEMERAL
+                                                    : RECORD__CREATE_MODE__PERSISTENT;
         record__remove__init(&removals[i]);
         removals[i].path = creates[i].path;
         removals[i].version = -1;
         record__operation__init(&operations[i]);
         operations[i].kind_case =
-            removes ? RECORD__OPERATION__KIND_REMOVE : RECORD__OPERATION__KIND_CREATE;
-        if (removes) {
+            work == REMOVE ? RECORD__OPERATION__KIND_REMOVE : RECORD__OPERATION__KIND_CREATE;
+        if (work == REMOVE) {
             operations[i].remove = &removals[i];
         } else {
             operations[i].create = &creates[i];
@@ -169,12 +173,12 @@ children_request(const char *parent, size_t first, size_t count, bool removes, b
 }
 
 /* The next batch of the wide node's. */
-static Client__Request *wide_request(size_t first, size_t all, bool removes)
+static Client__Request *wide_request(size_t first, size_t all, enum work work)
 {
     size_t left = all - first;
     size_t count = left < ATTACK_WIDE_NODE_BATCH ? left : (size_t)ATTACK_WIDE_NODE_BATCH;
 
-    return children_request("/wide", first, count, removes, removes && count == left);
+    return children_request("/wide", first, count, work, work == REMOVE && count == left);
 }
 
 static void expect_ok(Client__Response *response)
@@ -199,7 +203,7 @@ void attacks_prepare(const char *address, size_t children)
         expect_ok(wire_response(&wire, ANSWER_DEADLINE_MS));
     }
     for (size_t made = 0; made < children; made += ATTACK_WIDE_NODE_BATCH) {
-        expect_ok(wire_call(&wire, wide_request(made, children, false), ANSWER_DEADLINE_MS));
+        expect_ok(wire_call(&wire, wide_request(made, children, CREATE), ANSWER_DEADLINE_MS));
     }
     wire_close(&wire);
     buffer_release(&frames);
@@ -701,6 +705,19 @@ static void crowd(struct site *site)
     }
 }
 
+/* The next answer must be good. */
+static void hear(struct site *site, struct wire *wire, const char *failure)
+{
+    Client__Response *response = wire_response(wire, ANSWER_DEADLINE_MS);
+
+    if (response == NULL || response->code != CLIENT__CODE__OK) {
+        site->failure = failure;
+    }
+    if (response != NULL) {
+        client__response__free_unpacked(response, NULL);
+    }
+}
+
 /* The wide node and all that is below, as `confer-cli remove -r` does it, but several transactions
  * at a time. Until it is done, however long that takes. */
 static void remove_wide(struct site *site)
@@ -711,21 +728,13 @@ static void remove_wide(struct site *site)
 
     CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
     while (site->count < site->children && site->failure == NULL) {
-        Client__Response *response;
-
         for (; asked < site->children &&
                asked < site->count + (size_t)AT_A_TIME * ATTACK_WIDE_NODE_BATCH;
              asked += ATTACK_WIDE_NODE_BATCH) {
-            (void)wire_request(&wire, wide_request(asked, site->children, true));
+            (void)wire_request(&wire, wide_request(asked, site->children, REMOVE));
         }
-        response = wire_response(&wire, ANSWER_DEADLINE_MS);
-        if (response == NULL || response->code != CLIENT__CODE__OK) {
-            site->failure = "a removal failed";
-        }
+        hear(site, &wire, "a removal failed");
         site->count += ATTACK_WIDE_NODE_BATCH;
-        if (response != NULL) {
-            client__response__free_unpacked(response, NULL);
-        }
     }
     wire_close(&wire);
 }
@@ -734,26 +743,50 @@ static void remove_wide(struct site *site)
  * is applied. */
 static void largest_transactions(struct site *site)
 {
+    enum work work = CREATE;
     struct wire wire;
-    bool removes = false;
 
     CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
-    while ((site_goes_on(site) || removes) && site->failure == NULL) {
-        Client__Response *response;
-
+    while ((site_goes_on(site) || work == REMOVE) && site->failure == NULL) {
         (void)wire_request(&wire,
-                           children_request("/burst", 0, REQUEST_OPERATIONS_MAX, removes, false));
-        response = wire_response(&wire, ANSWER_DEADLINE_MS);
-        if (response == NULL || response->code != CLIENT__CODE__OK) {
-            site->failure = "a transaction failed";
-        }
-        if (response != NULL) {
-            client__response__free_unpacked(response, NULL);
-        }
+                           children_request("/burst", 0, REQUEST_OPERATIONS_MAX, work, false));
+        hear(site, &wire, "a transaction failed");
         site->count += REQUEST_OPERATIONS_MAX;
-        removes = !removes;
+        work = work == REMOVE ? CREATE : REMOVE;
     }
     wire_close(&wire);
+}
+
+/* A session ends that has many times more ephemerals than go in one step. */
+static void many_ephemerals(struct site *site)
+{
+    enum { AT_A_TIME = 1024, EPHEMERALS = 64 * AT_A_TIME };
+    Client__OpenSession open = CLIENT__OPEN_SESSION__INIT;
+    Client__CloseSession end = CLIENT__CLOSE_SESSION__INIT;
+    Client__Request opening = CLIENT__REQUEST__INIT;
+    Client__Request ending = CLIENT__REQUEST__INIT;
+
+    open.timeout_ms = 60 * 1000;
+    opening.body_case = CLIENT__REQUEST__BODY_OPEN_SESSION;
+    opening.open_session = &open;
+    ending.body_case = CLIENT__REQUEST__BODY_CLOSE_SESSION;
+    ending.close_session = &end;
+    while (site_goes_on(site) && site->failure == NULL) {
+        struct wire wire;
+
+        CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
+        (void)wire_request(&wire, &opening);
+        hear(site, &wire, "no session was opened");
+        for (size_t i = 0; i < EPHEMERALS && site->failure == NULL; i += AT_A_TIME) {
+            (void)wire_request(&wire, children_request("/brief", site->count, AT_A_TIME,
+                                                       CREATE_EPHEMERALS, false));
+            hear(site, &wire, "ephemerals were not made");
+            site->count += AT_A_TIME;
+        }
+        (void)wire_request(&wire, &ending);
+        hear(site, &wire, "a session was not closed");
+        wire_close(&wire);
+    }
 }
 
 const struct attack attacks[] = {
@@ -767,6 +800,7 @@ const struct attack attacks[] = {
     {"large-writes", "KiB", large_writes, AS_STRANGER},
     {"wide-lists", "KiB", wide_lists, AS_STRANGER},
     {"largest-transactions", "nodes", largest_transactions, AS_STRANGER},
+    {"many-ephemerals", "nodes", many_ephemerals, AS_STRANGER},
     {"native-watches", "KiB", native_watches, AS_STRANGER},
     {"native-sessions", "KiB", native_sessions, AS_STRANGER},
     {"zookeeper-noise", "frames", zookeeper_noise, AS_STRANGER},

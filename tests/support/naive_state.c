@@ -159,9 +159,28 @@ static enum op_error refusal(const struct naive_session *session, uint64_t gener
     return session->shown.generation != generation ? OP_SESSION_MOVED : OP_OK;
 }
 
+/* At most `count_max`; new nodes go to the end of the array, so this is the order of their
+ * creation. Returns how many. */
+static uint32_t remove_ephemerals(struct naive_work *work, session_id id, uint32_t count_max)
+{
+    struct naive_state *state = work->state;
+    uint32_t count = 0;
+
+    for (size_t i = 0; i < state->node_count && count < count_max;) {
+        if (state->nodes[i].stat.ephemeral_owner == id) {
+            naive_nodes_remove(work, &state->nodes[i]);
+            count++;
+        } else {
+            i++;
+        }
+    }
+    return count;
+}
+
 static void end_session(struct naive_work *work,
                         session_id id,
                         uint64_t generation,
+                        uint32_t count_max,
                         enum state_change_kind kind)
 {
     struct naive_state *state = work->state;
@@ -172,14 +191,7 @@ static void end_session(struct naive_work *work,
         return;
     }
     work->session = id;
-    /* New nodes go to the end of the array, so this is the order of their creation. */
-    for (size_t i = 0; i < state->node_count;) {
-        if (state->nodes[i].stat.ephemeral_owner == id) {
-            naive_nodes_remove(work, &state->nodes[i]);
-        } else {
-            i++;
-        }
-    }
+    (void)remove_ephemerals(work, id, count_max == 0 ? UINT32_MAX : count_max);
     CHECK(naive_quotas_account(work, 0) == OP_OK);
     naive_nodes_note(work, kind, BYTES_EMPTY, id);
     memmove(session, session + 1,
@@ -289,8 +301,33 @@ static struct naive_node *next_due(struct naive_state *state, bool container, zx
     return next;
 }
 
+/* Of the sessions that ended, the first that has ephemerals; 0 = none. */
+static session_id first_with_orphans(struct naive_state *state)
+{
+    session_id first = 0;
+
+    for (size_t i = 0; i < state->node_count; i++) {
+        session_id owner = state->nodes[i].stat.ephemeral_owner;
+
+        if (owner != 0 && find_session(state, owner) == NULL && (first == 0 || owner < first)) {
+            first = owner;
+        }
+    }
+    return first;
+}
+
+static void sweep_orphans(struct naive_work *work, uint32_t count_max)
+{
+    session_id session;
+
+    for (uint32_t left = count_max; left > 0 && (session = first_with_orphans(work->state)) != 0;) {
+        left -= remove_ephemerals(work, session, left);
+    }
+}
+
 static void sweep(struct naive_work *work, uint32_t count_max)
 {
+    sweep_orphans(work, count_max);
     for (int kind = 0; kind < 2; kind++) {
         struct naive_node *node = next_due(work->state, kind == 1, work->at);
 
@@ -323,10 +360,11 @@ struct naive_result naive_state_apply(struct naive_state *state,
     } else if (command->body_case == RECORD__COMMAND__BODY_ATTACH_SESSION) {
         attach(&work, command->session, command->attach_session);
     } else if (command->body_case == RECORD__COMMAND__BODY_CLOSE_SESSION) {
-        end_session(&work, command->session, command->generation, STATE_SESSION_CLOSED);
+        end_session(&work, command->session, command->generation, command->close_session->count_max,
+                    STATE_SESSION_CLOSED);
     } else if (command->body_case == RECORD__COMMAND__BODY_EXPIRE_SESSION) {
         end_session(&work, command->expire_session->session, command->expire_session->generation,
-                    STATE_SESSION_EXPIRED);
+                    command->expire_session->count_max, STATE_SESSION_EXPIRED);
     } else if (command->body_case == RECORD__COMMAND__BODY_SWEEP) {
         work.session = 0;
         sweep(&work, command->sweep->count_max);

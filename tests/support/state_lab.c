@@ -276,6 +276,7 @@ enum op_error state_lab_close(struct state_lab *lab)
     Record__CloseSession close = RECORD__CLOSE_SESSION__INIT;
     Record__Command command = RECORD__COMMAND__INIT;
 
+    close.count_max = lab->end_count_max;
     command.session = lab->session;
     command.generation = lab->generation;
     command.body_case = RECORD__COMMAND__BODY_CLOSE_SESSION;
@@ -290,6 +291,7 @@ enum op_error state_lab_expire(struct state_lab *lab, session_id id, uint64_t ge
 
     expire.session = id;
     expire.generation = generation;
+    expire.count_max = lab->end_count_max;
     command.body_case = RECORD__COMMAND__BODY_EXPIRE_SESSION;
     command.expire_session = &expire;
     return state_lab_command(lab, &command);

@@ -21,6 +21,7 @@ struct state_lab {
     uint64_t generation;
     uint64_t sequence; /* counts up with each command unless it is 0 */
     uint64_t confirmed;
+    uint32_t end_count_max; /* of a close and an expiry */
 };
 
 void state_lab_init(struct state_lab *lab, uint64_t cache_bytes_max);

@@ -34,6 +34,7 @@ static struct {
     Peer__PeerMessage *sent[SENT_MAX]; /* to the peer, but for the core's */
     size_t sent_count;
     struct client *client;
+    Record__CreateMode create_mode; /* of the nodes that `creating` makes */
     struct {
         enum request_kind kind;
         Client__Code code;
@@ -289,28 +290,46 @@ static inline struct request *reading(enum request_kind kind, const char *path)
     return request;
 }
 
-/* One transaction that makes `count` nodes, named by their numbers from `first` on, below `parent`;
- * or `parent` itself if that is 0. */
-static inline struct request *creating(const char *parent, size_t first, size_t count)
+static inline struct request *
+writing(struct request *request, Record__Operation **operations, size_t count)
 {
-    struct request *request = request_new(REQUEST_WRITE);
     Record__Transaction transaction = RECORD__TRANSACTION__INIT;
     Record__Command command = RECORD__COMMAND__INIT;
-    char path[64];
     uint8_t *packed;
 
-    transaction.n_operations = count == 0 ? 1 : count;
-    transaction.operations =
-        arena_alloc(&request->arena, transaction.n_operations * sizeof *transaction.operations);
-    for (size_t i = 0; i < transaction.n_operations; i++) {
-        (void)snprintf(path, sizeof path, count == 0 ? "%s" : "%s/%zu", parent, first + i);
-        transaction.operations[i] = state_lab_make_create(&request->arena, path, "");
-    }
+    transaction.n_operations = count;
+    transaction.operations = operations;
     command.body_case = RECORD__COMMAND__BODY_TRANSACTION;
     command.transaction = &transaction;
     packed = arena_alloc(&request->arena, record__command__get_packed_size(&command));
     request->write.command = bytes_of(packed, record__command__pack(&command, packed));
     return request;
+}
+
+/* One transaction that makes `count` nodes, named by their numbers from `first` on, below `parent`;
+ * or `parent` itself if that is 0. */
+static inline struct request *creating(const char *parent, size_t first, size_t count)
+{
+    struct request *request = request_new(REQUEST_WRITE);
+    size_t operation_count = count == 0 ? 1 : count;
+    Record__Operation **operations =
+        arena_alloc(&request->arena, operation_count * sizeof *operations);
+    char path[64];
+
+    for (size_t i = 0; i < operation_count; i++) {
+        (void)snprintf(path, sizeof path, count == 0 ? "%s" : "%s/%zu", parent, first + i);
+        operations[i] = state_lab_make_create(&request->arena, path, "");
+        operations[i]->create->mode = lab.create_mode;
+    }
+    return writing(request, operations, operation_count);
+}
+
+static inline struct request *removing(const char *path)
+{
+    struct request *request = request_new(REQUEST_WRITE);
+    Record__Operation *operation = state_lab_make_remove(&request->arena, path, -1);
+
+    return writing(request, &operation, 1);
 }
 
 /* A message of the peer; the turn is still to come. */

@@ -400,6 +400,27 @@ static void test_due_nodes_stand_in_tables_of_their_own(void)
     stop();
 }
 
+static void test_what_a_session_left_is_remembered_over_a_restart(void)
+{
+    start();
+    lab.end_count_max = 1;
+    (void)state_lab_open(&lab, 'p', 5000);
+    EXPECT_EQ(state_lab_create(&lab, "/a", "", RECORD__CREATE_MODE__EPHEMERAL), OP_OK);
+    EXPECT_EQ(state_lab_create(&lab, "/b", "", RECORD__CREATE_MODE__EPHEMERAL), OP_OK);
+    EXPECT_EQ(state_lab_close(&lab), OP_OK);
+    checkpoint();
+    EXPECT_EQ(count_table('o'), 1);
+    EXPECT_EQ(count_table('e'), 1);
+    EXPECT_EQ(state_lab_restart(&lab), 4);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "b,zookeeper,");
+    lab.session = 0;
+    EXPECT_EQ(state_lab_sweep(&lab, 1), OP_OK);
+    checkpoint();
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "zookeeper,");
+    EXPECT_EQ(count_table('o') + count_table('e'), 0);
+    stop();
+}
+
 /* --- Damage and foreign data --- */
 
 static enum status open_again(struct error *error)
@@ -664,6 +685,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_generation_is_read_by_another_thread_while_commands_go_on),
         TEST_CASE(test_a_removal_reaches_the_source),
         TEST_CASE(test_due_nodes_stand_in_tables_of_their_own),
+        TEST_CASE(test_what_a_session_left_is_remembered_over_a_restart),
         TEST_CASE(test_a_newer_format_is_refused_with_the_way_out),
         TEST_CASE(test_a_damaged_meta_record_is_refused),
         TEST_CASE(test_a_damaged_session_record_is_refused),

@@ -71,7 +71,7 @@ static void test_unreadable_commands_are_refused(void)
         RAW("\x70\x00"),                                         /* the body as a number */
         RAW("\x73\x74"),                                         /* a group */
         RAW("\x5a\x02\x0a\x00"),                 /* a transaction with an operation of no kind */
-        RAW("\x72\x02\x08\x01"),                 /* an unknown field inside */
+        RAW("\x72\x02\x10\x01"),                 /* an unknown field inside */
         RAW("\x5a\x06\x0a\x04\x0a\x02\x0a\x09"), /* a path longer than its message */
         RAW("\x52\x04\x2a\x00\x32\x00"),         /* an operation of two kinds */
         RAW("\x5a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"), /* a length of 2^64 - 1 */

@@ -367,12 +367,14 @@ random_session_command(struct world *world, struct client *client, Record__Comma
         command->body_case = RECORD__COMMAND__BODY_CLOSE_SESSION;
         command->close_session = arena_alloc(&world->arena, sizeof *command->close_session);
         record__close_session__init(command->close_session);
+        command->close_session->count_max = (uint32_t)prng_below(&world->prng, 4);
     } else {
         command->body_case = RECORD__COMMAND__BODY_EXPIRE_SESSION;
         command->expire_session = arena_alloc(&world->arena, sizeof *command->expire_session);
         record__expire_session__init(command->expire_session);
         command->expire_session->session = client->id;
         command->expire_session->generation = client->generation + prng_below(&world->prng, 2);
+        command->expire_session->count_max = (uint32_t)prng_below(&world->prng, 4);
         command->session = 0;
     }
 }

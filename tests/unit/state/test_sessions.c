@@ -1,6 +1,9 @@
+#include "base/alloc.h"
 #include "tests/support/state_lab.h"
 #include "tests/support/test.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define PERSISTENT RECORD__CREATE_MODE__PERSISTENT
@@ -130,6 +133,135 @@ static void test_the_end_takes_the_ephemerals_in_order_of_creation(void)
     EXPECT_EQ(stat.cversion, 2);
     EXPECT_EQ(state_session_count(lab.state), 0);
     EXPECT_EQ(state_lab_close(&lab), OP_SESSION_EXPIRED);
+    stop();
+}
+
+/* One for each letter. */
+static void make_ephemerals(const char *letters)
+{
+    for (; *letters != '\0'; letters++) {
+        const char path[] = {'/', *letters, '\0'};
+
+        EXPECT_EQ(state_lab_create(&lab, path, "", EPHEMERAL), OP_OK);
+    }
+}
+
+static bool has_due(void)
+{
+    bool found = false;
+
+    EXPECT_OK(state_has_due(lab.state, lab.time_ms, &found));
+    return found;
+}
+
+static void test_what_the_end_of_a_session_leaves_is_swept(void)
+{
+    session_id first;
+    session_id second;
+
+    start();
+    lab.end_count_max = 2;
+    first = state_lab_open(&lab, 'p', 5000);
+    make_ephemerals("abcde");
+    second = state_lab_open(&lab, 'q', 5000);
+    make_ephemerals("xy");
+    EXPECT(!has_due());
+    /* No more than it may take: nothing is left. */
+    EXPECT_EQ(state_lab_expire(&lab, second, 1), OP_OK);
+    EXPECT(!lab.result.ephemerals_left);
+    EXPECT(!has_due());
+    EXPECT_EQ(state_lab_expire(&lab, first, 1), OP_OK);
+    EXPECT(lab.result.ephemerals_left);
+    EXPECT_EQ(lab.result.change_count, 3);
+    EXPECT_EQ(lab.result.changes[2].kind, STATE_SESSION_EXPIRED);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "c,d,e,zookeeper,");
+    EXPECT_EQ(state_session_count(lab.state), 0);
+    EXPECT(has_due());
+    lab.session = first;
+    lab.generation = 1;
+    EXPECT_EQ(state_lab_create(&lab, "/f", "", EPHEMERAL), OP_SESSION_EXPIRED);
+    EXPECT_EQ(state_lab_expire(&lab, first, 1), OP_SESSION_EXPIRED);
+    lab.session = 0;
+    EXPECT_EQ(state_lab_remove(&lab, "/d", -1), OP_OK);
+    EXPECT_EQ(state_lab_sweep(&lab, 1), OP_OK);
+    EXPECT_EQ(lab.result.change_count, 1);
+    EXPECT_EQ(lab.result.changes[0].session, 0);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "e,zookeeper,");
+    EXPECT(has_due());
+    EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "zookeeper,");
+    EXPECT(!has_due());
+    stop();
+}
+
+static void test_a_sweep_takes_what_several_sessions_left(void)
+{
+    start();
+    lab.end_count_max = 1;
+    for (size_t i = 0; i < 3; i++) {
+        static const char *const names[] = {"abc", "de", "fg"};
+
+        (void)state_lab_open(&lab, 'p', 5000);
+        make_ephemerals(names[i]);
+        EXPECT_EQ(state_lab_close(&lab), OP_OK);
+        EXPECT(lab.result.ephemerals_left);
+    }
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "b,c,e,g,zookeeper,");
+    EXPECT_EQ(state_lab_sweep(&lab, 3), OP_OK);
+    EXPECT_EQ(lab.result.change_count, 3);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "g,zookeeper,");
+    /* Somebody else removed the last: there is nothing to sweep but what tells of it. */
+    lab.session = 0;
+    EXPECT_EQ(state_lab_remove(&lab, "/g", -1), OP_OK);
+    EXPECT(has_due());
+    EXPECT_EQ(state_lab_sweep(&lab, 3), OP_OK);
+    EXPECT_EQ(lab.result.change_count, 0);
+    EXPECT(!has_due());
+    stop();
+}
+
+static void test_the_end_of_a_session_takes_so_many_bytes_at_most(void)
+{
+    enum { VALUE_BYTES = 1000 * 1000, NODES = 6 };
+    char *value = xcalloc(1, VALUE_BYTES + 1);
+
+    start();
+    memset(value, 'v', VALUE_BYTES);
+    lab.end_count_max = STATE_END_COUNT_MAX;
+    (void)state_lab_open(&lab, 'p', 5000);
+    for (int i = 0; i < NODES; i++) {
+        char path[8];
+
+        (void)snprintf(path, sizeof path, "/e%d", i);
+        EXPECT_EQ(state_lab_create(&lab, path, value, EPHEMERAL), OP_OK);
+    }
+    EXPECT_EQ(state_lab_close(&lab), OP_OK);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "e5,zookeeper,");
+    EXPECT(lab.result.ephemerals_left);
+    free(value);
+    stop();
+}
+
+/* As entries of a log ask that servers wrote who knew no bound. */
+static void test_an_end_without_a_bound_takes_all(void)
+{
+    enum { NODES = STATE_END_COUNT_MAX + 10 };
+
+    start();
+    (void)state_lab_open(&lab, 'p', 5000);
+    for (int i = 0; i < NODES; i++) {
+        char path[16];
+
+        (void)snprintf(path, sizeof path, "/e%d", i);
+        EXPECT_EQ(state_lab_create(&lab, path, "", EPHEMERAL), OP_OK);
+    }
+    lab.end_count_max = STATE_END_COUNT_MAX + 1;
+    EXPECT_EQ(state_lab_close(&lab), OP_LIMIT);
+    lab.end_count_max = 0;
+    EXPECT_EQ(state_lab_close(&lab), OP_OK);
+    EXPECT_EQ(lab.result.change_count, NODES + 1);
+    EXPECT(!lab.result.ephemerals_left);
+    EXPECT(!has_due());
     stop();
 }
 
@@ -351,6 +483,10 @@ int main(int argc, char **argv)
         TEST_CASE(test_attaching_raises_the_generation),
         TEST_CASE(test_a_write_of_an_older_generation_is_refused),
         TEST_CASE(test_the_end_takes_the_ephemerals_in_order_of_creation),
+        TEST_CASE(test_what_the_end_of_a_session_leaves_is_swept),
+        TEST_CASE(test_a_sweep_takes_what_several_sessions_left),
+        TEST_CASE(test_the_end_of_a_session_takes_so_many_bytes_at_most),
+        TEST_CASE(test_an_end_without_a_bound_takes_all),
         TEST_CASE(test_anyone_may_remove_or_set_an_ephemeral),
         TEST_CASE(test_an_expiry_of_another_generation_is_void),
         TEST_CASE(test_a_recreated_ephemeral_belongs_to_its_new_owner),
