@@ -17,7 +17,7 @@
 
 enum {
     /* Applied in one turn, so that messages never wait long. The last entry may pass both. */
-    TURN_OPERATIONS_MAX = 4096,
+    TURN_WORK_MAX = 4096, /* state_result.work */
     TURN_BYTES_MAX = 8 * 1024 * 1024
 };
 
@@ -155,8 +155,7 @@ static void fail_to_apply(struct node *node, raft_index index, enum status statu
     node_damaged(node, &error);
 }
 
-/* Returns how many operations that was: those of a transaction that failed were undone, and the
- * end of a session or a sweep removes nodes that it does not name. */
+/* Returns how much work it was. */
 static size_t apply_command(
     struct node *node, raft_index index, raft_term term, struct bytes payload, struct arena *arena)
 {
@@ -176,8 +175,7 @@ static size_t apply_command(
     }
     tell_of_changes(node, index, &result);
     node_proposals_applied(node, index, term, &result);
-    return result.operation_count > result.change_count ? result.operation_count
-                                                        : result.change_count;
+    return result.work;
 }
 
 static void apply_config(
@@ -209,7 +207,7 @@ bool node_apply_run(struct node *node)
 {
     struct arena arena;
     uint64_t bytes = 0;
-    size_t count = 0;
+    size_t work = 0;
     bool more = false;
 
     if (node->installing || node->is_condemned) {
@@ -221,10 +219,10 @@ bool node_apply_run(struct node *node)
         raft_index index = state_applied(node->state) + 1;
         struct raft_entry entry = raft_entry_at(node->raft, index);
         struct payload *payload = entry_cache_find(&node->cache, index);
-        size_t operations = 0;
+        size_t entry_work = 0;
         enum checkpoint_pace pace;
 
-        if (count >= TURN_OPERATIONS_MAX || bytes > TURN_BYTES_MAX) {
+        if (work >= TURN_WORK_MAX || bytes > TURN_BYTES_MAX) {
             more = true;
             break;
         }
@@ -237,7 +235,7 @@ bool node_apply_run(struct node *node)
         CHECK(payload != NULL);
         payload = payload_ref(payload);
         if (entry.type == RAFT_ENTRY_COMMAND) {
-            operations = apply_command(node, index, entry.term, payload_lend(payload), &arena);
+            entry_work = apply_command(node, index, entry.term, payload_lend(payload), &arena);
         } else if (entry.type == RAFT_ENTRY_CONFIG) {
             apply_config(node, index, entry.term, payload_lend(payload), &arena);
         } else {
@@ -250,7 +248,7 @@ bool node_apply_run(struct node *node)
         node->bytes_since_checkpoint += payload->size;
         node->bytes_since_space_check += payload->size;
         node->entries_since_checkpoint++;
-        count += operations > 1 ? operations : 1;
+        work += entry_work > 1 ? entry_work : 1;
         payload_unref(payload);
         arena_reset(&arena);
     }

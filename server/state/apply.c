@@ -309,6 +309,17 @@ static struct state_identities identities_of(const Record__Command *command, str
     return (struct state_identities){.items = items, .count = count};
 }
 
+/* Operations of a transaction that failed were undone; the end of a session and a sweep remove
+ * nodes that they do not name. */
+static size_t work_of(const struct state_result *result, size_t counted)
+{
+    enum { COUNTED_PER_OPERATION = 32 /* take about as long as one */ };
+    size_t operations = result->operation_count > result->change_count ? result->operation_count
+                                                                       : result->change_count;
+
+    return operations + counted / COUNTED_PER_OPERATION;
+}
+
 enum status apply_command(struct state *state,
                           zxid at,
                           Record__Command *command,
@@ -323,6 +334,7 @@ enum status apply_command(struct state *state,
         .session = command->session,
         .identities = identities_of(command, arena),
         .enforces_quotas = command->enforce_quotas,
+        .counts_left = QUOTA_COUNTED_MAX,
     };
     enum status status = STATUS_OK;
 
@@ -363,5 +375,6 @@ enum status apply_command(struct state *state,
     ret_result->changes = write.changes;
     ret_result->change_count = write.change_count;
     ret_result->quota_passed = write.quota_passed;
+    ret_result->work = work_of(ret_result, QUOTA_COUNTED_MAX - write.counts_left);
     return status;
 }

@@ -338,6 +338,7 @@ struct state_result {
      * none. */
     struct bytes quota_passed;
     bool ephemerals_left; /* of the session that this command ended: they are due */
+    size_t work;          /* how long it took, on every machine alike: about so many operations */
 };
 
 /* Apply the command entry at log index `zxid` (> state_applied). `entry` is the whole payload:

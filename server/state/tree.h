@@ -27,6 +27,7 @@ struct tree_write {
     session_id session; /* 0 = none */
     struct state_identities identities;
     bool enforces_quotas;
+    size_t counts_left;        /* nodes that may still be counted for quotas */
     struct bytes quota_passed; /* of which a limit was passed; empty = none */
     struct state_change *changes;
     size_t change_count;

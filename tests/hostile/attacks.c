@@ -789,6 +789,63 @@ static void many_ephemerals(struct site *site)
     }
 }
 
+/* One transaction that sets a quota on the wide node and takes it away, `times` times over. */
+static Client__Request *quota_request(size_t times)
+{
+    enum { TIMES_MAX = 1024, OPERATIONS = 2 };
+    static Record__Create creates[TIMES_MAX];
+    static Record__Remove removals[TIMES_MAX];
+    static Record__Operation operations[TIMES_MAX][OPERATIONS];
+    static Record__Operation *pointers[TIMES_MAX * OPERATIONS];
+    static Client__Write write;
+    static Client__Request request;
+
+    CHECK_OP(times, <=, TIMES_MAX);
+    for (size_t i = 0; i < times; i++) {
+        record__create__init(&creates[i]);
+        creates[i].path = wire_data(bytes_of_text("/zookeeper/quota/wide/zookeeper_stats"));
+        creates[i].make_parents = true;
+        record__remove__init(&removals[i]);
+        removals[i].path = creates[i].path;
+        removals[i].version = -1;
+        record__operation__init(&operations[i][0]);
+        operations[i][0].kind_case = RECORD__OPERATION__KIND_CREATE;
+        operations[i][0].create = &creates[i];
+        record__operation__init(&operations[i][1]);
+        operations[i][1].kind_case = RECORD__OPERATION__KIND_REMOVE;
+        operations[i][1].remove = &removals[i];
+        pointers[OPERATIONS * i] = &operations[i][0];
+        pointers[OPERATIONS * i + 1] = &operations[i][1];
+    }
+    client__write__init(&write);
+    write.operations = pointers;
+    write.n_operations = OPERATIONS * times;
+    client__request__init(&request);
+    request.body_case = CLIENT__REQUEST__BODY_WRITE;
+    request.write = &write;
+    return &request;
+}
+
+/* What a quota is set on is counted when it is applied, of one transaction not more than may be. */
+static void quotas(struct site *site)
+{
+    struct wire wire;
+
+    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
+    while (site_goes_on(site) && site->failure == NULL) {
+        Client__Response *response =
+            wire_call(&wire, quota_request(site->count % 2 == 0 ? 1 : 1024), ANSWER_DEADLINE_MS);
+
+        /* Refused or not: there may be more children than are counted. */
+        site->failure = response == NULL ? "no answer to a quota" : NULL;
+        if (response != NULL) {
+            client__response__free_unpacked(response, NULL);
+        }
+        site->count++;
+    }
+    wire_close(&wire);
+}
+
 const struct attack attacks[] = {
     {"vanishing", "connections", vanish, AS_STRANGER},
     {"trickling", "connections", trickle, AS_STRANGER},
@@ -801,6 +858,7 @@ const struct attack attacks[] = {
     {"wide-lists", "KiB", wide_lists, AS_STRANGER},
     {"largest-transactions", "nodes", largest_transactions, AS_STRANGER},
     {"many-ephemerals", "nodes", many_ephemerals, AS_STRANGER},
+    {"quotas", "transactions", quotas, AS_STRANGER},
     {"native-watches", "KiB", native_watches, AS_STRANGER},
     {"native-sessions", "KiB", native_sessions, AS_STRANGER},
     {"zookeeper-noise", "frames", zookeeper_noise, AS_STRANGER},
