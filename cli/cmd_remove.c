@@ -56,11 +56,13 @@ collect(const struct cli *cli, const char *path, struct paths *paths, int *ret_c
 }
 
 /* Remove the last nodes of the list in one transaction: children stand behind their parents. */
-static enum confer_status
-remove_batch(const struct cli *cli, struct paths *paths, struct confer_result **ret_result)
+static enum confer_status remove_batch(const struct cli *cli,
+                                       struct paths *paths,
+                                       size_t nodes_max,
+                                       struct confer_result **ret_result)
 {
     struct confer_transaction *transaction = confer_transaction_new();
-    size_t count = paths->count < BATCH_NODES_MAX ? paths->count : BATCH_NODES_MAX;
+    size_t count = paths->count < nodes_max ? paths->count : nodes_max;
     enum confer_status status = CONFER_NO_MEMORY;
 
     if (transaction != NULL) {
@@ -73,6 +75,30 @@ remove_batch(const struct cli *cli, struct paths *paths, struct confer_result **
     confer_transaction_free(transaction);
     for (size_t i = 0; status == CONFER_OK && i < count; i++) {
         free(paths->items[--paths->count]);
+    }
+    return status;
+}
+
+/* All of the list; fewer at a time when their values are too large for one transaction. */
+static enum confer_status remove_all(const struct cli *cli,
+                                     struct paths *paths,
+                                     uint64_t *ret_count,
+                                     struct confer_result **ret_result)
+{
+    size_t nodes_max = BATCH_NODES_MAX;
+    enum confer_status status = CONFER_OK;
+
+    while (status == CONFER_OK && paths->count > 0) {
+        size_t before = paths->count;
+
+        confer_result_free(*ret_result);
+        *ret_result = NULL;
+        status = remove_batch(cli, paths, nodes_max, ret_result);
+        *ret_count += before - paths->count;
+        if (status == CONFER_LIMIT && nodes_max > 1) {
+            nodes_max /= 2;
+            status = CONFER_OK;
+        }
     }
     return status;
 }
@@ -92,14 +118,7 @@ static int remove_subtree(const struct cli *cli, const char *path, uint64_t *ret
             release(&paths);
             return status == CONFER_NO_NODE && *ret_count > 0 ? EXIT_CODE_OK : code;
         }
-        while (status == CONFER_OK && paths.count > 0) {
-            size_t before = paths.count;
-
-            confer_result_free(result);
-            result = NULL;
-            status = remove_batch(cli, &paths, &result);
-            *ret_count += before - paths.count;
-        }
+        status = remove_all(cli, &paths, ret_count, &result);
         release(&paths);
         if (status == CONFER_OK || (status != CONFER_NO_NODE && status != CONFER_NOT_EMPTY)) {
             break;
@@ -167,18 +186,19 @@ static const struct option options[] = {{"recursive", 'r', NULL, "with everythin
                                         {"if-version", 0, "N", "only if the node has this version"},
                                         {NULL, 0, NULL, NULL}};
 
-const struct command cmd_remove = {.name = "remove",
-                                   .short_name = "rm",
-                                   .arguments = "PATH",
-                                   .arguments_min = 1,
-                                   .arguments_max = 1,
-                                   .summary = "remove a node",
-                                   .help = "With -r up to 1,000 nodes go in one transaction, so at "
-                                           "once or not at all; a larger subtree\n"
-                                           "goes in several, from its leaves up.\n"
-                                           "\n"
-                                           "  confer-cli remove /app/db/url\n"
-                                           "  confer-cli rm -r /app\n"
-                                           "  confer-cli remove /app/db/url --if-version 3\n",
-                                   .options = options,
-                                   .run = run};
+const struct command cmd_remove = {
+    .name = "remove",
+    .short_name = "rm",
+    .arguments = "PATH",
+    .arguments_min = 1,
+    .arguments_max = 1,
+    .summary = "remove a node",
+    .help = "With -r up to 1,000 nodes go in one transaction, so at "
+            "once or not at all; a larger subtree,\n"
+            "or one with values of more than 32 MiB, goes in several, from its leaves up.\n"
+            "\n"
+            "  confer-cli remove /app/db/url\n"
+            "  confer-cli rm -r /app\n"
+            "  confer-cli remove /app/db/url --if-version 3\n",
+    .options = options,
+    .run = run};

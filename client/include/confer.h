@@ -60,7 +60,8 @@ enum confer_status {
     CONFER_SEQUENCE_GAP = 12,
     CONFER_SEQUENCE_FORGOTTEN = 13,
     CONFER_TOO_MANY_UNCONFIRMED = 14,
-    CONFER_LIMIT = 15,      /* a value, path or transaction is too large */
+    CONFER_LIMIT =
+        15, /* a value, path or transaction, or what one would replace or remove, is too large */
     CONFER_NO_SESSION = 16, /* an ephemeral node needs a session, the handle has none */
     CONFER_UNREADABLE = 17,
     CONFER_QUOTA_EXCEEDED = 18, /* a quota with a hard limit, on a server that enforces them */

@@ -51,7 +51,8 @@ enum {
     COMMAND_CONFIRMED = 4,
     COMMAND_OPERATION = 10,
     COMMAND_TRANSACTION = 11,
-    TRANSACTION_OPERATIONS = 1
+    TRANSACTION_OPERATIONS = 1,
+    TRANSACTION_BOUNDED = 2
 };
 
 struct write {
@@ -103,13 +104,18 @@ static struct bytes make_command(struct arena *arena, struct bytes body, const s
     to = field_put_number(to, COMMAND_SEQUENCE, write->sequence);
     to = field_put_number(to, COMMAND_CONFIRMED, write->confirmed);
     if (transaction) {
-        to = field_put_message_head(to, COMMAND_TRANSACTION, write->operations_bytes);
+        to = field_put_message_head(to, COMMAND_TRANSACTION,
+                                    write->operations_bytes +
+                                        field_number_bytes(TRANSACTION_BOUNDED, true));
     }
     while (field_read(&reader, &field)) {
         if (is_operation(&field)) {
             to = field_put_message(to, transaction ? TRANSACTION_OPERATIONS : COMMAND_OPERATION,
                                    field.bytes);
         }
+    }
+    if (transaction) {
+        to = field_put_number(to, TRANSACTION_BOUNDED, true);
     }
     return bytes_of(start, (size_t)(to - start));
 }

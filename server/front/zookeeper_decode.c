@@ -282,6 +282,7 @@ static void decode_multi(struct decoder *decoder)
     }
     transaction.operations = operations;
     transaction.n_operations = count;
+    transaction.bounded = true;
     command.body_case = RECORD__COMMAND__BODY_TRANSACTION;
     command.transaction = &transaction;
     put_command(decoder, &command);

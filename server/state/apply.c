@@ -32,6 +32,19 @@ static void fail_at(struct state_result *result, size_t position)
     result->operations[position].error = error;
 }
 
+/* Whether more may follow. */
+static enum op_error bound(struct tree_write *write, const Record__Command *command)
+{
+    if (!command->transaction->bounded) {
+        write->counted_max = write->counted + QUOTA_COUNTED_MAX;
+        return OP_OK;
+    }
+    MARK_IF(write->tree->overlay->touched_bytes > STATE_TRANSACTION_TOUCHED_BYTES_MAX,
+            transaction_touched_too_much);
+    return write->tree->overlay->touched_bytes > STATE_TRANSACTION_TOUCHED_BYTES_MAX ? OP_LIMIT
+                                                                                     : OP_OK;
+}
+
 static enum status
 execute(struct tree_write *write, Record__Command *command, struct state_result *result)
 {
@@ -47,6 +60,9 @@ execute(struct tree_write *write, Record__Command *command, struct state_result 
 
         if (status == STATUS_OK && result->operations[i].error == OP_OK) {
             status = quota_account(write, first, &result->operations[i].error);
+        }
+        if (status == STATUS_OK && result->operations[i].error == OP_OK && i + 1 < count) {
+            result->operations[i].error = bound(write, command);
         }
         if (status != STATUS_OK) {
             return status;
@@ -311,13 +327,14 @@ static struct state_identities identities_of(const Record__Command *command, str
 
 /* Operations of a transaction that failed were undone; the end of a session and a sweep remove
  * nodes that they do not name. */
-static size_t work_of(const struct state_result *result, size_t counted)
+static size_t work_of(const struct tree_write *write, const struct state_result *result)
 {
-    enum { COUNTED_PER_OPERATION = 32 /* take about as long as one */ };
+    enum { COUNTED_PER_OPERATION = 32, BYTES_PER_OPERATION = 4096 /* take about as long as one */ };
     size_t operations = result->operation_count > result->change_count ? result->operation_count
                                                                        : result->change_count;
 
-    return operations + counted / COUNTED_PER_OPERATION;
+    return operations + write->counted / COUNTED_PER_OPERATION +
+           write->tree->overlay->touched_bytes / BYTES_PER_OPERATION;
 }
 
 enum status apply_command(struct state *state,
@@ -334,7 +351,7 @@ enum status apply_command(struct state *state,
         .session = command->session,
         .identities = identities_of(command, arena),
         .enforces_quotas = command->enforce_quotas,
-        .counts_left = QUOTA_COUNTED_MAX,
+        .counted_max = QUOTA_COUNTED_MAX,
     };
     enum status status = STATUS_OK;
 
@@ -375,6 +392,6 @@ enum status apply_command(struct state *state,
     ret_result->changes = write.changes;
     ret_result->change_count = write.change_count;
     ret_result->quota_passed = write.quota_passed;
-    ret_result->work = work_of(ret_result, QUOTA_COUNTED_MAX - write.counts_left);
+    ret_result->work = work_of(&write, ret_result);
     return status;
 }

@@ -387,6 +387,7 @@ operate_check(struct tree_write *write, const Record__Check *check, struct state
     enum status status = find_checked(write, bytes_of_field(check->path), &result->error, &record);
 
     if (status == STATUS_OK && result->error == OP_OK) {
+        overlay_touch(write->tree->overlay, record);
         result->error = !permits(write, record, STATE_PERMISSION_READ) ? OP_NO_AUTH
                         : version_matches(check->version, znode_load(record).version)
                             ? OP_OK

@@ -242,6 +242,11 @@ static bool is_absent_below(const struct overlay *overlay, const struct record *
            (record->remarks & RECORD_ABSENT_BELOW) != 0;
 }
 
+void overlay_touch(struct overlay *overlay, const struct record *record)
+{
+    overlay->touched_bytes += record->value_bytes;
+}
+
 void overlay_put(struct overlay *overlay, const struct record *before, struct record *record)
 {
     struct bytes key = record_key_of(record);
@@ -251,7 +256,9 @@ void overlay_put(struct overlay *overlay, const struct record *before, struct re
     CHECK(before == (old != NULL && old->removed ? NULL : old));
     if (before != NULL) {
         digest_subtract(overlay, before);
+        overlay_touch(overlay, before);
     }
+    overlay_touch(overlay, record);
     record->sum = record_sum_of(record);
     digest_add(overlay, record);
     if (old == NULL || is_absent_below(overlay, old)) {
@@ -269,6 +276,7 @@ void overlay_remove(struct overlay *overlay, const struct record *before)
     struct record *tombstone;
 
     CHECK(before == old);
+    overlay_touch(overlay, old);
     digest_subtract(overlay, old);
     if (is_absent_below(overlay, old)) {
         MARK(record_made_and_removed_between_checkpoints);
@@ -307,6 +315,7 @@ void overlay_begin(struct overlay *overlay)
 {
     retire(overlay, RETIRED_PER_COMMAND + RETIRED_PER_WRITE * overlay->journal_count);
     journal_clear(overlay);
+    overlay->touched_bytes = 0;
     overlay_trim(overlay);
 }
 

@@ -63,6 +63,7 @@ struct overlay {
     uint64_t ephemeral_count;   /* of them */
     uint64_t data_bytes;        /* of their paths and values, as the tree says */
     struct state_digest digest; /* of all live records; the meta record is not among them */
+    uint64_t touched_bytes;     /* values that this command wrote, replaced, removed and checked */
 };
 
 struct overlay_savepoint {
@@ -79,10 +80,10 @@ void overlay_init(struct overlay *overlay,
                   uint64_t hash_seed);
 void overlay_release(struct overlay *overlay);
 
-/* A new command begins: the journal of the last one is forgotten. */
+/* A new command begins: the journal of the last one is forgotten, and nothing is touched yet. */
 void overlay_begin(struct overlay *overlay);
 struct overlay_savepoint overlay_savepoint(const struct overlay *overlay);
-/* Undo every write since the savepoint, the last one first. */
+/* Undo every write since the savepoint, the last one first. What they touched stays touched. */
 void overlay_rollback(struct overlay *overlay, struct overlay_savepoint savepoint);
 /* What the records of all conditions take. */
 uint64_t overlay_memory_bytes(const struct overlay *overlay);
@@ -101,6 +102,9 @@ struct record *overlay_cache(struct overlay *overlay, struct bytes key, struct b
 void overlay_put(struct overlay *overlay, const struct record *before, struct record *record);
 /* Remove the record that overlay_find gave just now. */
 void overlay_remove(struct overlay *overlay, const struct record *before);
+
+/* The command looks at the record's value without writing it. */
+void overlay_touch(struct overlay *overlay, const struct record *record);
 
 /* What a scan meets, in order of keys. `record` is NULL if the value is the source's, which is
  * valid during the visit only. Return false to stop. The visitor must not read or write the overlay

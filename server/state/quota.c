@@ -219,6 +219,7 @@ count_all(struct tree_write *write, struct bytes stats_path, enum op_error *ret_
                  stats_path.size - (sizeof QUOTA_PATH - 1) - (sizeof STATS - 1) - 1);
     struct record *top = NULL;
     struct record *stats = NULL;
+    size_t nodes_left = write->counted_max - write->counted;
     bool is_done = true;
     int64_t count = 0;
     int64_t bytes = 0;
@@ -228,7 +229,8 @@ count_all(struct tree_write *write, struct bytes stats_path, enum op_error *ret_
         struct state_count *counting = count_new(top);
 
         bytes = (int64_t)znode_load(top).value.size;
-        status = count_continue(write->tree, counting, &write->counts_left, &is_done);
+        status = count_continue(write->tree, counting, &nodes_left, &is_done);
+        write->counted = write->counted_max - nodes_left;
         count = 1 + (int64_t)count_total(counting);
         bytes += (int64_t)count_value_bytes(counting);
         count_free(counting);

@@ -14,7 +14,7 @@ enum { QUOTA_COUNTED_MAX = 1 << 18 /* nodes that one command may set quotas on, 
 
 /* Account for the changes from number `first` on. *ret_error is OP_OK, or: OP_QUOTA_EXCEEDED, if
  * write->enforces_quotas and a hard limit is passed; OP_LIMIT, if zookeeper_stats was made for more
- * nodes than write->counts_left, which goes down by what is counted. The caller undoes the
+ * nodes than that write->counted may become counted_max. The caller undoes the
  * operation then. A limit that is passed without being enforced is noted in write->quota_passed. */
 MUST_CHECK enum status
 quota_account(struct tree_write *write, size_t first, enum op_error *ret_error);

@@ -404,8 +404,7 @@ collect_expired(void *visitor, struct bytes key, struct bytes value, struct reco
 }
 
 /* The node must be there: the table is kept together with it. */
-static enum status
-remove_listed(struct tree_write *write, struct bytes path, uint64_t *ret_record_bytes)
+static enum status remove_listed(struct tree_write *write, struct bytes path)
 {
     struct bytes parent_text;
     struct bytes name;
@@ -426,25 +425,21 @@ remove_listed(struct tree_write *write, struct bytes path, uint64_t *ret_record_
     if (record == NULL) {
         return STATUS_CORRUPT;
     }
-    *ret_record_bytes = record->value_bytes;
     return tree_remove(write, path, parent_text, parent, record);
 }
 
-/* In the list's order, until *bytes_left, which the last may pass, is used up. *ret_all: the whole
- * list. */
+/* In the list's order, until the command has touched `touched_max`. *ret_all: the whole list. */
 static enum status remove_list(struct tree_write *write,
                                const struct path_item *first,
-                               uint64_t *bytes_left,
+                               uint64_t touched_max,
                                bool *ret_all)
 {
     const struct path_item *item = first;
     enum status status = STATUS_OK;
 
-    for (; item != NULL && status == STATUS_OK && *bytes_left > 0; item = item->next) {
-        uint64_t bytes = 0;
-
-        status = remove_listed(write, item->path, &bytes);
-        *bytes_left -= bytes < *bytes_left ? bytes : *bytes_left;
+    for (; item != NULL && status == STATUS_OK && write->tree->overlay->touched_bytes < touched_max;
+         item = item->next) {
+        status = remove_listed(write, item->path);
         overlay_trim(write->tree->overlay);
     }
     *ret_all = item == NULL;
@@ -455,7 +450,7 @@ static enum status remove_list(struct tree_write *write,
 static enum status remove_ephemerals_of(struct tree_write *write,
                                         session_id session,
                                         size_t *room,
-                                        uint64_t *bytes_left,
+                                        uint64_t touched_max,
                                         bool *ret_left)
 {
     struct path_item *first = NULL;
@@ -468,7 +463,7 @@ static enum status remove_ephemerals_of(struct tree_write *write,
     status = overlay_scan(write->tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
                           collect_path, &list);
     if (status == STATUS_OK) {
-        status = remove_list(write, first, bytes_left, &all);
+        status = remove_list(write, first, touched_max, &all);
     }
     *room = list.room;
     *ret_left = list.is_cut || !all;
@@ -481,8 +476,8 @@ enum status tree_remove_ephemerals(struct tree_write *write,
                                    bool *ret_left)
 {
     size_t room = count_max == 0 ? SIZE_MAX : count_max;
-    uint64_t bytes_left = count_max == 0 ? UINT64_MAX : STATE_SWEEP_BYTES_MAX;
-    enum status status = remove_ephemerals_of(write, session, &room, &bytes_left, ret_left);
+    uint64_t touched_max = count_max == 0 ? UINT64_MAX : STATE_SWEEP_BYTES_MAX;
+    enum status status = remove_ephemerals_of(write, session, &room, touched_max, ret_left);
 
     if (status == STATUS_OK && *ret_left) {
         struct record_key key;
@@ -514,14 +509,14 @@ static enum status first_with_orphans(struct tree *tree, session_id *ret_session
                         take_session, ret_session);
 }
 
-static enum status remove_orphans(struct tree_write *write, size_t room, uint64_t *bytes_left)
+static enum status remove_orphans(struct tree_write *write, size_t room)
 {
     session_id session = 0;
     bool left = false;
     enum status status = first_with_orphans(write->tree, &session);
 
     while (status == STATUS_OK && session != 0 && !left) {
-        status = remove_ephemerals_of(write, session, &room, bytes_left, &left);
+        status = remove_ephemerals_of(write, session, &room, STATE_SWEEP_BYTES_MAX, &left);
         if (status == STATUS_OK && !left) {
             struct record_key key;
 
@@ -558,14 +553,13 @@ enum status tree_remove_due(struct tree_write *write, uint32_t count_max)
 {
     struct path_item *first = NULL;
     struct path_list list = {.arena = write->arena, .end = &first, .before_ms = write->time_ms};
-    uint64_t bytes_left = STATE_SWEEP_BYTES_MAX;
     bool all;
     enum status status = list_due(write->tree, &list, count_max);
 
     if (status == STATUS_OK) {
-        status = remove_orphans(write, count_max, &bytes_left);
+        status = remove_orphans(write, count_max);
     }
-    return status == STATUS_OK ? remove_list(write, first, &bytes_left, &all) : status;
+    return status == STATUS_OK ? remove_list(write, first, STATE_SWEEP_BYTES_MAX, &all) : status;
 }
 
 enum status tree_has_due(struct tree *tree, uint64_t time_ms, bool *ret_has_due)

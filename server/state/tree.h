@@ -27,7 +27,8 @@ struct tree_write {
     session_id session; /* 0 = none */
     struct state_identities identities;
     bool enforces_quotas;
-    size_t counts_left;        /* nodes that may still be counted for quotas */
+    size_t counted;            /* nodes, for quotas that were set */
+    size_t counted_max;        /* and so many may be */
     struct bytes quota_passed; /* of which a limit was passed; empty = none */
     struct state_change *changes;
     size_t change_count;
@@ -85,7 +86,7 @@ MUST_CHECK enum status tree_remove(struct tree_write *write,
                                    struct record *parent,
                                    struct record *record);
 /* Remove ephemerals of `session`, which ends, in order of their creation: at most `count_max`, and
- * none any more once their values reach STATE_SWEEP_BYTES_MAX; 0 = all. *ret_left: there are more,
+ * none any more once the command touched STATE_SWEEP_BYTES_MAX; 0 = all. *ret_left: there are more,
  * which are due from now on. */
 MUST_CHECK enum status tree_remove_ephemerals(struct tree_write *write,
                                               session_id session,
@@ -95,7 +96,7 @@ MUST_CHECK enum status tree_remove_ephemerals(struct tree_write *write,
 /* Remove due nodes: ephemerals that the ends of their sessions left, by session and in order of
  * their creation; TTL nodes whose time is before the command's, in order of that time; then
  * containers in order of their creation. Of each at most `count_max`, and none any more once the
- * values of all reach STATE_SWEEP_BYTES_MAX. What becomes due by that stays. */
+ * command touched STATE_SWEEP_BYTES_MAX. What becomes due by that stays. */
 MUST_CHECK enum status tree_remove_due(struct tree_write *write, uint32_t count_max);
 /* Whether there are any at `time_ms`. */
 MUST_CHECK enum status tree_has_due(struct tree *tree, uint64_t time_ms, bool *ret_has_due);

@@ -5,6 +5,7 @@
 #include "proto/frame.h"
 #include "server/node/request.h"
 #include "tests/hostile/peer_attacks.h"
+#include "tests/hostile/write_attacks.h"
 #include "tests/support/wire.h"
 #include "tests/support/zookeeper_wire.h"
 
@@ -18,10 +19,8 @@
 #include <unistd.h>
 
 enum {
-    LARGE_BYTES = 900 * 1000,
     LARGE_WRITES = 120, /* more than servers keep of the last writes: 16 MiB of history */
-    SWARM_MAX = 900,    /* below --max-connections-per-address */
-    ANSWER_DEADLINE_MS = 30000
+    SWARM_MAX = 900     /* below --max-connections-per-address */
 };
 
 /* --- Many connections at one time --- */
@@ -123,64 +122,6 @@ static void put_set(struct buffer *frames, uint64_t id, const char *path, struct
 
 /* --- Preparations --- */
 
-enum work { CREATE, CREATE_EPHEMERALS, REMOVE };
-
-/* A transaction that makes, or removes, `count` children of `parent`, and, with `parent_too`, this
- * itself behind them. To be sent before the next one is asked for. */
-static Client__Request *
-children_request(const char *parent, size_t first, size_t count, enum work work, bool parent_too)
-{
-    enum { NAME_BYTES_MAX = 48, ROOM = REQUEST_OPERATIONS_MAX + 1 };
-    static char paths[ROOM][NAME_BYTES_MAX];
-    static Record__Create creates[ROOM];
-    static Record__Remove removals[ROOM];
-    static Record__Operation operations[ROOM];
-    static Record__Operation *pointers[ROOM];
-    static Client__Write write;
-    static Client__Request request;
-
-    for (size_t i = 0; i <= count; i++) {
-        if (i < count) {
-            (void)snprintf(paths[i], NAME_BYTES_MAX, "%s/child-%08zu", parent, first + i);
-        } else {
-            (void)snprintf(paths[i], NAME_BYTES_MAX, "%s", parent);
-        }
-        record__create__init(&creates[i]);
-        creates[i].path = wire_data(bytes_of_text(paths[i]));
-        creates[i].make_parents = true;
-        creates[i].mode = work == CREATE_EPHEMERALS ? RECORD__CREATE_MODE__EPHEMERAL
-                                                    : RECORD__CREATE_MODE__PERSISTENT;
-        record__remove__init(&removals[i]);
-        removals[i].path = creates[i].path;
-        removals[i].version = -1;
-        record__operation__init(&operations[i]);
-        operations[i].kind_case =
-            work == REMOVE ? RECORD__OPERATION__KIND_REMOVE : RECORD__OPERATION__KIND_CREATE;
-        if (work == REMOVE) {
-            operations[i].remove = &removals[i];
-        } else {
-            operations[i].create = &creates[i];
-        }
-        pointers[i] = &operations[i];
-    }
-    client__write__init(&write);
-    write.operations = pointers;
-    write.n_operations = count + parent_too;
-    client__request__init(&request);
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    return &request;
-}
-
-/* The next batch of the wide node's. */
-static Client__Request *wide_request(size_t first, size_t all, enum work work)
-{
-    size_t left = all - first;
-    size_t count = left < ATTACK_WIDE_NODE_BATCH ? left : (size_t)ATTACK_WIDE_NODE_BATCH;
-
-    return children_request("/wide", first, count, work, work == REMOVE && count == left);
-}
-
 static void expect_ok(Client__Response *response)
 {
     CHECK(response != NULL);
@@ -191,19 +132,20 @@ static void expect_ok(Client__Response *response)
 void attacks_prepare(const char *address, size_t children)
 {
     struct buffer frames = BUFFER_INIT;
-    char *value = malloc(LARGE_BYTES);
+    char *value = malloc(SITE_LARGE_BYTES);
     struct wire wire;
 
     CHECK(value != NULL);
-    memset(value, 'v', LARGE_BYTES);
+    memset(value, 'v', SITE_LARGE_BYTES);
     CHECK(wire_connect(&wire, address) && wire_greet(&wire));
-    put_set(&frames, 1, "/large", bytes_of(value, LARGE_BYTES));
+    put_set(&frames, 1, "/large", bytes_of(value, SITE_LARGE_BYTES));
     for (size_t i = 0; i < LARGE_WRITES; i++) {
         CHECK(wire_send(&wire, buffer_lend(&frames)));
-        expect_ok(wire_response(&wire, ANSWER_DEADLINE_MS));
+        expect_ok(wire_response(&wire, SITE_ANSWER_DEADLINE_MS));
     }
-    for (size_t made = 0; made < children; made += ATTACK_WIDE_NODE_BATCH) {
-        expect_ok(wire_call(&wire, wide_request(made, children, CREATE), ANSWER_DEADLINE_MS));
+    for (size_t made = 0; made < children; made += SITE_WIDE_NODE_BATCH) {
+        expect_ok(
+            wire_call(&wire, write_attack_wide_request(made, children), SITE_ANSWER_DEADLINE_MS));
     }
     wire_close(&wire);
     buffer_release(&frames);
@@ -362,7 +304,7 @@ static void large_writes(struct site *site)
     struct buffer frames = BUFFER_INIT;
     struct buffer value = BUFFER_INIT;
 
-    memset(buffer_extend(&value, LARGE_BYTES), 'w', LARGE_BYTES);
+    memset(buffer_extend(&value, SITE_LARGE_BYTES), 'w', SITE_LARGE_BYTES);
     for (uint64_t id = 1; id <= 20; id++) {
         put_set(&frames, id, "/written", buffer_lend(&value));
     }
@@ -659,7 +601,7 @@ static bool is_served(struct wire *wire)
 {
     struct wire_get get;
     Client__Response *response = wire_call(
-        wire, wire_get_init(&get, "/quiet", CLIENT__READ_LEVEL__LOCAL), ANSWER_DEADLINE_MS);
+        wire, wire_get_init(&get, "/quiet", CLIENT__READ_LEVEL__LOCAL), SITE_ANSWER_DEADLINE_MS);
     bool served = response != NULL && response->code == CLIENT__CODE__OK;
 
     if (response != NULL) {
@@ -674,7 +616,7 @@ static void crowd(struct site *site)
 {
     enum { CROWD = 1200 };
     static struct wire wires[CROWD];
-    uint64_t deadline_us = clock_monotonic_us() + UINT64_C(1000) * ANSWER_DEADLINE_MS;
+    uint64_t deadline_us = clock_monotonic_us() + UINT64_C(1000) * SITE_ANSWER_DEADLINE_MS;
     bool told = false;
     bool served = false;
 
@@ -705,147 +647,6 @@ static void crowd(struct site *site)
     }
 }
 
-/* The next answer must be good. */
-static void hear(struct site *site, struct wire *wire, const char *failure)
-{
-    Client__Response *response = wire_response(wire, ANSWER_DEADLINE_MS);
-
-    if (response == NULL || response->code != CLIENT__CODE__OK) {
-        site->failure = failure;
-    }
-    if (response != NULL) {
-        client__response__free_unpacked(response, NULL);
-    }
-}
-
-/* The wide node and all that is below, as `confer-cli remove -r` does it, but several transactions
- * at a time. Until it is done, however long that takes. */
-static void remove_wide(struct site *site)
-{
-    enum { AT_A_TIME = 4 };
-    struct wire wire;
-    size_t asked = 0;
-
-    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
-    while (site->count < site->children && site->failure == NULL) {
-        for (; asked < site->children &&
-               asked < site->count + (size_t)AT_A_TIME * ATTACK_WIDE_NODE_BATCH;
-             asked += ATTACK_WIDE_NODE_BATCH) {
-            (void)wire_request(&wire, wide_request(asked, site->children, REMOVE));
-        }
-        hear(site, &wire, "a removal failed");
-        site->count += ATTACK_WIDE_NODE_BATCH;
-    }
-    wire_close(&wire);
-}
-
-/* As many nodes as one request may name are made, and removed, by one: nobody is served while it
- * is applied. */
-static void largest_transactions(struct site *site)
-{
-    enum work work = CREATE;
-    struct wire wire;
-
-    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
-    while ((site_goes_on(site) || work == REMOVE) && site->failure == NULL) {
-        (void)wire_request(&wire,
-                           children_request("/burst", 0, REQUEST_OPERATIONS_MAX, work, false));
-        hear(site, &wire, "a transaction failed");
-        site->count += REQUEST_OPERATIONS_MAX;
-        work = work == REMOVE ? CREATE : REMOVE;
-    }
-    wire_close(&wire);
-}
-
-/* A session ends that has many times more ephemerals than go in one step. */
-static void many_ephemerals(struct site *site)
-{
-    enum { AT_A_TIME = 1024, EPHEMERALS = 64 * AT_A_TIME };
-    Client__OpenSession open = CLIENT__OPEN_SESSION__INIT;
-    Client__CloseSession end = CLIENT__CLOSE_SESSION__INIT;
-    Client__Request opening = CLIENT__REQUEST__INIT;
-    Client__Request ending = CLIENT__REQUEST__INIT;
-
-    open.timeout_ms = 60 * 1000;
-    opening.body_case = CLIENT__REQUEST__BODY_OPEN_SESSION;
-    opening.open_session = &open;
-    ending.body_case = CLIENT__REQUEST__BODY_CLOSE_SESSION;
-    ending.close_session = &end;
-    while (site_goes_on(site) && site->failure == NULL) {
-        struct wire wire;
-
-        CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
-        (void)wire_request(&wire, &opening);
-        hear(site, &wire, "no session was opened");
-        for (size_t i = 0; i < EPHEMERALS && site->failure == NULL; i += AT_A_TIME) {
-            (void)wire_request(&wire, children_request("/brief", site->count, AT_A_TIME,
-                                                       CREATE_EPHEMERALS, false));
-            hear(site, &wire, "ephemerals were not made");
-            site->count += AT_A_TIME;
-        }
-        (void)wire_request(&wire, &ending);
-        hear(site, &wire, "a session was not closed");
-        wire_close(&wire);
-    }
-}
-
-/* One transaction that sets a quota on the wide node and takes it away, `times` times over. */
-static Client__Request *quota_request(size_t times)
-{
-    enum { TIMES_MAX = 1024, OPERATIONS = 2 };
-    static Record__Create creates[TIMES_MAX];
-    static Record__Remove removals[TIMES_MAX];
-    static Record__Operation operations[TIMES_MAX][OPERATIONS];
-    static Record__Operation *pointers[TIMES_MAX * OPERATIONS];
-    static Client__Write write;
-    static Client__Request request;
-
-    CHECK_OP(times, <=, TIMES_MAX);
-    for (size_t i = 0; i < times; i++) {
-        record__create__init(&creates[i]);
-        creates[i].path = wire_data(bytes_of_text("/zookeeper/quota/wide/zookeeper_stats"));
-        creates[i].make_parents = true;
-        record__remove__init(&removals[i]);
-        removals[i].path = creates[i].path;
-        removals[i].version = -1;
-        record__operation__init(&operations[i][0]);
-        operations[i][0].kind_case = RECORD__OPERATION__KIND_CREATE;
-        operations[i][0].create = &creates[i];
-        record__operation__init(&operations[i][1]);
-        operations[i][1].kind_case = RECORD__OPERATION__KIND_REMOVE;
-        operations[i][1].remove = &removals[i];
-        pointers[OPERATIONS * i] = &operations[i][0];
-        pointers[OPERATIONS * i + 1] = &operations[i][1];
-    }
-    client__write__init(&write);
-    write.operations = pointers;
-    write.n_operations = OPERATIONS * times;
-    client__request__init(&request);
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    return &request;
-}
-
-/* What a quota is set on is counted when it is applied, of one transaction not more than may be. */
-static void quotas(struct site *site)
-{
-    struct wire wire;
-
-    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
-    while (site_goes_on(site) && site->failure == NULL) {
-        Client__Response *response =
-            wire_call(&wire, quota_request(site->count % 2 == 0 ? 1 : 1024), ANSWER_DEADLINE_MS);
-
-        /* Refused or not: there may be more children than are counted. */
-        site->failure = response == NULL ? "no answer to a quota" : NULL;
-        if (response != NULL) {
-            client__response__free_unpacked(response, NULL);
-        }
-        site->count++;
-    }
-    wire_close(&wire);
-}
-
 const struct attack attacks[] = {
     {"vanishing", "connections", vanish, AS_STRANGER},
     {"trickling", "connections", trickle, AS_STRANGER},
@@ -856,9 +657,11 @@ const struct attack attacks[] = {
     {"large-reads-unread", "KiB", large_reads, AS_STRANGER},
     {"large-writes", "KiB", large_writes, AS_STRANGER},
     {"wide-lists", "KiB", wide_lists, AS_STRANGER},
-    {"largest-transactions", "nodes", largest_transactions, AS_STRANGER},
-    {"many-ephemerals", "nodes", many_ephemerals, AS_STRANGER},
-    {"quotas", "transactions", quotas, AS_STRANGER},
+    {"largest-transactions", "nodes", write_attack_largest, AS_STRANGER},
+    {"heaviest-transactions", "nodes", write_attack_heaviest, AS_STRANGER},
+    {"refused-transactions", "transactions", write_attack_refused, AS_STRANGER},
+    {"many-ephemerals", "nodes", write_attack_ephemerals, AS_STRANGER},
+    {"quotas", "transactions", write_attack_quotas, AS_STRANGER},
     {"native-watches", "KiB", native_watches, AS_STRANGER},
     {"native-sessions", "KiB", native_sessions, AS_STRANGER},
     {"zookeeper-noise", "frames", zookeeper_noise, AS_STRANGER},
@@ -873,5 +676,5 @@ const struct attack attacks[] = {
     {"peer-votes", "messages", peer_attack_votes, AS_MEMBER},
     {"peer-unread", "messages", peer_attack_unread, AS_MEMBER},
     {"peer-replays", "frames", peer_attack_replays, AS_MEMBER},
-    {"removal", "nodes", remove_wide, AS_STRANGER}, /* no wide node after it */
+    {"removal", "nodes", write_attack_removal, AS_STRANGER}, /* no wide node after it */
     {.run = NULL}};

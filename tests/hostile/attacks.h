@@ -17,8 +17,6 @@ struct attack {
 /* `run` is NULL at the end. */
 extern const struct attack attacks[];
 
-enum { ATTACK_WIDE_NODE_BATCH = 1000 };
-
 /* Before the first attack: a large value, written until servers have kept as much of the last
  * writes as they do, and a node with `children` children. */
 void attacks_prepare(const char *address, size_t children);

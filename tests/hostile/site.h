@@ -10,6 +10,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum {
+    SITE_LARGE_BYTES = 900 * 1000, /* the value of /large */
+    SITE_WIDE_NODE_BATCH = 1000,   /* children of /wide made, or removed, at one time */
+    SITE_ANSWER_DEADLINE_MS = 30000
+};
+
 struct site {
     const char *address;
     const char *log; /* the file of the server there */

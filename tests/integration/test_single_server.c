@@ -1,4 +1,5 @@
 /* One server: what it acknowledged outlives it, and what it cannot serve it refuses to start on. */
+#include "base/alloc.h"
 #include "persistence/log_format.h"
 #include "tests/integration/writers.h"
 #include "tests/support/cluster.h"
@@ -9,6 +10,7 @@
 #include <lmdb.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -209,6 +211,30 @@ static void test_folders_of_older_versions_are_taken_and_rewritten(void)
     cluster_release(&cluster);
 }
 
+/* More than a transaction may touch. */
+static void test_a_subtree_of_large_values_is_removed_in_several_transactions(void)
+{
+    enum { VALUE_BYTES = 1000 * 1000, NODES = 40 };
+    const struct outcome *outcome;
+    char *value = xcalloc(1, VALUE_BYTES + 1);
+
+    memset(value, 'v', VALUE_BYTES);
+    cluster_init(&cluster, 1);
+    cluster_form(&cluster);
+    for (int i = 0; i < NODES; i++) {
+        char path[32];
+
+        (void)snprintf(path, sizeof path, "/large/%d", i);
+        EXPECT_EQ(wire_set_text(cluster.servers[1].address, path, value), CLIENT__CODE__OK);
+    }
+    outcome = cluster_cli(&cluster, 1, "remove", "-r", "/large", NULL);
+    EXPECT_EQ(outcome->exit_code, 0);
+    EXPECT_CONTAINS(outcome->out, "/large removed, 41 nodes");
+    EXPECT_EQ(cluster_cli(&cluster, 1, "get", "/large", NULL)->exit_code, 3);
+    free(value);
+    cluster_release(&cluster);
+}
+
 /* A server that was stopped takes connections, for the kernel does, and answers nothing. */
 static void test_every_command_ends_by_its_timeout_when_the_server_hangs(void)
 {
@@ -269,6 +295,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_damaged_storage_is_refused_and_named),
         TEST_CASE(test_a_folder_of_a_newer_version_is_refused_and_left_alone),
         TEST_CASE(test_folders_of_older_versions_are_taken_and_rewritten),
+        TEST_CASE(test_a_subtree_of_large_values_is_removed_in_several_transactions),
         TEST_CASE(test_every_command_ends_by_its_timeout_when_the_server_hangs),
         TEST_END};
     return test_main("single_server", cases, argc, argv);

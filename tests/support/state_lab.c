@@ -94,6 +94,7 @@ state_lab_transaction(struct state_lab *lab, Record__Operation **operations, siz
 
     transaction.operations = operations;
     transaction.n_operations = count;
+    transaction.bounded = !lab->is_unbounded;
     command.body_case = RECORD__COMMAND__BODY_TRANSACTION;
     command.transaction = &transaction;
     return state_lab_command(lab, &command);

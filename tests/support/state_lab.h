@@ -22,6 +22,7 @@ struct state_lab {
     uint64_t sequence; /* counts up with each command unless it is 0 */
     uint64_t confirmed;
     uint32_t end_count_max; /* of a close and an expiry */
+    bool is_unbounded;      /* transactions are, as of servers that knew no bound */
 };
 
 void state_lab_init(struct state_lab *lab, uint64_t cache_bytes_max);

@@ -1,4 +1,5 @@
 /* Commands as bytes: what is refused, and what it costs to find out. */
+#include "base/alloc.h"
 #include "server/state/command.h"
 #include "tests/support/state_lab.h"
 #include "tests/support/test.h"
@@ -169,6 +170,93 @@ static void test_a_command_is_limited_in_bytes_and_operations(void)
     arena_release(&arena);
 }
 
+enum { LARGE_BYTES = 1000 * 1000, LARGE_NODES = 40, FIT = 33 /* 32 MiB hold so many */ };
+
+static void make_large_nodes(void)
+{
+    char *value = xcalloc(1, LARGE_BYTES + 1);
+
+    memset(value, 'v', LARGE_BYTES);
+    for (int i = 0; i < LARGE_NODES; i++) {
+        char path[16];
+
+        (void)snprintf(path, sizeof path, "/n%d", i);
+        EXPECT_EQ(state_lab_create(&lab, path, value, RECORD__CREATE_MODE__PERSISTENT), OP_OK);
+    }
+    free(value);
+}
+
+static enum op_error for_large_nodes(Record__Operation *(*make)(struct arena *arena, int number),
+                                     size_t count)
+{
+    Record__Operation *operations[LARGE_NODES];
+    struct arena arena;
+    enum op_error error;
+
+    arena_init(&arena);
+    for (size_t i = 0; i < count; i++) {
+        operations[i] = make(&arena, (int)i);
+    }
+    error = state_lab_transaction(&lab, operations, count);
+    arena_release(&arena);
+    return error;
+}
+
+static Record__Operation *make_removal(struct arena *arena, int number)
+{
+    char path[16];
+
+    (void)snprintf(path, sizeof path, "/n%d", number);
+    return state_lab_make_remove(arena, path, -1);
+}
+
+static Record__Operation *make_check(struct arena *arena, int number)
+{
+    (void)number;
+    return state_lab_make_check(arena, "/n0", -1);
+}
+
+/* Each writes its parent anew. */
+static Record__Operation *make_child(struct arena *arena, int number)
+{
+    char path[16];
+
+    (void)snprintf(path, sizeof path, "/n0/%d", number);
+    return state_lab_make_create(arena, path, "");
+}
+
+static void test_a_transaction_that_touches_too_much_is_undone(void)
+{
+    struct state_digest before;
+
+    start();
+    make_large_nodes();
+    before = state_digest(lab.state);
+    EXPECT_EQ(for_large_nodes(make_removal, LARGE_NODES), OP_LIMIT);
+    EXPECT_EQ(lab.result.operations[FIT].error, OP_LIMIT);
+    EXPECT_EQ(for_large_nodes(make_check, LARGE_NODES), OP_LIMIT);
+    EXPECT_EQ(lab.result.operations[FIT].error, OP_LIMIT);
+    EXPECT_EQ(for_large_nodes(make_child, LARGE_NODES), OP_LIMIT);
+    EXPECT_EQ(lab.result.operations[FIT / 2].error, OP_LIMIT);
+    EXPECT_EQ(state_digest(lab.state).sum, before.sum);
+    /* Other messages need not wait for the next one too. */
+    EXPECT(lab.result.work > 4096);
+    /* What is large is seen when it is done, so the last may pass the bound. */
+    EXPECT_EQ(for_large_nodes(make_removal, FIT + 1), OP_OK);
+    EXPECT(lab.result.work > 4096);
+    stop();
+}
+
+/* As entries of a log ask that servers wrote who knew no bound. */
+static void test_a_transaction_without_a_bound_is_done(void)
+{
+    start();
+    make_large_nodes();
+    lab.is_unbounded = true;
+    EXPECT_EQ(for_large_nodes(make_removal, LARGE_NODES), OP_OK);
+    stop();
+}
+
 static void test_session_commands_are_checked(void)
 {
     static uint8_t password[STATE_PASSWORD_BYTES + 1];
@@ -255,6 +343,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_an_entry_without_a_whole_stamp_is_unreadable),
         TEST_CASE(test_sizes_are_limited_to_the_byte),
         TEST_CASE(test_a_command_is_limited_in_bytes_and_operations),
+        TEST_CASE(test_a_transaction_that_touches_too_much_is_undone),
+        TEST_CASE(test_a_transaction_without_a_bound_is_done),
         TEST_CASE(test_session_commands_are_checked),
         TEST_CASE(test_what_is_refused_costs_no_more_than_what_is_accepted),
         TEST_CASE(test_the_largest_accepted_commands_cost_a_few_times_their_size),

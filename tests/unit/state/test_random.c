@@ -319,6 +319,7 @@ static void random_write(struct world *world, struct client *client, Record__Com
     command->body_case = RECORD__COMMAND__BODY_TRANSACTION;
     command->transaction = arena_alloc(&world->arena, sizeof *command->transaction);
     record__transaction__init(command->transaction);
+    command->transaction->bounded = chance(world, 50);
     command->transaction->n_operations = prng_below(&world->prng, OPERATION_COUNT_MAX + 1);
     command->transaction->operations =
         arena_calloc(&world->arena, OPERATION_COUNT_MAX, sizeof *command->transaction->operations);
