@@ -48,6 +48,10 @@ void repairs_on_boot(struct repairs *repairs, struct cluster_server *server)
 
     watched->was_disputed = false;
     watched->was_condemned = false; /* known to be, it may die before that is durable */
+    /* What it differed in never came to its disk: it makes its state anew, out of the log. */
+    if (node_applied(server->node) == 0) {
+        watched->is_in_dispute = false;
+    }
     if (server->lives != watched->lives) {
         watched->lives = server->lives;
         watched->is_in_dispute = false;
