@@ -195,7 +195,7 @@ const struct command cmd_remove = {
     .summary = "remove a node",
     .help = "With -r up to 1,000 nodes go in one transaction, so at "
             "once or not at all; a larger subtree,\n"
-            "or one with values of more than 32 MiB, goes in several, from its leaves up.\n"
+            "or one with values of more than 16 MiB, goes in several, from its leaves up.\n"
             "\n"
             "  confer-cli remove /app/db/url\n"
             "  confer-cli rm -r /app\n"

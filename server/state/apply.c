@@ -35,14 +35,14 @@ static void fail_at(struct state_result *result, size_t position)
 /* Whether more may follow. */
 static enum op_error bound(struct tree_write *write, const Record__Command *command)
 {
+    bool is_over = write->tree->overlay->touched_bytes > STATE_TRANSACTION_TOUCHED_BYTES_MAX;
+
     if (!command->transaction->bounded) {
         write->counted_max = write->counted + QUOTA_COUNTED_MAX;
         return OP_OK;
     }
-    MARK_IF(write->tree->overlay->touched_bytes > STATE_TRANSACTION_TOUCHED_BYTES_MAX,
-            transaction_touched_too_much);
-    return write->tree->overlay->touched_bytes > STATE_TRANSACTION_TOUCHED_BYTES_MAX ? OP_LIMIT
-                                                                                     : OP_OK;
+    MARK_IF(is_over, transaction_touched_too_much);
+    return is_over ? OP_LIMIT : OP_OK;
 }
 
 static enum status

@@ -139,6 +139,7 @@ enum status overlay_find(struct overlay *overlay, struct bytes key, struct recor
     enum status status;
     struct bytes value;
 
+    overlay->touched_bytes += OVERLAY_LOOKUP_BYTES;
     if (record != NULL) {
         if (record->generation == 0) {
             list_remove(&record->links.recent);

@@ -24,6 +24,8 @@
 #include "server/state/record_tree.h"
 #include "server/state/state.h"
 
+enum { OVERLAY_LOOKUP_BYTES = 64 /* of a value take about as long as a lookup */ };
+
 struct overlay_run {
     struct record_tree tree;
     uint64_t record_count;
@@ -63,7 +65,9 @@ struct overlay {
     uint64_t ephemeral_count;   /* of them */
     uint64_t data_bytes;        /* of their paths and values, as the tree says */
     struct state_digest digest; /* of all live records; the meta record is not among them */
-    uint64_t touched_bytes;     /* values that this command wrote, replaced, removed and checked */
+    /* The values that this command wrote, replaced, removed and checked, and OVERLAY_LOOKUP_BYTES
+     * for each record that it looked for, there or not. */
+    uint64_t touched_bytes;
 };
 
 struct overlay_savepoint {

@@ -33,14 +33,14 @@ enum {
     STATE_ACL_ENTRIES_MAX = 64,
     STATE_TRANSACTION_OPERATIONS_MAX = 65536,
     /* Values, those of the parents too, that one wrote, replaced, removed and checked before its
-     * last operation. */
-    STATE_TRANSACTION_TOUCHED_BYTES_MAX = 32 * 1024 * 1024,
+     * last operation, and 64 for each node on its paths. */
+    STATE_TRANSACTION_TOUCHED_BYTES_MAX = 16 * 1024 * 1024,
     STATE_KEPT_RESULTS_MAX = 1024,           /* unconfirmed writes of one session, and */
     STATE_KEPT_BYTES_MAX = 16 * 1024 * 1024, /* their results: with more none is executed */
     STATE_PASSWORD_BYTES = 16,
     STATE_END_COUNT_MAX = 8192,              /* ephemerals that go in the end of their session, */
     STATE_SWEEP_COUNT_MAX = 1024,            /* nodes of each kind in one Sweep; */
-    STATE_SWEEP_BYTES_MAX = 4 * 1024 * 1024, /* both end once they touched so much */
+    STATE_SWEEP_BYTES_MAX = 8 * 1024 * 1024, /* both end once they touched so much */
     STATE_SESSION_TIMEOUT_MS_MIN = 1000,
     STATE_SESSION_TIMEOUT_MS_MAX = 10 * 60 * 1000
 };

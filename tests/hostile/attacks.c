@@ -660,6 +660,7 @@ const struct attack attacks[] = {
     {"largest-transactions", "nodes", write_attack_largest, AS_STRANGER},
     {"heaviest-transactions", "nodes", write_attack_heaviest, AS_STRANGER},
     {"refused-transactions", "transactions", write_attack_refused, AS_STRANGER},
+    {"deepest-transactions", "transactions", write_attack_deepest, AS_STRANGER},
     {"many-ephemerals", "nodes", write_attack_ephemerals, AS_STRANGER},
     {"quotas", "transactions", write_attack_quotas, AS_STRANGER},
     {"native-watches", "KiB", native_watches, AS_STRANGER},

@@ -136,16 +136,10 @@ void write_attack_heaviest(struct site *site)
     transactions(site, "/large", STATE_TRANSACTION_TOUCHED_BYTES_MAX / (2 * SITE_LARGE_BYTES));
 }
 
-/* More often: it is refused once it did as much as it may. */
-void write_attack_refused(struct site *site)
+static void expect_refusals(struct site *site, struct wire *wire, Client__Request *request)
 {
-    struct wire wire;
-
-    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
     while (site_goes_on(site) && site->failure == NULL) {
-        Client__Response *response =
-            wire_call(&wire, children_request("/large", 0, REQUEST_OPERATIONS_MAX, CREATE, false),
-                      SITE_ANSWER_DEADLINE_MS);
+        Client__Response *response = wire_call(wire, request, SITE_ANSWER_DEADLINE_MS);
 
         if (response == NULL || response->code != CLIENT__CODE__LIMIT) {
             site->failure = "a transaction was not refused";
@@ -155,6 +149,74 @@ void write_attack_refused(struct site *site)
         }
         site->count++;
     }
+}
+
+/* More often: it is refused once it did as much as it may. */
+void write_attack_refused(struct site *site)
+{
+    struct wire wire;
+
+    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
+    expect_refusals(site, &wire,
+                    children_request("/large", 0, REQUEST_OPERATIONS_MAX, CREATE, false));
+    wire_close(&wire);
+}
+
+/* One node as far down as may be, and, in transactions, as many looks for it as one has room for:
+ * they are refused once they did as much as they may. */
+static struct bytes deepest_path(void)
+{
+    static char path[STATE_PATH_BYTES_MAX - 1];
+
+    for (size_t i = 0; i < sizeof path - 1; i++) {
+        path[i] = i % 2 == 0 ? '/' : 'd';
+    }
+    return bytes_of_text(path);
+}
+
+static Client__Request *deep_request(bool makes)
+{
+    enum { COUNT = STATE_TRANSACTION_BYTES_MAX / (STATE_PATH_BYTES_MAX + 32) };
+    static Record__Create create;
+    static Record__Check check;
+    static Record__Operation operation;
+    static Record__Operation *pointers[COUNT];
+    static Client__Write write;
+    static Client__Request request;
+
+    record__create__init(&create);
+    create.path = wire_data(deepest_path());
+    create.make_parents = true;
+    record__check__init(&check);
+    check.path = create.path;
+    check.version = -1;
+    record__operation__init(&operation);
+    operation.kind_case = makes ? RECORD__OPERATION__KIND_CREATE : RECORD__OPERATION__KIND_CHECK;
+    if (makes) {
+        operation.create = &create;
+    } else {
+        operation.check = &check;
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        pointers[i] = &operation;
+    }
+    client__write__init(&write);
+    write.operations = pointers;
+    write.n_operations = makes ? 1 : COUNT;
+    client__request__init(&request);
+    request.body_case = CLIENT__REQUEST__BODY_WRITE;
+    request.write = &write;
+    return &request;
+}
+
+void write_attack_deepest(struct site *site)
+{
+    struct wire wire;
+
+    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
+    (void)wire_request(&wire, deep_request(true));
+    hear(site, &wire, "no deep node");
+    expect_refusals(site, &wire, deep_request(false));
     wire_close(&wire);
 }
 

@@ -11,6 +11,7 @@ Client__Request *write_attack_wide_request(size_t first, size_t all);
 void write_attack_largest(struct site *site);
 void write_attack_heaviest(struct site *site);
 void write_attack_refused(struct site *site);
+void write_attack_deepest(struct site *site);
 void write_attack_ephemerals(struct site *site);
 void write_attack_quotas(struct site *site);
 /* Of the wide node: the last of all attacks. */

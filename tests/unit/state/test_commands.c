@@ -170,7 +170,7 @@ static void test_a_command_is_limited_in_bytes_and_operations(void)
     arena_release(&arena);
 }
 
-enum { LARGE_BYTES = 1000 * 1000, LARGE_NODES = 40, FIT = 33 /* 32 MiB hold so many */ };
+enum { LARGE_BYTES = 1000 * 1000, LARGE_NODES = 20, FIT = 16 /* 16 MiB hold so many */ };
 
 static void make_large_nodes(void)
 {
@@ -225,6 +225,36 @@ static Record__Operation *make_child(struct arena *arena, int number)
     return state_lab_make_create(arena, path, "");
 }
 
+/* As many looks for a node as far down as may be as fit into a command. */
+static void test_long_paths_are_much_too(void)
+{
+    enum {
+        PATH_BYTES = STATE_PATH_BYTES_MAX - 2,
+        COUNT = STATE_TRANSACTION_BYTES_MAX / (PATH_BYTES + 32)
+    };
+    static Record__Operation *operations[COUNT];
+    char path[PATH_BYTES + 1];
+    struct arena arena;
+
+    start();
+    arena_init(&arena);
+    for (size_t i = 0; i < PATH_BYTES; i++) {
+        path[i] = i % 2 == 0 ? '/' : 'd';
+    }
+    path[PATH_BYTES] = '\0';
+    operations[0] = state_lab_make_create(&arena, path, "");
+    operations[0]->create->make_parents = true;
+    EXPECT_EQ(state_lab_operation(&lab, operations[0]), OP_OK);
+    for (size_t i = 0; i < COUNT; i++) {
+        operations[i] = state_lab_make_check(&arena, path, -1);
+    }
+    EXPECT_EQ(state_lab_transaction(&lab, operations, COUNT), OP_LIMIT);
+    EXPECT(lab.result.work > 4096);
+    EXPECT_EQ(state_lab_transaction(&lab, operations, COUNT / 10), OP_OK);
+    arena_release(&arena);
+    stop();
+}
+
 static void test_a_transaction_that_touches_too_much_is_undone(void)
 {
     struct state_digest before;
@@ -240,10 +270,10 @@ static void test_a_transaction_that_touches_too_much_is_undone(void)
     EXPECT_EQ(lab.result.operations[FIT / 2].error, OP_LIMIT);
     EXPECT_EQ(state_digest(lab.state).sum, before.sum);
     /* Other messages need not wait for the next one too. */
-    EXPECT(lab.result.work > 4096);
+    EXPECT(lab.result.work > 4000);
     /* What is large is seen when it is done, so the last may pass the bound. */
     EXPECT_EQ(for_large_nodes(make_removal, FIT + 1), OP_OK);
-    EXPECT(lab.result.work > 4096);
+    EXPECT(lab.result.work > 4000);
     stop();
 }
 
@@ -344,6 +374,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_sizes_are_limited_to_the_byte),
         TEST_CASE(test_a_command_is_limited_in_bytes_and_operations),
         TEST_CASE(test_a_transaction_that_touches_too_much_is_undone),
+        TEST_CASE(test_long_paths_are_much_too),
         TEST_CASE(test_a_transaction_without_a_bound_is_done),
         TEST_CASE(test_session_commands_are_checked),
         TEST_CASE(test_what_is_refused_costs_no_more_than_what_is_accepted),

@@ -557,7 +557,7 @@ static void test_a_sweep_is_bounded_and_takes_the_oldest_first(void)
 
 static void test_a_sweep_ends_when_it_has_removed_many_bytes(void)
 {
-    enum { VALUE_BYTES = 1000 * 1000, NODES = 6 };
+    enum { VALUE_BYTES = 1000 * 1000, NODES = 10 };
     char *value = xcalloc(1, VALUE_BYTES + 1);
 
     start();
@@ -573,7 +573,7 @@ static void test_a_sweep_ends_when_it_has_removed_many_bytes(void)
     }
     lab.time_ms += 1000;
     EXPECT_EQ(state_lab_sweep(&lab, STATE_SWEEP_COUNT_MAX), OP_OK);
-    EXPECT_TEXT(state_lab_children(&lab, "/"), "t5,zookeeper,");
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "t9,zookeeper,");
     free(value);
     stop();
 }

@@ -222,7 +222,7 @@ static void test_a_sweep_takes_what_several_sessions_left(void)
 
 static void test_the_end_of_a_session_takes_so_many_bytes_at_most(void)
 {
-    enum { VALUE_BYTES = 1000 * 1000, NODES = 6 };
+    enum { VALUE_BYTES = 1000 * 1000, NODES = 10 };
     char *value = xcalloc(1, VALUE_BYTES + 1);
 
     start();
@@ -236,7 +236,7 @@ static void test_the_end_of_a_session_takes_so_many_bytes_at_most(void)
         EXPECT_EQ(state_lab_create(&lab, path, value, EPHEMERAL), OP_OK);
     }
     EXPECT_EQ(state_lab_close(&lab), OP_OK);
-    EXPECT_TEXT(state_lab_children(&lab, "/"), "e5,zookeeper,");
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "e9,zookeeper,");
     EXPECT(lab.result.ephemerals_left);
     free(value);
     stop();
