@@ -35,7 +35,8 @@ static void fail_at(struct state_result *result, size_t position)
 /* Whether more may follow. */
 static enum op_error bound(struct tree_write *write, const Record__Command *command)
 {
-    bool is_over = write->tree->overlay->touched_bytes > STATE_TRANSACTION_TOUCHED_BYTES_MAX;
+    bool is_over = write->tree->overlay->touched_bytes > STATE_TRANSACTION_TOUCHED_BYTES_MAX ||
+                   write->change_count > STATE_TRANSACTION_CHANGES_MAX;
 
     if (!command->transaction->bounded) {
         write->counted_max = write->counted + QUOTA_COUNTED_MAX;

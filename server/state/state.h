@@ -34,6 +34,7 @@ enum {
     STATE_TRANSACTION_OPERATIONS_MAX = 65536,
     /* Values, those of the parents too, that one wrote, replaced, removed and checked before its
      * last operation, and 64 for each node on its paths. */
+    STATE_TRANSACTION_CHANGES_MAX = 8192, /* before its last operation: parents are made too */
     STATE_TRANSACTION_TOUCHED_BYTES_MAX = 16 * 1024 * 1024,
     STATE_KEPT_RESULTS_MAX = 1024,           /* unconfirmed writes of one session, and */
     STATE_KEPT_BYTES_MAX = 16 * 1024 * 1024, /* their results: with more none is executed */

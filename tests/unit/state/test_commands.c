@@ -255,6 +255,33 @@ static void test_long_paths_are_much_too(void)
     stop();
 }
 
+/* Two thousand nodes by each operation. */
+static void test_parents_that_are_made_are_much_too(void)
+{
+    enum { PATH_BYTES = STATE_PATH_BYTES_MAX - 2, COUNT = 10, FIRST_REFUSED = 4 };
+    Record__Operation *operations[COUNT];
+    char path[PATH_BYTES + 1];
+    struct arena arena;
+
+    start();
+    arena_init(&arena);
+    for (size_t i = 0; i < PATH_BYTES; i++) {
+        path[i] = i % 2 == 0 ? '/' : 'd';
+    }
+    path[PATH_BYTES] = '\0';
+    for (size_t i = 0; i < COUNT; i++) {
+        path[1] = (char)('a' + i);
+        operations[i] = state_lab_make_create(&arena, path, "");
+        operations[i]->create->make_parents = true;
+    }
+    EXPECT_EQ(state_lab_transaction(&lab, operations, COUNT), OP_LIMIT);
+    EXPECT_EQ(lab.result.operations[FIRST_REFUSED].error, OP_LIMIT);
+    EXPECT_TEXT(state_lab_children(&lab, "/"), "zookeeper,");
+    EXPECT_EQ(state_lab_transaction(&lab, operations, FIRST_REFUSED), OP_OK);
+    arena_release(&arena);
+    stop();
+}
+
 static void test_a_transaction_that_touches_too_much_is_undone(void)
 {
     struct state_digest before;
@@ -375,6 +402,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_command_is_limited_in_bytes_and_operations),
         TEST_CASE(test_a_transaction_that_touches_too_much_is_undone),
         TEST_CASE(test_long_paths_are_much_too),
+        TEST_CASE(test_parents_that_are_made_are_much_too),
         TEST_CASE(test_a_transaction_without_a_bound_is_done),
         TEST_CASE(test_session_commands_are_checked),
         TEST_CASE(test_what_is_refused_costs_no_more_than_what_is_accepted),
