@@ -174,7 +174,7 @@ static size_t apply_command(
         node_sweep_soon(node);
     }
     tell_of_changes(node, index, &result);
-    node_proposals_applied(node, index, term, &result);
+    node_proposals_applied(node, index, term, payload, &result);
     return result.work;
 }
 
@@ -193,14 +193,14 @@ static void apply_config(
     MARK(configuration_applied);
     node->applied_config_index = index;
     tell_of_changes(node, index, &result);
-    node_proposals_applied(node, index, term, NULL);
+    node_proposals_applied(node, index, term, BYTES_EMPTY, NULL);
 }
 
 static void skip(struct node *node, raft_index index, raft_term term)
 {
     state_skip(node->state, index);
     history_add(node->history, index, NULL, 0);
-    node_proposals_applied(node, index, term, NULL);
+    node_proposals_applied(node, index, term, BYTES_EMPTY, NULL);
 }
 
 bool node_apply_run(struct node *node)

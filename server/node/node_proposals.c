@@ -507,9 +507,19 @@ void node_proposals_on_forward(struct node *node, raft_id peer, const Peer__Forw
 
 /* --- Ends --- */
 
+/* A leader may lie about the place: what stands there is somebody else's, and so is the result. */
+static bool is_entry_of(const struct proposal *proposal, struct bytes payload)
+{
+    return payload.size == proposal->payload->size &&
+           (payload.data == proposal->payload->data ||
+            bytes_equal(bytes_of(payload.data + STAMP_BYTES, payload.size - STAMP_BYTES),
+                        command_of(proposal)));
+}
+
 void node_proposals_applied(struct node *node,
                             raft_index index,
                             raft_term term,
+                            struct bytes payload,
                             const struct state_result *result)
 {
     while (!list_is_empty(&node->placed)) {
@@ -524,8 +534,11 @@ void node_proposals_applied(struct node *node,
              * in an earlier term can never be committed. Clients rely on NO_LEADER meaning that. */
             finish(proposal, CLIENT__CODE__NO_LEADER, NULL);
         } else if (proposal->term == term && proposal->index == index) {
-            CHECK(result != NULL);
-            finish(proposal, CLIENT__CODE__OK, result);
+            bool is_own = result != NULL && is_entry_of(proposal, payload);
+
+            MARK_IF(!is_own, place_of_a_proposal_is_anothers);
+            finish(proposal, is_own ? CLIENT__CODE__OK : CLIENT__CODE__UNKNOWN_OUTCOME,
+                   is_own ? result : NULL);
             return;
         } else {
             return;

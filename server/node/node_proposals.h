@@ -33,11 +33,12 @@ void node_proposals_init(struct node *node);
 void node_proposals_release(struct node *node);
 /* Place or forward what is queued. At the end of a turn. */
 void node_proposals_flush(struct node *node);
-/* The entry at (index, term) was applied with this result; NULL for one that holds no command. In
- * order. */
+/* The entry at (index, term), `payload`, was applied with this result; NULL for one that holds no
+ * command. In order. */
 void node_proposals_applied(struct node *node,
                             raft_index index,
                             raft_term term,
+                            struct bytes payload,
                             const struct state_result *result);
 /* A dump replaced the log up to `index`: what was placed there has an unknown outcome. */
 void node_proposals_skipped(struct node *node, raft_index index);

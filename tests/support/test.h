@@ -42,8 +42,9 @@ int test_main(const char *suite, const struct test_case *cases, int argc, char *
  * failed. Below TMPDIR, else /tmp. The text lives until the program ends. */
 const char *test_folder(void);
 
-#ifdef __clang_analyzer__
-/* A failed expectation does not return: it leaves the test case by longjmp. */
+#if defined(__clang_analyzer__) || defined(TEST_WITHOUT_CASES)
+/* A failed expectation does not return: it leaves the test case by longjmp, or ends a program that
+ * has no cases. */
 #define EXPECT(condition)           ((condition) ? (void)0 : __builtin_trap())
 #define EXPECT_EQ(actual, expected) EXPECT((uint64_t)(actual) == (uint64_t)(expected))
 #else

@@ -14,6 +14,7 @@
 #include "tests/support/state_lab.h"
 #include "tests/support/test.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,8 @@ static struct {
     bool has_failed;
     Peer__PeerMessage *sent[SENT_MAX]; /* to the peer, but for the core's */
     size_t sent_count;
+    uint64_t probe_token; /* of the last one */
+    uint64_t last_round;  /* of the core's last message to anybody */
     struct client *client;
     Record__CreateMode create_mode; /* of the nodes that `creating` makes */
     struct {
@@ -79,6 +82,9 @@ static inline bool lab_send(void *context, raft_id peer, struct bytes message, b
     (void)is_late; /* here messages leave at once */
     (void)context;
     EXPECT(wire != NULL);
+    if (wire->body_case == PEER__PEER_MESSAGE__BODY_RAFT) {
+        lab.last_round = wire->raft->round;
+    }
     if (peer != PEER || wire->body_case == PEER__PEER_MESSAGE__BODY_RAFT ||
         lab.sent_count == SENT_MAX) {
         peer__peer_message__free_unpacked(wire, NULL);
@@ -176,6 +182,96 @@ lab_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
     return (struct node_space){.is_enough = true};
 }
 
+/* Nobody answers on bulk links and probes, and dumps have no place. */
+static inline void lab_bulk_open(void *context, raft_id peer)
+{
+    (void)context;
+    (void)peer;
+}
+
+static inline bool lab_bulk_send(void *context, raft_id peer, struct bytes message)
+{
+    (void)context;
+    (void)peer;
+    (void)message;
+    return true;
+}
+
+static inline void
+lab_probe(void *context, uint64_t token, const char *address, struct bytes message)
+{
+    (void)context;
+    (void)address;
+    (void)message;
+    lab.probe_token = token;
+}
+
+static inline void lab_probe_reply(void *context, uint64_t probe, struct bytes message)
+{
+    (void)context;
+    (void)probe;
+    (void)message;
+}
+
+static inline enum status
+lab_set_cluster(void *context, const uint8_t cluster_id[NODE_CLUSTER_ID_BYTES], struct error *error)
+{
+    (void)context;
+    (void)cluster_id;
+    (void)error;
+    return STATUS_OK;
+}
+
+static inline void
+lab_tree_path(void *context, uint64_t generation, char path[DATA_FOLDER_PATH_BYTES_MAX])
+{
+    (void)context;
+    (void)snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "tree-%" PRIu64, generation);
+}
+
+static inline enum status lab_dump_path(void *context,
+                                        const char *name,
+                                        char path[DATA_FOLDER_PATH_BYTES_MAX],
+                                        struct error *error)
+{
+    (void)context;
+    (void)error;
+    (void)snprintf(path, DATA_FOLDER_PATH_BYTES_MAX, "dumps/%s", name);
+    return STATUS_OK;
+}
+
+static inline enum status lab_dump_read(void *context,
+                                        const char *path,
+                                        uint64_t offset,
+                                        void *buffer,
+                                        size_t size,
+                                        struct error *error)
+{
+    (void)context;
+    (void)offset;
+    (void)error;
+    (void)path;
+    memset(buffer, 0, size);
+    return STATUS_OK;
+}
+
+static inline enum status lab_dump_write(
+    void *context, const char *path, uint64_t offset, struct bytes bytes, struct error *error)
+{
+    (void)context;
+    (void)path;
+    (void)offset;
+    (void)bytes;
+    (void)error;
+    return STATUS_OK;
+}
+
+static inline void lab_dump_remove(void *context, const char *path)
+{
+    (void)context;
+    (void)path;
+}
+
 static inline void lab_fail(void *context, const struct error *error)
 {
     (void)context;
@@ -206,6 +302,8 @@ static inline void lab_finish_checkpoint_job(struct checkpoint_job *job)
         (void)error_set(&job->error, STATUS_CORRUPT, "a record of the checkpoint is damaged");
     } else if (job->kind == CHECKPOINT_JOB_SCRUB) {
         job->scrubbed.finished = true;
+    } else {
+        (void)error_set(&job->error, STATUS_IO, "there are no dumps here");
     }
     node_on_checkpoint_done(lab.node, job);
 }
@@ -387,6 +485,17 @@ static inline void begin(uint32_t members)
                                    .random = lab_random,
                                    .set_peers = lab_set_peers,
                                    .send = lab_send,
+                                   .bulk_open = lab_bulk_open,
+                                   .bulk_send = lab_bulk_send,
+                                   .bulk_close = lab_bulk_open,
+                                   .probe = lab_probe,
+                                   .probe_reply = lab_probe_reply,
+                                   .set_cluster = lab_set_cluster,
+                                   .tree_path = lab_tree_path,
+                                   .dump_path = lab_dump_path,
+                                   .dump_read = lab_dump_read,
+                                   .dump_write = lab_dump_write,
+                                   .dump_remove = lab_dump_remove,
                                    .log_submit = lab_log_submit,
                                    .checkpoint_submit = lab_checkpoint_submit,
                                    .tree_open = lab_tree_open,

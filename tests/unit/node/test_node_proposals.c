@@ -109,6 +109,33 @@ static void test_the_outcome_of_a_write_that_overtook_the_answer_to_its_forward_
     end();
 }
 
+/* A member that leads may lie about the place: what stands there is not the write, and its result
+ * is somebody else's, or there is none. */
+static void test_the_outcome_of_a_write_is_unknown_when_its_place_is_anothers(void)
+{
+    static const enum raft_entry_type types[] = {RAFT_ENTRY_COMMAND, RAFT_ENTRY_NOOP};
+
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        const Peer__Forward *sent = forward();
+        Record__Command other = RECORD__COMMAND__INIT;
+        Record__Sweep sweep = RECORD__SWEEP__INIT;
+        uint8_t packed[16];
+
+        other.body_case = RECORD__COMMAND__BODY_SWEEP;
+        other.sweep = &sweep;
+        answer(sent->id, 3);
+        lead(3, types[i],
+             types[i] == RAFT_ENTRY_COMMAND
+                 ? bytes_of(packed, record__command__pack(&other, packed))
+                 : BYTES_EMPTY);
+        run(STEP_US * 2);
+        EXPECT_EQ(node_applied(lab.node), 3);
+        EXPECT_EQ(lab.reply_count, 1);
+        EXPECT_EQ(lab.replies[0].code, CLIENT__CODE__UNKNOWN_OUTCOME);
+        end();
+    }
+}
+
 /* A write in the name of more than may be. */
 static struct request *refused_write(void)
 {
@@ -224,8 +251,10 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_forwarded_write_is_answered_with_its_result),
         TEST_CASE(test_the_outcome_of_a_write_that_overtook_the_answer_to_its_forward_is_unknown),
+        TEST_CASE(test_the_outcome_of_a_write_is_unknown_when_its_place_is_anothers),
         TEST_CASE(test_a_write_that_no_leader_takes_is_answered_and_holds_up_no_other),
-        TEST_CASE(test_nothing_is_placed_while_much_waits_to_be_applied), TEST_END};
+        TEST_CASE(test_nothing_is_placed_while_much_waits_to_be_applied),
+        TEST_END};
 
     return test_main("node_proposals", cases, argc, argv);
 }
