@@ -46,7 +46,30 @@ void contents_note_write(struct contents *contents,
             contents->appended[contents->appended_count++] = *planned;
         }
     }
+    if (write->witnesses != NULL) {
+        contents_note_log(contents, step, false);
+    }
 }
+
+static bool is_same_witness(const struct log_witness *left, const struct log_witness *right)
+{
+    return left->id == right->id && left->start_count == right->start_count &&
+           left->start == right->start && left->term == right->term &&
+           left->index == right->index &&
+           memcmp(left->incarnation, right->incarnation, sizeof left->incarnation) == 0;
+}
+
+bool contents_has_witnesses(const struct contents *contents, const struct contents_found *found)
+{
+    bool has = contents->witness_count == found->witness_count;
+
+    for (size_t i = 0; has && i < contents->witness_count; i++) {
+        has = is_same_witness(&contents->witnesses[i], &found->witnesses[i]);
+    }
+    return has;
+}
+
+/* --- How far a step came --- */
 
 /* With the first of what `next` appended, up to `last`. */
 static void append(struct contents *contents, const struct contents *next, raft_index last)
@@ -68,26 +91,63 @@ static void bring_back(struct contents *contents, const struct contents *before)
     contents->base_term = before->base_term;
 }
 
+static bool has_doubt_of(const struct tree_doubt *doubt, uint64_t member)
+{
+    bool has = false;
+
+    for (size_t i = 0; i < doubt->count; i++) {
+        has = has || doubt->members[i] == member;
+    }
+    return has;
+}
+
+/* None that is in both is missing, and there is none that is in neither. */
+static bool is_between(const struct tree_doubt *found,
+                       const struct tree_doubt *before,
+                       const struct tree_doubt *after)
+{
+    bool is_right = found->is_borrowed ? before->is_borrowed || after->is_borrowed
+                                       : !before->is_borrowed || !after->is_borrowed;
+
+    for (size_t i = 0; i < before->count; i++) {
+        is_right = is_right && (!has_doubt_of(after, before->members[i]) ||
+                                has_doubt_of(found, before->members[i]));
+    }
+    for (size_t i = 0; i < found->count; i++) {
+        is_right = is_right && (has_doubt_of(before, found->members[i]) ||
+                                has_doubt_of(after, found->members[i]));
+    }
+    return is_right;
+}
+
 struct contents *contents_expected(struct contents *const *after,
                                    uint64_t step,
                                    bool is_done,
-                                   const struct log_state *found)
+                                   const struct contents_found *found)
 {
     const struct contents *next = after[step];
     const struct contents *before = step > 0 ? after[step - 1] : next;
-    bool is_whole = found->term == next->term && found->vote == next->vote &&
-                    found->base == next->base && found->last == next->last;
+    const struct log_state *log = &found->log;
+    bool is_whole = log->term == next->term && log->vote == next->vote && log->base == next->base &&
+                    log->last == next->last && contents_has_witnesses(next, found);
     bool is_in_part = !is_done && !is_whole && next->log_step == step &&
-                      found->last >= before->last &&
-                      found->last <= before->last + next->appended_count;
+                      log->last >= before->last && log->last <= before->last + next->appended_count;
     struct contents *expected = xmemdup(is_in_part ? before : next, sizeof *next);
 
     if (is_in_part) {
-        append(expected, next, found->last);
+        append(expected, next, log->last);
     }
     if (expected->log_step > 0 && expected->is_late &&
-        found->base == after[expected->log_step - 1]->base && found->base < expected->base) {
+        log->base == after[expected->log_step - 1]->base && log->base < expected->base) {
         bring_back(expected, after[expected->log_step - 1]);
+    }
+    if (!is_done && next->generation == before->generation) {
+        if (is_between(&found->doubt, &before->doubt, &next->doubt)) {
+            expected->doubt = found->doubt;
+        }
+        if (found->is_condemned == before->is_condemned) {
+            expected->is_condemned = found->is_condemned;
+        }
     }
     return expected;
 }

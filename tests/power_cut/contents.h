@@ -3,8 +3,9 @@
 #define TESTS_POWER_CUT_CONTENTS_H
 
 #include "persistence/log_store.h"
+#include "persistence/tree_doubt.h"
 
-enum { CONTENTS_ENTRIES_MAX = 512, CONTENTS_KEYS = 160 };
+enum { CONTENTS_ENTRIES_MAX = 512, CONTENTS_KEYS = 160, CONTENTS_WITNESSES_MAX = 4 };
 
 struct planned {
     raft_term term;
@@ -21,6 +22,7 @@ struct value {
 struct contents {
     uint64_t starts;
     bool has_cluster;
+    uint8_t recovered; /* so often; makes the incarnation and the cluster's id */
     uint64_t generation;
     raft_term term;
     raft_id vote;
@@ -30,6 +32,11 @@ struct contents {
     struct planned entries[CONTENTS_ENTRIES_MAX]; /* of the indexes after the base */
     raft_index applied;
     struct value values[CONTENTS_KEYS];
+    struct log_witness witnesses[CONTENTS_WITNESSES_MAX];
+    size_t witness_count;
+    /* Of the present generation. */
+    bool is_condemned;
+    struct tree_doubt doubt;
 
     /* The last step that wrote to the log, and whether it did not wait for its meta page. */
     uint64_t log_step;
@@ -39,6 +46,16 @@ struct contents {
     size_t appended_count;
 };
 
+/* What an opened folder says of itself, by which it is told how far a step came. */
+struct contents_found {
+    struct log_state log;
+    struct log_witness witnesses[LOG_STORE_WITNESSES_MAX];
+    size_t witness_count;
+    bool is_condemned;
+    struct tree_doubt doubt;
+};
+
+bool contents_has_witnesses(const struct contents *contents, const struct contents_found *found);
 void contents_drop_front(struct contents *contents, raft_index base);
 /* `step` makes this write, among others in one transaction; `contents` hold its entries now, and
  * ended with `last` before. */
@@ -49,13 +66,13 @@ void contents_note_write(struct contents *contents,
 /* The step changes the log and waits for the meta page; or only trims. */
 void contents_note_log(struct contents *contents, uint64_t step, bool is_late);
 
-/* Of the contents after each step, what a log in the state `found` must hold if `step` was the last
- * one: as that step left them; or, if it was not done, some of what it appended; or, if the meta
- * page of the last one is lost that did not wait for it, with what that one trimmed. To be freed.
- */
+/* Of the contents after each step, what a folder that says `found` must hold if `step` was the last
+ * one: as that step left them; or, if it was not done, some of what it appended, or some of the
+ * doubts that it changed; or, if the meta page of the last one is lost that did not wait for it,
+ * with what that one trimmed. To be freed. */
 struct contents *contents_expected(struct contents *const *after,
                                    uint64_t step,
                                    bool is_done,
-                                   const struct log_state *found);
+                                   const struct contents_found *found);
 
 #endif

@@ -21,7 +21,9 @@ static const char *const step_names[STEP_KIND_COUNT] = {
     [STEP_WRITE] = "log write",       [STEP_TRIM] = "trimming",
     [STEP_CHECKPOINT] = "checkpoint", [STEP_DUMP] = "dump",
     [STEP_INSTALL] = "dump install",  [STEP_SWITCH] = "generation switch",
-    [STEP_PREZERO] = "zeros ahead",
+    [STEP_PREZERO] = "zeros ahead",   [STEP_KEEP_LOG] = "generation repaired",
+    [STEP_WITNESS] = "witnesses",     [STEP_CONDEMN] = "condemned",
+    [STEP_DOUBT] = "doubts",          [STEP_RECOVER] = "recovery",
 };
 
 const char *stores_step_name(enum step_kind kind)
@@ -70,11 +72,12 @@ static struct contents *find_contents(const struct stores *story,
                                       uint64_t starts,
                                       char text[STORES_TEXT_BYTES_MAX])
 {
-    struct log_state state = log_store_state(opened->log);
+    struct contents_found found;
 
+    stores_look(opened, &found);
     (void)stores_say(text, "it holds what no step left:");
     for (uint64_t step = done; step <= begun; step++) {
-        struct contents *expected = contents_expected(story->after, step, step == done, &state);
+        struct contents *expected = contents_expected(story->after, step, step == done, &found);
         char why[STORES_TEXT_BYTES_MAX];
         size_t used = strlen(text);
 
@@ -302,16 +305,16 @@ static enum finding read_damaged(const struct stores *stores,
                                  char text[STORES_TEXT_BYTES_MAX])
 {
     struct contents *expected;
-    struct log_state state;
+    struct contents_found found;
     struct error error;
     enum finding finding;
 
     if (stores_open(judged, &error) != STATUS_OK) {
         return stores_failed(text, &error);
     }
-    state = log_store_state(judged->log);
+    stores_look(judged, &found);
     expected = step == stores->step ? xmemdup(stores->after[step], sizeof *expected)
-                                    : contents_expected(stores->after, step, true, &state);
+                                    : contents_expected(stores->after, step, true, &found);
     finding = stores_compare(judged, expected, expected->starts + 1, text);
     if (finding == FINDING_SAME) {
         finding = go_on(judged, expected, text);

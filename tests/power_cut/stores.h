@@ -28,6 +28,11 @@ enum step_kind {
     STEP_INSTALL, /* the new generation is built beside the old one */
     STEP_SWITCH,
     STEP_PREZERO,
+    STEP_KEEP_LOG, /* another generation, and the end of the log with it */
+    STEP_WITNESS,
+    STEP_CONDEMN,
+    STEP_DOUBT,
+    STEP_RECOVER,
     STEP_KIND_COUNT
 };
 

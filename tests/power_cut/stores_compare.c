@@ -2,6 +2,7 @@
 #include "tests/power_cut/stores_internal.h"
 
 #include "base/alloc.h"
+#include "base/check.h"
 #include "base/prng.h"
 #include "persistence/data_folder.h"
 #include "persistence/tree_store.h"
@@ -11,6 +12,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { NODE_ID = 1 };
 
@@ -87,6 +89,32 @@ enum status stores_open(struct stores *stores, struct error *error)
     return status;
 }
 
+void stores_cluster_id(uint8_t recovered, uint8_t id[LOG_STORE_CLUSTER_ID_BYTES])
+{
+    static const char first[LOG_STORE_CLUSTER_ID_BYTES] = "power cut story";
+
+    memcpy(id, first, sizeof first);
+    id[LOG_STORE_CLUSTER_ID_BYTES - 1] = recovered;
+}
+
+void stores_incarnation(uint8_t recovered, uint8_t incarnation[RAFT_INCARNATION_BYTES])
+{
+    memset(incarnation, recovered, RAFT_INCARNATION_BYTES);
+}
+
+void stores_look(struct stores *stores, struct contents_found *ret_found)
+{
+    uint64_t generation = log_store_identity(stores->log)->tree_generation;
+    char path[DATA_FOLDER_PATH_BYTES_MAX];
+    struct error error;
+
+    data_folder_tree_path(&stores->folder, generation, path);
+    ret_found->log = log_store_state(stores->log);
+    ret_found->witness_count = log_store_witnesses(stores->log, ret_found->witnesses);
+    ret_found->is_condemned = data_folder_tree_is_condemned(&stores->folder, generation);
+    CHECK(tree_doubt_read(path, &ret_found->doubt, &error) == STATUS_OK);
+}
+
 struct reading {
     const struct contents *expected;
     uint8_t *space;
@@ -132,6 +160,40 @@ static enum status compare_entry(void *context, const struct log_entry *entry)
     return STATUS_OK;
 }
 
+static bool is_of_recovery(const struct log_identity *identity, const struct contents *expected)
+{
+    uint8_t incarnation[RAFT_INCARNATION_BYTES];
+    uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES];
+
+    stores_incarnation(expected->recovered, incarnation);
+    stores_cluster_id(expected->recovered, cluster_id);
+    /* The first one is drawn by the store. */
+    return (expected->recovered == 0 ||
+            memcmp(identity->incarnation, incarnation, sizeof incarnation) == 0) &&
+           (!expected->has_cluster ||
+            memcmp(identity->cluster_id, cluster_id, sizeof cluster_id) == 0);
+}
+
+static enum finding compare_marks(const struct contents_found *found,
+                                  const struct contents *expected,
+                                  char text[STORES_TEXT_BYTES_MAX])
+{
+    if (!contents_has_witnesses(expected, found)) {
+        return differs(text, "%zu witnesses that are not the %zu expected", found->witness_count,
+                       expected->witness_count);
+    }
+    if (found->is_condemned != expected->is_condemned) {
+        return differs(text, "condemned %d, expected %d", found->is_condemned,
+                       expected->is_condemned);
+    }
+    if (!tree_doubt_is_same(&found->doubt, &expected->doubt)) {
+        return differs(text, "doubts: borrowed %d, %zu members; expected %d, %zu",
+                       found->doubt.is_borrowed, found->doubt.count, expected->doubt.is_borrowed,
+                       expected->doubt.count);
+    }
+    return FINDING_SAME;
+}
+
 static enum finding compare_log(struct stores *stores,
                                 const struct contents *expected,
                                 uint64_t starts,
@@ -151,6 +213,10 @@ static enum finding compare_log(struct stores *stores,
                        "; expected %" PRIu64 ", %d, %" PRIu64,
                        identity->start_count, identity->has_cluster, identity->tree_generation,
                        starts, expected->has_cluster, expected->generation);
+    }
+    if (!is_of_recovery(identity, expected)) {
+        return differs(text, "identity: not that of a folder recovered %d times",
+                       (int)expected->recovered);
     }
     if (state.term != expected->term || state.vote != expected->vote ||
         state.base != expected->base || state.base_term != expected->base_term ||
@@ -220,7 +286,12 @@ enum finding stores_compare(struct stores *stores,
 {
     uint8_t *space = xmalloc(STORES_VALUE_BYTES_MAX);
     enum finding finding = compare_log(stores, expected, starts, space, text);
+    struct contents_found found;
 
+    if (finding == FINDING_SAME) {
+        stores_look(stores, &found);
+        finding = compare_marks(&found, expected, text);
+    }
     if (finding == FINDING_SAME) {
         finding = compare_tree(stores, expected, space, text);
     }

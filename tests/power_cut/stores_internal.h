@@ -50,6 +50,12 @@ enum status stores_open_tree(struct stores *stores,
                              struct tree_store **ret_tree,
                              struct error *error);
 
+/* The id of the cluster, and the incarnation, after so many recoveries. */
+void stores_cluster_id(uint8_t recovered, uint8_t id[LOG_STORE_CLUSTER_ID_BYTES]);
+void stores_incarnation(uint8_t recovered, uint8_t incarnation[RAFT_INCARNATION_BYTES]);
+/* What the opened stores say of themselves. */
+void stores_look(struct stores *stores, struct contents_found *ret_found);
+
 enum finding stores_compare(struct stores *stores,
                             const struct contents *expected,
                             uint64_t starts,

@@ -17,8 +17,6 @@
 
 enum { ENTRIES_CROWDED = 300, BATCH_MAX = 3 };
 
-static const uint8_t cluster_id[16] = "power cut story";
-
 static uint32_t draw_size(struct prng *prng)
 {
     uint64_t roll = prng_below(prng, 100);
@@ -38,6 +36,9 @@ const struct contents *stores_present(const struct stores *stores)
 
 static enum status step_cluster(struct stores *stores, struct contents *next, struct error *error)
 {
+    uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES];
+
+    stores_cluster_id(next->recovered, cluster_id);
     next->has_cluster = true;
     contents_note_log(next, stores->step + 1, false);
     return log_store_set_cluster(stores->log, cluster_id, error);
@@ -189,7 +190,10 @@ static enum status step_dump(struct stores *stores, struct error *error)
     struct tree_meta meta;
     uint64_t bytes;
     char path[DATA_FOLDER_PATH_BYTES_MAX];
+    uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES];
     enum status status = data_folder_dump_path(&stores->folder, "out", path, error);
+
+    stores_cluster_id(stores_present(stores)->recovered, cluster_id);
 
     if (status == STATUS_OK) {
         status =
@@ -209,8 +213,10 @@ static void make_dump(const struct stores *stores, const struct contents *held, 
     struct tree_meta meta;
     struct error error;
     uint64_t bytes;
+    uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES];
     char tree_path[DATA_FOLDER_PATH_BYTES_MAX];
 
+    stores_cluster_id(held->recovered, cluster_id);
     CHECK(files_join(stores->scratch, "/tree", tree_path, &error) == STATUS_OK);
     CHECK(files_empty_folder(tree_path, true, &error) == STATUS_OK);
     CHECK(tree_store_open(tree_path, &options, &tree, &error) == STATUS_OK);
@@ -255,11 +261,17 @@ step_install(struct stores *stores, const struct contents *next, struct error *e
     char made[DATA_FOLDER_PATH_BYTES_MAX];
     char path[DATA_FOLDER_PATH_BYTES_MAX];
     char tree_path[DATA_FOLDER_PATH_BYTES_MAX];
+    uint8_t cluster_id[LOG_STORE_CLUSTER_ID_BYTES];
+    bool is_repair = next->applied < next->last && prng_below(&stores->prng, 2) == 0;
     enum status status;
 
+    stores_cluster_id(next->recovered, cluster_id);
     stores->installed = *next;
     draw_values(&stores->prng, &stores->installed);
-    stores->installed.applied = next->last + prng_below(&stores->prng, 50);
+    /* Where this server is behind, or where it was wrong. */
+    stores->installed.applied = is_repair
+                                    ? prng_between(&stores->prng, next->applied + 1, next->last)
+                                    : next->last + prng_below(&stores->prng, 50);
     stores->installed.generation = next->generation + 1;
     CHECK(files_join(stores->scratch, "/dump", made, error) == STATUS_OK);
     make_dump(stores, &stores->installed, made);
@@ -275,28 +287,14 @@ step_install(struct stores *stores, const struct contents *next, struct error *e
     return status;
 }
 
-static enum status step_switch(struct stores *stores, struct contents *next, struct error *error)
+/* The log tells of another generation; what follows is the same for both ways. */
+static enum status
+finish_switch(struct stores *stores, struct contents *next, uint64_t old, struct error *error)
 {
-    const struct contents *installed = &stores->installed;
-    const struct log_write write = {.reset = true,
-                                    .reset_index = installed->applied,
-                                    .reset_term = next->term,
-                                    .tree_generation = installed->generation};
     struct tree_store *tree = NULL;
     char path[DATA_FOLDER_PATH_BYTES_MAX];
-    uint64_t old = next->generation;
-    enum status status = log_store_write(stores->log, &write, error);
+    enum status status;
 
-    next->generation = installed->generation;
-    contents_note_log(next, stores->step + 1, false);
-    next->base = installed->applied;
-    next->base_term = next->term;
-    next->last = installed->applied;
-    next->applied = installed->applied;
-    memcpy(next->values, installed->values, sizeof next->values);
-    if (status != STATUS_OK) {
-        return status;
-    }
     stores->has_installed = false;
     status = stores_open_tree(stores, next->generation, &tree, error);
     if (status != STATUS_OK) {
@@ -312,6 +310,122 @@ static enum status step_switch(struct stores *stores, struct contents *next, str
         (void)!unlink(path);
     }
     return STATUS_OK;
+}
+
+static void take_installed(const struct stores *stores, struct contents *next)
+{
+    next->generation = stores->installed.generation;
+    contents_note_log(next, stores->step + 1, false);
+    next->applied = stores->installed.applied;
+    memcpy(next->values, stores->installed.values, sizeof next->values);
+    next->is_condemned = false;
+    next->doubt = (struct tree_doubt){.count = 0};
+}
+
+static enum status step_switch(struct stores *stores, struct contents *next, struct error *error)
+{
+    const struct log_write write = {.reset = true,
+                                    .reset_index = stores->installed.applied,
+                                    .reset_term = next->term,
+                                    .tree_generation = stores->installed.generation};
+    uint64_t old = next->generation;
+    enum status status = log_store_write(stores->log, &write, error);
+
+    take_installed(stores, next);
+    next->base = next->applied;
+    next->base_term = next->term;
+    next->last = next->applied;
+    return status == STATUS_OK ? finish_switch(stores, next, old, error) : status;
+}
+
+/* As a repair does: the entries behind the dump stay. */
+static enum status step_keep_log(struct stores *stores, struct contents *next, struct error *error)
+{
+    const struct log_write write = {.switch_tree = true,
+                                    .tree_generation = stores->installed.generation,
+                                    .trim = stores->installed.applied};
+    uint64_t old = next->generation;
+    enum status status = log_store_write(stores->log, &write, error);
+
+    take_installed(stores, next);
+    contents_drop_front(next, next->applied);
+    return status == STATUS_OK ? finish_switch(stores, next, old, error) : status;
+}
+
+/* With entries, as a server writes them. */
+static enum status step_witness(struct stores *stores, struct contents *next, struct error *error)
+{
+    struct prng *prng = &stores->prng;
+    struct planned *planned = &next->entries[next->last - next->base];
+    struct log_entry entry = {.index = next->last + 1, .term = next->term};
+    struct log_write write = {.entries = &entry,
+                              .entry_count = (size_t)prng_below(prng, 2),
+                              .witnesses = next->witnesses};
+    uint8_t space[400];
+
+    next->witness_count = (size_t)prng_between(prng, 1, CONTENTS_WITNESSES_MAX);
+    for (size_t i = 0; i < next->witness_count; i++) {
+        next->witnesses[i] = (struct log_witness){.id = 2 + i,
+                                                  .start_count = prng_between(prng, 1, 100),
+                                                  .start = prng_next(prng),
+                                                  .term = next->term,
+                                                  .index = prng_below(prng, next->last + 1)};
+    }
+    write.witness_count = next->witness_count;
+    if (write.entry_count > 0) {
+        *planned = (struct planned){.term = next->term,
+                                    .type = RAFT_ENTRY_COMMAND,
+                                    .salt = (uint32_t)prng_next(prng),
+                                    .size = (uint32_t)prng_below(prng, sizeof space)};
+        entry.type = planned->type;
+        entry.payload = stores_fill(space, planned->salt, planned->size);
+        next->last++;
+    }
+    contents_note_write(next, stores->step + 1, &write, next->last - write.entry_count);
+    return log_store_write(stores->log, &write, error);
+}
+
+static enum status step_condemn(struct stores *stores, struct contents *next, struct error *error)
+{
+    next->is_condemned = true;
+    return data_folder_condemn_tree(&stores->folder, next->generation, error);
+}
+
+static enum status step_doubt(struct stores *stores, struct contents *next, struct error *error)
+{
+    char path[DATA_FOLDER_PATH_BYTES_MAX];
+
+    next->doubt = (struct tree_doubt){.is_borrowed = prng_below(&stores->prng, 2) == 0};
+    for (uint64_t member = 2; member < 6; member++) {
+        if (prng_below(&stores->prng, 2) == 0) {
+            next->doubt.members[next->doubt.count++] = member;
+        }
+    }
+    data_folder_tree_path(&stores->folder, next->generation, path);
+    return tree_doubt_write(path, &next->doubt, error);
+}
+
+/* As confer-server --recover does. */
+static enum status step_recover(struct stores *stores, struct contents *next, struct error *error)
+{
+    struct log_entry entries[2];
+    struct log_recovery recovery = {.term = next->term + 1, .entries = entries, .entry_count = 2};
+
+    next->recovered++;
+    next->term++;
+    next->vote = 0;
+    next->witness_count = 0;
+    stores_cluster_id(next->recovered, recovery.cluster_id);
+    stores_incarnation(next->recovered, recovery.incarnation);
+    for (size_t i = 0; i < recovery.entry_count; i++) {
+        next->entries[next->last - next->base] =
+            (struct planned){.term = next->term, .type = RAFT_ENTRY_NOOP};
+        next->last++;
+        entries[i] =
+            (struct log_entry){.index = next->last, .term = next->term, .type = RAFT_ENTRY_NOOP};
+    }
+    contents_note_log(next, stores->step + 1, false);
+    return log_store_recover(stores->log, &recovery, error);
 }
 
 static enum status step_prezero(struct stores *stores, struct error *error)
@@ -354,11 +468,27 @@ enum status stores_take_step(struct stores *stores,
         return step_switch(stores, next, error);
     case STEP_PREZERO:
         return step_prezero(stores, error);
+    case STEP_KEEP_LOG:
+        return step_keep_log(stores, next, error);
+    case STEP_WITNESS:
+        return step_witness(stores, next, error);
+    case STEP_CONDEMN:
+        return step_condemn(stores, next, error);
+    case STEP_DOUBT:
+        return step_doubt(stores, next, error);
+    case STEP_RECOVER:
+        return step_recover(stores, next, error);
     case STEP_NONE:
     case STEP_KIND_COUNT:
         break;
     }
     CHECK(false);
+}
+
+/* The dump that waits is of an entry that the log still holds. */
+static bool is_within_log(const struct stores *stores, const struct contents *now)
+{
+    return stores->installed.applied > now->base && stores->installed.applied <= now->last;
 }
 
 enum step_kind stores_draw_step(struct stores *stores)
@@ -375,17 +505,25 @@ enum step_kind stores_draw_step(struct stores *stores)
     if (now->last - now->base > ENTRIES_CROWDED) {
         return now->applied < now->last ? STEP_CHECKPOINT : STEP_TRIM;
     }
-    if (roll < 12) {
+    if (roll < 10) {
         return STEP_DUMP;
     }
-    if (roll < 22) {
-        return stores->has_installed ? STEP_SWITCH : STEP_INSTALL;
+    if (roll < 32) {
+        return !stores->has_installed       ? STEP_INSTALL
+               : is_within_log(stores, now) ? STEP_KEEP_LOG
+                                            : STEP_SWITCH;
     }
-    if (roll < 30) {
+    if (roll < 38) {
         return STEP_TRIM;
     }
-    if (roll < 48) {
+    if (roll < 52) {
         return STEP_CHECKPOINT;
     }
-    return roll < 52 ? STEP_PREZERO : STEP_WRITE;
+    if (roll < 76) {
+        static const enum step_kind kinds[] = {STEP_PREZERO, STEP_WITNESS, STEP_CONDEMN, STEP_DOUBT,
+                                               STEP_RECOVER};
+
+        return kinds[prng_below(&stores->prng, sizeof kinds / sizeof kinds[0])];
+    }
+    return STEP_WRITE;
 }

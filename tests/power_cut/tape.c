@@ -528,30 +528,23 @@ int tape_fdatasync(int file) IN_PLACE_OF("fdatasync");
 int tape_fsync(int file) IN_PLACE_OF("fsync");
 int tape_ftruncate(int file, off_t size) IN_PLACE_OF("ftruncate");
 int tape_mkdir(const char *path, mode_t mode) IN_PLACE_OF("mkdir");
+int tape_openat(int folder, const char *name, int flags, ...) IN_PLACE_OF("openat");
 int tape_rmdir(const char *path) IN_PLACE_OF("rmdir");
 int tape_unlink(const char *path) IN_PLACE_OF("unlink");
 int tape_unlinkat(int folder, const char *name, int flags) IN_PLACE_OF("unlinkat");
 int tape_rename(const char *from, const char *to) IN_PLACE_OF("rename");
 
-int tape_open(const char *path, int flags, ...)
+static int open_path(const char *call, const char *path, int flags, unsigned mode)
 {
     char name[TAPE_NAME_BYTES_MAX];
-    unsigned mode = 0;
     int folder;
     int node;
     int file = -1;
 
-    if ((flags & O_CREAT) != 0) {
-        va_list arguments;
-
-        va_start(arguments, flags);
-        mode = va_arg(arguments, unsigned);
-        va_end(arguments);
-    }
     enter();
     if (!find_place(path, &folder, name, &node)) {
         file = real_open(path, flags, mode);
-    } else if (count_call("open") != TAPE_FAULT_NONE) {
+    } else if (count_call(call) != TAPE_FAULT_NONE) {
         file = refuse();
     } else {
         file = real_open(path, flags, mode);
@@ -563,6 +556,38 @@ int tape_open(const char *path, int flags, ...)
     }
     leave();
     return file;
+}
+
+int tape_open(const char *path, int flags, ...)
+{
+    unsigned mode = 0;
+
+    if ((flags & O_CREAT) != 0) {
+        va_list arguments;
+
+        va_start(arguments, flags);
+        mode = va_arg(arguments, unsigned);
+        va_end(arguments);
+    }
+    return open_path("open", path, flags, mode);
+}
+
+int tape_openat(int folder, const char *name, int flags, ...)
+{
+    char path[PATH_BYTES_MAX];
+    unsigned mode = 0;
+
+    if ((flags & O_CREAT) != 0) {
+        va_list arguments;
+
+        va_start(arguments, flags);
+        mode = va_arg(arguments, unsigned);
+        va_end(arguments);
+    }
+    if (name[0] == '/' || !place_at(folder, name, path)) {
+        return (int)syscall(SYS_openat, folder, name, flags, mode);
+    }
+    return open_path("openat", path, flags, mode);
 }
 
 /* Writing with a fault that still writes: the whole, the first half, or nothing. */
