@@ -17,6 +17,7 @@ enum {
     /* Chores wait for a pause this long: a lone client's next write must not queue behind them. */
     IDLE_MS = 20,
     SPACE_RETRY_MS = 100,
+    TURNS_AFTER_TRIMMING = 2,
     TRIM_COUNT = 2048
 };
 
@@ -213,6 +214,17 @@ static void end_wait_for_space(struct log_thread *thread)
     (void)pthread_mutex_unlock(&thread->lock);
 }
 
+/* What a transaction frees, LMDB gives to the second one after it, and while a write waits there is
+ * no other: one that changes nothing. */
+static enum status turn_over(struct log_thread *thread, struct error *error)
+{
+    struct log_state state = log_store_state(thread->store);
+    const struct log_write write = {.hard_state = true, .term = state.term, .vote = state.vote};
+
+    MARK(log_turned_over_for_space);
+    return log_store_write(thread->store, &write, error);
+}
+
 /* A transaction without space did nothing, so the same batch may be tried again. Trimming makes
  * room in a full map. NO_SPACE: the thread is to end before there was any. */
 static enum status
@@ -220,6 +232,7 @@ write_until_there_is_space(struct log_thread *thread, struct list *jobs, struct 
 {
     enum status status = write_batch(thread, jobs, error);
     bool has_waited = false;
+    unsigned turns = TURNS_AFTER_TRIMMING; /* it may have been trimmed just before */
 
     while (status == STATUS_NO_SPACE && wait_for_space(thread, error)) {
         bool more_trimming;
@@ -227,7 +240,11 @@ write_until_there_is_space(struct log_thread *thread, struct list *jobs, struct 
         has_waited = true;
         status = STATUS_OK;
         if (has_trimming(thread)) {
+            turns = TURNS_AFTER_TRIMMING;
             status = log_store_trim(thread->store, thread->trim, TRIM_COUNT, &more_trimming, error);
+        } else if (turns > 0) {
+            turns--;
+            status = turn_over(thread, error);
         }
         if (status == STATUS_OK || status == STATUS_NO_SPACE) {
             status = write_batch(thread, jobs, error);

@@ -60,8 +60,7 @@ enum confer_status {
     CONFER_SEQUENCE_GAP = 12,
     CONFER_SEQUENCE_FORGOTTEN = 13,
     CONFER_TOO_MANY_UNCONFIRMED = 14,
-    CONFER_LIMIT =
-        15, /* a value, path or transaction, or what one would replace or remove, is too large */
+    CONFER_LIMIT = 15,      /* too large: a value, a path, or all that a transaction touches */
     CONFER_NO_SESSION = 16, /* an ephemeral node needs a session, the handle has none */
     CONFER_UNREADABLE = 17,
     CONFER_QUOTA_EXCEEDED = 18, /* a quota with a hard limit, on a server that enforces them */
@@ -561,7 +560,8 @@ CONFER_API enum confer_status
 confer_transaction_check_absent(struct confer_transaction *transaction, const char *path);
 
 /* The transaction stays the caller's and may be committed again. The status is that of the first
- * operation that failed; result->operations tells each. */
+ * operation that failed; result->operations tells each. CONFER_LIMIT: it is more than one may be
+ * (docs/OPERATIONS.md, "Limits"); split it. */
 CONFER_API enum confer_status confer_commit(struct confer *confer,
                                             const struct confer_transaction *transaction,
                                             const struct confer_call *call,

@@ -370,6 +370,9 @@ static void check_space(struct node *node)
                   space.is_enough ? "yes" : "no");
     }
     node->space = space;
+    if (!space.is_enough) {
+        node_log_tell_trim(node);
+    }
 }
 
 static uint64_t earlier(uint64_t left, uint64_t right)

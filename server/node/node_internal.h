@@ -158,10 +158,11 @@ struct node {
 
     /* node_log */
     struct entry_cache cache;
-    raft_seq written_seq; /* the last write handed to the disk */
-    raft_seq durable_seq; /* the last write reported durable */
-    raft_index log_trim;  /* entries up to here are given up; the disk follows */
-    uint64_t log_jobs;    /* with the log thread */
+    raft_seq written_seq;     /* the last write handed to the disk */
+    raft_seq durable_seq;     /* the last write reported durable */
+    raft_index log_trim;      /* entries up to here are given up; the disk follows */
+    raft_index log_trim_told; /* as the last write said */
+    uint64_t log_jobs;        /* with the log thread */
     raft_term durable_term;
     uint64_t witness_jobs; /* with the log thread, counted in log_jobs as well */
 

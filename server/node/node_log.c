@@ -72,14 +72,27 @@ static void lend_entries(struct node *node, struct write_job *write, struct raft
     write->job.write.entry_count = count;
 }
 
-void node_log_write(struct node *node, const struct raft_write *write)
+static struct write_job *write_job_new(struct node *node)
 {
     struct write_job *job = xcalloc(1, sizeof *job);
 
     list_init(&job->job.link);
     job->job.kind = LOG_JOB_WRITE;
-    job->job.seq = write->seq;
     job->job.context = node;
+    return job;
+}
+
+static void submit_write(struct node *node, struct write_job *job)
+{
+    node->log_jobs++;
+    node->port.log_submit(node->port.context, &job->job);
+}
+
+void node_log_write(struct node *node, const struct raft_write *write)
+{
+    struct write_job *job = write_job_new(node);
+
+    job->job.seq = write->seq;
     job->job.write.hard_state = write->hard_state;
     job->job.write.term = write->term;
     job->job.write.vote = write->vote;
@@ -95,18 +108,15 @@ void node_log_write(struct node *node, const struct raft_write *write)
         lend_entries(node, job, write->entries);
     }
     job->job.write.trim = node->log_trim;
+    node->log_trim_told = node->log_trim;
     node->written_seq = write->seq;
-    node->log_jobs++;
-    node->port.log_submit(node->port.context, &job->job);
+    submit_write(node, job);
 }
 
 void node_log_keep_witnesses(struct node *node)
 {
-    struct write_job *job = xcalloc(1, sizeof *job);
+    struct write_job *job = write_job_new(node);
 
-    list_init(&job->job.link);
-    job->job.kind = LOG_JOB_WRITE;
-    job->job.context = node;
     /* A copy also of none, for the pointer. */
     job->witnesses = xcalloc(node->witnesses.count + 1, sizeof *job->witnesses);
     memcpy(job->witnesses, node->witnesses.witnesses,
@@ -114,24 +124,34 @@ void node_log_keep_witnesses(struct node *node)
     job->job.write.witnesses = job->witnesses;
     job->job.write.witness_count = node->witnesses.count;
     node->witness_jobs++;
-    node->log_jobs++;
-    node->port.log_submit(node->port.context, &job->job);
+    submit_write(node, job);
 }
 
 /* No write of the core's: the entries are what they were. */
 void node_log_switch(struct node *node)
 {
-    struct write_job *job = xcalloc(1, sizeof *job);
+    struct write_job *job = write_job_new(node);
 
-    list_init(&job->job.link);
-    job->job.kind = LOG_JOB_WRITE;
     job->job.seq = node->written_seq;
-    job->job.context = node;
     job->job.write.switch_tree = true;
     job->job.write.tree_generation = node->installed.generation;
     job->job.write.trim = node->installed.meta.applied_index;
-    node->log_jobs++;
-    node->port.log_submit(node->port.context, &job->job);
+    submit_write(node, job);
+}
+
+void node_log_tell_trim(struct node *node)
+{
+    struct write_job *job;
+
+    if (node->log_jobs == 0 || node->log_trim <= node->log_trim_told) {
+        return;
+    }
+    MARK(trim_told_without_a_write);
+    job = write_job_new(node);
+    job->job.seq = node->written_seq;
+    job->job.write.trim = node->log_trim;
+    node->log_trim_told = node->log_trim;
+    submit_write(node, job);
 }
 
 static void finish_write(struct node *node, struct write_job *write)

@@ -17,6 +17,9 @@ void node_log_send(struct node *node, const struct raft_message *message);
 /* Have the disk switch to the tree of node->installed and let all entries go that it holds, and no
  * others; node->switch_is_durable tells when that is done. */
 void node_log_switch(struct node *node);
+/* A write that waits for space in the log learns from the ones behind it how far the log may be
+ * trimmed. When there is none, tell it. */
+void node_log_tell_trim(struct node *node);
 void node_log_on_done(struct node *node, struct log_job *job);
 /* Give up entries that a checkpoint covers, but for the tail kept for lagging members, and up to
  * 256 MiB of what follows `dump_index`; drop payloads that nobody needs. */

@@ -297,6 +297,39 @@ static void test_a_full_map_of_a_follower_recovers_when_the_filling_is_removed(v
     cluster_release(&cluster);
 }
 
+/* --- Logs --- */
+
+/* The log has room for a few of these writes, until a checkpoint lets it be trimmed. */
+static void test_small_logs_of_all_make_writes_wait_or_refuse_them_and_go_on(void)
+{
+    enum { WRITES = 64, LARGE_BYTES = 900 * 1000 };
+    const char *const options[] = {"--log-map-size",        "4MiB",  "--log-tail",         "1MiB",
+                                   "--checkpoint-interval", "200ms", "--checkpoint-bytes", "1MiB"};
+    static char value[LARGE_BYTES + 1];
+    struct confer *owner;
+    unsigned leader;
+    unsigned taken = 0;
+
+    memset(value, 'v', LARGE_BYTES);
+    cluster_init(&cluster, 3);
+    leader = form(options, sizeof options / sizeof *options);
+    owner = open_owner();
+    for (unsigned i = 0; i < WRITES; i++) {
+        char path[32];
+        int code;
+
+        (void)snprintf(path, sizeof path, "/large/%u", i % 8);
+        code = wire_set_text(cluster.servers[i % 3 + 1].address, path, value);
+        EXPECT(code == CLIENT__CODE__OK || code == CLIENT__CODE__NO_SPACE ||
+               code == CLIENT__CODE__BUSY);
+        taken += code == CLIENT__CODE__OK;
+    }
+    EXPECT(taken > 0);
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    expect_recovered(owner);
+    cluster_release(&cluster);
+}
+
 /* --- Disks --- */
 
 /* This program and its servers see mounts of their own from here on. False where the system does
@@ -439,6 +472,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_full_map_of_the_leader_alone_takes_removals_and_recovers),
         TEST_CASE(test_a_full_map_of_a_follower_stops_nobody),
         TEST_CASE(test_a_full_map_of_a_follower_recovers_when_the_filling_is_removed),
+        TEST_CASE(test_small_logs_of_all_make_writes_wait_or_refuse_them_and_go_on),
         may_mount ? (struct test_case)TEST_CASE(test_a_full_disk_of_a_follower_stops_nobody)
                   : (struct test_case)TEST_END,
         TEST_CASE(test_a_full_disk_of_the_leader_alone_refuses_writes_until_there_is_space),

@@ -30,6 +30,8 @@ static struct {
     bool log_is_damaged;        /* as its readers find */
     bool checkpoint_is_damaged; /* as its scrub finds */
     bool checkpoints_are_stuck;
+    bool log_is_stuck;
+    bool is_short_of_space;
     struct error failure; /* why it ended */
     bool has_failed;
     Peer__PeerMessage *sent[SENT_MAX]; /* to the peer, but for the core's */
@@ -179,7 +181,7 @@ lab_space(void *context, uint64_t unwritten_records, uint64_t unwritten_bytes)
     (void)context;
     (void)unwritten_records;
     (void)unwritten_bytes;
-    return (struct node_space){.is_enough = true};
+    return (struct node_space){.is_enough = !lab.is_short_of_space};
 }
 
 /* Nobody answers on bulk links and probes, and dumps have no place. */
@@ -322,7 +324,7 @@ static inline void lab_finish_jobs(void)
 {
     struct list *link;
 
-    while ((link = list_take_first(&lab.log_jobs)) != NULL) {
+    while (!lab.log_is_stuck && (link = list_take_first(&lab.log_jobs)) != NULL) {
         lab_finish_log_job(CONTAINER_OF(link, struct log_job, link));
     }
     while (!lab.checkpoints_are_stuck && (link = list_take_first(&lab.checkpoint_jobs)) != NULL) {

@@ -426,6 +426,46 @@ static void test_writes_wait_in_a_full_map_until_trimming_makes_room(void)
     tear_down(&fixture);
 }
 
+static struct log_job *make_large(raft_index index)
+{
+    enum { LARGE_BYTES = 900 * 1000 };
+    static const uint8_t large[LARGE_BYTES];
+    struct log_job *job = make_write(index, index, 1, 0);
+    struct log_entry *entry = (struct log_entry *)(void *)(job + 1);
+
+    entry->payload = bytes_of(large, sizeof large);
+    return job;
+}
+
+/* LMDB gives what a transaction freed to the second one after it, and while a write waits there is
+ * no other. */
+static void test_what_is_trimmed_for_a_write_that_waits_makes_room_for_it(void)
+{
+    enum { ENTRIES = 5, FITTING = 4 };
+    struct fixture fixture;
+    struct log_job *jobs[ENTRIES + 1];
+
+    set_up(&fixture, 4 * 1024 * 1024, true);
+    for (size_t i = 0; i < ENTRIES; i++) {
+        jobs[i] = make_large(i + 1);
+        log_thread_submit(fixture.thread, jobs[i]);
+        while (i < FITTING && log_store_state(fixture.store).last <= i) {
+            (void)poll(NULL, 0, 1);
+        }
+    }
+    while (!log_thread_waits_for_space(fixture.thread, &error)) {
+        (void)poll(NULL, 0, 1);
+    }
+    jobs[ENTRIES] = make_write(ENTRIES + 1, ENTRIES + 1, 0, FITTING - 1);
+    log_thread_submit(fixture.thread, jobs[ENTRIES]);
+    for (size_t i = 0; i <= ENTRIES; i++) {
+        EXPECT(next_done(&fixture) == jobs[i]);
+        free_job(jobs[i]);
+    }
+    EXPECT(!log_thread_waits_for_space(fixture.thread, &error));
+    tear_down(&fixture);
+}
+
 static void test_a_thread_that_waits_for_space_can_be_stopped(void)
 {
     struct fixture fixture;
@@ -538,6 +578,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_reading_a_damaged_entry_says_which),
         TEST_CASE(test_a_failed_write_stops_the_thread_with_its_reason),
         TEST_CASE(test_writes_wait_in_a_full_map_until_trimming_makes_room),
+        TEST_CASE(test_what_is_trimmed_for_a_write_that_waits_makes_room_for_it),
         TEST_CASE(test_a_thread_that_waits_for_space_can_be_stopped),
         TEST_CASE(test_idle_moments_trim_and_zero_ahead),
         TEST_CASE(test_reads_run_beside_writes),
