@@ -10,7 +10,7 @@
 
 #include "server/state/tree.h"
 
-enum { QUOTA_COUNTED_MAX = 1 << 18 /* nodes that one command may set quotas on, in all */ };
+enum { QUOTA_COUNTED_MAX = 1 << 17 /* nodes that one command may set quotas on, in all */ };
 
 /* Account for the changes from number `first` on. *ret_error is OP_OK, or: OP_QUOTA_EXCEEDED, if
  * write->enforces_quotas and a hard limit is passed; OP_LIMIT, if zookeeper_stats was made for more

@@ -238,7 +238,7 @@ static void test_a_quota_on_too_many_nodes_is_refused(void)
     create_many(0, QUOTA_COUNTED_MAX);
     create("/zookeeper/quota/a", "");
     create(STATS, "");
-    expect_stats("count=262145,bytes=0");
+    expect_stats("count=131073,bytes=0");
     EXPECT_EQ(state_lab_remove(&lab, STATS, -1), OP_OK);
     expect_one_count_in_a_transaction();
     create_many(QUOTA_COUNTED_MAX, QUOTA_COUNTED_MAX + 1);
