@@ -225,23 +225,28 @@ static Record__Operation *make_child(struct arena *arena, int number)
     return state_lab_make_create(arena, path, "");
 }
 
+enum { DEEP_BYTES = STATE_PATH_BYTES_MAX - 2 };
+
+/* Of as many nodes as a path may have. */
+static void make_deep_path(char path[DEEP_BYTES + 1])
+{
+    for (size_t i = 0; i < DEEP_BYTES; i++) {
+        path[i] = i % 2 == 0 ? '/' : 'd';
+    }
+    path[DEEP_BYTES] = '\0';
+}
+
 /* As many looks for a node as far down as may be as fit into a command. */
 static void test_long_paths_are_much_too(void)
 {
-    enum {
-        PATH_BYTES = STATE_PATH_BYTES_MAX - 2,
-        COUNT = STATE_TRANSACTION_BYTES_MAX / (PATH_BYTES + 32)
-    };
+    enum { COUNT = STATE_TRANSACTION_BYTES_MAX / (DEEP_BYTES + 32) };
     static Record__Operation *operations[COUNT];
-    char path[PATH_BYTES + 1];
+    char path[DEEP_BYTES + 1];
     struct arena arena;
 
     start();
     arena_init(&arena);
-    for (size_t i = 0; i < PATH_BYTES; i++) {
-        path[i] = i % 2 == 0 ? '/' : 'd';
-    }
-    path[PATH_BYTES] = '\0';
+    make_deep_path(path);
     operations[0] = state_lab_make_create(&arena, path, "");
     operations[0]->create->make_parents = true;
     EXPECT_EQ(state_lab_operation(&lab, operations[0]), OP_OK);
@@ -258,17 +263,14 @@ static void test_long_paths_are_much_too(void)
 /* Two thousand nodes by each operation. */
 static void test_parents_that_are_made_are_much_too(void)
 {
-    enum { PATH_BYTES = STATE_PATH_BYTES_MAX - 2, COUNT = 10, FIRST_REFUSED = 4 };
+    enum { COUNT = 10, FIRST_REFUSED = 4 };
     Record__Operation *operations[COUNT];
-    char path[PATH_BYTES + 1];
+    char path[DEEP_BYTES + 1];
     struct arena arena;
 
     start();
     arena_init(&arena);
-    for (size_t i = 0; i < PATH_BYTES; i++) {
-        path[i] = i % 2 == 0 ? '/' : 'd';
-    }
-    path[PATH_BYTES] = '\0';
+    make_deep_path(path);
     for (size_t i = 0; i < COUNT; i++) {
         path[1] = (char)('a' + i);
         operations[i] = state_lab_make_create(&arena, path, "");
