@@ -8,9 +8,10 @@
  * for the `notify` callback everything here is called by the main thread.
  *
  * A write for which disk or map have no space stays queued and is tried again until there is some:
- * to those who wait for it the disk is slow, and nothing is lost or reported twice. When a write
- * fails otherwise the process must end: the thread stops taking jobs, and log_thread_error tells
- * why. */
+ * to those who wait for it the disk is slow, and nothing is lost or reported twice. Meanwhile the
+ * log is trimmed as far as the writes behind it allow: submit one that does nothing else when there
+ * is none. When a write fails otherwise the process must end: the thread stops taking jobs, and
+ * log_thread_error tells why. */
 #ifndef PERSISTENCE_LOG_THREAD_H
 #define PERSISTENCE_LOG_THREAD_H
 
