@@ -327,6 +327,10 @@ data_folder_sweep(const struct data_folder *folder, uint64_t generation, struct 
     data_folder_tree_path(folder, generation, kept);
     status = sweep_trees(listing, folder, kept, error);
     (void)closedir(listing);
+    /* An earlier process may have condemned or doubted it, and not lived to sync that. */
+    if (status == STATUS_OK && access(kept, F_OK) == 0) {
+        status = files_sync_folder(kept, error);
+    }
     if (status != STATUS_OK) {
         return status;
     }

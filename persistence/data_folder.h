@@ -57,8 +57,8 @@ MUST_CHECK enum status data_folder_condemn_tree(const struct data_folder *folder
 bool data_folder_tree_is_condemned(const struct data_folder *folder, uint64_t generation);
 
 /* Delete every tree-N except `generation`, every tree-N.part and everything in dumps/: left over
- * from an interrupted installation. Other names are not touched. IO names what could not be
- * deleted. */
+ * from an interrupted installation. Other names are not touched; those in the folder of
+ * `generation` are durable then. IO names what could not be deleted. */
 MUST_CHECK enum status
 data_folder_sweep(const struct data_folder *folder, uint64_t generation, struct error *error);
 

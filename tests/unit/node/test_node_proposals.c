@@ -32,7 +32,7 @@ static void lead(raft_index index, enum raft_entry_type type, struct bytes comma
     buffer_release(&payload);
 }
 
-static void answer(uint64_t id, raft_index index)
+static void answer_all(uint64_t id, raft_index index, uint32_t accepted)
 {
     Peer__PeerMessage message = PEER__PEER_MESSAGE__INIT;
     Peer__Forwarded body = PEER__FORWARDED__INIT;
@@ -40,10 +40,15 @@ static void answer(uint64_t id, raft_index index)
     body.id = id;
     body.first_index = index;
     body.term = led_term;
-    body.accepted = 1;
+    body.accepted = accepted;
     message.body_case = PEER__PEER_MESSAGE__BODY_FORWARDED;
     message.forwarded = &body;
     hear(&message);
+}
+
+static void answer(uint64_t id, raft_index index)
+{
+    answer_all(id, index, 1);
 }
 
 /* A write of a client is with the leader. */
@@ -134,6 +139,47 @@ static void test_the_outcome_of_a_write_is_unknown_when_its_place_is_anothers(vo
         EXPECT_EQ(lab.replies[0].code, CLIENT__CODE__UNKNOWN_OUTCOME);
         end();
     }
+}
+
+/* The first of two writes that went in one Forward was waited for long enough: the leader's answer
+ * tells the places of both nevertheless. */
+static void test_a_write_that_expired_in_a_forward_leaves_the_other_its_place(void)
+{
+    const Peer__PeerMessage *sent;
+
+    begin(2);
+    submit(creating("/first", 0, 0));
+    run(lab.node->options.request_timeout_us / 2);
+    submit(creating("/second", 0, 0));
+    lead(2, RAFT_ENTRY_NOOP, BYTES_EMPTY);
+    run(STEP_US * 2);
+    sent = last_sent(PEER__PEER_MESSAGE__BODY_FORWARD);
+    CHECK(sent != NULL);
+    EXPECT_EQ(sent->forward->n_commands, 2);
+    for (size_t i = 0; i < 1000 && lab.reply_count == 0; i++) {
+        Peer__PeerMessage heartbeat = PEER__PEER_MESSAGE__INIT;
+        Peer__RaftMessage raft = PEER__RAFT_MESSAGE__INIT;
+
+        raft.type = RAFT_HEARTBEAT;
+        raft.term = led_term;
+        raft.commit = 2;
+        heartbeat.body_case = PEER__PEER_MESSAGE__BODY_RAFT;
+        heartbeat.raft = &raft;
+        hear(&heartbeat);
+        turn();
+    }
+    EXPECT_EQ(lab.reply_count, 1);
+    EXPECT_EQ(lab.replies[0].code, CLIENT__CODE__UNKNOWN_OUTCOME);
+    answer_all(sent->forward->id, 3, 2);
+    for (size_t i = 0; i < 2; i++) {
+        lead(3 + i, RAFT_ENTRY_COMMAND,
+             bytes_of(sent->forward->commands[i].data, sent->forward->commands[i].len));
+    }
+    run(STEP_US * 2);
+    EXPECT_EQ(node_applied(lab.node), 4);
+    EXPECT_EQ(lab.reply_count, 2);
+    EXPECT_EQ(lab.replies[1].code, CLIENT__CODE__OK);
+    end();
 }
 
 /* A write in the name of more than may be. */
@@ -252,6 +298,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_forwarded_write_is_answered_with_its_result),
         TEST_CASE(test_the_outcome_of_a_write_that_overtook_the_answer_to_its_forward_is_unknown),
         TEST_CASE(test_the_outcome_of_a_write_is_unknown_when_its_place_is_anothers),
+        TEST_CASE(test_a_write_that_expired_in_a_forward_leaves_the_other_its_place),
         TEST_CASE(test_a_write_that_no_leader_takes_is_answered_and_holds_up_no_other),
         TEST_CASE(test_nothing_is_placed_while_much_waits_to_be_applied),
         TEST_END};
