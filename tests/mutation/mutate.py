@@ -344,7 +344,7 @@ class Detectors:
         yield total, failed and Finding(f"scenario {failed[0]}{more}", first)
 
     def run_power_cut(self):
-        for options in (["--images", 200], ["--faults", "--runs", 300], ["--images", 2000, "--seed", 1000]):
+        for options in (["--images", 200], ["--faults", "--runs", 1500, "--seed", 300], ["--images", 2000, "--seed", 1000]):
             yield self.call("tests/power_cut/power_cut", f"power cut {options[0][2:]}", *options)
 
     def run_explorer(self):
