@@ -79,6 +79,21 @@ static void test_names_that_are_found_are_made_durable(void)
     data_folder_close(&folder);
 }
 
+/* Such as those that say that it is condemned, or in doubt. */
+static void test_names_found_in_the_checkpoint_are_made_durable(void)
+{
+    struct data_folder folder;
+    char tree[DATA_FOLDER_PATH_BYTES_MAX];
+
+    EXPECT_OK(data_folder_open(test_folder(), &folder, &error));
+    data_folder_tree_path(&folder, 3, tree);
+    EXPECT_EQ(mkdir(tree, 0700), 0);
+    synced_count = 0;
+    EXPECT_OK(data_folder_sweep(&folder, 3, &error));
+    EXPECT(is_synced(tree));
+    data_folder_close(&folder);
+}
+
 static void test_a_relative_path_with_a_slash_behind_works(void)
 {
     struct data_folder folder;
@@ -334,6 +349,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_missing_folders_are_made_for_the_owner_alone),
         TEST_CASE(test_names_that_are_found_are_made_durable),
+        TEST_CASE(test_names_found_in_the_checkpoint_are_made_durable),
         TEST_CASE(test_a_relative_path_with_a_slash_behind_works),
         TEST_CASE(test_a_folder_in_use_names_the_process),
         TEST_CASE(test_a_file_in_the_way_is_named),
