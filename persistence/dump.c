@@ -47,7 +47,8 @@ static enum status write_records(struct tree_store *store,
         if (!tree_format_record_key(stored_key, &key)) {
             continue;
         }
-        if (seal_check(stored_key, bytes_of(stored.mv_data, stored.mv_size), &value)) {
+        if (tree_format_get_record(stored_key, bytes_of(stored.mv_data, stored.mv_size), SIZE_MAX,
+                                   &value)) {
             status = dump_writer_put(writer, key, value, error);
             if (weigh != NULL) {
                 weigh(key, value, &count, &sum);

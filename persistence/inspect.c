@@ -277,7 +277,7 @@ static void on_tree_value(void *context, struct bytes stored_key, struct bytes s
         tell(inspection->on_damage, inspection->context, "there is an unknown key '%s'", text);
         return;
     }
-    if (!seal_check(stored_key, stored, &value)) {
+    if (!tree_format_get_record(stored_key, stored, SIZE_MAX, &value)) {
         key_text(key, text);
         tell(inspection->on_damage, inspection->context, "the record '%s' is damaged", text);
         return;

@@ -24,10 +24,10 @@
 
 enum {
     LOG_STORE_CLUSTER_ID_BYTES = 16,
-    /* Written. Older formats are read as well, and become 6 with the identity that each start
+    /* Written. Older formats are read as well, and become 7 with the identity that each start
      * writes: who knows only them would take for damage, or apply in another way, what was added
      * (docs/DISK_FORMAT.md). */
-    LOG_STORE_FORMAT = 6,
+    LOG_STORE_FORMAT = 7,
     LOG_STORE_FORMAT_OLDEST = 1,
     LOG_STORE_FORMAT_OF_WITNESSES = 4, /* the first that has them, and the numbers of starts */
     LOG_STORE_FORMAT_OF_STAMPS = 5,    /* the first that has the stamp record */

@@ -1,6 +1,8 @@
 #include "persistence/tree_format.h"
 
 #include "base/check.h"
+#include "base/checksum.h"
+#include "base/mark.h"
 
 #include <string.h>
 
@@ -33,6 +35,72 @@ bool tree_format_record_key(struct bytes stored_key, struct bytes *ret_key)
     *ret_key = bytes_of(stored_key.data + 1, stored_key.size - 1);
     return true;
 }
+
+/* --- Records --- */
+
+static bool is_long(size_t value_bytes)
+{
+    return value_bytes > TREE_HEAD_BYTES;
+}
+
+static uint64_t head_seal(struct bytes stored_key, const uint8_t *value)
+{
+    return checksum_pair(stored_key, bytes_of(value, TREE_HEAD_BYTES));
+}
+
+size_t tree_format_record_bytes(size_t value_bytes)
+{
+    return value_bytes + (is_long(value_bytes) ? 2 * SEAL_BYTES : SEAL_BYTES);
+}
+
+void tree_format_put_record(struct bytes stored_key, struct bytes value, uint8_t *stored)
+{
+    size_t size = value.size;
+
+    if (size > 0) {
+        memcpy(stored, value.data, size);
+    }
+    if (!is_long(size)) {
+        seal_put(stored_key, stored, size);
+        return;
+    }
+    bytes_store_u64(stored + size, head_seal(stored_key, stored));
+    size += SEAL_BYTES;
+    /* Inverted, for format 1 sealed long values once, like the others. */
+    bytes_store_u64(stored + size, ~checksum_pair(stored_key, bytes_of(stored, size)));
+}
+
+static bool get_long_record(struct bytes stored_key, struct bytes stored, struct bytes *ret_value)
+{
+    size_t size = stored.size - SEAL_BYTES;
+    uint64_t seal = bytes_load_u64(stored.data + size);
+    uint64_t sum = checksum_pair(stored_key, bytes_of(stored.data, size));
+
+    MARK_IF(seal == sum, long_record_with_one_seal);
+    *ret_value = bytes_of(stored.data, seal == sum ? size : size - SEAL_BYTES);
+    return seal == sum || seal == ~sum;
+}
+
+bool tree_format_get_record(struct bytes stored_key,
+                            struct bytes stored,
+                            size_t bytes_wanted,
+                            struct bytes *ret_value)
+{
+    if (stored.size <= TREE_HEAD_BYTES + 2 * SEAL_BYTES) {
+        return seal_check(stored_key, stored, ret_value);
+    }
+    /* One that format 1 sealed has a part of its value there: whatever that is, a beginning that
+     * fits it is as it was written. */
+    if (bytes_wanted <= TREE_HEAD_BYTES &&
+        bytes_load_u64(stored.data + stored.size - 2 * SEAL_BYTES) ==
+            head_seal(stored_key, stored.data)) {
+        *ret_value = bytes_of(stored.data, TREE_HEAD_BYTES);
+        return true;
+    }
+    return get_long_record(stored_key, stored, ret_value);
+}
+
+/* --- The meta record --- */
 
 void tree_format_put_meta(const struct tree_meta *meta, struct buffer *buffer)
 {
@@ -69,7 +137,7 @@ tree_format_get_meta(struct bytes stored, struct tree_meta *ret_meta, uint32_t *
         return STATUS_CORRUPT;
     }
     *ret_format = bytes_load_u32(value.data + MAGIC_BYTES);
-    if (*ret_format != TREE_STORE_FORMAT) {
+    if (*ret_format == 0 || *ret_format > TREE_STORE_FORMAT) {
         return STATUS_FORMAT;
     }
     if (value.size < META_FIXED_BYTES) {

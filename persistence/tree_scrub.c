@@ -44,7 +44,8 @@ static bool replace(struct tree_scrub *scrub,
     key_value = value_of(&key);
     result = mdb_get(txn, environment->database, &key_value, &stored);
     if (result == MDB_SUCCESS) {
-        if (!seal_check(bytes_of(key.data, key.size), bytes_of_value(stored), &old)) {
+        if (!tree_format_get_record(bytes_of(key.data, key.size), bytes_of_value(stored), SIZE_MAX,
+                                    &old)) {
             return false;
         }
         subtract(scrub, record->key, old);
@@ -107,7 +108,8 @@ static enum status scrub_records(struct tree_store *store,
         struct bytes key;
         struct bytes value;
 
-        if (!seal_check(bytes_of_value(key_value), bytes_of_value(stored), &value) ||
+        if (!tree_format_get_record(bytes_of_value(key_value), bytes_of_value(stored), SIZE_MAX,
+                                    &value) ||
             !tree_format_record_key(bytes_of_value(key_value), &key)) {
             return tree_store_damaged(&store->environment, bytes_of_value(key_value), error);
         }

@@ -201,7 +201,10 @@ static enum status not_readable(struct tree_store *store)
                      store->environment.path);
 }
 
-enum status tree_store_lookup(struct tree_store *store, struct bytes key, struct bytes *ret_value)
+enum status tree_store_lookup(struct tree_store *store,
+                              struct bytes key,
+                              size_t bytes_wanted,
+                              struct bytes *ret_value)
 {
     struct tree_key stored_key;
     MDB_val key_value;
@@ -223,7 +226,8 @@ enum status tree_store_lookup(struct tree_store *store, struct bytes key, struct
     if (result != MDB_SUCCESS) {
         return environment_error(&store->environment, result, "looking up a record", &store->error);
     }
-    if (!seal_check(bytes_of(stored_key.data, stored_key.size), bytes_of_value(value), ret_value)) {
+    if (!tree_format_get_record(bytes_of(stored_key.data, stored_key.size), bytes_of_value(value),
+                                bytes_wanted, ret_value)) {
         return tree_store_damaged(&store->environment, key, &store->error);
     }
     return STATUS_OK;
@@ -239,6 +243,7 @@ static enum status visit_range(struct tree_store *store,
                                MDB_cursor *cursor,
                                struct bytes from,
                                struct bytes prefix,
+                               size_t bytes_wanted,
                                bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                                void *visitor)
 {
@@ -265,7 +270,7 @@ static enum status visit_range(struct tree_store *store,
         if (bytes_compare(key, from) < 0) {
             continue;
         }
-        if (!seal_check(stored_key, bytes_of_value(value), &record)) {
+        if (!tree_format_get_record(stored_key, bytes_of_value(value), bytes_wanted, &record)) {
             return tree_store_damaged(&store->environment, key, &store->error);
         }
         if (!visit(visitor, key, record)) {
@@ -280,6 +285,7 @@ static enum status visit_range(struct tree_store *store,
 enum status tree_store_range(struct tree_store *store,
                              struct bytes from,
                              struct bytes prefix,
+                             size_t bytes_wanted,
                              bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                              void *visitor)
 {
@@ -295,7 +301,7 @@ enum status tree_store_range(struct tree_store *store,
         return environment_error(&store->environment, result, "listing records", &store->error);
     }
     status = visit_range(store, cursor, bytes_compare(from, prefix) < 0 ? prefix : from, prefix,
-                         visit, visitor);
+                         bytes_wanted, visit, visitor);
     mdb_cursor_close(cursor);
     return status;
 }
@@ -321,17 +327,14 @@ int tree_store_put_record(MDB_cursor *cursor, struct bytes key, struct bytes val
 {
     struct tree_key stored_key;
     MDB_val key_value;
-    MDB_val stored = {.mv_size = value.size + SEAL_BYTES, .mv_data = NULL};
+    MDB_val stored = {.mv_size = tree_format_record_bytes(value.size), .mv_data = NULL};
     int result;
 
     tree_format_key(key, &stored_key);
     key_value = value_of(bytes_of(stored_key.data, stored_key.size));
     result = mdb_cursor_put(cursor, &key_value, &stored, flags | MDB_RESERVE);
     if (result == MDB_SUCCESS) {
-        if (value.size > 0) {
-            memcpy(stored.mv_data, value.data, value.size);
-        }
-        seal_put(bytes_of(stored_key.data, stored_key.size), stored.mv_data, value.size);
+        tree_format_put_record(bytes_of(stored_key.data, stored_key.size), value, stored.mv_data);
     }
     return result;
 }

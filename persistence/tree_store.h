@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "raft/raft.h"
 
-enum { TREE_STORE_FORMAT = 1, TREE_STORE_KEY_BYTES_MAX = 510 };
+enum { TREE_STORE_FORMAT = 2, TREE_STORE_KEY_BYTES_MAX = 510 };
 
 struct tree_store;
 
@@ -41,16 +41,21 @@ void tree_store_close(struct tree_store *store); /* NULL is fine */
 /* As of the reader (see tree_store_renew); `config` lent until the next renewal. */
 struct tree_meta tree_store_meta(const struct tree_store *store);
 
-/* NOT_FOUND; CORRUPT (the value is damaged), IO. *ret_value lent until the next renewal. After a
- * failure other than NOT_FOUND, tree_store_error has the words. Main thread. */
-MUST_CHECK enum status
-tree_store_lookup(struct tree_store *store, struct bytes key, struct bytes *ret_value);
+/* NOT_FOUND; CORRUPT (the value is damaged), IO. *ret_value lent until the next renewal; of a value
+ * longer than `bytes_wanted` it may be only a beginning that is at least as long, and only that is
+ * then read and compared with its checksum. After a failure other than NOT_FOUND, tree_store_error
+ * has the words. Main thread. */
+MUST_CHECK enum status tree_store_lookup(struct tree_store *store,
+                                         struct bytes key,
+                                         size_t bytes_wanted,
+                                         struct bytes *ret_value);
 /* Visit records with key >= `from` that start with `prefix`, in order, until `visit` returns false.
- * Main thread. */
+ * `bytes_wanted` of each value, as above. Main thread. */
 MUST_CHECK enum status
 tree_store_range(struct tree_store *store,
                  struct bytes from,
                  struct bytes prefix,
+                 size_t bytes_wanted,
                  bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                  void *visitor);
 /* Show the last finished commit. Cheap. Main thread. */

@@ -210,18 +210,20 @@ void disks_tree_close(struct disks *disks, struct tree_store *store, bool remove
     }
 }
 
-static enum status look_up(void *context, struct bytes key, struct bytes *ret_value)
+static enum status
+look_up(void *context, struct bytes key, size_t bytes_wanted, struct bytes *ret_value)
 {
-    return tree_store_lookup(context, key, ret_value);
+    return tree_store_lookup(context, key, bytes_wanted, ret_value);
 }
 
 static enum status range(void *context,
                          struct bytes from,
                          struct bytes prefix,
+                         size_t bytes_wanted,
                          bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                          void *visitor)
 {
-    return tree_store_range(context, from, prefix, visit, visitor);
+    return tree_store_range(context, from, prefix, bytes_wanted, visit, visitor);
 }
 
 struct state_source disks_tree_source(struct tree_store *tree)

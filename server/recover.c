@@ -105,7 +105,8 @@ static enum status read_tree(struct survivor *survivor, struct error *error)
             error, STATUS_CORRUPT,
             "the configuration in the checkpoint is unreadable: take another survivor");
     }
-    status = tree_store_range(survivor->tree, BYTES_EMPTY, BYTES_EMPTY, visit_record, NULL);
+    status =
+        tree_store_range(survivor->tree, BYTES_EMPTY, BYTES_EMPTY, SIZE_MAX, visit_record, NULL);
     if (status != STATUS_OK) {
         *error = *tree_store_error(survivor->tree);
     }

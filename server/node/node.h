@@ -15,7 +15,7 @@
 #include "raft/raft.h"
 #include "server/node/request.h"
 
-enum { NODE_CLUSTER_ID_BYTES = 16, NODE_FORMAT = 6 };
+enum { NODE_CLUSTER_ID_BYTES = 16, NODE_FORMAT = 7 };
 
 struct node;
 

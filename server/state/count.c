@@ -132,7 +132,7 @@ static enum status continue_level(struct tree *tree, struct visit *visit)
     visit->after = record_key_lend(&from);
     visit->inner_id = 0;
     status = overlay_scan(tree->overlay, record_key_lend(&from), record_key_lend(&prefix),
-                          visit_child, visit);
+                          ZNODE_HEADER_BYTES, visit_child, visit);
     return status == STATUS_OK && visit->is_damaged ? STATUS_CORRUPT : status;
 }
 

@@ -89,7 +89,7 @@ static enum status scan(struct listing *listing, const struct record *parent, st
     record_key_node(znode_id(parent), after, &from);
     listing->after = record_key_lend(&from);
     status = overlay_scan(listing->tree->overlay, record_key_lend(&from), record_key_lend(&prefix),
-                          list_child, listing);
+                          listing->with_nodes ? SIZE_MAX : 0, list_child, listing);
     return status == STATUS_OK && listing->damaged ? STATUS_CORRUPT : status;
 }
 
@@ -177,7 +177,7 @@ enum status listing_each_ephemeral(struct tree *tree,
 
     record_key_ephemerals(session, &prefix);
     record_key_ephemeral(session, *cursor, &from);
-    status = overlay_scan(tree->overlay, record_key_lend(&from), record_key_lend(&prefix),
+    status = overlay_scan(tree->overlay, record_key_lend(&from), record_key_lend(&prefix), SIZE_MAX,
                           show_ephemeral, &ephemerals);
     *cursor = ephemerals.cursor;
     *ret_done = !ephemerals.is_cut;

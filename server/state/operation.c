@@ -220,7 +220,7 @@ static enum status creation_finish(struct tree_write *write,
     if (result->error != OP_OK) {
         return STATUS_OK;
     }
-    status = tree_find_child(write->tree, parent, creation->name, &record);
+    status = tree_find_child(write->tree, znode_id(parent), creation->name, &record);
     if (status != STATUS_OK) {
         return status;
     }
@@ -438,7 +438,7 @@ static enum status operate_remove(struct tree_write *write,
         /* "//a" has the parent "/", which is the root's other name, and is no name of "/a". */
         status = bytes_equal(parent_text, bytes_of_text("/"))
                      ? STATUS_OK
-                     : tree_find_child(write->tree, parent, name, &record);
+                     : tree_find_child(write->tree, znode_id(parent), name, &record);
     }
     if (status != STATUS_OK) {
         return status;

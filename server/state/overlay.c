@@ -132,29 +132,61 @@ struct record *overlay_cache(struct overlay *overlay, struct bytes key, struct b
     return record != NULL ? record : load(overlay, key, hash, value);
 }
 
+/* What counts of those in RAM, now the most recently used; NULL = ask the source. */
+static struct record *use(struct overlay *overlay, struct bytes key, uint64_t hash)
+{
+    struct record *record = newest(overlay, key, hash);
+
+    overlay->touched_bytes += OVERLAY_LOOKUP_BYTES;
+    if (record != NULL && record->generation == 0) {
+        list_remove(&record->links.recent);
+        list_prepend(&overlay->clean, &record->links.recent);
+    }
+    return record;
+}
+
 enum status overlay_find(struct overlay *overlay, struct bytes key, struct record **ret_record)
 {
     uint64_t hash = hash_of(overlay, key);
-    struct record *record = newest(overlay, key, hash);
+    struct record *record = use(overlay, key, hash);
     enum status status;
     struct bytes value;
 
-    overlay->touched_bytes += OVERLAY_LOOKUP_BYTES;
     if (record != NULL) {
-        if (record->generation == 0) {
-            list_remove(&record->links.recent);
-            list_prepend(&overlay->clean, &record->links.recent);
-        }
         *ret_record = record->removed ? NULL : record;
         return STATUS_OK;
     }
-    status = overlay->source.lookup(overlay->source.context, key, &value);
+    status = overlay->source.lookup(overlay->source.context, key, SIZE_MAX, &value);
     if (status == STATUS_NOT_FOUND) {
         *ret_record = NULL;
         return STATUS_OK;
     }
     if (status == STATUS_OK) {
         *ret_record = load(overlay, key, hash, value);
+    }
+    return status;
+}
+
+enum status overlay_glance(struct overlay *overlay, struct bytes key, struct bytes *ret_value)
+{
+    uint64_t hash = hash_of(overlay, key);
+    const struct record *record = use(overlay, key, hash);
+    enum status status;
+
+    if (record != NULL) {
+        *ret_value = record->removed ? BYTES_EMPTY : record_value_of(record);
+        return STATUS_OK;
+    }
+    status = overlay->source.lookup(overlay->source.context, key, OVERLAY_GLANCE_BYTES, ret_value);
+    if (status == STATUS_NOT_FOUND) {
+        *ret_value = BYTES_EMPTY;
+        return STATUS_OK;
+    }
+    /* A shorter one is whole. */
+    if (status == STATUS_OK && ret_value->size < OVERLAY_GLANCE_BYTES) {
+        *ret_value = record_value_of(load(overlay, key, hash, *ret_value));
+    } else {
+        MARK_IF(status == STATUS_OK, long_value_is_only_glanced_at);
     }
     return status;
 }
@@ -453,6 +485,7 @@ static bool visit_source(void *context, struct bytes key, struct bytes value)
 enum status overlay_scan(struct overlay *overlay,
                          struct bytes from,
                          struct bytes prefix,
+                         size_t bytes_wanted,
                          overlay_visitor *visit,
                          void *visitor)
 {
@@ -469,7 +502,8 @@ enum status overlay_scan(struct overlay *overlay,
     if (overlay->sealed != NULL) {
         scan.sealed = within(&scan, record_tree_from(&overlay->sealed->tree, first));
     }
-    status = overlay->source.range(overlay->source.context, first, prefix, visit_source, &scan);
+    status = overlay->source.range(overlay->source.context, first, prefix, bytes_wanted,
+                                   visit_source, &scan);
     if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
         return status;
     }

@@ -24,7 +24,10 @@
 #include "server/state/record_tree.h"
 #include "server/state/state.h"
 
-enum { OVERLAY_LOOKUP_BYTES = 64 /* of a value take about as long as a lookup */ };
+enum {
+    OVERLAY_LOOKUP_BYTES = 64, /* of a value take about as long as a lookup */
+    OVERLAY_GLANCE_BYTES = 4096
+};
 
 struct overlay_run {
     struct record_tree tree;
@@ -98,6 +101,11 @@ void overlay_trim(struct overlay *overlay);
 /* The record of `key`, or NULL when there is none. */
 MUST_CHECK enum status
 overlay_find(struct overlay *overlay, struct bytes key, struct record **ret_record);
+/* The value of the record of `key`, of which at least OVERLAY_GLANCE_BYTES are there if it has as
+ * many: nobody waits for a long value that is not looked at. No data when there is no record. Lent
+ * until the next call of the overlay. */
+MUST_CHECK enum status
+overlay_glance(struct overlay *overlay, struct bytes key, struct bytes *ret_value);
 /* A record that a scan met in the source, now cached. May be called by the scan's visitor. */
 struct record *overlay_cache(struct overlay *overlay, struct bytes key, struct bytes value);
 
@@ -117,10 +125,12 @@ typedef bool
 overlay_visitor(void *visitor, struct bytes key, struct bytes value, struct record *record);
 
 /* Visit the live records with key >= `from` that start with `prefix`. Costs what it shows, and the
- * tombstones between. */
+ * tombstones between. Of a value longer than `bytes_wanted` it may show only a beginning that is at
+ * least as long. */
 MUST_CHECK enum status overlay_scan(struct overlay *overlay,
                                     struct bytes from,
                                     struct bytes prefix,
+                                    size_t bytes_wanted,
                                     overlay_visitor *visit,
                                     void *visitor);
 

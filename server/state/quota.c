@@ -12,7 +12,11 @@
 #define LIMITS     "zookeeper_limits"
 #define STATS      "zookeeper_stats"
 
-enum { STATS_BYTES_MAX = 64, NUMBER_BYTES_MAX = 24 };
+enum {
+    STATS_BYTES_MAX = 64,
+    NUMBER_BYTES_MAX = 24,
+    TEXT_BYTES_MAX = 1024 /* each write below reads it; what stands behind says nothing */
+};
 
 /* --- The text of limits and stats: count=5,bytes=10=;byteHardLimit=20;countHardLimit=7 --- */
 
@@ -68,6 +72,9 @@ static struct numbers parse(struct bytes text)
     struct numbers numbers = {-1, -1, -1, -1};
     size_t begin = 0;
 
+    if (text.size > TEXT_BYTES_MAX) {
+        text.size = TEXT_BYTES_MAX;
+    }
     for (size_t i = 0; i <= text.size; i++) {
         if (i == text.size || text.data[i] == ',' || text.data[i] == ';') {
             parse_item(bytes_of(text.data + begin, i - begin), &numbers);
@@ -81,8 +88,7 @@ static struct numbers parse(struct bytes text)
 
 struct quota {
     struct bytes path; /* of the node whose subtree is meant */
-    struct record *node;
-    struct record *limits;
+    uint64_t node_id;  /* of what stands for it below QUOTA_PATH; 0 = there is no quota */
 };
 
 static bool is_inside(struct bytes path, const char *top)
@@ -93,27 +99,25 @@ static bool is_inside(struct bytes path, const char *top)
            (path.size == size || path.data[size] == '/');
 }
 
-/* The nearest one at or above `path`; no limits = there is none. */
+/* The nearest one at or above `path`. */
 static enum status find(struct tree *tree, struct bytes path, struct quota *ret_quota)
 {
-    struct quota quota = {.limits = NULL};
+    struct quota quota = {.node_id = 0};
     struct bytes rest = path;
     struct bytes name;
-    struct record *record = NULL;
-    enum status status = tree_find_quotas(tree, &record);
+    struct znode_glance node;
+    enum status status = tree_glance_quotas(tree, &node);
 
-    while (status == STATUS_OK && record != NULL && znode_load(record).child_count > 0 &&
-           path_take(&rest, &name)) {
-        struct record *limits = NULL;
+    while (status == STATUS_OK && node.child_count > 0 && path_take(&rest, &name)) {
+        struct znode_glance limits = {.id = 0};
 
-        status = tree_find_child(tree, record, name, &record);
-        if (status == STATUS_OK && record != NULL) {
-            status = tree_find_child(tree, record, bytes_of_text(LIMITS), &limits);
+        status = tree_glance(tree, node.id, name, &node);
+        if (status == STATUS_OK && node.id != 0) {
+            status = tree_glance(tree, node.id, bytes_of_text(LIMITS), &limits);
         }
-        if (status == STATUS_OK && limits != NULL) {
+        if (limits.id != 0) {
             quota = (struct quota){.path = bytes_of(path.data, path.size - rest.size),
-                                   .node = record,
-                                   .limits = limits};
+                                   .node_id = node.id};
         }
     }
     *ret_quota = quota;
@@ -167,23 +171,37 @@ static bool is_passed(int64_t number, int64_t difference, int64_t soft, int64_t 
 /* Removals pass always: they are the way out. */
 static enum op_error judge(struct tree_write *write,
                            const struct quota *quota,
+                           const struct numbers *limits,
                            const struct numbers *stats,
                            int64_t count,
                            int64_t bytes)
 {
-    struct numbers limits = parse(znode_load(quota->limits).value);
-    bool passes_count = is_passed(stats->count, count, limits.count, limits.count_hard);
-    bool passes_bytes = is_passed(stats->bytes, bytes, limits.bytes, limits.bytes_hard);
+    bool passes_count = is_passed(stats->count, count, limits->count, limits->count_hard);
+    bool passes_bytes = is_passed(stats->bytes, bytes, limits->bytes, limits->bytes_hard);
 
     if (count < 0 || (!passes_count && !passes_bytes)) {
         return OP_OK;
     }
     if (write->enforces_quotas &&
-        ((passes_count && limits.count_hard > -1) || (passes_bytes && limits.bytes_hard > -1))) {
+        ((passes_count && limits->count_hard > -1) || (passes_bytes && limits->bytes_hard > -1))) {
         return OP_QUOTA_EXCEEDED;
     }
     write->quota_passed = arena_copy(write->arena, quota->path);
     return OP_OK;
+}
+
+static enum status
+read_limits(struct tree *tree, const struct quota *quota, struct numbers *ret_limits)
+{
+    struct record *record = NULL;
+    enum status status = tree_find_child(tree, quota->node_id, bytes_of_text(LIMITS), &record);
+
+    if (status != STATUS_OK || record == NULL) {
+        return status == STATUS_OK ? STATUS_CORRUPT : status;
+    }
+    overlay_touch(tree->overlay, record);
+    *ret_limits = parse(znode_load(record).value);
+    return STATUS_OK;
 }
 
 static enum status count_change(struct tree_write *write,
@@ -194,11 +212,15 @@ static enum status count_change(struct tree_write *write,
 {
     struct quota quota;
     struct record *record = NULL;
+    struct numbers limits;
     struct numbers stats;
     enum status status = find(write->tree, path, &quota);
 
-    if (status == STATUS_OK && quota.limits != NULL) {
-        status = tree_find_child(write->tree, quota.node, bytes_of_text(STATS), &record);
+    if (status == STATUS_OK && quota.node_id != 0) {
+        status = read_limits(write->tree, &quota, &limits);
+    }
+    if (status == STATUS_OK && quota.node_id != 0) {
+        status = tree_find_child(write->tree, quota.node_id, bytes_of_text(STATS), &record);
     }
     if (status != STATUS_OK || record == NULL) {
         return status;
@@ -206,7 +228,7 @@ static enum status count_change(struct tree_write *write,
     stats = parse(znode_load(record).value);
     stats.count = add(stats.count, count);
     stats.bytes = add(stats.bytes, bytes);
-    *ret_error = judge(write, &quota, &stats, count, bytes);
+    *ret_error = judge(write, &quota, &limits, &stats, count, bytes);
     return write_stats(write, join(write, quota.path, STATS), record, stats.count, stats.bytes);
 }
 

@@ -108,7 +108,8 @@ enum status session_table_load(struct session_table *table)
 {
     struct loading loading = {.table = table};
     struct bytes prefix = bytes_of_text("s");
-    enum status status = overlay_scan(table->overlay, prefix, prefix, load_session, &loading);
+    enum status status =
+        overlay_scan(table->overlay, prefix, prefix, SIZE_MAX, load_session, &loading);
 
     return status == STATUS_OK && loading.damaged ? STATUS_CORRUPT : status;
 }

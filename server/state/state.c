@@ -32,10 +32,12 @@ const char *op_error_text(enum op_error error)
 
 /* --- A checkpoint that holds nothing --- */
 
-static enum status empty_lookup(void *context, struct bytes key, struct bytes *ret_value)
+static enum status
+empty_lookup(void *context, struct bytes key, size_t bytes_wanted, struct bytes *ret_value)
 {
     (void)context;
     (void)key;
+    (void)bytes_wanted;
     (void)ret_value;
     return STATUS_NOT_FOUND;
 }
@@ -43,12 +45,14 @@ static enum status empty_lookup(void *context, struct bytes key, struct bytes *r
 static enum status empty_range(void *context,
                                struct bytes from,
                                struct bytes prefix,
+                               size_t bytes_wanted,
                                bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                                void *visitor)
 {
     (void)context;
     (void)from;
     (void)prefix;
+    (void)bytes_wanted;
     (void)visit;
     (void)visitor;
     return STATUS_OK;
@@ -133,7 +137,7 @@ static enum status format_empty(struct state *state, struct error *error)
     const struct state_source *source = &state->overlay.source;
     bool found = false;
     enum status status =
-        source->range(source->context, BYTES_EMPTY, BYTES_EMPTY, stop_at_first, &found);
+        source->range(source->context, BYTES_EMPTY, BYTES_EMPTY, 0, stop_at_first, &found);
 
     if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
         return error_set(error, status, "the state cannot be read: %s", status_text(status));
@@ -160,7 +164,7 @@ static enum status count_ephemerals(struct state *state)
 {
     const struct state_source *source = &state->overlay.source;
     struct bytes table = bytes_of_text("e");
-    enum status status = source->range(source->context, table, table, count_ephemeral,
+    enum status status = source->range(source->context, table, table, 0, count_ephemeral,
                                        &state->overlay.ephemeral_count);
 
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
@@ -174,7 +178,7 @@ static enum status load(struct state *state, struct error *error)
     enum status status;
 
     record_key_meta(&key);
-    status = source->lookup(source->context, record_key_lend(&key), &meta);
+    status = source->lookup(source->context, record_key_lend(&key), SIZE_MAX, &meta);
     if (status == STATUS_NOT_FOUND) {
         return format_empty(state, error);
     }

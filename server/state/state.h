@@ -79,15 +79,20 @@ const char *op_error_text(enum op_error error);
 /* --- The port to the checkpoint on disk --- */
 
 /* Keys are compared as bytes; the first byte names the table. Values passed out are the
- * source's and valid until its next call. Anything but OK and NOT_FOUND stops the server. */
+ * source's and valid until its next call; of one longer than `bytes_wanted` it may be only a
+ * beginning that is at least as long. Anything but OK and NOT_FOUND stops the server. */
 struct state_source {
     void *context;
-    enum status (*lookup)(void *context, struct bytes key, struct bytes *ret_value);
+    enum status (*lookup)(void *context,
+                          struct bytes key,
+                          size_t bytes_wanted,
+                          struct bytes *ret_value);
     /* Visit the records with key >= `from` whose key starts with `prefix`, in order of keys, until
      * `visit` returns false. `visit` must not call the source. */
     enum status (*range)(void *context,
                          struct bytes from,
                          struct bytes prefix,
+                         size_t bytes_wanted,
                          bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                          void *visitor);
 };

@@ -240,7 +240,8 @@ static void check_all(struct state *state)
     struct walk walk = {.state = state};
 
     arena_init(&walk.arena);
-    CHECK(overlay_scan(&state->overlay, BYTES_EMPTY, BYTES_EMPTY, see, &walk) == STATUS_OK);
+    CHECK(overlay_scan(&state->overlay, BYTES_EMPTY, BYTES_EMPTY, SIZE_MAX, see, &walk) ==
+          STATUS_OK);
     CHECK_OP(walk.digest.record_count, ==, state->overlay.digest.record_count);
     CHECK_OP(walk.all_nodes, ==, state->overlay.node_count);
     CHECK_OP(walk.ephemeral_count, ==, state->overlay.ephemeral_count);

@@ -70,57 +70,70 @@ static enum status find_root(struct tree *tree, struct record **ret_record)
     return status;
 }
 
-/* A name that no node can have finds none. */
-static enum status
-find_child(struct tree *tree, uint64_t parent_id, struct bytes name, struct record **ret_record)
+static bool is_name(struct bytes name)
 {
-    if (name.size == 0 || name.size > STATE_COMPONENT_BYTES_MAX) {
+    return name.size > 0 && name.size <= STATE_COMPONENT_BYTES_MAX;
+}
+
+enum status tree_find_child(struct tree *tree,
+                            uint64_t parent_id,
+                            struct bytes name,
+                            struct record **ret_record)
+{
+    if (!is_name(name)) {
         *ret_record = NULL;
         return STATUS_OK;
     }
     return find_node(tree, parent_id, name, ret_record);
 }
 
-enum status tree_find_child(struct tree *tree,
-                            const struct record *parent,
-                            struct bytes name,
-                            struct record **ret_record)
+enum status tree_glance(struct tree *tree,
+                        uint64_t parent_id,
+                        struct bytes name,
+                        struct znode_glance *ret_glance)
 {
-    return find_child(tree, znode_id(parent), name, ret_record);
+    struct bytes value = BYTES_EMPTY;
+    struct record_key key;
+    enum status status = STATUS_OK;
+
+    *ret_glance = (struct znode_glance){.id = 0};
+    if (is_name(name)) {
+        record_key_node(parent_id, name, &key);
+        status = overlay_glance(tree->overlay, record_key_lend(&key), &value);
+    }
+    return status == STATUS_OK && value.size > 0 && !znode_glance(value, ret_glance)
+               ? STATUS_CORRUPT
+               : status;
 }
 
-/* The root is only looked for when it is asked for: its id is known. */
+/* The root is only looked for when it is asked for: its id is known. Of the nodes on the way no
+ * more than that is looked at. */
 enum status tree_find(struct tree *tree, struct bytes path, struct record **ret_record)
 {
     struct bytes rest = path;
     struct bytes name;
-    struct record *record = NULL;
-    uint64_t parent_id = ROOT_ID;
+    struct znode_glance parent = {.id = ROOT_ID};
     enum status status = STATUS_OK;
 
     if (rest.size == 0 || bytes_equal(path, bytes_of_text("/"))) {
         return find_root(tree, ret_record);
     }
+    *ret_record = NULL;
     if (path.size > STATE_PATH_BYTES_MAX) {
-        *ret_record = NULL;
         return STATUS_OK;
     }
-    do {
-        record = NULL;
-        if (path_take(&rest, &name)) {
-            status = find_child(tree, parent_id, name, &record);
+    while (status == STATUS_OK && parent.id != 0 && path_take(&rest, &name)) {
+        if (rest.size == 0) {
+            return tree_find_child(tree, parent.id, name, ret_record);
         }
-        parent_id = record == NULL ? 0 : znode_id(record);
-    } while (status == STATUS_OK && record != NULL && rest.size > 0);
-    if (status == STATUS_OK) {
-        *ret_record = record;
+        status = tree_glance(tree, parent.id, name, &parent);
     }
     return status;
 }
 
-enum status tree_find_quotas(struct tree *tree, struct record **ret_record)
+enum status tree_glance_quotas(struct tree *tree, struct znode_glance *ret_glance)
 {
-    return find_node(tree, ZOOKEEPER_ID, bytes_of_text("quota"), ret_record);
+    return tree_glance(tree, ZOOKEEPER_ID, bytes_of_text("quota"), ret_glance);
 }
 
 /* --- Writing records --- */
@@ -301,6 +314,30 @@ enum status tree_create(struct tree_write *write,
     return status;
 }
 
+/* The deepest node on the way to the end of *rest that is there; *rest: what is missing below. */
+static enum status find_deepest(struct tree *tree, struct bytes *rest, struct record **ret_record)
+{
+    struct bytes below = *rest;
+    struct bytes name = BYTES_EMPTY;
+    struct bytes next;
+    struct znode_glance node = {.id = ROOT_ID};
+    uint64_t parent_id = 0;
+    enum status status = STATUS_OK;
+
+    while (node.id != 0 && below.size > 0 && status == STATUS_OK) {
+        uint64_t id = node.id;
+
+        CHECK(path_take(&below, &next));
+        status = tree_glance(tree, id, next, &node);
+        if (node.id != 0) {
+            parent_id = id;
+            name = next;
+            *rest = below;
+        }
+    }
+    return status == STATUS_OK ? find_node(tree, parent_id, name, ret_record) : status;
+}
+
 /* The node at `path`, made together with its missing ancestors as persistent open nodes without
  * value. */
 enum status tree_ensure(struct tree_write *write,
@@ -310,23 +347,18 @@ enum status tree_ensure(struct tree_write *write,
 {
     struct record *record = NULL;
     struct bytes rest = bytes_equal(path, bytes_of_text("/")) ? BYTES_EMPTY : path;
-    enum status status = find_root(write->tree, &record);
+    enum status status = find_deepest(write->tree, &rest, &record);
 
     while (status == STATUS_OK && rest.size > 0) {
         struct tree_creation creation = {.parent = bytes_of(path.data, path.size - rest.size)};
-        struct record *child = NULL;
 
+        if (znode_is_ephemeral(record)) {
+            *ret_error = OP_NO_CHILDREN_FOR_EPHEMERALS;
+            return STATUS_OK;
+        }
         CHECK(path_take(&rest, &creation.name));
         creation.path = bytes_of(path.data, path.size - rest.size);
-        status = tree_find_child(write->tree, record, creation.name, &child);
-        if (status == STATUS_OK && child == NULL) {
-            if (znode_is_ephemeral(record)) {
-                *ret_error = OP_NO_CHILDREN_FOR_EPHEMERALS;
-                return STATUS_OK;
-            }
-            status = tree_create(write, record, &creation, &child);
-        }
-        record = child;
+        status = tree_create(write, record, &creation, &record);
     }
     *ret_record = record;
     return status;
@@ -417,7 +449,7 @@ static enum status remove_listed(struct tree_write *write, struct bytes path)
     }
     status = tree_find(write->tree, parent_text, &parent);
     if (status == STATUS_OK && parent != NULL) {
-        status = tree_find_child(write->tree, parent, name, &record);
+        status = tree_find_child(write->tree, znode_id(parent), name, &record);
     }
     if (status != STATUS_OK) {
         return status;
@@ -461,7 +493,7 @@ static enum status remove_ephemerals_of(struct tree_write *write,
 
     record_key_ephemerals(session, &prefix);
     status = overlay_scan(write->tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
-                          collect_path, &list);
+                          SIZE_MAX, collect_path, &list);
     if (status == STATUS_OK) {
         status = remove_list(write, first, touched_max, &all);
     }
@@ -505,7 +537,7 @@ static enum status first_with_orphans(struct tree *tree, session_id *ret_session
 
     *ret_session = 0;
     record_key_orphans(&prefix);
-    return overlay_scan(tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
+    return overlay_scan(tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix), SIZE_MAX,
                         take_session, ret_session);
 }
 
@@ -539,13 +571,13 @@ static enum status list_due(struct tree *tree, struct path_list *list, size_t ro
     list->room = room;
     record_key_ttls(&prefix);
     status = overlay_scan(tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
-                          collect_expired, list);
+                          SIZE_MAX, collect_expired, list);
     if (status != STATUS_OK) {
         return status;
     }
     list->room = room;
     record_key_containers(&prefix);
-    return overlay_scan(tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix),
+    return overlay_scan(tree->overlay, record_key_lend(&prefix), record_key_lend(&prefix), SIZE_MAX,
                         collect_path, list);
 }
 

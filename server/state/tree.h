@@ -43,12 +43,17 @@ void tree_format(struct tree *tree);
 MUST_CHECK enum status tree_find(struct tree *tree, struct bytes path, struct record **ret_record);
 /* A name that no node can have finds none. */
 MUST_CHECK enum status tree_find_child(struct tree *tree,
-                                       const struct record *parent,
+                                       uint64_t parent_id,
                                        struct bytes name,
                                        struct record **ret_record);
+/* The same without its value, which may be long. Id 0: it is not there. */
+MUST_CHECK enum status tree_glance(struct tree *tree,
+                                   uint64_t parent_id,
+                                   struct bytes name,
+                                   struct znode_glance *ret_glance);
 
-/* The record of /zookeeper/quota, in one look: nobody can remove it or what is above it. */
-MUST_CHECK enum status tree_find_quotas(struct tree *tree, struct record **ret_record);
+/* Of /zookeeper/quota, in one look: nobody can remove it or what is above it. */
+MUST_CHECK enum status tree_glance_quotas(struct tree *tree, struct znode_glance *ret_glance);
 
 struct tree_creation {
     struct bytes path; /* of the node, with its suffix; lives as long as the changes */

@@ -52,7 +52,8 @@ struct znode znode_load(const struct record *record);
 /* A new record with one reference. */
 struct record *znode_store(struct bytes key, const struct znode *znode);
 
-/* A few fields out of a value that may be the source's. False: it is no node's. */
+/* A few fields out of the first ZNODE_HEADER_BYTES of a value, which may be the source's. False: it
+ * is no node's. */
 struct znode_glance {
     uint64_t id;
     uint32_t child_count;

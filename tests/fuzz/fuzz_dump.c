@@ -119,7 +119,8 @@ static void check_tree(const char *path, const struct tree_store_options *option
     uint64_t count = 0;
 
     CHECK(tree_store_open(path, options, &store, &error) == STATUS_OK);
-    CHECK(tree_store_range(store, BYTES_EMPTY, BYTES_EMPTY, count_record, &count) == STATUS_OK);
+    CHECK(tree_store_range(store, BYTES_EMPTY, BYTES_EMPTY, SIZE_MAX, count_record, &count) ==
+          STATUS_OK);
     CHECK_OP(count, ==, counted);
     tree_store_close(store);
 }

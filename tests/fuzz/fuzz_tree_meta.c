@@ -1,5 +1,5 @@
-/* Bytes as the meta record of a checkpoint, as they came and with the checksum made right. What is
- * taken is the same after being written and read again. */
+/* Bytes as the meta record of a checkpoint, as they came and with the checksum made right, and as
+ * another record. What is taken is the same after being written and read again. */
 #include "base/check.h"
 #include "persistence/tree_format.h"
 
@@ -27,6 +27,26 @@ static void read_meta(struct bytes stored)
     buffer_release(&written);
 }
 
+/* Read as stored by whoever, and as stored by us. */
+static void read_record(struct bytes data)
+{
+    struct bytes key = bytes_of_text("\1n");
+    size_t size = tree_format_record_bytes(data.size);
+    uint8_t *stored = malloc(size);
+    struct bytes value;
+
+    for (size_t wanted = 0; wanted <= 2 * TREE_HEAD_BYTES; wanted += TREE_HEAD_BYTES) {
+        CHECK(!tree_format_get_record(key, data, wanted, &value) || value.size <= data.size);
+    }
+    CHECK(stored != NULL);
+    tree_format_put_record(key, data, stored);
+    CHECK(tree_format_get_record(key, bytes_of(stored, size), SIZE_MAX, &value));
+    CHECK(bytes_equal(value, data));
+    CHECK(tree_format_get_record(key, bytes_of(stored, size), 0, &value));
+    CHECK(bytes_equal(value, bytes_of(data.data, value.size)));
+    free(stored);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     uint8_t *sealed = malloc(size + SEAL_BYTES);
@@ -41,5 +61,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_meta(bytes_of(sealed, size + SEAL_BYTES));
     free(sealed);
     (void)tree_format_record_key(bytes_of(data, size), &key);
+    read_record(bytes_of(data, size));
     return 0;
 }

@@ -237,7 +237,8 @@ static void test_a_missing_record_is_told_by_the_digest(void)
     make_server();
     copy();
     EXPECT_OK(tree_store_open(in_folder("tree-0"), &options, &store, &error));
-    EXPECT_OK(tree_store_range(store, BYTES_EMPTY, bytes_of_text("n"), find_node, &record));
+    EXPECT_OK(
+        tree_store_range(store, BYTES_EMPTY, bytes_of_text("n"), SIZE_MAX, find_node, &record));
     meta = tree_store_meta(store);
     EXPECT_OK(tree_store_commit(store, &record, 1, &meta, &error));
     tree_store_close(store);

@@ -135,7 +135,8 @@ static void alter(unsigned id)
 
     (void)snprintf(path, sizeof path, "%s/tree-0", cluster.servers[id].data);
     EXPECT_OK(tree_store_open(path, &options, &store, &error));
-    EXPECT_OK(tree_store_range(store, BYTES_EMPTY, bytes_of_text("n"), find_kept, &altered));
+    EXPECT_OK(
+        tree_store_range(store, BYTES_EMPTY, bytes_of_text("n"), SIZE_MAX, find_kept, &altered));
     EXPECT(altered.value_bytes > 0);
     records[1].key = bytes_of(altered.key, altered.key_bytes);
     records[1].value = bytes_of(altered.value, altered.value_bytes);
@@ -143,7 +144,7 @@ static void alter(unsigned id)
     altered.value[altered.value_bytes - 1] ^= 4;
     change += state_digest_share(records[1].key, records[1].value).sum;
     record_key_meta(&meta_key);
-    EXPECT_OK(tree_store_lookup(store, record_key_lend(&meta_key), &found));
+    EXPECT_OK(tree_store_lookup(store, record_key_lend(&meta_key), SIZE_MAX, &found));
     EXPECT_OK(state_meta_decode(found, &meta, &error));
     meta.records.sum += change;
     state_meta_encode(&meta, counters);

@@ -267,8 +267,8 @@ static enum finding compare_tree(struct stores *stores,
         return differs(text, "tree: applied %" PRIu64 ", expected %" PRIu64, meta.applied_index,
                        expected->applied);
     }
-    if (tree_store_range(stores->tree, BYTES_EMPTY, BYTES_EMPTY, compare_record, &reading) !=
-        STATUS_OK) {
+    if (tree_store_range(stores->tree, BYTES_EMPTY, BYTES_EMPTY, SIZE_MAX, compare_record,
+                         &reading) != STATUS_OK) {
         return stores_failed(text, tree_store_error(stores->tree));
     }
     for (size_t i = reading.seen; reading.is_right && i < CONTENTS_KEYS; i++) {

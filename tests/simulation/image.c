@@ -15,16 +15,27 @@ static bool is_damaged(const struct image *image, struct bytes key)
 
 /* --- What is shown, by the shipped store if there is one --- */
 
-static enum status
-look_up_stored(const struct image *image, struct bytes key, struct bytes *ret_value)
+/* Whether `given` is what was written, or a beginning of it that is long enough. */
+static bool is_as_wanted(struct bytes given, struct bytes written, size_t bytes_wanted)
+{
+    return given.size <= written.size &&
+           (given.size == written.size || given.size >= bytes_wanted) &&
+           bytes_equal(given, bytes_of(written.data, given.size));
+}
+
+static enum status look_up_stored(const struct image *image,
+                                  struct bytes key,
+                                  size_t bytes_wanted,
+                                  struct bytes *ret_value)
 {
     struct state_source stored = disks_tree_source(image->stored);
     struct state_source shown = memory_source_port(image->shown);
-    enum status status = stored.lookup(stored.context, key, ret_value);
-    struct bytes wanted = BYTES_EMPTY;
-    enum status wanted_status = shown.lookup(shown.context, key, &wanted);
+    enum status status = stored.lookup(stored.context, key, bytes_wanted, ret_value);
+    struct bytes written = BYTES_EMPTY;
+    enum status wanted_status = shown.lookup(shown.context, key, SIZE_MAX, &written);
 
-    if (status != wanted_status || (status == STATUS_OK && !bytes_equal(*ret_value, wanted))) {
+    if (status != wanted_status ||
+        (status == STATUS_OK && !is_as_wanted(*ret_value, written, bytes_wanted))) {
         stores_differ(image->stores, "the tree answers a lookup with %s, written was %s",
                       status_text(status), status_text(wanted_status));
     }
@@ -35,6 +46,7 @@ look_up_stored(const struct image *image, struct bytes key, struct bytes *ret_va
 struct pursuit {
     const struct image *image;
     size_t position; /* in what is shown, of the next record */
+    size_t bytes_wanted;
     bool (*visit)(void *visitor, struct bytes key, struct bytes value);
     void *visitor;
     bool is_ended; /* by the visitor */
@@ -54,12 +66,13 @@ static bool is_shown_at(const struct image *image, size_t position, struct bytes
 static bool pursue(void *visitor, struct bytes key, struct bytes value)
 {
     struct pursuit *pursuit = visitor;
-    struct state_record wanted = {.key = BYTES_EMPTY};
+    struct state_record written = {.key = BYTES_EMPTY};
 
     if (pursuit->position < memory_source_count(pursuit->image->shown)) {
-        wanted = memory_source_at(pursuit->image->shown, pursuit->position++);
+        written = memory_source_at(pursuit->image->shown, pursuit->position++);
     }
-    if (!bytes_equal(key, wanted.key) || !bytes_equal(value, wanted.value)) {
+    if (!bytes_equal(key, written.key) ||
+        !is_as_wanted(value, written.value, pursuit->bytes_wanted)) {
         stores_differ(pursuit->image->stores, "the tree has another record than was written");
     }
     pursuit->is_ended = !pursuit->visit(pursuit->visitor, key, value);
@@ -69,15 +82,17 @@ static bool pursue(void *visitor, struct bytes key, struct bytes value)
 static enum status range_stored(const struct image *image,
                                 struct bytes from,
                                 struct bytes prefix,
+                                size_t bytes_wanted,
                                 bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                                 void *visitor)
 {
     struct state_source stored = disks_tree_source(image->stored);
     struct pursuit pursuit = {.image = image,
                               .position = memory_source_find(image->shown, from),
+                              .bytes_wanted = bytes_wanted,
                               .visit = visit,
                               .visitor = visitor};
-    enum status status = stored.range(stored.context, from, prefix, pursue, &pursuit);
+    enum status status = stored.range(stored.context, from, prefix, bytes_wanted, pursue, &pursuit);
 
     stores_must(image->stores, status, tree_store_error(image->stored));
     if (!pursuit.is_ended && is_shown_at(image, pursuit.position, prefix)) {
@@ -87,7 +102,8 @@ static enum status range_stored(const struct image *image,
 }
 
 /* The port goes by way of the image, because a renewal changes what is shown. */
-static enum status lookup(void *context, struct bytes key, struct bytes *ret_value)
+static enum status
+lookup(void *context, struct bytes key, size_t bytes_wanted, struct bytes *ret_value)
 {
     const struct image *image = context;
     struct state_source shown = memory_source_port(image->shown);
@@ -98,20 +114,22 @@ static enum status lookup(void *context, struct bytes key, struct bytes *ret_val
     if (is_damaged(image, key)) {
         return STATUS_CORRUPT;
     }
-    return image->stored != NULL ? look_up_stored(image, key, ret_value)
-                                 : shown.lookup(shown.context, key, ret_value);
+    return image->stored != NULL ? look_up_stored(image, key, bytes_wanted, ret_value)
+                                 : shown.lookup(shown.context, key, bytes_wanted, ret_value);
 }
 
 static enum status range_shown(const struct image *image,
                                struct bytes from,
                                struct bytes prefix,
+                               size_t bytes_wanted,
                                bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                                void *visitor)
 {
     struct state_source shown = memory_source_port(image->shown);
 
-    return image->stored != NULL ? range_stored(image, from, prefix, visit, visitor)
-                                 : shown.range(shown.context, from, prefix, visit, visitor);
+    return image->stored != NULL
+               ? range_stored(image, from, prefix, bytes_wanted, visit, visitor)
+               : shown.range(shown.context, from, prefix, bytes_wanted, visit, visitor);
 }
 
 /* Passes on what is sound. */
@@ -136,6 +154,7 @@ static bool sift(void *visitor, struct bytes key, struct bytes value)
 static enum status range(void *context,
                          struct bytes from,
                          struct bytes prefix,
+                         size_t bytes_wanted,
                          bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                          void *visitor)
 {
@@ -147,9 +166,9 @@ static enum status range(void *context,
         return STATUS_IO;
     }
     if (image->damaged_key.size == 0) {
-        return range_shown(image, from, prefix, visit, visitor);
+        return range_shown(image, from, prefix, bytes_wanted, visit, visitor);
     }
-    status = range_shown(image, from, prefix, sift, &sieve);
+    status = range_shown(image, from, prefix, bytes_wanted, sift, &sieve);
     return sieve.met_damage ? STATUS_CORRUPT : status;
 }
 
@@ -264,7 +283,7 @@ static void check_stored(const struct image *image)
     struct tree_meta found = tree_store_meta(image->stored);
 
     image_check_meta(image, &found);
-    (void)!range_stored(image, BYTES_EMPTY, BYTES_EMPTY, see, NULL);
+    (void)!range_stored(image, BYTES_EMPTY, BYTES_EMPTY, SIZE_MAX, see, NULL);
 }
 
 static void show(struct image *image)
@@ -330,7 +349,8 @@ struct image *image_of_stored(struct stores *stores, uint64_t generation)
     stores_must(stores, disks_tree_open(stores_disks(stores), generation, &stored, &error), &error);
     source = disks_tree_source(stored);
     stores_must(stores,
-                source.range(source.context, BYTES_EMPTY, BYTES_EMPTY, take_record, image->durable),
+                source.range(source.context, BYTES_EMPTY, BYTES_EMPTY, SIZE_MAX, take_record,
+                             image->durable),
                 tree_store_error(stored));
     meta = tree_store_meta(stored);
     take_meta(&image->durable_meta, &meta);

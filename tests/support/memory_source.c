@@ -144,7 +144,14 @@ size_t memory_source_find(const struct memory_source *source, struct bytes key)
     return low;
 }
 
-static enum status lookup(void *context, struct bytes key, struct bytes *ret_value)
+/* No more than has to be given: nobody may lean on the rest. */
+static struct bytes beginning_of(struct bytes value, size_t bytes_wanted)
+{
+    return bytes_of(value.data, value.size > bytes_wanted ? bytes_wanted : value.size);
+}
+
+static enum status
+lookup(void *context, struct bytes key, size_t bytes_wanted, struct bytes *ret_value)
 {
     struct memory_source *source = context;
     size_t position = memory_source_find(source, key);
@@ -156,13 +163,14 @@ static enum status lookup(void *context, struct bytes key, struct bytes *ret_val
         return STATUS_NOT_FOUND;
     }
     source->reads++;
-    *ret_value = value_of(source->entries[position]);
+    *ret_value = beginning_of(value_of(source->entries[position]), bytes_wanted);
     return STATUS_OK;
 }
 
 static enum status range(void *context,
                          struct bytes from,
                          struct bytes prefix,
+                         size_t bytes_wanted,
                          bool (*visit)(void *visitor, struct bytes key, struct bytes value),
                          void *visitor)
 {
@@ -179,7 +187,7 @@ static enum status range(void *context,
             break;
         }
         source->reads++;
-        if (!visit(visitor, key, value_of(source->entries[i]))) {
+        if (!visit(visitor, key, beginning_of(value_of(source->entries[i]), bytes_wanted))) {
             break;
         }
     }

@@ -102,7 +102,7 @@ static void test_a_commit_is_seen_after_a_renewal(void)
     EXPECT_OK(job.error.status);
     EXPECT_OK(tree_store_renew(fixture.store, &error));
     EXPECT_EQ(tree_store_meta(fixture.store).applied_index, 8);
-    EXPECT_OK(tree_store_lookup(fixture.store, record.key, &value));
+    EXPECT_OK(tree_store_lookup(fixture.store, record.key, SIZE_MAX, &value));
     EXPECT_BYTES(value, record.value);
     tear_down(&fixture);
 }
@@ -139,7 +139,7 @@ static void test_jobs_are_done_in_order(void)
     EXPECT_EQ(jobs[1].dump_bytes, damage_file_bytes(jobs[1].dump_path));
     EXPECT_OK(tree_store_open(jobs[3].tree_path, &options, &installed, &error));
     EXPECT_EQ(tree_store_meta(installed).applied_index, 1);
-    EXPECT_OK(tree_store_lookup(installed, first.key, &value));
+    EXPECT_OK(tree_store_lookup(installed, first.key, SIZE_MAX, &value));
     EXPECT_BYTES(value, first.value);
     tree_store_close(installed);
     buffer_release(&jobs[1].config);
@@ -204,7 +204,7 @@ static void test_lookups_run_beside_commits(void)
         for (size_t i = 0; round > 1 && i < KEYS; i++) {
             struct bytes value;
 
-            EXPECT_OK(tree_store_lookup(fixture.store, records[i].key, &value));
+            EXPECT_OK(tree_store_lookup(fixture.store, records[i].key, SIZE_MAX, &value));
             EXPECT_EQ(bytes_load_u64(value.data), round - 1);
         }
         EXPECT(next_done(&fixture) == &job);

@@ -117,7 +117,7 @@ static bool compare_record(void *visitor, struct bytes key, struct bytes value)
     struct comparison *comparison = visitor;
     struct bytes found;
 
-    EXPECT_OK(tree_store_lookup(comparison->other, key, &found));
+    EXPECT_OK(tree_store_lookup(comparison->other, key, SIZE_MAX, &found));
     EXPECT_BYTES(found, value);
     comparison->count++;
     return true;
@@ -129,7 +129,8 @@ static void expect_equal_trees(size_t count)
     struct comparison comparison = {.other = open_tree("tree-1")};
 
     expect_example_meta(tree_store_meta(comparison.other));
-    EXPECT_OK(tree_store_range(from, BYTES_EMPTY, BYTES_EMPTY, compare_record, &comparison));
+    EXPECT_OK(
+        tree_store_range(from, BYTES_EMPTY, BYTES_EMPTY, SIZE_MAX, compare_record, &comparison));
     EXPECT_EQ(comparison.count, count);
     comparison.count = 0;
     tree_store_close(from);
@@ -176,7 +177,7 @@ static void test_an_installed_tree_goes_on(void)
     store = open_tree("tree-1");
     EXPECT_OK(tree_store_commit(store, &record, 1, &example_meta, &error));
     EXPECT_OK(tree_store_renew(store, &error));
-    EXPECT_OK(tree_store_lookup(store, record.key, &value));
+    EXPECT_OK(tree_store_lookup(store, record.key, SIZE_MAX, &value));
     EXPECT_BYTES(value, record.value);
     tree_store_close(store);
 }

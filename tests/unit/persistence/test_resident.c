@@ -94,7 +94,7 @@ static void test_records_are_forgotten_after_a_while_and_read_as_before(void)
     (void)snprintf(path, sizeof path, "%s/tree-0", test_folder());
     EXPECT_OK(tree_store_open(path, &options, &store, &error));
     make_records(store);
-    EXPECT_OK(tree_store_range(store, BYTES_EMPTY, BYTES_EMPTY, count_record, &count));
+    EXPECT_OK(tree_store_range(store, BYTES_EMPTY, BYTES_EMPTY, SIZE_MAX, count_record, &count));
     EXPECT_EQ(count, RECORDS);
     read = resident_file_bytes();
     EXPECT(read > RECORDS * 500);
@@ -104,7 +104,7 @@ static void test_records_are_forgotten_after_a_while_and_read_as_before(void)
     EXPECT_OK(tree_store_scrub(store, weigh, 1, &slice, &error));
     EXPECT(resident_file_bytes() < read - SLACK_BYTES);
     count = 0;
-    EXPECT_OK(tree_store_range(store, BYTES_EMPTY, BYTES_EMPTY, count_record, &count));
+    EXPECT_OK(tree_store_range(store, BYTES_EMPTY, BYTES_EMPTY, SIZE_MAX, count_record, &count));
     EXPECT_EQ(count, RECORDS);
     tree_store_close(store);
 }
@@ -127,7 +127,8 @@ static void test_each_store_knows_its_own_map(void)
     for (size_t i = 0; i < 2; i++) {
         struct bytes value;
 
-        EXPECT_EQ(tree_store_lookup(stores[i], bytes_of_text("n00000007"), &value), STATUS_OK);
+        EXPECT_EQ(tree_store_lookup(stores[i], bytes_of_text("n00000007"), SIZE_MAX, &value),
+                  STATUS_OK);
         EXPECT(value.data > maps[i]);
         EXPECT(value.data < maps[i] + stores[i]->environment.map_length);
         tree_store_close(stores[i]);

@@ -114,12 +114,60 @@ static bool is_asked_for(const char *path)
     return memory_source_reads(lab.source) > before;
 }
 
+enum { LARGE_BYTES = 100 * 1024 };
+
 static void write_large(const char *path)
 {
-    static char value[100 * 1024 + 1];
+    static char value[LARGE_BYTES + 1];
 
     memset(value, 'v', sizeof value - 1);
     EXPECT_EQ(state_lab_create(&lab, path, value, PERSISTENT), OP_OK);
+}
+
+static enum op_error create_with_parents(const char *path)
+{
+    struct arena arena;
+    Record__Operation *operation;
+    enum op_error error;
+
+    arena_init(&arena);
+    operation = state_lab_make_create(&arena, path, "");
+    operation->create->make_parents = true;
+    error = state_lab_operation(&lab, operation);
+    arena_release(&arena);
+    return error;
+}
+
+/* Neither to find what is below them nor to make more there. */
+static void test_large_values_above_a_node_are_not_read(void)
+{
+    enum { LEVELS = 9 };
+    char path[2 * LEVELS + 16] = "";
+    struct state_stat stat;
+
+    start();
+    for (size_t i = 0; i < LEVELS; i++) {
+        (void)strcpy(path + 2 * i, "/l");
+        write_large(path);
+    }
+    (void)strcpy(path + 2 * LEVELS, "/small");
+    EXPECT_EQ(state_lab_create(&lab, path, "1", PERSISTENT), OP_OK);
+    checkpoint();
+    (void)state_lab_restart(&lab);
+    EXPECT_TEXT(state_lab_value(&lab, path), "1");
+    EXPECT_EQ(state_lab_set(&lab, path, "2", -1), OP_OK);
+    (void)strcpy(path + 2 * LEVELS, "/small/a/b/c");
+    EXPECT_EQ(create_with_parents(path), OP_OK);
+    EXPECT(state_memory_bytes(lab.state) < 10 * 1024);
+    (void)strcpy(path + 2 * LEVELS, "/other/a");
+    EXPECT_EQ(create_with_parents(path), OP_OK);
+    path[2 * LEVELS] = '\0';
+    EXPECT(state_lab_stat(&lab, path, &stat));
+    EXPECT_EQ(stat.child_count, 2); /* so this one alone was read whole, and written */
+    EXPECT_EQ(stat.value_bytes, LARGE_BYTES);
+    EXPECT(state_memory_bytes(lab.state) > LARGE_BYTES);
+    EXPECT(state_memory_bytes(lab.state) < LARGE_BYTES + 20 * 1024);
+    stop();
 }
 
 static void test_what_waits_for_a_checkpoint_takes_from_the_cache(void)
@@ -675,6 +723,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_the_bytes_of_paths_and_values_are_known),
         TEST_CASE(test_a_state_that_does_not_tell_its_bytes_is_counted),
+        TEST_CASE(test_large_values_above_a_node_are_not_read),
         TEST_CASE(test_what_waits_for_a_checkpoint_takes_from_the_cache),
         TEST_CASE(test_a_smaller_cache_holds_less_from_then_on),
         TEST_CASE(test_a_restart_goes_on_where_the_checkpoint_stood),

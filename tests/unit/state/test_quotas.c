@@ -68,6 +68,39 @@ static enum op_error set_enforced(const char *path, const char *value)
     return error;
 }
 
+/* Each write below reads them. */
+static void test_of_long_limits_only_the_beginning_counts(void)
+{
+    char limits[1500];
+
+    memset(limits, ',', sizeof limits);
+    (void)strcpy(limits + 1000, "countHardLimit=3,,,,,,,,,,,,countHardLimit=1");
+    start(limits);
+    EXPECT_EQ(create_enforced("/a/y", ""), OP_OK);
+    EXPECT_EQ(create_enforced("/a/z", ""), OP_QUOTA_EXCEEDED);
+    expect_stats("count=3,bytes=5");
+    stop();
+}
+
+static void test_long_limits_are_read_only_so_often_in_a_transaction(void)
+{
+    enum { WRITES = 100, ENOUGH = STATE_TRANSACTION_TOUCHED_BYTES_MAX / WRITES * 2 };
+    static char limits[ENOUGH];
+    Record__Operation *operations[WRITES];
+    struct arena arena;
+
+    memset(limits, ',', sizeof limits - 1);
+    start(limits);
+    arena_init(&arena);
+    for (size_t i = 0; i < WRITES; i++) {
+        operations[i] = state_lab_make_set(&arena, "/a", "1", -1);
+    }
+    EXPECT_EQ(state_lab_transaction(&lab, operations, WRITES), OP_LIMIT);
+    EXPECT_EQ(state_lab_transaction(&lab, operations, WRITES / 4), OP_OK);
+    arena_release(&arena);
+    stop();
+}
+
 static void test_stats_follow_every_change_and_nothing_else_does(void)
 {
     struct state_stat before = {.version = 0};
@@ -253,6 +286,8 @@ static void test_a_quota_on_too_many_nodes_is_refused(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
+        TEST_CASE(test_of_long_limits_only_the_beginning_counts),
+        TEST_CASE(test_long_limits_are_read_only_so_often_in_a_transaction),
         TEST_CASE(test_stats_follow_every_change_and_nothing_else_does),
         TEST_CASE(test_what_goes_by_itself_is_counted_too),
         TEST_CASE(test_the_nearest_quota_counts),
