@@ -19,8 +19,7 @@
 #include <unistd.h>
 
 enum {
-    LARGE_WRITES = 120, /* more than servers keep of the last writes: 16 MiB of history */
-    SWARM_MAX = 900     /* below --max-connections-per-address */
+    SWARM_MAX = 900 /* below --max-connections-per-address */
 };
 
 /* --- Many connections at one time --- */
@@ -139,9 +138,10 @@ void attacks_prepare(const char *address, size_t children)
     memset(value, 'v', SITE_LARGE_BYTES);
     CHECK(wire_connect(&wire, address) && wire_greet(&wire));
     put_set(&frames, 1, "/large", bytes_of(value, SITE_LARGE_BYTES));
-    for (size_t i = 0; i < LARGE_WRITES; i++) {
-        CHECK(wire_send(&wire, buffer_lend(&frames)));
-        expect_ok(wire_response(&wire, SITE_ANSWER_DEADLINE_MS));
+    CHECK(wire_send(&wire, buffer_lend(&frames)));
+    expect_ok(wire_response(&wire, SITE_ANSWER_DEADLINE_MS));
+    for (size_t i = 0; i <= WRITE_ATTACK_ANCESTORS; i++) {
+        expect_ok(wire_call(&wire, write_attack_ancestor_request(i), SITE_ANSWER_DEADLINE_MS));
     }
     for (size_t made = 0; made < children; made += SITE_WIDE_NODE_BATCH) {
         expect_ok(
@@ -661,6 +661,8 @@ const struct attack attacks[] = {
     {"heaviest-transactions", "nodes", write_attack_heaviest, AS_STRANGER},
     {"refused-transactions", "transactions", write_attack_refused, AS_STRANGER},
     {"deepest-transactions", "transactions", write_attack_deepest, AS_STRANGER},
+    {"large-ancestors", "transactions", write_attack_ancestors, AS_STRANGER},
+    {"long-limits", "transactions", write_attack_limits, AS_STRANGER},
     {"many-ephemerals", "nodes", write_attack_ephemerals, AS_STRANGER},
     {"quotas", "transactions", write_attack_quotas, AS_STRANGER},
     {"native-watches", "KiB", native_watches, AS_STRANGER},

@@ -2,17 +2,33 @@
 
 #include "base/check.h"
 #include "server/node/request.h"
-#include "server/state/state.h"
+#include "server/state/overlay.h"
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 /* --- Requests --- */
+
+/* To be sent before the next one is asked for, as all requests here. */
+static Client__Request *write_request(Record__Operation **operations, size_t count)
+{
+    static Client__Write write;
+    static Client__Request request;
+
+    client__write__init(&write);
+    write.operations = operations;
+    write.n_operations = count;
+    client__request__init(&request);
+    request.body_case = CLIENT__REQUEST__BODY_WRITE;
+    request.write = &write;
+    return &request;
+}
 
 enum work { CREATE, CREATE_EPHEMERALS, REMOVE };
 
 /* A transaction that makes, or removes, `count` children of `parent`, and, with `parent_too`, this
- * itself behind them. To be sent before the next one is asked for. */
+ * itself behind them. */
 static Client__Request *
 children_request(const char *parent, size_t first, size_t count, enum work work, bool parent_too)
 {
@@ -22,8 +38,6 @@ children_request(const char *parent, size_t first, size_t count, enum work work,
     static Record__Remove removals[ROOM];
     static Record__Operation operations[ROOM];
     static Record__Operation *pointers[ROOM];
-    static Client__Write write;
-    static Client__Request request;
 
     for (size_t i = 0; i <= count; i++) {
         if (i < count) {
@@ -49,13 +63,7 @@ children_request(const char *parent, size_t first, size_t count, enum work work,
         }
         pointers[i] = &operations[i];
     }
-    client__write__init(&write);
-    write.operations = pointers;
-    write.n_operations = count + parent_too;
-    client__request__init(&request);
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    return &request;
+    return write_request(pointers, count + parent_too);
 }
 
 /* The next batch of the wide node's. */
@@ -72,6 +80,68 @@ Client__Request *write_attack_wide_request(size_t first, size_t all)
     return wide_request(first, all, CREATE);
 }
 
+/* Makes a node, with what is missing above it. */
+static Client__Request *node_request(struct bytes path, struct bytes value)
+{
+    static Record__Create create;
+    static Record__Operation operation;
+    static Record__Operation *pointer = &operation;
+
+    record__create__init(&create);
+    create.path = wire_data(path);
+    create.value = wire_data(value);
+    create.make_parents = true;
+    record__operation__init(&operation);
+    operation.kind_case = RECORD__OPERATION__KIND_CREATE;
+    operation.create = &create;
+    return write_request(&pointer, 1);
+}
+
+static struct bytes large_value(void)
+{
+    static char value[SITE_LARGE_BYTES];
+
+    memset(value, ',', sizeof value);
+    return bytes_of(value, sizeof value);
+}
+
+/* A transaction that looks for the node at `path`, `count` times. */
+static Client__Request *checks_request(struct bytes path, size_t count)
+{
+    static Record__Check check;
+    static Record__Operation operation;
+    static Record__Operation *pointers[REQUEST_OPERATIONS_MAX];
+
+    CHECK_OP(count, <=, REQUEST_OPERATIONS_MAX);
+    record__check__init(&check);
+    check.path = wire_data(path);
+    check.version = -1;
+    record__operation__init(&operation);
+    operation.kind_case = RECORD__OPERATION__KIND_CHECK;
+    operation.check = &check;
+    for (size_t i = 0; i < count; i++) {
+        pointers[i] = &operation;
+    }
+    return write_request(pointers, count);
+}
+
+/* To a node with as many above it. */
+static struct bytes ancestor_path(size_t ancestors)
+{
+    static char path[2 * (WRITE_ATTACK_ANCESTORS + 1)];
+
+    for (size_t i = 0; i < sizeof path; i++) {
+        path[i] = i % 2 == 0 ? '/' : 'a';
+    }
+    return bytes_of(path, 2 * (ancestors + 1));
+}
+
+Client__Request *write_attack_ancestor_request(size_t ancestors)
+{
+    return node_request(ancestor_path(ancestors),
+                        ancestors < WRITE_ATTACK_ANCESTORS ? large_value() : BYTES_EMPTY);
+}
+
 /* --- Attacks --- */
 
 /* The next answer must be good. */
@@ -85,6 +155,12 @@ static void hear(struct site *site, struct wire *wire, const char *failure)
     if (response != NULL) {
         client__response__free_unpacked(response, NULL);
     }
+}
+
+static void make(struct site *site, struct wire *wire, struct bytes path, struct bytes value)
+{
+    (void)wire_request(wire, node_request(path, value));
+    hear(site, wire, "a node was not made");
 }
 
 /* The wide node and all that is below, as `confer-cli remove -r` does it, but several transactions
@@ -162,8 +238,7 @@ void write_attack_refused(struct site *site)
     wire_close(&wire);
 }
 
-/* One node as far down as may be, and, in transactions, as many looks for it as one has room for:
- * they are refused once they did as much as they may. */
+/* To a node as far down as may be. */
 static struct bytes deepest_path(void)
 {
     static char path[STATE_PATH_BYTES_MAX - 1];
@@ -174,49 +249,50 @@ static struct bytes deepest_path(void)
     return bytes_of_text(path);
 }
 
-static Client__Request *deep_request(bool makes)
+/* A deep node, and, in transactions, as many looks for it as one has room for: they are refused
+ * once they did as much as they may. */
+void write_attack_deepest(struct site *site)
 {
     enum { COUNT = STATE_TRANSACTION_BYTES_MAX / (STATE_PATH_BYTES_MAX + 32) };
-    static Record__Create create;
-    static Record__Check check;
-    static Record__Operation operation;
-    static Record__Operation *pointers[COUNT];
-    static Client__Write write;
-    static Client__Request request;
+    struct bytes path = deepest_path();
+    struct wire wire;
 
-    record__create__init(&create);
-    create.path = wire_data(deepest_path());
-    create.make_parents = true;
-    record__check__init(&check);
-    check.path = create.path;
-    check.version = -1;
-    record__operation__init(&operation);
-    operation.kind_case = makes ? RECORD__OPERATION__KIND_CREATE : RECORD__OPERATION__KIND_CHECK;
-    if (makes) {
-        operation.create = &create;
-    } else {
-        operation.check = &check;
-    }
-    for (size_t i = 0; i < COUNT; i++) {
-        pointers[i] = &operation;
-    }
-    client__write__init(&write);
-    write.operations = pointers;
-    write.n_operations = makes ? 1 : COUNT;
-    client__request__init(&request);
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    return &request;
+    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
+    make(site, &wire, path, BYTES_EMPTY);
+    expect_refusals(site, &wire, checks_request(path, COUNT));
+    wire_close(&wire);
 }
 
-void write_attack_deepest(struct site *site)
+/* A node below many with large values, more than a server has memory for, and, in transactions, as
+ * many looks for it as may be. */
+void write_attack_ancestors(struct site *site)
+{
+    enum {
+        LOOKS = STATE_TRANSACTION_TOUCHED_BYTES_MAX / OVERLAY_LOOKUP_BYTES,
+        COUNT = LOOKS / (WRITE_ATTACK_ANCESTORS + 2)
+    };
+    struct wire wire;
+
+    CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
+    while (site_goes_on(site) && site->failure == NULL) {
+        (void)wire_request(&wire, checks_request(ancestor_path(WRITE_ATTACK_ANCESTORS), COUNT));
+        hear(site, &wire, "a node below large ones was not found");
+        site->count++;
+    }
+    wire_close(&wire);
+}
+
+/* As many nodes as may be in one transaction where the limits of the quota are a large text. */
+void write_attack_limits(struct site *site)
 {
     struct wire wire;
 
     CHECK(wire_connect(&wire, site->address) && wire_greet(&wire));
-    (void)wire_request(&wire, deep_request(true));
-    hear(site, &wire, "no deep node");
-    expect_refusals(site, &wire, deep_request(false));
+    make(site, &wire, bytes_of_text("/capped"), BYTES_EMPTY);
+    make(site, &wire, bytes_of_text("/zookeeper/quota/capped/zookeeper_stats"), BYTES_EMPTY);
+    make(site, &wire, bytes_of_text("/zookeeper/quota/capped/zookeeper_limits"), large_value());
+    expect_refusals(site, &wire,
+                    children_request("/capped", 0, REQUEST_OPERATIONS_MAX, CREATE, false));
     wire_close(&wire);
 }
 
@@ -260,8 +336,6 @@ static Client__Request *quota_request(size_t times)
     static Record__Remove removals[TIMES_MAX];
     static Record__Operation operations[TIMES_MAX][OPERATIONS];
     static Record__Operation *pointers[TIMES_MAX * OPERATIONS];
-    static Client__Write write;
-    static Client__Request request;
 
     CHECK_OP(times, <=, TIMES_MAX);
     for (size_t i = 0; i < times; i++) {
@@ -280,13 +354,7 @@ static Client__Request *quota_request(size_t times)
         pointers[OPERATIONS * i] = &operations[i][0];
         pointers[OPERATIONS * i + 1] = &operations[i][1];
     }
-    client__write__init(&write);
-    write.operations = pointers;
-    write.n_operations = OPERATIONS * times;
-    client__request__init(&request);
-    request.body_case = CLIENT__REQUEST__BODY_WRITE;
-    request.write = &write;
-    return &request;
+    return write_request(pointers, OPERATIONS * times);
 }
 
 /* What a quota is set on is counted when it is applied, of one transaction not more than may be. */
