@@ -25,7 +25,7 @@
 #include "server/state/state.h"
 
 enum {
-    OVERLAY_LOOKUP_BYTES = 64, /* of a value take about as long as a lookup */
+    OVERLAY_LOOKUP_BYTES = 256, /* of a value take about as long as a lookup */
     OVERLAY_GLANCE_BYTES = 4096
 };
 

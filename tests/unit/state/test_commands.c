@@ -255,7 +255,7 @@ static void test_long_paths_are_much_too(void)
     }
     EXPECT_EQ(state_lab_transaction(&lab, operations, COUNT), OP_LIMIT);
     EXPECT(lab.result.work > 4096);
-    EXPECT_EQ(state_lab_transaction(&lab, operations, COUNT / 10), OP_OK);
+    EXPECT_EQ(state_lab_transaction(&lab, operations, COUNT / 40), OP_OK);
     arena_release(&arena);
     stop();
 }
