@@ -141,6 +141,7 @@ enum op_error acl_encode(const struct state_acl_entry *entries,
     *ret_acl = (struct acl){.count = (uint8_t)stored.count, .encoded = bytes_of(start, size)};
     return OP_OK;
 }
+
 struct acl acl_read_only(struct arena *arena)
 {
     struct state_acl_entry entry = open_entry();
@@ -201,31 +202,67 @@ struct state_acl_entry acl_entry(struct acl acl, uint32_t position)
 
 /* --- Permissions --- */
 
-static bool is_address_in(struct bytes network_text, struct bytes host_text)
+/* The addresses among the identities, taken apart when the first entry asks. */
+struct hosts {
+    bool are_known;
+    size_t count;
+    struct network items[STATE_IDENTITIES_MAX];
+};
+
+static void hosts_read(struct hosts *hosts, struct state_identities identities)
+{
+    hosts->are_known = true;
+    hosts->count = 0;
+    for (size_t i = 0; i < identities.count; i++) {
+        if (is_text(identities.items[i].scheme, "ip") &&
+            network_parse(identities.items[i].id, &hosts->items[hosts->count])) {
+            hosts->count++;
+        }
+    }
+}
+
+static bool
+is_host_in(struct bytes network_text, struct state_identities identities, struct hosts *hosts)
 {
     struct network network;
-    struct network host;
+    bool is_in = false;
 
-    return network_parse(network_text, &network) && network_parse(host_text, &host) &&
-           network_contains(&network, &host);
-}
-
-static bool matches(const struct state_acl_entry *entry, const struct state_identity *identity)
-{
-    if (!bytes_equal(entry->scheme, identity->scheme)) {
+    if (!hosts->are_known) {
+        hosts_read(hosts, identities);
+    }
+    if (hosts->count == 0 || !network_parse(network_text, &network)) {
         return false;
     }
-    return is_text(entry->scheme, "ip") ? is_address_in(entry->id, identity->id)
-                                        : bytes_equal(entry->id, identity->id);
+    for (size_t i = 0; i < hosts->count && !is_in; i++) {
+        is_in = network_contains(&network, &hosts->items[i]);
+    }
+    return is_in;
 }
 
-static bool entry_permits(const struct state_acl_entry *entry, struct state_identities identities)
+static bool is_one_of(const struct state_acl_entry *entry, struct state_identities identities)
 {
-    if (is_text(entry->scheme, "world")) {
-        return true;
-    }
     for (size_t i = 0; i < identities.count; i++) {
-        if (matches(entry, &identities.items[i])) {
+        if (bytes_equal(entry->scheme, identities.items[i].scheme) &&
+            bytes_equal(entry->id, identities.items[i].id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool entry_permits(const struct state_acl_entry *entry,
+                          struct state_identities identities,
+                          struct hosts *hosts)
+{
+    return is_text(entry->scheme, "world") ||
+           (is_text(entry->scheme, "ip") ? is_host_in(entry->id, identities, hosts)
+                                         : is_one_of(entry, identities));
+}
+
+static bool is_super(struct state_identities identities)
+{
+    for (size_t i = 0; i < identities.count; i++) {
+        if (is_text(identities.items[i].scheme, "super")) {
             return true;
         }
     }
@@ -234,18 +271,18 @@ static bool entry_permits(const struct state_acl_entry *entry, struct state_iden
 
 bool acl_permits(struct acl acl, unsigned permissions, struct state_identities identities)
 {
-    if (acl.count == 0) {
+    struct reader reader = reader_of(acl.encoded);
+    struct state_acl_entry entry;
+    struct hosts hosts;
+
+    CHECK_OP(identities.count, <=, STATE_IDENTITIES_MAX);
+    if (acl.count == 0 || is_super(identities)) {
         return true;
     }
-    for (size_t i = 0; i < identities.count; i++) {
-        if (is_text(identities.items[i].scheme, "super")) {
-            return true;
-        }
-    }
+    hosts.are_known = false;
     for (uint32_t i = 0; i < acl.count; i++) {
-        struct state_acl_entry entry = acl_entry(acl, i);
-
-        if ((entry.permissions & permissions) != 0 && entry_permits(&entry, identities)) {
+        CHECK(entry_read(&reader, &entry) == STATUS_OK);
+        if ((entry.permissions & permissions) != 0 && entry_permits(&entry, identities, &hosts)) {
             return true;
         }
     }
