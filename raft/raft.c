@@ -487,24 +487,18 @@ void raft_peer_down(struct raft *raft, raft_time now, raft_id peer)
 enum status raft_add_learner(struct raft *raft,
                              raft_time now,
                              const struct raft_member *member,
-                             raft_index expected_config_index,
                              raft_index *ret_index)
 {
     begin_input(raft, now);
-    enum status status =
-        raft_membership_add_learner(raft, member, expected_config_index, ret_index);
+    enum status status = raft_membership_add_learner(raft, member, ret_index);
     settle(raft);
     return status;
 }
 
-enum status raft_remove_learner(struct raft *raft,
-                                raft_time now,
-                                raft_id id,
-                                raft_index expected_config_index,
-                                raft_index *ret_index)
+enum status raft_remove_learner(struct raft *raft, raft_time now, raft_id id, raft_index *ret_index)
 {
     begin_input(raft, now);
-    enum status status = raft_membership_remove_learner(raft, id, expected_config_index, ret_index);
+    enum status status = raft_membership_remove_learner(raft, id, ret_index);
     settle(raft);
     return status;
 }
@@ -515,25 +509,20 @@ enum status raft_change_voters(struct raft *raft,
                                size_t count,
                                bool keep_as_learners,
                                bool force,
-                               raft_index expected_config_index,
                                raft_index *ret_index)
 {
     begin_input(raft, now);
     struct raft_voter_change change = {
         .voters = voters, .count = count, .keep_as_learners = keep_as_learners, .force = force};
-    enum status status =
-        raft_membership_change_voters(raft, &change, expected_config_index, ret_index);
+    enum status status = raft_membership_change_voters(raft, &change, ret_index);
     settle(raft);
     return status;
 }
 
-enum status raft_cancel_change(struct raft *raft,
-                               raft_time now,
-                               raft_index expected_config_index,
-                               raft_index *ret_index)
+enum status raft_cancel_change(struct raft *raft, raft_time now, raft_index *ret_index)
 {
     begin_input(raft, now);
-    enum status status = raft_membership_cancel(raft, expected_config_index, ret_index);
+    enum status status = raft_membership_cancel(raft, ret_index);
     settle(raft);
     return status;
 }

@@ -302,8 +302,7 @@ void raft_peer_down(struct raft *raft, raft_time now, raft_id peer);
 
 /* --- Membership (leader; chapter 4) ---
  * NOT_LEADER; BUSY: a change or transfer is under way, or nothing was committed in this term yet,
- * or the log is full; CONFLICT: `expected_config_index` (0 = any) is not the index of the last
- * configuration, or a new voter is not caught up; INVALID: the result would be illegal;
+ * or the log is full; CONFLICT: a new voter is not caught up; INVALID: the result would be illegal;
  * NOT_FOUND / EXISTS: the member. OK with *ret_index = the index of the configuration appended, or
  * of the present one if it already is as asked.
  *
@@ -321,13 +320,9 @@ void raft_peer_down(struct raft *raft, raft_time now, raft_id peer);
 MUST_CHECK enum status raft_add_learner(struct raft *raft,
                                         raft_time now,
                                         const struct raft_member *member,
-                                        raft_index expected_config_index,
                                         raft_index *ret_index);
-MUST_CHECK enum status raft_remove_learner(struct raft *raft,
-                                           raft_time now,
-                                           raft_id id,
-                                           raft_index expected_config_index,
-                                           raft_index *ret_index);
+MUST_CHECK enum status
+raft_remove_learner(struct raft *raft, raft_time now, raft_id id, raft_index *ret_index);
 /* Make exactly `voters` the voters, by way of a joint configuration that the core leaves by itself.
  * New voters must be members already, and caught up unless `force`. Voters left out leave the
  * cluster; with `keep_as_learners` they stay as learners. Learners not named stay learners. */
@@ -337,16 +332,12 @@ MUST_CHECK enum status raft_change_voters(struct raft *raft,
                                           size_t count,
                                           bool keep_as_learners,
                                           bool force,
-                                          raft_index expected_config_index,
                                           raft_index *ret_index);
 
 /* Undo what is under way: take back a joint configuration (see above), and drop the flag
  * RAFT_PROMOTE of all learners, which stay learners. CONFLICT also if the joint configuration is
  * committed or of an earlier term: then it completes by itself. */
-MUST_CHECK enum status raft_cancel_change(struct raft *raft,
-                                          raft_time now,
-                                          raft_index expected_config_index,
-                                          raft_index *ret_index);
+MUST_CHECK enum status raft_cancel_change(struct raft *raft, raft_time now, raft_index *ret_index);
 
 /* Hand leadership to `target`, or with target 0 to the voter that is furthest ahead. Refuses
  * proposals until it succeeded, was refused, or an election timeout passed. OK also if the target

@@ -50,13 +50,6 @@ static enum status may_change(const struct raft *raft)
     return STATUS_OK;
 }
 
-static bool is_expected(const struct raft *raft, raft_index expected)
-{
-    MARK_IF(expected != 0 && expected != raft_config_list_effective_index(raft),
-            change_refused_as_another_came_first);
-    return expected == 0 || expected == raft_config_list_effective_index(raft);
-}
-
 static enum status
 append_legal(struct raft *raft, const struct raft_config *config, raft_index *ret_index)
 {
@@ -80,7 +73,6 @@ static bool is_terminated(const struct raft_member *member)
 
 enum status raft_membership_add_learner(struct raft *raft,
                                         const struct raft_member *member,
-                                        raft_index expected,
                                         raft_index *ret_index)
 {
     enum status status = may_change(raft);
@@ -97,9 +89,6 @@ enum status raft_membership_add_learner(struct raft *raft,
         *ret_index = raft_config_list_effective_index(raft);
         return STATUS_OK;
     }
-    if (!is_expected(raft, expected)) {
-        return STATUS_CONFLICT;
-    }
     struct raft_config config;
     if (is_known) {
         MARK(learner_shall_become_a_voter_after_all);
@@ -110,17 +99,11 @@ enum status raft_membership_add_learner(struct raft *raft,
     return status == STATUS_OK ? append_legal(raft, &config, ret_index) : status;
 }
 
-enum status raft_membership_remove_learner(struct raft *raft,
-                                           raft_id id,
-                                           raft_index expected,
-                                           raft_index *ret_index)
+enum status raft_membership_remove_learner(struct raft *raft, raft_id id, raft_index *ret_index)
 {
     enum status status = may_change(raft);
     if (status != STATUS_OK) {
         return status;
-    }
-    if (!is_expected(raft, expected)) {
-        return STATUS_CONFLICT;
     }
     struct raft_config config;
     status = raft_config_without_learner(raft_config_list_effective(raft), id, &config);
@@ -145,7 +128,6 @@ static bool new_voters_are_caught_up(const struct raft *raft, const struct raft_
 
 enum status raft_membership_change_voters(struct raft *raft,
                                           const struct raft_voter_change *change,
-                                          raft_index expected,
                                           raft_index *ret_index)
 {
     enum status status = may_change(raft);
@@ -164,8 +146,7 @@ enum status raft_membership_change_voters(struct raft *raft,
         *ret_index = raft_config_list_effective_index(raft);
         return STATUS_OK;
     }
-    if (!is_expected(raft, expected) ||
-        (!change->force && !new_voters_are_caught_up(raft, &config))) {
+    if (!change->force && !new_voters_are_caught_up(raft, &config)) {
         return STATUS_CONFLICT;
     }
     return append_legal(raft, &config, ret_index);
@@ -180,14 +161,14 @@ static bool may_take_back(const struct raft *raft)
            raft_log_term(raft, index) == raft->term && raft_config_list_previous(raft) != NULL;
 }
 
-enum status raft_membership_cancel(struct raft *raft, raft_index expected, raft_index *ret_index)
+enum status raft_membership_cancel(struct raft *raft, raft_index *ret_index)
 {
     if (raft->role != RAFT_LEADER) {
         return STATUS_NOT_LEADER;
     }
     const struct raft_config *present = raft_config_list_effective(raft);
-    if (!is_expected(raft, expected) || (present->joint && !may_take_back(raft))) {
-        MARK_IF(present->joint, change_past_the_point_of_return);
+    if (present->joint && !may_take_back(raft)) {
+        MARK(change_past_the_point_of_return);
         return STATUS_CONFLICT;
     }
     struct raft_config config;

@@ -15,18 +15,13 @@ struct raft_voter_change {
 /* As the functions in raft.h. */
 enum status raft_membership_add_learner(struct raft *raft,
                                         const struct raft_member *member,
-                                        raft_index expected,
                                         raft_index *ret_index);
-enum status raft_membership_remove_learner(struct raft *raft,
-                                           raft_id id,
-                                           raft_index expected,
-                                           raft_index *ret_index);
+enum status raft_membership_remove_learner(struct raft *raft, raft_id id, raft_index *ret_index);
 enum status raft_membership_change_voters(struct raft *raft,
                                           const struct raft_voter_change *change,
-                                          raft_index expected,
                                           raft_index *ret_index);
 
-enum status raft_membership_cancel(struct raft *raft, raft_index expected, raft_index *ret_index);
+enum status raft_membership_cancel(struct raft *raft, raft_index *ret_index);
 
 /* Take back an uncommitted joint configuration whose new voters fell silent (see raft.h). Without
  * effect if that is not possible. */

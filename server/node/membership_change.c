@@ -262,7 +262,7 @@ propose_add(struct membership *membership, struct membership_operation *operatio
     memcpy(member.incarnation, target->incarnation, sizeof member.incarnation);
     memcpy(member.address, target->address, strlen(target->address));
     member.flags = operation->promote ? RAFT_PROMOTE : 0;
-    return raft_add_learner(membership->raft, now_us, &member, 0, &operation->index);
+    return raft_add_learner(membership->raft, now_us, &member, &operation->index);
 }
 
 static enum status propose_remove(struct membership *membership,
@@ -278,10 +278,10 @@ static enum status propose_remove(struct membership *membership,
         return STATUS_BUSY; /* wait for what is under way */
     }
     if ((member->flags & RAFT_VOTER_NEW) == 0) {
-        return raft_remove_learner(membership->raft, now_us, operation->id, 0, &operation->index);
+        return raft_remove_learner(membership->raft, now_us, operation->id, &operation->index);
     }
     count = voters_without(config, operation->id, voters);
-    return raft_change_voters(membership->raft, now_us, voters, count, false, false, 0,
+    return raft_change_voters(membership->raft, now_us, voters, count, false, false,
                               &operation->index);
 }
 
@@ -304,7 +304,7 @@ static enum status propose_cancel(struct membership *membership,
                        "server %" PRIu64 " stays a learner; remove-member takes it out",
                        promotion->id);
     }
-    return raft_cancel_change(membership->raft, now_us, 0, &operation->index);
+    return raft_cancel_change(membership->raft, now_us, &operation->index);
 }
 
 static enum status
@@ -315,7 +315,7 @@ propose(struct membership *membership, struct membership_operation *operation, u
         return propose_add(membership, operation, now_us);
     case MEMBERSHIP_CHANGE:
         return raft_change_voters(membership->raft, now_us, operation->voters,
-                                  operation->voter_count, false, operation->force, 0,
+                                  operation->voter_count, false, operation->force,
                                   &operation->index);
     case MEMBERSHIP_REMOVE:
         return propose_remove(membership, operation, now_us);

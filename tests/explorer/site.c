@@ -417,7 +417,7 @@ static bool change(struct site_bench *bench, uint32_t argument)
     enum status status;
     if ((argument & SITE_CHANGE_LEARNER) != 0) {
         struct raft_member member = site_member((uint8_t)(argument & UINT8_MAX), 0);
-        status = raft_add_learner(bench->raft, TIMELESS_NOW, &member, 0, &index);
+        status = raft_add_learner(bench->raft, TIMELESS_NOW, &member, &index);
     } else {
         raft_id voters[BOUNDS_NODES_MAX];
         size_t count = 0;
@@ -426,8 +426,7 @@ static bool change(struct site_bench *bench, uint32_t argument)
                 voters[count++] = id;
             }
         }
-        status =
-            raft_change_voters(bench->raft, TIMELESS_NOW, voters, count, false, true, 0, &index);
+        status = raft_change_voters(bench->raft, TIMELESS_NOW, voters, count, false, true, &index);
     }
     return status == STATUS_OK && index != before;
 }
@@ -436,7 +435,7 @@ static bool cancel(struct site_bench *bench)
 {
     raft_index before = raft_status(bench->raft).config_index;
     raft_index index = 0;
-    return raft_cancel_change(bench->raft, TIMELESS_NOW, 0, &index) == STATUS_OK && index != before;
+    return raft_cancel_change(bench->raft, TIMELESS_NOW, &index) == STATUS_OK && index != before;
 }
 
 static bool checkpoint(struct site_bench *bench)

@@ -302,7 +302,7 @@ static void change_voters(struct play *play, struct cluster_node *leader)
         }
     }
     (void)!raft_change_voters(leader->raft, play->cluster->now, voters, count, (how & 1) != 0,
-                              (how & 2) != 0, 0, &index);
+                              (how & 2) != 0, &index);
 }
 
 static void change_members(struct play *play)
@@ -318,10 +318,10 @@ static void change_members(struct play *play)
     }
     switch (what % 4) {
     case 0:
-        (void)!raft_add_learner(leader->raft, now, &member, 0, &index);
+        (void)!raft_add_learner(leader->raft, now, &member, &index);
         break;
     case 1:
-        (void)!raft_remove_learner(leader->raft, now, member.id, 0, &index);
+        (void)!raft_remove_learner(leader->raft, now, member.id, &index);
         break;
     case 2:
         change_voters(play, leader);

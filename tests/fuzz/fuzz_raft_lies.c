@@ -243,17 +243,17 @@ static void ask(struct play *play)
 
     switch (draw_below(play, 8)) {
     case 0:
-        (void)!raft_add_learner(play->raft, play->now, &member, 0, &index);
+        (void)!raft_add_learner(play->raft, play->now, &member, &index);
         break;
     case 1:
-        (void)!raft_remove_learner(play->raft, play->now, member.id, 0, &index);
+        (void)!raft_remove_learner(play->raft, play->now, member.id, &index);
         break;
     case 2:
         (void)!raft_change_voters(play->raft, play->now, voters, 1 + draw_below(play, 3),
-                                  draw(play) % 2 == 0, draw(play) % 2 == 0, 0, &index);
+                                  draw(play) % 2 == 0, draw(play) % 2 == 0, &index);
         break;
     case 3:
-        (void)!raft_cancel_change(play->raft, play->now, 0, &index);
+        (void)!raft_cancel_change(play->raft, play->now, &index);
         break;
     case 4:
         (void)!raft_transfer(play->raft, play->now, draw(play) % 2 == 0 ? 0 : member.id);

@@ -211,8 +211,7 @@ static void run_add_learner(struct scenario *scenario)
         memset(member.address, 'a', sizeof member.address);
     }
     raft_index index = 0;
-    enum status status = raft_add_learner(node->raft, scenario->cluster->now, &member,
-                                          scenario_number_after(scenario, "expect"), &index);
+    enum status status = raft_add_learner(node->raft, scenario->cluster->now, &member, &index);
     cluster_touched(node);
     scenario_show_status(scenario, status);
 }
@@ -221,9 +220,8 @@ static void run_remove_learner(struct scenario *scenario)
 {
     struct cluster_node *node = scenario_live_node(scenario, 1);
     raft_index index = 0;
-    enum status status =
-        raft_remove_learner(node->raft, scenario->cluster->now, scenario_number(scenario, 2),
-                            scenario_number_after(scenario, "expect"), &index);
+    enum status status = raft_remove_learner(node->raft, scenario->cluster->now,
+                                             scenario_number(scenario, 2), &index);
     cluster_touched(node);
     scenario_show_status(scenario, status);
 }
@@ -238,9 +236,9 @@ static void run_change_voters(struct scenario *scenario)
         count++;
     }
     raft_index index = 0;
-    enum status status = raft_change_voters(
-        node->raft, scenario->cluster->now, voters, count, scenario_has_word(scenario, "keep"),
-        scenario_has_word(scenario, "force"), scenario_number_after(scenario, "expect"), &index);
+    enum status status = raft_change_voters(node->raft, scenario->cluster->now, voters, count,
+                                            scenario_has_word(scenario, "keep"),
+                                            scenario_has_word(scenario, "force"), &index);
     cluster_touched(node);
     scenario_show_status(scenario, status);
 }
@@ -249,8 +247,7 @@ static void run_cancel_change(struct scenario *scenario)
 {
     struct cluster_node *node = scenario_live_node(scenario, 1);
     raft_index index = 0;
-    enum status status = raft_cancel_change(node->raft, scenario->cluster->now,
-                                            scenario_number_after(scenario, "expect"), &index);
+    enum status status = raft_cancel_change(node->raft, scenario->cluster->now, &index);
     cluster_touched(node);
     scenario_show_status(scenario, status);
 }

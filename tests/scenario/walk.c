@@ -182,10 +182,10 @@ static void step_members(struct walk *walk)
     member.flags = percent(walk, 50) ? RAFT_PROMOTE : 0;
     switch (prng_below(&walk->prng, 5)) {
     case 0:
-        (void)!raft_add_learner(leader->raft, cluster->now, &member, 0, &index);
+        (void)!raft_add_learner(leader->raft, cluster->now, &member, &index);
         break;
     case 1:
-        (void)!raft_remove_learner(leader->raft, cluster->now, member.id, 0, &index);
+        (void)!raft_remove_learner(leader->raft, cluster->now, member.id, &index);
         break;
     case 2: {
         raft_id voters[NODES + SPARES];
@@ -196,11 +196,11 @@ static void step_members(struct walk *walk)
             }
         }
         (void)!raft_change_voters(leader->raft, cluster->now, voters, count, percent(walk, 50),
-                                  percent(walk, 30), 0, &index);
+                                  percent(walk, 30), &index);
         break;
     }
     case 3:
-        (void)!raft_cancel_change(leader->raft, cluster->now, 0, &index);
+        (void)!raft_cancel_change(leader->raft, cluster->now, &index);
         break;
     default:
         (void)!raft_transfer(leader->raft, cluster->now, percent(walk, 50) ? member.id : 0);

@@ -81,7 +81,7 @@ static void relay_change(uint64_t id, bool force)
     Client__ChangeMembership wish = CLIENT__CHANGE_MEMBERSHIP__INIT;
     raft_index index;
 
-    EXPECT_OK(raft_add_learner(lab.node->raft, lab.now_us, &learner, 0, &index));
+    EXPECT_OK(raft_add_learner(lab.node->raft, lab.now_us, &learner, &index));
     wish.voters = voters;
     wish.n_voters = 2;
     wish.force = force;

@@ -82,7 +82,7 @@ static void begin(void)
     leader = cluster_find(cluster, raft_status(cluster_find(cluster, 1)->raft).leader);
     EXPECT(leader != NULL);
     learner = cluster_member(cluster_find(cluster, 3), 0);
-    EXPECT_OK(raft_add_learner(leader->raft, cluster->now, &learner, 0, &index));
+    EXPECT_OK(raft_add_learner(leader->raft, cluster->now, &learner, &index));
     cluster_touched(leader);
     run(SECOND);
     membership = membership_new(&membership_port, leader->raft, "127.0.0.1:10001");
@@ -187,7 +187,7 @@ static void test_a_joint_change_names_whom_it_waits_for(void)
     begin();
     cluster_find(cluster, 2)->hold_writes = leader->id != 2;
     cluster_find(cluster, 1)->hold_writes = leader->id != 1;
-    EXPECT_OK(raft_change_voters(leader->raft, cluster->now, voters, 3, false, false, 0, &index));
+    EXPECT_OK(raft_change_voters(leader->raft, cluster->now, voters, 3, false, false, &index));
     cluster_touched(leader);
     gather();
     run(SECOND);

@@ -389,7 +389,7 @@ static void test_a_term_beyond_belief_changes_nothing(void)
     }
     EXPECT_EQ(raft_install(raft, 3000, 10, 3, terms[1], 1, &config), STATUS_INVALID);
     /* As far as that a member may be ahead. */
-    EXPECT_OK(raft_add_learner(raft, 3000, &learner, 0, &(raft_index){0}));
+    EXPECT_OK(raft_add_learner(raft, 3000, &learner, &(raft_index){0}));
     message.type = RAFT_HEARTBEAT;
     message.term = present + RAFT_TERM_STEP_MAX;
     EXPECT(raft_term_is_credible(raft, message.term));
@@ -568,14 +568,14 @@ static void test_members_find_a_slot_however_many_left(void)
     raft_index index;
     for (raft_id id = 2; id <= RAFT_MEMBERS_MAX; id++) {
         struct raft_member member = {.id = id};
-        EXPECT_OK(raft_add_learner(raft, 1000, &member, 0, &index));
+        EXPECT_OK(raft_add_learner(raft, 1000, &member, &index));
         settle_disk(raft);
     }
     for (raft_id id = 2; id < 2 + REMOVED; id++) {
         struct raft_member member = {.id = 100 + id};
-        EXPECT_OK(raft_remove_learner(raft, 1000, id, 0, &index));
+        EXPECT_OK(raft_remove_learner(raft, 1000, id, &index));
         settle_disk(raft);
-        EXPECT_OK(raft_add_learner(raft, 1000, &member, 0, &index));
+        EXPECT_OK(raft_add_learner(raft, 1000, &member, &index));
         settle_disk(raft);
         EXPECT_EQ(raft_peer_status(raft, id, &status), STATUS_NOT_FOUND);
         EXPECT_OK(raft_peer_status(raft, 100 + id, &status));
