@@ -65,6 +65,13 @@ static void tell(const char *text)
     (void)!write(STDERR_FILENO, text, strlen(text));
 }
 
+static void tell_replay(void)
+{
+    tell("build: " BUILD "\nreplay: ");
+    tell(failing.replay);
+    tell("\n");
+}
+
 /* A run was silent when it failed: do it again with the trace kept. The same happens again, and is
  * told then. */
 static void on_failure(int signal_number)
@@ -76,9 +83,7 @@ static void on_failure(int signal_number)
     tell(signal_number == SIGABRT ? "" : "a signal ended it\n");
     tell("the last lines of its trace:\n");
     timeline_print_last(stderr);
-    tell("replay: ");
-    tell(failing.replay);
-    tell("\n");
+    tell_replay();
     _exit(1);
 }
 
@@ -86,9 +91,8 @@ static void on_hang(int signal_number)
 {
     (void)signal_number;
     stores_remove_folder();
-    tell("violation: the run does not come to an end\nreplay: ");
-    tell(failing.replay);
-    tell("\n");
+    tell("violation: the run does not come to an end\n");
+    tell_replay();
     _exit(1);
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""simulate --minimize makes a smaller plan that fails in the same way.
+"""simulate tells with a failure how it was built; --minimize makes a smaller plan that fails in the same way.
 
     test_minimize.py SIMULATE FOLDER
 
@@ -18,8 +18,10 @@ def run(simulate, *words):
 
 
 def find_seed(simulate):
-    found = re.search(r"^replay: .*--seed (\d+) ", run(simulate, "--seeds", SEEDS, *LOW).stderr, re.MULTILINE)
-    return found and found.group(1)
+    """Of a run that fails, and how the program was built."""
+    told = run(simulate, "--seeds", SEEDS, *LOW).stderr
+    found = re.search(r"^build: (.+)\nreplay: .*--seed (\d+) ", told, re.MULTILINE)
+    return found.groups() if found else (None, None)
 
 
 def items_of(path):
@@ -37,9 +39,8 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / "whole.plan"
     small = folder / "small.plan"
-    sound = True
-
-    seed = find_seed(simulate)
+    build, seed = find_seed(simulate)
+    sound = expect(build is not None and "marks" in build, "a failure names the build", build, "a compiler, a type, marks")
     if not expect(seed is not None, f"one of the seeds {SEEDS} breaks the low bound", seed, "a number"):
         return 1
     recorded = run(simulate, "--seed", seed, *LOW, "--plan-to", str(whole))
