@@ -234,6 +234,9 @@ struct node {
     /* node_sessions */
     struct session_contact *contact;
     struct session_expiry *expiry;
+    /* Expiries may stand in the log up to here whose outcome was not waited for: none is proposed
+     * again before they are applied, else a slow server fills its own log with them. */
+    raft_index expiries_up_to;
     uint64_t reported_us;
 
     /* node_walks */

@@ -134,10 +134,13 @@ struct expiry_proposal {
 static void on_expired(void *context, Client__Code code, const struct state_result *result)
 {
     struct expiry_proposal *proposal = context;
+    struct node *node = proposal->node;
 
+    if (code == CLIENT__CODE__UNKNOWN_OUTCOME) {
+        node->expiries_up_to = raft_status(node->raft).last_index;
+    }
     if (code != CLIENT__CODE__OK) {
-        session_expiry_on_proposal_failed(proposal->node->expiry, proposal->session,
-                                          proposal->generation);
+        session_expiry_on_proposal_failed(node->expiry, proposal->session, proposal->generation);
     } else if (result->error == OP_OK && result->change_count > 0) {
         log_event(LOG_LEVEL_INFO, "session_expired", "session=%" PRIu64, proposal->session);
     }
@@ -219,7 +222,13 @@ static uint64_t lead(struct node *node)
     session_expiry_tick(node->expiry, node_now(node), raft_config_effective(node->raft), is_linked,
                         node, &output);
     for (size_t i = 0; i < output.due_count; i++) {
-        propose_expiry(node, &output.due[i]);
+        if (state_applied(node->state) < node->expiries_up_to) {
+            MARK(expiry_waits_for_those_in_the_log);
+            session_expiry_on_proposal_failed(node->expiry, output.due[i].session,
+                                              output.due[i].generation);
+        } else {
+            propose_expiry(node, &output.due[i]);
+        }
     }
     if (output.query != NULL) {
         begin_round(node, output.query);
