@@ -545,7 +545,9 @@ static void check_commits(struct oracle *oracle,
         check_quorum(oracle, server, status->commit_index);
     }
     watched->commit = status->commit_index;
-    if (status->role == RAFT_LEADER && status->commit_index > oracle->committed) {
+    /* A leader may commit and step down in one turn: it was silent until then. */
+    if ((status->role == RAFT_LEADER || watched->led_term == status->term) &&
+        status->commit_index > oracle->committed) {
         configs_on_commit(oracle->configs, server, oracle->committed, status->commit_index);
         oracle->committed = status->commit_index;
     }
