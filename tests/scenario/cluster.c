@@ -656,8 +656,8 @@ static bool deliver_all(struct cluster *cluster)
     return moved;
 }
 
-/* Servers that answer each other for ever fail in a moment. */
-enum { STABILIZE_ROUNDS_MAX = 20000 };
+/* Servers that answer each other, or want to be ticked, for ever fail in a moment. */
+enum { STABILIZE_ROUNDS_MAX = 20000, TICKS_AT_ONE_TIME_MAX = 20000 };
 
 void cluster_stabilize(struct cluster *cluster)
 {
@@ -689,9 +689,13 @@ void cluster_advance(struct cluster *cluster, raft_time until, bool stabilize)
 {
     cluster_flush(cluster);
     struct cluster_node *next = next_to_tick(cluster);
+    size_t ticks = 0;
     while (next != NULL && next->next_deadline <= until) {
         if (next->next_deadline > cluster->now) {
             cluster->now = next->next_deadline;
+            ticks = 0;
+        } else if (++ticks == TICKS_AT_ONE_TIME_MAX) {
+            cluster_oracle_violated(cluster, "%" PRIu64 " wants to be ticked for ever", next->id);
         }
         cluster_tick(cluster, next);
         cluster_flush(cluster);
