@@ -181,6 +181,42 @@ static void test_a_stuck_disk_under_a_follower_holds_nobody_up(void)
     cluster_release(&cluster);
 }
 
+/* It cannot apply them, and tells its clients so: they are answered by others while it hangs. */
+static void test_who_writes_through_a_stuck_follower_is_answered(void)
+{
+    enum { CLIENTS = 8 }; /* all of them elsewhere in one of 256 runs */
+    struct confer *clients[CLIENTS];
+    char list[100];
+    char path[24];
+    unsigned leader;
+    unsigned stuck;
+
+    form();
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    EXPECT(leader != 0);
+    stuck = other_than(leader);
+    (void)snprintf(list, sizeof list, "%s,%s", cluster.servers[stuck].address,
+                   cluster.servers[leader].address);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        EXPECT_EQ(confer_open(list, NULL, &clients[i]), CONFER_OK);
+        EXPECT_EQ(confer_exists(clients[i], "/", NULL, NULL), CONFER_OK); /* connected */
+    }
+    stick(stuck);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        (void)snprintf(path, sizeof path, "/client-%zu", i);
+        EXPECT_EQ(confer_set(clients[i], path, "1", 1, CONFER_ANY_VERSION, NULL, NULL), CONFER_OK);
+        expect_value(leader, path, "1");
+    }
+    cluster_wait_status(&cluster, leader, "its disk is slow");
+    unstick(stuck);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        (void)snprintf(path, sizeof path, "/client-%zu", i);
+        expect_value(stuck, path, "1");
+        confer_close(clients[i]);
+    }
+    cluster_release(&cluster);
+}
+
 static void wait_until_it_listens_no_more(unsigned id)
 {
     uint64_t end_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
@@ -261,6 +297,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_leadership_leaves_a_server_whose_disk_is_stuck),
         TEST_CASE(test_a_stall_of_three_seconds_moves_leadership_before_it_is_over),
         TEST_CASE(test_a_stuck_disk_under_a_follower_holds_nobody_up),
+        TEST_CASE(test_who_writes_through_a_stuck_follower_is_answered),
         TEST_CASE(test_a_second_signal_ends_a_server_whose_disk_is_stuck),
         TEST_CASE(test_a_disk_that_fails_under_a_server_that_stops_is_told),
         TEST_END};
