@@ -154,8 +154,10 @@ struct log_write {
     raft_term reset_term;
     uint64_t tree_generation;
     /* Make tree_generation the current one and let all entries up to `trim` go at once, keeping the
-     * rest: another checkpoint holds what they did, and they may be why. */
+     * rest: another checkpoint holds what they did, and they may be why. `trim_term` is the term of
+     * the last one that goes, which itself may be damaged. */
     bool switch_tree;
+    raft_term trim_term;
     /* Entries to append, in order, consecutive, the first between base + 1 and last + 1. Existing
      * entries at and after the first vanish. */
     const struct log_entry *entries;

@@ -148,11 +148,25 @@ find_term(struct log_work *work, raft_index index, raft_term *ret, struct error 
     return STATUS_OK;
 }
 
+/* The entries up to `target` go, which has `term`. */
+static enum status
+trim_to(struct log_work *work, raft_index target, raft_term term, struct error *error)
+{
+    enum status status =
+        delete_keys(work, log_key(work->state.base + 1, 0), log_key(target + 1, 0), error);
+
+    work->state.base = target;
+    work->state.base_term = term;
+    work->base_changed = true;
+    return status;
+}
+
 /* Delete at most `count_max` entries from the front, none above `trim`. */
 static enum status
 trim_front(struct log_work *work, raft_index trim, size_t count_max, struct error *error)
 {
     raft_index target = trim < work->state.last ? trim : work->state.last;
+    raft_term term = 0;
     enum status status;
 
     if (target <= work->state.base || count_max == 0) {
@@ -162,13 +176,17 @@ trim_front(struct log_work *work, raft_index trim, size_t count_max, struct erro
         MARK(log_trimmed_in_several_steps);
         target = work->state.base + count_max;
     }
-    status = find_term(work, target, &work->state.base_term, error);
-    if (status == STATUS_OK) {
-        status = delete_keys(work, log_key(work->state.base + 1, 0), log_key(target + 1, 0), error);
-    }
-    work->state.base = target;
-    work->base_changed = true;
-    return status;
+    status = find_term(work, target, &term, error);
+    return status == STATUS_OK ? trim_to(work, target, term, error) : status;
+}
+
+static enum status
+switch_tree(struct log_work *work, const struct log_write *write, struct error *error)
+{
+    work->identity.tree_generation = write->tree_generation;
+    work->identity_changed = true;
+    return write->trim > work->state.base ? trim_to(work, write->trim, write->trim_term, error)
+                                          : STATUS_OK;
 }
 
 static enum status reset(struct log_work *work, const struct log_write *write, struct error *error)
@@ -224,6 +242,12 @@ check(const struct log_work *work, const struct log_write *write, struct error *
         return error_set(error, STATUS_LIMIT, "%s cannot hold a log at index %" PRIu64, path,
                          write->reset_index);
     }
+    if (write->switch_tree && write->trim > last) {
+        return error_set(error, STATUS_INVALID,
+                         "refused to switch %s to a checkpoint at %" PRIu64
+                         ": its entries end at %" PRIu64,
+                         path, write->trim, last);
+    }
     for (size_t i = 0; i < write->entry_count; i++) {
         const struct log_entry *entry = &write->entries[i];
 
@@ -257,9 +281,7 @@ log_work_apply(struct log_work *work, const struct log_write *write, struct erro
         status = reset(work, write, error);
     }
     if (status == STATUS_OK && write->switch_tree) {
-        work->identity.tree_generation = write->tree_generation;
-        work->identity_changed = true;
-        return trim_front(work, write->trim, SIZE_MAX, error);
+        return switch_tree(work, write, error);
     }
     if (status == STATUS_OK && write->entry_count > 0) {
         status = append(work, write, error);

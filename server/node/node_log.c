@@ -136,6 +136,7 @@ void node_log_switch(struct node *node)
     job->job.write.switch_tree = true;
     job->job.write.tree_generation = node->installed.generation;
     job->job.write.trim = node->installed.meta.applied_index;
+    job->job.write.trim_term = node->installed.meta.applied_term;
     submit_write(node, job);
 }
 

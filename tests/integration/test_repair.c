@@ -85,12 +85,17 @@ static void settle(uint64_t written)
     }
 }
 
-static void flip(unsigned id)
+static void flip_in(unsigned id, const char *environment)
 {
     char path[600];
 
-    (void)snprintf(path, sizeof path, "%s/tree-0/data.mdb", cluster.servers[id].data);
+    (void)snprintf(path, sizeof path, "%s/%s/data.mdb", cluster.servers[id].data, environment);
     EXPECT(damage_flip(path, bytes_of(marked_value(), SPAN)) > 0);
+}
+
+static void flip(unsigned id)
+{
+    flip_in(id, "tree-0");
 }
 
 /* The record of /kept, to be changed. */
@@ -247,6 +252,31 @@ static void test_a_leader_with_a_damaged_record_steps_aside_and_is_repaired(void
     cluster_release(&cluster);
 }
 
+/* Long applied, and nobody asks for it any more: a member that lags might. */
+static void test_an_entry_of_the_log_that_breaks_under_a_running_server_is_found(void)
+{
+    unsigned leader;
+    unsigned damaged;
+
+    form(3);
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    EXPECT(leader != 0);
+    damaged = other_than(leader);
+    /* So many that its page is not the last one, which each write copies from memory. */
+    for (size_t i = 0; i < 100; i++) {
+        set(leader, "/later", marked_value() + 1);
+    }
+    cluster_wait_agreed(&cluster, leader, damaged);
+    flip_in(damaged, "log");
+    cluster_wait_log(&cluster, damaged, "state_condemned", FOUND_MS);
+    cluster_wait_log(&cluster, damaged, "/log", FOUND_MS);
+    expect_repaired(damaged);
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    cluster_kill(&cluster, damaged);
+    expect_sound_by_itself(damaged);
+    cluster_release(&cluster);
+}
+
 static void test_a_state_that_only_the_others_can_tell_is_wrong_is_found_by_its_digest(void)
 {
     unsigned leader;
@@ -323,6 +353,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_follower_with_a_damaged_record_is_repaired_from_the_others),
         TEST_CASE(test_a_leader_with_a_damaged_record_steps_aside_and_is_repaired),
+        TEST_CASE(test_an_entry_of_the_log_that_breaks_under_a_running_server_is_found),
         TEST_CASE(test_a_state_that_only_the_others_can_tell_is_wrong_is_found_by_its_digest),
         TEST_CASE(
             test_a_condemned_server_serves_nobody_and_goes_on_with_its_repair_after_a_restart),

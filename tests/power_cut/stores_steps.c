@@ -341,14 +341,16 @@ static enum status step_switch(struct stores *stores, struct contents *next, str
 /* As a repair does: the entries behind the dump stay. */
 static enum status step_keep_log(struct stores *stores, struct contents *next, struct error *error)
 {
-    const struct log_write write = {.switch_tree = true,
-                                    .tree_generation = stores->installed.generation,
-                                    .trim = stores->installed.applied};
+    struct log_write write = {.switch_tree = true,
+                              .tree_generation = stores->installed.generation,
+                              .trim = stores->installed.applied};
     uint64_t old = next->generation;
-    enum status status = log_store_write(stores->log, &write, error);
+    enum status status;
 
     take_installed(stores, next);
     contents_drop_front(next, next->applied);
+    write.trim_term = next->base_term;
+    status = log_store_write(stores->log, &write, error);
     return status == STATUS_OK ? finish_switch(stores, next, old, error) : status;
 }
 

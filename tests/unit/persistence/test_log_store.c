@@ -607,7 +607,9 @@ static void test_switching_the_tree_lets_all_go_that_it_holds_and_keeps_the_rest
     struct log_entry entries[20];
     uint8_t *payloads[20];
     struct log_write write = {.hard_state = true, .term = 4, .vote = 2};
-    const struct log_write change = {.switch_tree = true, .tree_generation = 3, .trim = 12};
+    const struct log_write change = {
+        .switch_tree = true, .tree_generation = 3, .trim = 12, .trim_term = 4};
+    const struct log_write too_far = {.switch_tree = true, .trim = 21, .trim_term = 4};
 
     new_path();
     store = open_store();
@@ -621,6 +623,7 @@ static void test_switching_the_tree_lets_all_go_that_it_holds_and_keeps_the_rest
     write.entries = entries;
     write.entry_count = 20;
     EXPECT_OK(log_store_write(store, &write, &error));
+    EXPECT_EQ(log_store_write(store, &too_far, &error), STATUS_INVALID);
     EXPECT_OK(log_store_write(store, &change, &error));
     EXPECT_EQ(log_store_state(store).base, 12);
     EXPECT_EQ(log_store_state(store).base_term, 4);

@@ -37,6 +37,41 @@ static void test_a_flipped_bit_in_an_entry_is_named(void)
     log_store_close(store);
 }
 
+/* A repair: the checkpoint that takes the place of the damaged state ends where the log is broken.
+ */
+static void test_a_damaged_entry_goes_when_the_tree_is_switched(void)
+{
+    static const char text[] = "the last entry that the other checkpoint holds";
+    struct log_entry entry = {.index = 3,
+                              .term = 2,
+                              .type = RAFT_ENTRY_COMMAND,
+                              .payload = {(const uint8_t *)text, sizeof text}};
+    struct log_write write = {.hard_state = true, .term = 2, .entries = &entry, .entry_count = 1};
+    const struct log_write change = {
+        .switch_tree = true, .tree_generation = 1, .trim = 3, .trim_term = 2};
+    struct log_store *store;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, 2, 1, 100));
+    EXPECT_OK(log_store_write(store, &write, &error));
+    EXPECT_OK(append(store, 4, 2, 2, 100));
+    log_store_close(store);
+    EXPECT(damage_flip(data_path, bytes_of(text, sizeof text)) > 0);
+    store = open_store();
+    EXPECT_EQ(read_all(store, 1, 5), STATUS_CORRUPT);
+    EXPECT_OK(log_store_write(store, &change, &error));
+    EXPECT_EQ(log_store_state(store).base, 3);
+    EXPECT_EQ(log_store_state(store).base_term, 2);
+    EXPECT_OK(read_all(store, 4, 5));
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_identity(store)->tree_generation, 1);
+    EXPECT_EQ(log_store_state(store).base_term, 2);
+    expect_entries(store, 4, 5, 2, 100);
+    log_store_close(store);
+}
+
 static void test_a_flipped_bit_in_a_later_piece_is_named(void)
 {
     struct log_store *store;
@@ -292,6 +327,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_flipped_bit_in_an_entry_is_named),
+        TEST_CASE(test_a_damaged_entry_goes_when_the_tree_is_switched),
         TEST_CASE(test_a_flipped_bit_in_a_later_piece_is_named),
         TEST_CASE(test_a_missing_entry_is_named),
         TEST_CASE(test_a_missing_first_entry_refuses_the_start),
