@@ -446,6 +446,8 @@ uint64_t node_turn(struct node *node)
     if (node->failed) {
         return UINT64_MAX;
     }
+    apply_lag_observe(&node->apply_lag, node_now(node), node->commit_index,
+                      state_applied(node->state), node->options.request_timeout_us);
     if (node_clients_run(node)) {
         next_us = node_now(node);
     }

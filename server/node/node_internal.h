@@ -10,6 +10,7 @@
 #include "base/round_robin.h"
 #include "server/node/admission.h"
 #include "server/node/agreement.h"
+#include "server/node/apply_lag.h"
 #include "server/node/disk_lag.h"
 #include "server/node/dump_transfer.h"
 #include "server/node/entry_cache.h"
@@ -208,6 +209,7 @@ struct node {
     uint64_t retry_us;
     uint64_t last_stamp_ms;
     struct node_proposal_sizes proposal_sizes;
+    struct apply_lag apply_lag;
 
     /* node_clients */
     struct list clients;

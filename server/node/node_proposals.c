@@ -48,6 +48,7 @@ void node_proposals_init(struct node *node)
     list_init(&node->queued);
     list_init(&node->forwarded);
     list_init(&node->placed);
+    apply_lag_init(&node->apply_lag);
 }
 
 static void proposal_free(struct proposal *proposal)
@@ -196,15 +197,17 @@ static void note_size(struct node_proposal_sizes *sizes, uint32_t size)
 /* What is committed waits to be applied as long as a checkpoint takes, in memory, and those who
  * asked for it have long given up when there is too much. Only who places knows to stop: clients of
  * the others are answered by these. */
-static bool is_applied_in_time(const struct node *node)
+static bool is_applied_in_time(const struct node *node, size_t count)
 {
+    struct raft_status status = raft_status(node->raft);
     uint64_t unapplied_count = node->commit_index - state_applied(node->state);
-    uint64_t uncommitted_bytes = raft_status(node->raft).uncommitted_bytes;
 
     return (unapplied_count < UNAPPLIED_COUNT_MIN ||
             unapplied_count < 2 * node->options.checkpoint_records_max) &&
-           node->cache.bytes <=
-               node->options.entry_cache_bytes_max + uncommitted_bytes + UNAPPLIED_BYTES_MAX;
+           node->cache.bytes <= node->options.entry_cache_bytes_max + status.uncommitted_bytes +
+                                    UNAPPLIED_BYTES_MAX &&
+           apply_lag_permits(&node->apply_lag,
+                             status.last_index - state_applied(node->state) + count);
 }
 
 /* Put `count` stamped payloads at the end of the leader's log. The references stay the caller's. */
@@ -219,7 +222,7 @@ static enum status place(struct node *node,
     enum status status;
 
     CHECK_OP(count, <=, PLACE_COUNT_MAX);
-    if (!is_applied_in_time(node)) {
+    if (!is_applied_in_time(node, count)) {
         MARK(nothing_placed_before_more_is_applied);
         return STATUS_BUSY;
     }
@@ -283,10 +286,31 @@ static bool place_some(struct node *node)
     return count > 0;
 }
 
+/* The other half is what it may have to wait for once it is placed. */
+static bool has_waited_half_its_time(struct node *node, const struct proposal *proposal)
+{
+    return proposal->deadline_us < node_now(node) + node->options.request_timeout_us / 2;
+}
+
+static void refuse_late(struct node *node)
+{
+    while (!list_is_empty(&node->queued) &&
+           has_waited_half_its_time(node, proposal_of(node->queued.next))) {
+        struct proposal *proposal = proposal_of(node->queued.next);
+
+        MARK(write_refused_as_applying_lags);
+        leave_queue(node, proposal);
+        finish(proposal, CLIENT__CODE__BUSY, NULL);
+    }
+}
+
 static void place_queued(struct node *node)
 {
     if (!node->space.is_enough) {
         refuse_growth(node);
+    }
+    if (apply_lag_is_bounded(&node->apply_lag)) {
+        refuse_late(node);
     }
     while (!list_is_empty(&node->queued)) {
         if (!place_some(node)) {
@@ -402,6 +426,11 @@ void node_proposals_on_forwarded(struct node *node, raft_id peer, const Peer__Fo
         }
         if (proposal->deadline_us <= node_now(node)) {
             finish(proposal, CLIENT__CODE__NO_LEADER, NULL);
+            continue;
+        }
+        if (forwarded->code == CLIENT__CODE__BUSY && has_waited_half_its_time(node, proposal)) {
+            MARK(write_refused_as_the_leader_is_busy);
+            finish(proposal, CLIENT__CODE__BUSY, NULL);
             continue;
         }
         MARK(forward_refused_and_queued_again);

@@ -477,11 +477,12 @@ static inline void boot(uint32_t members)
     buffer_release(&packed);
 }
 
+static const struct client_callbacks lab_callbacks = {
+    .on_reply = lab_on_reply, .on_notice = lab_on_notice, .output_bytes = lab_output_bytes};
+
 /* A server of a cluster of so many voters. */
 static inline void begin(uint32_t members)
 {
-    static const struct client_callbacks callbacks = {
-        .on_reply = lab_on_reply, .on_notice = lab_on_notice, .output_bytes = lab_output_bytes};
     const struct node_port port = {.now_us = lab_now_us,
                                    .wall_ms = lab_wall_ms,
                                    .random = lab_random,
@@ -526,7 +527,7 @@ static inline void begin(uint32_t members)
     options.seed = 1;
     EXPECT_OK(node_new(&options, &port, &log, &lab.node, &error));
     boot(members);
-    lab.client = client_open(lab.node, &callbacks, NULL);
+    lab.client = client_open(lab.node, &lab_callbacks, NULL);
 }
 
 /* Alone, it elects itself. */

@@ -292,6 +292,42 @@ static void test_nothing_is_placed_while_much_waits_to_be_applied(void)
     end();
 }
 
+/* Those that were placed before may be answered yet; what comes now would not be in time. */
+static void test_while_applying_lags_writes_are_refused_before_their_time_is_over(void)
+{
+    uint64_t timeout_us;
+    raft_index placed;
+
+    begin_alone();
+    timeout_us = lab.node->options.request_timeout_us;
+    lab.node->options.checkpoint_records_max = 1;
+    lab.checkpoints_are_stuck = true;
+    for (size_t i = 0; i < 10; i++) {
+        submit(creating("/p", i, 1));
+        submit(creating("/q", 0, 0));
+    }
+    run(timeout_us / 2);
+    EXPECT(node_applied(lab.node) < lab.node->commit_index);
+    EXPECT(apply_lag_is_bounded(&lab.node->apply_lag));
+    placed = raft_status(lab.node->raft).last_index;
+    lab.reply_count = 0;
+    client_close(lab.client);
+    lab.client = client_open(lab.node, &lab_callbacks, NULL);
+    submit(creating("/r", 0, 0));
+    run(timeout_us / 2 + 2 * STEP_US);
+    EXPECT_EQ(raft_status(lab.node->raft).last_index, placed);
+    EXPECT_EQ(lab.reply_count, 1);
+    EXPECT_EQ(lab.replies[0].code, CLIENT__CODE__BUSY);
+    lab.checkpoints_are_stuck = false;
+    run(STEP_US * 100);
+    EXPECT(!apply_lag_is_bounded(&lab.node->apply_lag));
+    submit(creating("/r", 0, 0));
+    run(STEP_US * 10);
+    EXPECT_EQ(lab.reply_count, 2);
+    EXPECT_EQ(lab.replies[1].code, CLIENT__CODE__OK);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -301,6 +337,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_write_that_expired_in_a_forward_leaves_the_other_its_place),
         TEST_CASE(test_a_write_that_no_leader_takes_is_answered_and_holds_up_no_other),
         TEST_CASE(test_nothing_is_placed_while_much_waits_to_be_applied),
+        TEST_CASE(test_while_applying_lags_writes_are_refused_before_their_time_is_over),
         TEST_END};
 
     return test_main("node_proposals", cases, argc, argv);
