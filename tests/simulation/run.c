@@ -297,7 +297,7 @@ static bool has_no_way_out(struct run *run, const struct cluster_server *leader,
     struct able able = {.run = run, .core = core, .leader = leader};
 
     if (able.leader == NULL) {
-        return true;
+        return false; /* a dispute is no reason to have none */
     }
     able.config = raft_config_effective(node_raft(able.leader->node));
     for (uint32_t i = 0; i < able.config->member_count; i++) {
