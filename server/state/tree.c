@@ -101,7 +101,7 @@ enum status tree_glance(struct tree *tree,
         record_key_node(parent_id, name, &key);
         status = overlay_glance(tree->overlay, record_key_lend(&key), &value);
     }
-    return status == STATUS_OK && value.size > 0 && !znode_glance(value, ret_glance)
+    return status == STATUS_OK && value.data != NULL && !znode_glance(value, ret_glance)
                ? STATUS_CORRUPT
                : status;
 }
@@ -335,7 +335,10 @@ static enum status find_deepest(struct tree *tree, struct bytes *rest, struct re
             *rest = below;
         }
     }
-    return status == STATUS_OK ? find_node(tree, parent_id, name, ret_record) : status;
+    if (status == STATUS_OK) {
+        status = find_node(tree, parent_id, name, ret_record);
+    }
+    return status == STATUS_OK && *ret_record == NULL ? STATUS_CORRUPT : status;
 }
 
 /* The node at `path`, made together with its missing ancestors as persistent open nodes without

@@ -567,6 +567,37 @@ static void test_a_damaged_node_is_reported_and_never_believed(void)
     }
 }
 
+/* On the way to another node, where only the beginning is looked at, and as the place to make one.
+ */
+static void test_records_on_the_way_that_are_no_nodes_are_damage(void)
+{
+    Record__Command command = RECORD__COMMAND__INIT;
+    struct state_node *node = NULL;
+    struct record_key key;
+    enum op_error error;
+    struct arena arena;
+
+    start();
+    EXPECT_EQ(state_lab_create(&lab, "/a", "1", PERSISTENT), OP_OK);
+    checkpoint();
+    record_key_node(1, bytes_of_text("a"), &key);
+    memory_source_put(lab.source, record_key_lend(&key), bytes_of_text(""));
+    (void)state_lab_restart(&lab);
+    EXPECT_EQ(state_read(lab.state, bytes_of_text("/a/b"), &error, &node), STATUS_CORRUPT);
+    record_key_node(0, BYTES_EMPTY, &key);
+    memory_source_remove(lab.source, record_key_lend(&key));
+    (void)state_lab_restart(&lab);
+    arena_init(&arena);
+    command.body_case = RECORD__COMMAND__BODY_OPERATION;
+    command.operation = state_lab_make_create(&arena, "/c/d", "");
+    command.operation->create->make_parents = true;
+    EXPECT_EQ(state_apply(lab.state, lab.next++, state_lab_encode(&command, 1, &arena), &arena,
+                          &lab.result),
+              STATUS_CORRUPT);
+    arena_release(&arena);
+    discard();
+}
+
 static void test_a_failing_source_is_passed_on(void)
 {
     struct state_children children;
@@ -739,6 +770,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_damaged_meta_record_is_refused),
         TEST_CASE(test_a_damaged_session_record_is_refused),
         TEST_CASE(test_a_damaged_node_is_reported_and_never_believed),
+        TEST_CASE(test_records_on_the_way_that_are_no_nodes_are_damage),
         TEST_CASE(test_a_failing_source_is_passed_on),
         TEST_CASE(test_versions_step_over_minus_one),
         TEST_CASE(test_sequence_numbers_wrap_as_signed),
