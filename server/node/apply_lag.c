@@ -8,7 +8,7 @@ void apply_lag_init(struct apply_lag *lag)
     *lag = (struct apply_lag){.room = UINT64_MAX};
 }
 
-/* What is applied in half the time of a request, but one: else nothing would be measured. */
+/* What is applied in half the time of a request, at least one: else nothing would be measured. */
 static uint64_t room_of(uint64_t applied, uint64_t in_us, uint64_t patience_us)
 {
     uint64_t room = (uint64_t)((double)applied * (double)patience_us / 2 / (double)in_us);

@@ -217,6 +217,7 @@ static uint64_t lead(struct node *node)
     }
     if (!session_expiry_is_leading(node->expiry)) {
         session_expiry_lead(node->expiry, node_now(node));
+        node->expiries_up_to = 0; /* another leader may have cut the log below it */
         state_session_each(node->state, put_expiry, node);
     }
     session_expiry_tick(node->expiry, node_now(node), raft_config_effective(node->raft), is_linked,

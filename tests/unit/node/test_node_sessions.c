@@ -39,10 +39,23 @@ static void test_an_expiry_that_takes_long_is_not_proposed_again(void)
     end();
 }
 
+/* Where the log ended when this server led before counts no more: it may have been cut since. */
+static void test_who_leads_anew_waits_for_no_expiry_of_before(void)
+{
+    begin_alone();
+    open_session();
+    lab.node->expiries_up_to = last_index() + 1000;
+    session_expiry_stop(lab.node->expiry);
+    run(2 * TIMEOUT_MS * 1000);
+    EXPECT_EQ(state_session_count(lab.node->state), 0);
+    end();
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        TEST_CASE(test_an_expiry_that_takes_long_is_not_proposed_again), TEST_END};
+        TEST_CASE(test_an_expiry_that_takes_long_is_not_proposed_again),
+        TEST_CASE(test_who_leads_anew_waits_for_no_expiry_of_before), TEST_END};
 
     return test_main("node_sessions", cases, argc, argv);
 }
