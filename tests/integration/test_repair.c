@@ -191,6 +191,15 @@ static void form(unsigned count)
     wire_close(&wire);
 }
 
+/* Three servers; one that does not lead. */
+static unsigned form_with_follower(unsigned *ret_leader)
+{
+    form(3);
+    *ret_leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    EXPECT(*ret_leader != 0);
+    return other_than(*ret_leader);
+}
+
 /* Neither reads of any kind nor writes are answered from a state that is wrong. */
 static void expect_serves_nobody(unsigned id)
 {
@@ -222,12 +231,8 @@ static void expect_repaired(unsigned id)
 static void test_a_follower_with_a_damaged_record_is_repaired_from_the_others(void)
 {
     unsigned leader;
-    unsigned damaged;
+    unsigned damaged = form_with_follower(&leader);
 
-    form(3);
-    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
-    EXPECT(leader != 0);
-    damaged = other_than(leader);
     /* While it is down, so that nothing of the record is in its memory. */
     cluster_kill(&cluster, damaged);
     flip(damaged);
@@ -256,12 +261,8 @@ static void test_a_leader_with_a_damaged_record_steps_aside_and_is_repaired(void
 static void test_an_entry_of_the_log_that_breaks_under_a_running_server_is_found(void)
 {
     unsigned leader;
-    unsigned damaged;
+    unsigned damaged = form_with_follower(&leader);
 
-    form(3);
-    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
-    EXPECT(leader != 0);
-    damaged = other_than(leader);
     /* So many that its page is not the last one, which each write copies from memory. */
     for (size_t i = 0; i < 100; i++) {
         set(leader, "/later", marked_value() + 1);
@@ -280,12 +281,8 @@ static void test_an_entry_of_the_log_that_breaks_under_a_running_server_is_found
 static void test_a_state_that_only_the_others_can_tell_is_wrong_is_found_by_its_digest(void)
 {
     unsigned leader;
-    unsigned wrong;
+    unsigned wrong = form_with_follower(&leader);
 
-    form(3);
-    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
-    EXPECT(leader != 0);
-    wrong = other_than(leader);
     cluster_kill(&cluster, wrong);
     alter(wrong);
     expect_sound_by_itself(wrong);

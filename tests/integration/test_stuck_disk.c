@@ -51,6 +51,14 @@ static unsigned other_than(unsigned id)
     return id % 3 + 1;
 }
 
+static unsigned form_with_follower(unsigned *ret_leader)
+{
+    form();
+    *ret_leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    EXPECT(*ret_leader != 0);
+    return other_than(*ret_leader);
+}
+
 static void expect_value(unsigned id, const char *path, const char *value)
 {
     char text[24];
@@ -143,10 +151,7 @@ static void test_a_stuck_disk_under_a_follower_holds_nobody_up(void)
     char value[24];
     long seen = 0;
 
-    form();
-    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
-    EXPECT(leader != 0);
-    stuck = other_than(leader);
+    stuck = form_with_follower(&leader);
     EXPECT_EQ(wire_set_text(cluster.servers[leader].address, "/a", "0"), CLIENT__CODE__OK);
     expect_value(stuck, "/a", "0");
     stick(stuck);
@@ -191,10 +196,7 @@ static void test_who_writes_through_a_stuck_follower_is_answered(void)
     unsigned leader;
     unsigned stuck;
 
-    form();
-    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
-    EXPECT(leader != 0);
-    stuck = other_than(leader);
+    stuck = form_with_follower(&leader);
     (void)snprintf(list, sizeof list, "%s,%s", cluster.servers[stuck].address,
                    cluster.servers[leader].address);
     for (size_t i = 0; i < CLIENTS; i++) {
@@ -235,10 +237,7 @@ static unsigned stop_with_a_stuck_disk(void)
     unsigned leader;
     unsigned stuck;
 
-    form();
-    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
-    EXPECT(leader != 0);
-    stuck = other_than(leader);
+    stuck = form_with_follower(&leader);
     stick(stuck);
     EXPECT_EQ(wire_set_text(cluster.servers[leader].address, "/a", "1"), CLIENT__CODE__OK);
     cluster_wait_status(&cluster, leader, "its disk is slow"); /* it hangs on that write */
