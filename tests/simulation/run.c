@@ -114,8 +114,7 @@ static void run_until(struct run *run, uint64_t until_us)
     }
 }
 
-/* NULL also while a server is still on its way down. */
-static struct cluster_server *find_leader(struct run *run)
+static struct cluster_server *find_running_leader(struct run *run)
 {
     struct cluster_server *leader = NULL;
     raft_term term = 0;
@@ -125,7 +124,7 @@ static struct cluster_server *find_leader(struct run *run)
         struct raft_status status;
 
         if (server->node == NULL || server->draining) {
-            return NULL;
+            continue;
         }
         status = raft_status(node_raft(server->node));
         if (status.role == RAFT_LEADER && status.term > term) {
@@ -134,6 +133,19 @@ static struct cluster_server *find_leader(struct run *run)
         }
     }
     return leader;
+}
+
+/* NULL also while a server does not run, or is still on its way down. */
+static struct cluster_server *find_leader(struct run *run)
+{
+    for (size_t place = 0; place < run->cluster.settings.places; place++) {
+        const struct cluster_server *server = &run->cluster.servers[place];
+
+        if (server->node == NULL || server->draining) {
+            return NULL;
+        }
+    }
+    return find_running_leader(run);
 }
 
 /* A member whose state is not that of the others has yet to find out, also if nobody writes; or a
@@ -272,9 +284,8 @@ struct able {
 /* Who is condemned applies nothing, so its log fills up: then it takes no more. */
 static bool has_no_room(const struct cluster_server *server, const struct cluster_server *leader)
 {
-    return server->node != NULL && node_is_condemned(server->node) &&
-           raft_status(node_raft(server->node)).last_index <
-               raft_status(node_raft(leader->node)).last_index;
+    return node_is_condemned(server->node) && raft_status(node_raft(server->node)).last_index <
+                                                  raft_status(node_raft(leader->node)).last_index;
 }
 
 /* It can store what the leader has. */
@@ -284,7 +295,7 @@ static bool is_able(raft_id id, const void *context)
     const struct raft_member *member = raft_config_find(able->config, id);
     const struct cluster_server *server = cluster_by_id(&able->run->cluster, id);
 
-    return member != NULL && !node_holds_back(able->leader->node, id) &&
+    return member != NULL && server->node != NULL && !node_holds_back(able->leader->node, id) &&
            !has_no_room(server, able->leader) &&
            (able->core == NULL || able->core[server->place]) &&
            memcmp(member->incarnation, server->incarnation, RAFT_INCARNATION_BYTES) == 0;
@@ -383,7 +394,7 @@ static void note_settling(struct run *run, uint64_t healed_us)
 /* In a dispute that lets nothing be committed, and no session expire. */
 static bool is_stuck_in_dispute(struct run *run)
 {
-    return is_disputed(run, true, NULL) && has_no_way_out(run, find_leader(run), NULL);
+    return is_disputed(run, true, NULL) && has_no_way_out(run, find_running_leader(run), NULL);
 }
 
 /* False: it is left in a dispute. */
