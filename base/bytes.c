@@ -54,17 +54,27 @@ void buffer_clear(struct buffer *buffer)
     buffer->size = 0;
 }
 
+void buffer_reserve(struct buffer *buffer, size_t size, size_t size_all)
+{
+    size_t capacity = buffer->capacity < 64 ? 64 : buffer->capacity;
+
+    CHECK_OP(size, <=, SIZE_MAX / 4);
+    if (buffer->data != NULL && buffer->capacity - buffer->size >= size) {
+        return;
+    }
+    while (capacity - buffer->size < size) {
+        capacity *= 2;
+    }
+    if (capacity > size_all && buffer->size + size <= size_all) {
+        capacity = size_all;
+    }
+    buffer->data = xrealloc(buffer->data, capacity);
+    buffer->capacity = capacity;
+}
+
 uint8_t *buffer_extend(struct buffer *buffer, size_t size)
 {
-    CHECK_OP(size, <=, SIZE_MAX / 4);
-    if (buffer->data == NULL || buffer->capacity - buffer->size < size) {
-        size_t capacity = buffer->capacity < 64 ? 64 : buffer->capacity;
-        while (capacity - buffer->size < size) {
-            capacity *= 2;
-        }
-        buffer->data = xrealloc(buffer->data, capacity);
-        buffer->capacity = capacity;
-    }
+    buffer_reserve(buffer, size, SIZE_MAX);
     buffer->size += size;
     return buffer->data + buffer->size - size;
 }

@@ -109,6 +109,9 @@ void buffer_release(struct buffer *buffer);
 void buffer_clear(struct buffer *buffer);
 /* Append `size` uninitialised bytes and return their address, valid until the next append. */
 uint8_t *buffer_extend(struct buffer *buffer, size_t size);
+/* Memory for `size` more bytes, so that appending them moves nothing. The memory doubles as it has
+ * to grow, but not beyond `size_all`, which all bytes in the end will not exceed. */
+void buffer_reserve(struct buffer *buffer, size_t size, size_t size_all);
 void buffer_put(struct buffer *buffer, struct bytes bytes);
 void buffer_put_u8(struct buffer *buffer, uint8_t value);
 void buffer_put_u16(struct buffer *buffer, uint16_t value);

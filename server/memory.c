@@ -10,13 +10,15 @@
 #include <unistd.h>
 
 enum {
-    LARGE_BUFFER_BYTES = 256 * 1024,
+    LARGE_BUFFER_BYTES = 4 * 1024 * 1024,
     TRIM_BYTES = 16 * 1024 * 1024,
     LOOK_INTERVAL_US = 2 * 1000 * 1000,
     UNUSED_BYTES = 32 * 1024 * 1024,
     PAGE_COUNTS_BYTES_MAX = 256
 };
 
+/* What the frames and messages of a turn take is taken again in the next: a mapping for each would
+ * be all new pages each time, which are dear, on some machines 3 ms a megabyte. */
 void memory_prepare(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES);

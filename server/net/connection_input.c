@@ -255,6 +255,7 @@ static ssize_t read_socket(struct connection *connection, size_t *ret_in_input)
         if (has_share(connection) && room > share_of(connection)) {
             room = share_of(connection);
         }
+        buffer_reserve(&connection->input, room, kept + missing);
     }
     parts[0] = (struct iovec){.iov_base = room > 0 ? buffer_extend(&connection->input, room) : NULL,
                               .iov_len = room};

@@ -164,6 +164,29 @@ static void test_a_buffer_grows_and_keeps_its_contents(void)
     EXPECT_EQ(buffer.capacity, 0);
 }
 
+static void test_a_buffer_doubles_but_not_beyond_what_is_to_come(void)
+{
+    struct buffer buffer = BUFFER_INIT;
+    const uint8_t *data;
+
+    (void)buffer_extend(&buffer, 100);
+    buffer_reserve(&buffer, 100, 1000);
+    EXPECT_EQ(buffer.size, 100);
+    EXPECT_EQ(buffer.capacity, 256);
+    data = buffer.data;
+    EXPECT(buffer_extend(&buffer, 100) == data + 100);
+    buffer_reserve(&buffer, 400, 1000);
+    EXPECT_EQ(buffer.capacity, 1000);
+    data = buffer.data;
+    EXPECT(buffer_extend(&buffer, 800) == data + 200);
+    EXPECT_EQ(buffer.capacity, 1000);
+    (void)buffer_extend(&buffer, 1); /* who told less than there is has room all the same */
+    EXPECT_EQ(buffer.capacity, 2000);
+    buffer_reserve(&buffer, 4000, 10);
+    EXPECT(buffer.capacity >= 5001);
+    buffer_release(&buffer);
+}
+
 static void test_nothing_can_be_appended_to_nothing(void)
 {
     struct buffer buffer = BUFFER_INIT;
@@ -201,6 +224,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_failed_reader_stays_failed),
         TEST_CASE(test_an_empty_lend_succeeds_even_at_the_end),
         TEST_CASE(test_a_buffer_grows_and_keeps_its_contents),
+        TEST_CASE(test_a_buffer_doubles_but_not_beyond_what_is_to_come),
         TEST_CASE(test_nothing_can_be_appended_to_nothing),
         TEST_CASE(test_take_leaves_the_buffer_empty),
         TEST_END};

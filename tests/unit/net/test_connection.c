@@ -265,6 +265,21 @@ static void test_input_is_kept_while_half_a_frame_is_there_and_no_longer(void)
     buffer_release(&bodies);
 }
 
+static void test_a_frame_under_way_takes_no_more_memory_than_it_is_long(void)
+{
+    struct seen seen;
+    struct buffer frame = BUFFER_INIT;
+
+    seen_init(&seen, NULL);
+    open_it(&seen);
+    put_client_frame(&frame, FRAME_CLIENT_BYTES_MAX, 7);
+    lab_write(&seen.lab, seen.far, bytes_of(frame.data, frame.size - 1));
+    LAB_UNTIL(&seen.lab, seen.connection->input.size == frame.size - 1);
+    EXPECT_EQ(seen.lab.loop.input.bytes, frame.size);
+    seen_release(&seen);
+    buffer_release(&frame);
+}
+
 static void test_a_connection_is_among_the_deadlines_while_it_has_one(void)
 {
     struct connection_limits limits = hasty();
@@ -648,6 +663,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_frame_that_stops_coming_is_not_waited_for),
         TEST_CASE(test_an_idle_open_connection_stays),
         TEST_CASE(test_input_is_kept_while_half_a_frame_is_there_and_no_longer),
+        TEST_CASE(test_a_frame_under_way_takes_no_more_memory_than_it_is_long),
         TEST_CASE(test_a_connection_is_among_the_deadlines_while_it_has_one),
         TEST_CASE(test_output_that_waits_is_watched_for_and_then_no_longer),
         TEST_CASE(test_a_connection_that_may_not_idle_is_closed_in_time),
