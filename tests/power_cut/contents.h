@@ -22,7 +22,8 @@ struct value {
 struct contents {
     uint64_t starts;
     bool has_cluster;
-    uint8_t recovered; /* so often; makes the incarnation and the cluster's id */
+    uint8_t recovered;  /* so often; makes the incarnation and the cluster's id */
+    bool is_superseded; /* no start takes it any more */
     uint64_t generation;
     raft_term term;
     raft_id vote;

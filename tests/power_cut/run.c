@@ -97,7 +97,9 @@ static void play(struct run *run)
     CHECK(mkdir(folder, 0700) == 0 && mkdir(scratch, 0700) == 0);
     tape_start(folder);
     set_fault(run);
-    run->is_right = stores_play(folder, scratch, run->seed, RUN_STEPS, &stores, run->text);
+    /* Flips are looked for in folders that a start reads. */
+    run->is_right = stores_play(folder, scratch, run->seed, RUN_STEPS,
+                                run->flips_wanted == 0 && !run->has_flip, &stores, run->text);
     tape_stop();
     run->calls = tape_calls();
     run->reads = tape_reads();

@@ -24,6 +24,7 @@ static const char *const step_names[STEP_KIND_COUNT] = {
     [STEP_PREZERO] = "zeros ahead",   [STEP_KEEP_LOG] = "generation repaired",
     [STEP_WITNESS] = "witnesses",     [STEP_CONDEMN] = "condemned",
     [STEP_DOUBT] = "doubts",          [STEP_RECOVER] = "recovery",
+    [STEP_SUPERSEDE] = "superseded",
 };
 
 const char *stores_step_name(enum step_kind kind)
@@ -77,12 +78,15 @@ static struct contents *find_contents(const struct stores *story,
     stores_look(opened, &found);
     (void)stores_say(text, "it holds what no step left:");
     for (uint64_t step = done; step <= begun; step++) {
-        struct contents *expected = contents_expected(story->after, step, step == done, &found);
-        char why[STORES_TEXT_BYTES_MAX];
+        struct contents *expected = NULL;
+        char why[STORES_TEXT_BYTES_MAX] = "it was superseded";
         size_t used = strlen(text);
 
-        if (stores_compare(opened, expected, starts, why) == FINDING_SAME) {
-            return expected;
+        if (!story->after[step]->is_superseded) {
+            expected = contents_expected(story->after, step, step == done, &found);
+            if (stores_compare(opened, expected, starts, why) == FINDING_SAME) {
+                return expected;
+            }
         }
         free(expected);
         (void)snprintf(text + used, STORES_TEXT_BYTES_MAX - used, " not %" PRIu64 ": %s;", step,
@@ -91,19 +95,30 @@ static struct contents *find_contents(const struct stores *story,
     return NULL;
 }
 
-/* After a failure of unknown outcome: start anew, and go on from what is found. */
+static bool is_refused_as_superseded(enum status status, const struct error *error)
+{
+    return status == STATUS_MISMATCH && strstr(error->text, "is an old copy of the data") != NULL;
+}
+
+/* After a failure of unknown outcome: start anew, and go on from what is found. That it is found
+ * superseded ends the story, without a word on what a power cut leaves of that. */
 static bool restart(struct stores *stores, const char *why, char text[STORES_TEXT_BYTES_MAX])
 {
     uint64_t starts = stores_present(stores)->starts;
     struct contents *found;
     struct error error;
+    enum status status;
 
     tape_fail(UINT64_MAX, 0, TAPE_FAULT_NONE, 0);
     stores->step++; /* whose outcome is unknown: it is begun, and never done */
     (void)begin_step(stores, STEP_OPEN);
     stores_close(stores);
     stores->has_installed = false;
-    if (stores_open(stores, &error) != STATUS_OK) {
+    status = stores_open(stores, &error);
+    if (stores->after[stores->step]->is_superseded && is_refused_as_superseded(status, &error)) {
+        return true;
+    }
+    if (status != STATUS_OK) {
         return stores_say(text, "no restart after '%s': %s", why, error.text);
     }
     found = find_contents(stores, stores, stores->step - 1, stores->step, starts, text);
@@ -118,9 +133,8 @@ static bool restart(struct stores *stores, const char *why, char text[STORES_TEX
     return true;
 }
 
-static bool play_step(struct stores *stores, char text[STORES_TEXT_BYTES_MAX])
+static bool play_step(struct stores *stores, enum step_kind kind, char text[STORES_TEXT_BYTES_MAX])
 {
-    enum step_kind kind = stores_draw_step(stores);
     struct prng prng = stores->prng;
     struct contents *next = begin_step(stores, kind);
     struct error error = {.text = ""};
@@ -156,6 +170,7 @@ bool stores_play(const char *folder,
                  const char *scratch,
                  uint64_t seed,
                  unsigned steps,
+                 bool supersede,
                  struct stores **ret_stores,
                  char text[STORES_TEXT_BYTES_MAX])
 {
@@ -170,7 +185,10 @@ bool stores_play(const char *folder,
     prng_init(&stores->prng, seed);
     stores->after[0] = xcalloc(1, sizeof(struct contents));
     for (unsigned i = 0; is_right && i < steps; i++) {
-        is_right = play_step(stores, text);
+        is_right = play_step(stores, stores_draw_step(stores), text);
+    }
+    if (is_right && supersede) {
+        is_right = play_step(stores, STEP_SUPERSEDE, text);
     }
     stores_close(stores);
     *ret_stores = stores;
@@ -252,6 +270,16 @@ static void init_judged(struct stores *judged, const char *folder)
           (int)sizeof judged->folder_path);
 }
 
+static bool may_be_superseded(const struct stores *stores, uint64_t done, uint64_t begun)
+{
+    for (uint64_t step = done; step <= begun; step++) {
+        if (stores->after[step]->is_superseded) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool stores_judge(const struct stores *stores,
                   const char *folder,
                   uint64_t done,
@@ -262,15 +290,19 @@ bool stores_judge(const struct stores *stores,
     struct contents *found;
     struct stores judged;
     struct error error;
+    enum status status;
     bool is_right = false;
 
     init_judged(&judged, folder);
     if (judge_dump(folder, text) != FINDING_SAME) {
         return false;
     }
-    if (stores_open(&judged, &error) != STATUS_OK) {
+    status = stores_open(&judged, &error);
+    if (status != STATUS_OK) {
         stores_close(&judged);
-        return stores_say(text, "no start: %s", error.text);
+        return (is_refused_as_superseded(status, &error) &&
+                may_be_superseded(stores, done, begun)) ||
+               stores_say(text, "no start: %s", error.text);
     }
     found = find_contents(stores, &judged, done, begun, least + 1, text);
     if (found != NULL) {

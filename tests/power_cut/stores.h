@@ -33,13 +33,14 @@ enum step_kind {
     STEP_CONDEMN,
     STEP_DOUBT,
     STEP_RECOVER,
+    STEP_SUPERSEDE, /* only at the end */
     STEP_KIND_COUNT
 };
 
 struct stores;
 
-/* Take `steps` steps on an empty folder, telling the tape of each. `scratch` is a folder beside it,
- * for dumps that come from elsewhere.
+/* Take `steps` steps on an empty folder, telling the tape of each, and supersede it in the end if
+ * that is wanted. `scratch` is a folder beside it, for dumps that come from elsewhere.
  *
  * After a failure for want of space the same step is taken again and must pass; after any other
  * one the stores are closed, as a server's end does, and opened anew. False: something else was
@@ -48,6 +49,7 @@ bool stores_play(const char *folder,
                  const char *scratch,
                  uint64_t seed,
                  unsigned steps,
+                 bool supersede,
                  struct stores **ret_stores,
                  char text[STORES_TEXT_BYTES_MAX]);
 void stores_free(struct stores *stores);
@@ -56,7 +58,8 @@ const char *stores_step_name(enum step_kind kind);
 enum step_kind stores_step_at(const struct stores *stores, size_t count);
 
 /* Open `folder` as a server does, and read everything. It must hold what step `done` left, or step
- * `begun`; then it must take a write, and open once more. `text` says what is wrong. */
+ * `begun`; then it must take a write, and open once more; or be refused, if one of these steps
+ * superseded it. `text` says what is wrong. */
 bool stores_judge(const struct stores *stores,
                   const char *folder,
                   uint64_t done,

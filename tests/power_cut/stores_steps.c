@@ -430,6 +430,13 @@ static enum status step_recover(struct stores *stores, struct contents *next, st
     return log_store_recover(stores->log, &recovery, error);
 }
 
+static enum status step_supersede(struct stores *stores, struct contents *next, struct error *error)
+{
+    next->is_superseded = true;
+    contents_note_log(next, stores->step + 1, false);
+    return log_store_set_superseded(stores->log, error);
+}
+
 static enum status step_prezero(struct stores *stores, struct error *error)
 {
     return log_prezero_need(stores->log) == LOG_PREZERO_NONE ? STATUS_OK
@@ -480,6 +487,8 @@ enum status stores_take_step(struct stores *stores,
         return step_doubt(stores, next, error);
     case STEP_RECOVER:
         return step_recover(stores, next, error);
+    case STEP_SUPERSEDE:
+        return step_supersede(stores, next, error);
     case STEP_NONE:
     case STEP_KIND_COUNT:
         break;
