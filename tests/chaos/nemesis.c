@@ -217,6 +217,17 @@ static void free_disk(struct nemesis *nemesis, const struct step *step, unsigned
     servers_stick_disk(nemesis->servers, victim, false);
 }
 
+static void slow_disk(struct nemesis *nemesis, const struct step *step, unsigned victim)
+{
+    servers_slow_disk(nemesis->servers, victim, step->amount);
+}
+
+static void slow_disk_no_more(struct nemesis *nemesis, const struct step *step, unsigned victim)
+{
+    (void)step;
+    servers_slow_disk(nemesis->servers, victim, 0);
+}
+
 static void fill_disk(struct nemesis *nemesis, const struct step *step, unsigned victim)
 {
     (void)step;
@@ -305,6 +316,7 @@ static const struct {
     [FAULT_MARK] = {.begin = kill_victim, .later = launch_armed},
     [FAULT_TERM] = {.begin = term, .end = launch_all},
     [FAULT_STUCK_DISK] = {.begin = stick_disk, .end = free_disk},
+    [FAULT_SLOW_DISK] = {.begin = slow_disk, .end = slow_disk_no_more},
     [FAULT_FULL_DISK] = {.begin = fill_disk, .end = empty_disk},
     [FAULT_CLOCK_JUMP] = {.begin = skew, .end = skew_back},
     [FAULT_CLOCK_RATE] = {.begin = hurry, .end = hurry_no_more},

@@ -66,6 +66,7 @@ static const struct {
     [FAULT_MARK] = {"mark", TRACK_PROCESS, VICTIM, 8, 0, 0},
     [FAULT_TERM] = {"term", TRACK_PROCESS, VICTIM, 1, 0, 0},
     [FAULT_STUCK_DISK] = {"stuck-disk", TRACK_PROCESS, VICTIM, 2, 0, 0},
+    [FAULT_SLOW_DISK] = {"slow-disk", TRACK_PROCESS, VICTIM, 2, 50, 1500},
     [FAULT_FULL_DISK] = {"full-disk", TRACK_PROCESS, VICTIM, 2, 0, 0},
     [FAULT_CLOCK_JUMP] = {"clock-jump", TRACK_CLOCK, VICTIM, 1, -90, 90},
     [FAULT_CLOCK_RATE] = {"clock-rate", TRACK_CLOCK, VICTIM, 2, SCHEDULE_RATE_LOW,

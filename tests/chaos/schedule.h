@@ -47,6 +47,7 @@ enum fault {
     FAULT_MARK,       /* the victim, started to die at the `amount`th pass of `mark` */
     FAULT_TERM,       /* the victim, by SIGTERM: it must leave in order */
     FAULT_STUCK_DISK, /* no sync of the victim's comes back */
+    FAULT_SLOW_DISK,  /* each sync of the victim's takes `amount` milliseconds more */
     FAULT_FULL_DISK,  /* no file of the victim's grows */
     /* Clocks. */
     FAULT_CLOCK_JUMP,   /* the victim's wall clock, by `amount` minutes, and back */

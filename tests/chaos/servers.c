@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "tests/chaos/network.h"
+#include "tests/support/damage.h"
 #include "tests/support/test.h"
 
 #include <fcntl.h>
@@ -211,17 +212,14 @@ void servers_hurry(struct servers *servers, unsigned id, int permille)
                      (int64_t)permille * 1000);
 }
 
-/* What is loaded into the server looks for this file. */
-static void set_switch(struct servers *servers, unsigned id, const char *name, bool on)
+/* What is loaded into the server looks for this file, and in it. NULL: it goes. */
+static void set_switch(struct servers *servers, unsigned id, const char *name, const char *text)
 {
     char path[600];
 
     (void)snprintf(path, sizeof path, "%s.%s", servers->cluster.servers[id].data, name);
-    if (on) {
-        int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-
-        EXPECT(file >= 0);
-        (void)close(file);
+    if (text != NULL) {
+        damage_write(path, 0, bytes_of_text(text));
     } else {
         (void)unlink(path);
     }
@@ -229,12 +227,20 @@ static void set_switch(struct servers *servers, unsigned id, const char *name, b
 
 void servers_stick_disk(struct servers *servers, unsigned id, bool stuck)
 {
-    set_switch(servers, id, "stuck", stuck);
+    set_switch(servers, id, "stuck", stuck ? "stuck\n" : NULL);
+}
+
+void servers_slow_disk(struct servers *servers, unsigned id, int sync_ms)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%d\n", sync_ms);
+    set_switch(servers, id, "slow", sync_ms > 0 ? text : NULL);
 }
 
 void servers_fill_disk(struct servers *servers, unsigned id, bool full)
 {
-    set_switch(servers, id, "full", full);
+    set_switch(servers, id, "full", full ? "full\n" : NULL);
 }
 
 unsigned servers_leader(struct servers *servers, unsigned id)

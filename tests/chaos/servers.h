@@ -52,6 +52,8 @@ void servers_skew(struct servers *servers, unsigned id, int minutes);
 void servers_hurry(struct servers *servers, unsigned id, int permille);
 /* Whether its disk takes what is written, but does not get ready. */
 void servers_stick_disk(struct servers *servers, unsigned id, bool stuck);
+/* Each sync takes so much longer; 0 = no more. */
+void servers_slow_disk(struct servers *servers, unsigned id, int sync_ms);
 /* Whether its disk has no space left. Who starts a server makes room before. */
 void servers_fill_disk(struct servers *servers, unsigned id, bool full);
 

@@ -1,6 +1,6 @@
-/* A disk that does not come back from a sync: under the leader, leadership goes to a server whose
- * disk works; under a follower, nobody else notices. What was answered stays, and nobody goes back
- * in time. */
+/* A disk that does not come back from a sync, or only slowly: under the leader, leadership goes to
+ * a server whose disk works; under a follower, nobody else notices. What was answered stays, and
+ * nobody goes back in time. */
 #include "tests/support/cluster.h"
 #include "tests/support/damage.h"
 #include "tests/support/test.h"
@@ -14,26 +14,39 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { WRITES_MIN = 20, STALL_MS = 3000 };
+enum {
+    WRITES_MIN = 20,
+    STALL_MS = 3000,
+    SLOW_MS = 1500 /* longer than elections are waited for */
+};
 
 static struct cluster cluster;
 
-static const char *switch_of(unsigned id)
+/* Of tests/preload/stuck_disk.c. */
+static const char *switch_of(unsigned id, const char *name)
 {
     static char path[600];
 
-    (void)snprintf(path, sizeof path, "%s.stuck", cluster.servers[id].data);
+    (void)snprintf(path, sizeof path, "%s.%s", cluster.servers[id].data, name);
     return path;
 }
 
 static void stick(unsigned id)
 {
-    damage_write(switch_of(id), 0, bytes_of_text("stuck\n"));
+    damage_write(switch_of(id, "stuck"), 0, bytes_of_text("stuck\n"));
 }
 
 static void unstick(unsigned id)
 {
-    EXPECT_EQ(unlink(switch_of(id)), 0);
+    EXPECT_EQ(unlink(switch_of(id, "stuck")), 0);
+}
+
+static void make_slow(unsigned id, unsigned sync_ms)
+{
+    char text[16];
+
+    (void)snprintf(text, sizeof text, "%u\n", sync_ms);
+    damage_write(switch_of(id, "slow"), 0, bytes_of_text(text));
 }
 
 static void form(void)
@@ -219,6 +232,105 @@ static void test_who_writes_through_a_stuck_follower_is_answered(void)
     cluster_release(&cluster);
 }
 
+static bool is_in_log(unsigned id, const char *part)
+{
+    size_t size;
+    char *log = (char *)damage_read(cluster.servers[id].log, &size);
+    bool found;
+
+    EXPECT(size > 0);
+    log[size - 1] = '\0';
+    found = strstr(log, part) != NULL;
+    free(log);
+    return found;
+}
+
+/* --- Slow disks: each sync comes back, late --- */
+
+static uint64_t timed_write(unsigned id, long value)
+{
+    uint64_t asked_ms = process_now_ms();
+    char text[24];
+
+    (void)snprintf(text, sizeof text, "%ld", value);
+    EXPECT_EQ(wire_set_text(cluster.servers[id].address, "/a", text), CLIENT__CODE__OK);
+    return process_now_ms() - asked_ms;
+}
+
+static void test_leadership_leaves_a_server_whose_syncs_are_slow(void)
+{
+    unsigned slow;
+    unsigned leader;
+    uint64_t shortest_ms = UINT64_MAX;
+
+    form();
+    slow = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    EXPECT(slow != 0);
+    make_slow(slow, SLOW_MS);
+    (void)timed_write(other_than(slow), 0);
+    leader = cluster_wait_leader(&cluster, slow, CLUSTER_DEADLINE_MS);
+    EXPECT(leader != 0);
+    EXPECT(leader != slow);
+    for (long i = 1; i <= WRITES_MIN; i++) {
+        uint64_t spent_ms = timed_write(leader, i);
+
+        shortest_ms = spent_ms < shortest_ms ? spent_ms : shortest_ms;
+    }
+    expect_less(shortest_ms, SLOW_MS);
+    /* Slow as it is, it gets there. */
+    cluster_wait_agreed(&cluster, leader, slow);
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    cluster_release(&cluster);
+}
+
+static void test_slow_syncs_under_a_follower_hold_nobody_up(void)
+{
+    unsigned leader;
+    unsigned slow = form_with_follower(&leader);
+    uint64_t longest_ms = 0;
+
+    (void)timed_write(leader, 0);
+    expect_value(slow, "/a", "0");
+    make_slow(slow, SLOW_MS);
+    for (long i = 1; i <= WRITES_MIN; i++) {
+        uint64_t spent_ms = timed_write(leader, i);
+
+        longest_ms = spent_ms > longest_ms ? spent_ms : longest_ms;
+    }
+    expect_less(longest_ms, SLOW_MS);
+    cluster_wait_status(&cluster, leader, "its disk is slow");
+    cluster_wait_agreed(&cluster, leader, slow);
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    cluster_release(&cluster);
+}
+
+/* There is nobody better to lead, and what all wait for is no lag. */
+static void test_disks_that_are_all_slow_keep_their_leader(void)
+{
+    enum { SYNC_MS = 300, WRITES = 8 };
+    unsigned leader;
+    uint64_t spent_ms = 0;
+
+    form();
+    leader = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+    EXPECT(leader != 0);
+    for (unsigned id = 1; id <= 3; id++) {
+        make_slow(id, SYNC_MS);
+    }
+    for (long i = 1; i <= WRITES; i++) {
+        spent_ms += timed_write(leader, i);
+    }
+    EXPECT(spent_ms >= (uint64_t)WRITES * SYNC_MS);
+    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    for (unsigned id = 1; id <= 3; id++) {
+        cluster_wait_agreed(&cluster, leader, id);
+        EXPECT(!is_in_log(id, " disk_slow "));
+    }
+    cluster_release(&cluster);
+}
+
+/* --- Stopping --- */
+
 static void wait_until_it_listens_no_more(unsigned id)
 {
     uint64_t end_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
@@ -246,17 +358,6 @@ static unsigned stop_with_a_stuck_disk(void)
     return stuck;
 }
 
-static void expect_in_log(unsigned id, const char *part)
-{
-    size_t size;
-    char *log = (char *)damage_read(cluster.servers[id].log, &size);
-
-    EXPECT(size > 0);
-    log[size - 1] = '\0';
-    EXPECT_CONTAINS(log, part);
-    free(log);
-}
-
 static void test_a_second_signal_ends_a_server_whose_disk_is_stuck(void)
 {
     unsigned stuck = stop_with_a_stuck_disk();
@@ -264,7 +365,7 @@ static void test_a_second_signal_ends_a_server_whose_disk_is_stuck(void)
     cluster_signal(&cluster, stuck, SIGTERM);
     EXPECT(process_wait(&cluster.servers[stuck].process, CLUSTER_DEADLINE_MS));
     EXPECT_EQ(cluster.servers[stuck].process.exit_code, 0);
-    expect_in_log(stuck, " stopped_before_its_disk ");
+    EXPECT(is_in_log(stuck, " stopped_before_its_disk "));
     unstick(stuck);
     cluster_start(&cluster, stuck);
     expect_value(stuck, "/a", "1");
@@ -275,16 +376,14 @@ static void test_a_second_signal_ends_a_server_whose_disk_is_stuck(void)
 static void test_a_disk_that_fails_under_a_server_that_stops_is_told(void)
 {
     unsigned stuck = stop_with_a_stuck_disk();
-    char broken[600];
 
-    (void)snprintf(broken, sizeof broken, "%s.broken", cluster.servers[stuck].data);
-    damage_write(broken, 0, bytes_of_text("broken\n"));
+    damage_write(switch_of(stuck, "broken"), 0, bytes_of_text("broken\n"));
     unstick(stuck);
     EXPECT(process_wait(&cluster.servers[stuck].process, CLUSTER_DEADLINE_MS));
     EXPECT_EQ(cluster.servers[stuck].process.exit_code, 1);
-    expect_in_log(stuck, "Input/output error");
+    EXPECT(is_in_log(stuck, "Input/output error"));
     /* Nothing of it is lost to the others, nor to itself. */
-    EXPECT_EQ(unlink(broken), 0);
+    EXPECT_EQ(unlink(switch_of(stuck, "broken")), 0);
     cluster_start(&cluster, stuck);
     expect_value(stuck, "/a", "1");
     cluster_release(&cluster);
@@ -297,6 +396,9 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_stall_of_three_seconds_moves_leadership_before_it_is_over),
         TEST_CASE(test_a_stuck_disk_under_a_follower_holds_nobody_up),
         TEST_CASE(test_who_writes_through_a_stuck_follower_is_answered),
+        TEST_CASE(test_leadership_leaves_a_server_whose_syncs_are_slow),
+        TEST_CASE(test_slow_syncs_under_a_follower_hold_nobody_up),
+        TEST_CASE(test_disks_that_are_all_slow_keep_their_leader),
         TEST_CASE(test_a_second_signal_ends_a_server_whose_disk_is_stuck),
         TEST_CASE(test_a_disk_that_fails_under_a_server_that_stops_is_told),
         TEST_END};

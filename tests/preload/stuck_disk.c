@@ -1,5 +1,6 @@
-/* Loaded into a server (LD_PRELOAD), a disk that gets stuck: fdatasync of a file in a data folder
- * DATA does not return while a file DATA.stuck exists, and fails when a file DATA.broken does. */
+/* Loaded into a server (LD_PRELOAD), a disk that gets stuck or slow: fdatasync of a file in a data
+ * folder DATA does not return while a file DATA.stuck exists, takes as many milliseconds more as
+ * stand in DATA.slow, and fails when a file DATA.broken exists. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
@@ -10,15 +11,16 @@
 
 int fdatasync(int file);
 
+enum { PATH_BYTES_MAX = 4096, NAME_BYTES_MAX = 96 };
+
 /* The data folder is two above the file: DATA/log/data.mdb. */
-static bool is_switched(int file, const char *name)
+static void name_switch(int file, const char *name, char path[PATH_BYTES_MAX])
 {
     char link[64];
-    char path[4096];
     ssize_t size;
 
     (void)snprintf(link, sizeof link, "/proc/self/fd/%d", file);
-    size = readlink(link, path, 4000);
+    size = readlink(link, path, PATH_BYTES_MAX - NAME_BYTES_MAX);
     path[size > 0 ? size : 0] = '\0';
     for (int i = 0; i < 2; i++) {
         char *slash = strrchr(path, '/');
@@ -28,7 +30,33 @@ static bool is_switched(int file, const char *name)
         }
     }
     (void)strcat(path, name);
+}
+
+static bool is_switched(int file, const char *name)
+{
+    char path[PATH_BYTES_MAX];
+
+    name_switch(file, name, path);
     return access(path, F_OK) == 0;
+}
+
+static void be_slow(int file)
+{
+    char path[PATH_BYTES_MAX];
+    unsigned ms = 0;
+    FILE *text;
+
+    name_switch(file, ".slow", path);
+    text = fopen(path, "re");
+    if (text == NULL) {
+        return;
+    }
+    if (fscanf(text, "%u", &ms) == 1) {
+        const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+
+        (void)nanosleep(&pause, NULL);
+    }
+    (void)fclose(text);
 }
 
 __attribute__((visibility("default"))) int fdatasync(int file)
@@ -40,6 +68,7 @@ __attribute__((visibility("default"))) int fdatasync(int file)
     while (is_switched(file, ".stuck")) {
         (void)nanosleep(&pause, NULL);
     }
+    be_slow(file);
     if (is_switched(file, ".broken")) {
         errno = EIO;
         return -1;
