@@ -12,6 +12,10 @@
  * they cannot pile up. */
 enum { RETIRED_PER_WRITE = 2, RETIRED_PER_COMMAND = 16 };
 
+/* Of a value that has as many bytes a glance keeps the beginning: the source seals that much by
+ * itself, and all of it would push others out of RAM. */
+enum { LONG_BYTES = 4096 };
+
 void overlay_init(struct overlay *overlay,
                   const struct state_source *source,
                   uint64_t memory_bytes_max,
@@ -65,6 +69,13 @@ static void clean_remove(struct overlay *overlay, struct record *record)
     overlay->clean_count--;
 }
 
+static void clean_drop(struct overlay *overlay, struct record *record)
+{
+    clean_remove(overlay, record);
+    map_remove(&overlay->index, &record->index);
+    record_unref(record);
+}
+
 uint64_t overlay_memory_bytes(const struct overlay *overlay)
 {
     return overlay->clean_bytes + overlay->current.bytes + overlay->retired.bytes +
@@ -103,9 +114,7 @@ void overlay_trim(struct overlay *overlay)
         struct record *record = longest_unused(overlay);
 
         MARK(clean_record_evicted);
-        clean_remove(overlay, record);
-        map_remove(&overlay->index, &record->index);
-        record_unref(record);
+        clean_drop(overlay, record);
         expect_eviction(overlay);
     }
 }
@@ -124,10 +133,21 @@ load(struct overlay *overlay, struct bytes key, uint64_t hash, struct bytes valu
     return record;
 }
 
+/* NULL = the whole is to be asked for. */
+static struct record *whole(struct overlay *overlay, struct record *record)
+{
+    if (record != NULL && (record->remarks & RECORD_BEGINNING) != 0) {
+        MARK(beginning_gives_way_to_the_whole);
+        clean_drop(overlay, record);
+        return NULL;
+    }
+    return record;
+}
+
 struct record *overlay_cache(struct overlay *overlay, struct bytes key, struct bytes value)
 {
     uint64_t hash = hash_of(overlay, key);
-    struct record *record = newest(overlay, key, hash);
+    struct record *record = whole(overlay, newest(overlay, key, hash));
 
     return record != NULL ? record : load(overlay, key, hash, value);
 }
@@ -148,7 +168,7 @@ static struct record *use(struct overlay *overlay, struct bytes key, uint64_t ha
 enum status overlay_find(struct overlay *overlay, struct bytes key, struct record **ret_record)
 {
     uint64_t hash = hash_of(overlay, key);
-    struct record *record = use(overlay, key, hash);
+    struct record *record = whole(overlay, use(overlay, key, hash));
     enum status status;
     struct bytes value;
 
@@ -170,23 +190,27 @@ enum status overlay_find(struct overlay *overlay, struct bytes key, struct recor
 enum status overlay_glance(struct overlay *overlay, struct bytes key, struct bytes *ret_value)
 {
     uint64_t hash = hash_of(overlay, key);
-    const struct record *record = use(overlay, key, hash);
+    struct record *record = use(overlay, key, hash);
     enum status status;
+    struct bytes value;
 
     if (record != NULL) {
         *ret_value = record->removed ? BYTES_EMPTY : record_value_of(record);
         return STATUS_OK;
     }
-    status = overlay->source.lookup(overlay->source.context, key, OVERLAY_GLANCE_BYTES, ret_value);
+    status = overlay->source.lookup(overlay->source.context, key, LONG_BYTES, &value);
     if (status == STATUS_NOT_FOUND) {
         *ret_value = BYTES_EMPTY;
         return STATUS_OK;
     }
-    /* A shorter one is whole. */
-    if (status == STATUS_OK && ret_value->size < OVERLAY_GLANCE_BYTES) {
-        *ret_value = record_value_of(load(overlay, key, hash, *ret_value));
-    } else {
-        MARK_IF(status == STATUS_OK, long_value_is_only_glanced_at);
+    if (status == STATUS_OK) {
+        bool is_long = value.size >= LONG_BYTES;
+
+        MARK_IF(is_long, long_value_is_only_glanced_at);
+        record =
+            load(overlay, key, hash, is_long ? bytes_of(value.data, OVERLAY_GLANCE_BYTES) : value);
+        record->remarks = is_long ? RECORD_BEGINNING : 0;
+        *ret_value = record_value_of(record);
     }
     return status;
 }
@@ -220,9 +244,7 @@ current_insert(struct overlay *overlay, struct record *old, struct record *recor
     } else {
         record_tree_insert(&overlay->current.tree, record);
         if (old != NULL && old->generation == 0) {
-            clean_remove(overlay, old);
-            map_remove(&overlay->index, &old->index);
-            record_unref(old);
+            clean_drop(overlay, old);
         } else if (old != NULL) {
             old->remarks |= RECORD_REPLACED;
         }
@@ -685,6 +707,7 @@ void overlay_check(const struct overlay *overlay)
 
         CHECK(record->generation == 0);
         CHECK(!record->removed);
+        CHECK((record->remarks & ~RECORD_BEGINNING) == 0);
         clean_count++;
         clean_bytes += record_memory_bytes(record);
     }

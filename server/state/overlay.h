@@ -8,6 +8,9 @@
  *     retired   the source holds it now; waits to become clean, a few at a time
  *     clean     equal to the source (generation 0); ordered by use, may be dropped
  *
+ * A clean one may hold the beginning of a long value only (RECORD_BEGINNING): what a glance left.
+ * It gives way to the whole as soon as that is asked for, and nobody else sees it.
+ *
  * One key may have a version in each; the one with the highest number counts. Records of all
  * conditions are in one index by hash. Tombstones stand for removed keys until the source has lost
  * them too.
@@ -26,7 +29,7 @@
 
 enum {
     OVERLAY_LOOKUP_BYTES = 256, /* of a value take about as long as a lookup */
-    OVERLAY_GLANCE_BYTES = 4096
+    OVERLAY_GLANCE_BYTES = 128
 };
 
 struct overlay_run {

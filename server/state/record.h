@@ -24,7 +24,8 @@ struct record_links {
 
 enum record_remark {
     RECORD_ABSENT_BELOW = 1, /* current: neither source nor older generation knows the key */
-    RECORD_REPLACED = 2      /* sealed or retired: there is a newer version in RAM */
+    RECORD_REPLACED = 2,     /* sealed or retired: there is a newer version in RAM */
+    RECORD_BEGINNING = 4     /* clean: the value is longer */
 };
 
 struct record {

@@ -101,8 +101,9 @@ static ProtobufCBinaryData random_path(struct world *world)
 
 static ProtobufCBinaryData random_value(struct world *world)
 {
-    uint8_t value[64];
-    size_t size = prng_below(&world->prng, sizeof value);
+    enum { SHORT_BYTES = 64 };
+    uint8_t value[5000]; /* long ones are not always read whole */
+    size_t size = prng_below(&world->prng, chance(world, 5) ? sizeof value : SHORT_BYTES);
 
     memset(value, (int)prng_below(&world->prng, 256), sizeof value);
     return to_field(world, bytes_of(value, size));
