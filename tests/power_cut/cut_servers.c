@@ -30,8 +30,8 @@ enum {
 
 static const char usage[] =
     "usage: cut_servers [--cuts N] [--seconds S] [--seed N]\n"
-    "So many cuts (4) of a lone server and of one of three, and failing calls "
-    "of a lone one, or as\nmany as begin within so many seconds for each.\n";
+    "So many cuts (4) of a lone server, of one of three and of one that is made the only one, and\n"
+    "failing calls of a lone one, or as many as begin within so many seconds for each.\n";
 
 static struct {
     uint64_t cuts;
@@ -566,6 +566,133 @@ static void test_one_of_three_keeps_what_it_acknowledged(void)
     cluster_release(&cluster);
 }
 
+/* --- The only one that is left --- */
+
+/* `confer-server --recover WHAT` of the victim, which dies as set_launcher has it, or not at all.
+ */
+static const struct outcome *recover(const char *what, bool is_mortal)
+{
+    const struct cluster_server *server = &cluster.servers[victim.id];
+    const char *words[CLUSTER_LAUNCHER_WORDS + 10];
+    char number[16];
+    const char *const arguments[] = {cluster_program("server/confer-server"),
+                                     "--id",
+                                     number,
+                                     "--server",
+                                     server->address,
+                                     "--data",
+                                     server->data,
+                                     "--recover",
+                                     what,
+                                     NULL};
+    size_t count = 0;
+
+    (void)snprintf(number, sizeof number, "%u", victim.id);
+    while (is_mortal && server->launcher[count] != NULL) {
+        words[count] = server->launcher[count];
+        count++;
+    }
+    memcpy(words + count, arguments, sizeof arguments);
+    return outcome_of(words, CLUSTER_DEADLINE_MS);
+}
+
+/* TERM.INDEX; "" = it is alone already. */
+static void look(char last[64])
+{
+    const struct outcome *outcome = recover("show", false);
+    const char *at = strstr(outcome->out, "last entry  ");
+
+    EXPECT_TEXT(outcome->err, "");
+    EXPECT_EQ(outcome->exit_code, 0);
+    EXPECT(at != NULL && sscanf(at, "last entry  %63[0-9.]", last) == 1);
+    if (strstr(outcome->out, "only voter already") != NULL) {
+        last[0] = '\0';
+    }
+}
+
+static void copy_folder(const char *from, const char *to)
+{
+    const char *const arguments[] = {"/bin/cp", "-a", from, to, NULL};
+
+    (void)nftw(to, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    EXPECT_EQ(outcome_of(arguments, CLUSTER_DEADLINE_MS)->exit_code, 0);
+}
+
+/* It is alone or, unless that was said already, can be made so; and it has all that it had. */
+static void expect_recovered(const char *last_before, bool was_said)
+{
+    char last[64];
+
+    look(last);
+    if (last[0] != '\0') {
+        EXPECT(!was_said);
+        EXPECT_TEXT(last, last_before);
+        EXPECT_EQ(recover(last, false)->exit_code, 0);
+    }
+    start_again();
+    EXPECT(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) == victim.id);
+    expect_all(victim.id, CLIENT__READ_LEVEL__LINEARIZABLE);
+    expect_write(victim.id);
+    end_victim();
+    EXPECT_EQ(unlink(tape_path()), 0);
+}
+
+/* Of the folder that `copy` holds; false: that is more operations than it takes. */
+static bool recover_until(uint64_t die_at, const char *copy, const char *last)
+{
+    const struct outcome *outcome;
+
+    copy_folder(copy, cluster.servers[victim.id].data);
+    set_launcher(die_at);
+    outcome = recover(last, true);
+    if (outcome->exit_code != 128 + SIGKILL) {
+        EXPECT_TEXT(outcome->err, "");
+        EXPECT_EQ(outcome->exit_code, 0);
+    }
+    return outcome->exit_code != 0;
+}
+
+static void test_a_recovery_is_done_or_not_begun(void)
+{
+    uint64_t start = process_now_ms();
+    struct key keys_before[KEYS];
+    char copy[600];
+    char last[64];
+    uint64_t operations = 0; /* it takes when nothing happens */
+    uint64_t first;
+    bool is_dead;
+
+    prepare(3, VICTIM);
+    set_launcher(UINT64_MAX);
+    cluster_form(&cluster);
+    for (unsigned i = 0; i < WRITES_LONE; i++) {
+        expect_write(VICTIM);
+    }
+    expect_all(VICTIM, CLIENT__READ_LEVEL__LINEARIZABLE);
+    end_victim();
+    cluster_kill(&cluster, 1);
+    cluster_kill(&cluster, 2);
+    EXPECT_EQ(unlink(tape_path()), 0);
+    (void)snprintf(copy, sizeof copy, "%s.copy", cluster.servers[VICTIM].data);
+    copy_folder(cluster.servers[VICTIM].data, copy);
+    memcpy(keys_before, keys, sizeof keys);
+    look(last);
+    while (recover_until(operations, copy, last)) {
+        operations++;
+        EXPECT_EQ(unlink(tape_path()), 0);
+    }
+    EXPECT_EQ(unlink(tape_path()), 0);
+    first = prng_below(&prng, operations + 1);
+    for (unsigned round = 0; goes_on(round, start); round++) {
+        memcpy(keys, keys_before, sizeof keys);
+        is_dead = recover_until((first + round) % (operations + 1), copy, last);
+        totals.deaths += is_dead;
+        cut_power();
+        expect_recovered(last, !is_dead);
+    }
+    cluster_release(&cluster);
+}
+
 /* --- Options --- */
 
 static bool parse(int argc, char **argv)
@@ -599,7 +726,8 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_lone_server_keeps_what_it_acknowledged),
         TEST_CASE(test_a_failing_call_ends_a_server_with_the_reason_and_loses_nothing),
-        TEST_CASE(test_one_of_three_keeps_what_it_acknowledged), TEST_END};
+        TEST_CASE(test_one_of_three_keeps_what_it_acknowledged),
+        TEST_CASE(test_a_recovery_is_done_or_not_begun), TEST_END};
     int result;
 
     if (!parse(argc, argv)) {
