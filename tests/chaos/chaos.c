@@ -5,9 +5,13 @@
 #include "tests/support/test.h"
 #include "tests/support/wire.h"
 
+#include <arpa/inet.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum {
     CALL_TIMEOUT_MS = 2500,
@@ -15,6 +19,8 @@ enum {
     RATE_DRIFT_PERMILLE = 20 + 1000 * SCHEDULE_RATE_HIGH / (1000 + SCHEDULE_RATE_HIGH),
     RACE_DRIFT_PERMILLE = 20 + 1000 * SCHEDULE_RATE_RACE / (1000 + SCHEDULE_RATE_RACE),
     DEADLINE_MS = 90000, /* for each thing that must come right after the faults */
+    DATAGRAM_BYTES = 1000,
+    QUIET_MS = 300, /* more than the slowest link of the test needs for one */
     SKIPPED = 77
 };
 
@@ -166,6 +172,53 @@ static void test_rules_of_a_place_do_what_they_say(void)
     servers_release(&servers);
 }
 
+/* Of so many datagrams, sent at once from where the clients are to where the test is, how many
+ * come until there is none for a while. */
+static unsigned count_datagrams(unsigned sent)
+{
+    static const char datagram[DATAGRAM_BYTES];
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t size = sizeof address;
+    struct pollfd receiver = {.fd = socket(AF_INET, SOCK_DGRAM, 0), .events = POLLIN};
+    unsigned count = 0;
+    int sender;
+
+    network_enter_clients();
+    sender = socket(AF_INET, SOCK_DGRAM, 0);
+    network_leave_clients();
+    EXPECT(inet_pton(AF_INET, "10.77.0.254", &address.sin_addr) == 1);
+    EXPECT_EQ(bind(receiver.fd, (struct sockaddr *)&address, size), 0);
+    EXPECT_EQ(getsockname(receiver.fd, (struct sockaddr *)&address, &size), 0);
+    for (unsigned i = 0; i < sent; i++) {
+        (void)sendto(sender, datagram, sizeof datagram, 0, (struct sockaddr *)&address, size);
+    }
+    for (char taken[DATAGRAM_BYTES]; poll(&receiver, 1, QUIET_MS) == 1; count++) {
+        EXPECT_EQ(recv(receiver.fd, taken, sizeof taken, 0), sizeof datagram);
+    }
+    (void)close(sender);
+    (void)close(receiver.fd);
+    return count;
+}
+
+static void test_packets_come_twice_or_slowly_where_rules_say_so(void)
+{
+    enum { SENT = 50 };
+    static const struct network_faults none = {.cut = 0};
+    static const struct network_faults twice = {.duplicate_percent = 30};
+    /* Half a second's worth is kept, the rest is lost. */
+    static const struct network_faults slow = {.rate_kbit = 64};
+    unsigned count;
+
+    EXPECT_EQ(count_datagrams(SENT), SENT);
+    network_set_faults(NETWORK_CLIENTS, &twice);
+    count = count_datagrams(SENT);
+    EXPECT(count > SENT && count < 2 * SENT);
+    network_set_faults(NETWORK_CLIENTS, &slow);
+    EXPECT(count_datagrams(SENT) < SENT / 2);
+    network_set_faults(NETWORK_CLIENTS, &none);
+    EXPECT_EQ(count_datagrams(SENT), SENT);
+}
+
 static int64_t wall_clock_of(unsigned server)
 {
     const char *argv[CLUSTER_LAUNCHER_WORDS + 3] = {NULL};
@@ -284,6 +337,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_rules_of_a_place_do_what_they_say),
+        TEST_CASE(test_packets_come_twice_or_slowly_where_rules_say_so),
         TEST_CASE(test_each_server_has_a_clock_of_its_own),
         TEST_CASE(test_full_disks_take_nothing_until_there_is_space),
         TEST_CASE(test_what_clients_are_told_is_true_under_faults),
