@@ -3,10 +3,10 @@
 #include "base/clock.h"
 #include "tests/chaos/network.h"
 #include "tests/support/damage.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,18 +186,10 @@ void servers_term(struct servers *servers, unsigned id)
     }
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 void servers_wipe(struct servers *servers, unsigned id)
 {
     EXPECT_EQ(servers->servers[id].want, SERVER_DOWN);
-    (void)nftw(servers->cluster.servers[id].data, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(servers->cluster.servers[id].data);
     EXPECT(access(servers->cluster.servers[id].data, F_OK) != 0);
 }
 

@@ -3,6 +3,7 @@
 #include "persistence/tree_store.h"
 #include "tests/support/cluster.h"
 #include "tests/support/damage.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <confer.h>
@@ -61,11 +62,7 @@ static void make_server(void)
 static void copy(void)
 {
     (void)snprintf(folder, sizeof folder, "%s/copy", test_folder());
-    EXPECT_EQ(
-        outcome_of((const char *const[]){"/bin/cp", "-a", cluster.servers[1].data, folder, NULL},
-                   DEADLINE_MS)
-            ->exit_code,
-        0);
+    folder_copy(cluster.servers[1].data, folder);
 }
 
 static const char *in_folder(const char *name)

@@ -1,6 +1,7 @@
 /* Data folders that are not what their server says: each is refused in words that name the way out,
  * there and at the others, and that way leads out. */
 #include "tests/support/cluster.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 
 #include <signal.h>
@@ -12,15 +13,6 @@ static struct cluster cluster;
 
 /* --- Folders --- */
 
-static void run_tool(const char *tool, const char *option, const char *first, const char *second)
-{
-    const char *const arguments[] = {tool, option, first, second, NULL};
-    const struct outcome *outcome = outcome_of(arguments, CLUSTER_DEADLINE_MS);
-
-    EXPECT_TEXT(outcome->err, "");
-    EXPECT_EQ(outcome->exit_code, 0);
-}
-
 static const char *copy_name(unsigned id)
 {
     static char name[600];
@@ -31,18 +23,17 @@ static const char *copy_name(unsigned id)
 
 static void wipe(unsigned id)
 {
-    run_tool("/bin/rm", "-rf", cluster.servers[id].data, NULL);
+    folder_remove(cluster.servers[id].data);
 }
 
 static void back_up(unsigned id)
 {
-    run_tool("/bin/cp", "-a", cluster.servers[id].data, copy_name(id));
+    folder_copy(cluster.servers[id].data, copy_name(id));
 }
 
 static void restore(unsigned id)
 {
-    wipe(id);
-    run_tool("/bin/cp", "-a", copy_name(id), cluster.servers[id].data);
+    folder_copy(copy_name(id), cluster.servers[id].data);
 }
 
 /* --- What is said --- */

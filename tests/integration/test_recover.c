@@ -2,6 +2,7 @@
  * comes back, and the cluster grows again. */
 #include "tests/support/cluster.h"
 #include "tests/support/damage.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 #include "tests/support/zookeeper_wire.h"
 
@@ -269,31 +270,21 @@ static void test_a_joint_configuration_without_a_leader_is_resolved(void)
     cluster_release(&cluster);
 }
 
-static void copy_folder(const char *from, const char *to)
-{
-    const char *const removal[] = {"/bin/rm", "-rf", to, NULL};
-    const char *const arguments[] = {"/bin/cp", "-a", from, to, NULL};
-
-    expect_done(outcome_of(removal, CLUSTER_DEADLINE_MS));
-    expect_done(outcome_of(arguments, CLUSTER_DEADLINE_MS));
-}
-
 /* With one of two refused there is no majority that could remove it. */
 static void test_two_servers_of_which_one_is_an_old_copy(void)
 {
     char copy[600];
-    const char *const wiping[] = {"/bin/rm", "-rf", cluster.servers[2].data, NULL};
 
     cluster_init(&cluster, 2);
     (void)snprintf(copy, sizeof copy, "%s.copy", cluster.servers[2].data);
     cluster_form(&cluster);
     cluster_kill(&cluster, 2);
-    copy_folder(cluster.servers[2].data, copy);
+    folder_copy(cluster.servers[2].data, copy);
     cluster_start(&cluster, 2);
     EXPECT(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) != 0);
     expect_done(cluster_cli(&cluster, 2, "set", "/kept/0", "value-0", NULL));
     cluster_kill(&cluster, 2);
-    copy_folder(copy, cluster.servers[2].data);
+    folder_copy(copy, cluster.servers[2].data);
     cluster_launch(&cluster, 2);
     EXPECT(process_wait(&cluster.servers[2].process, CLUSTER_DEADLINE_MS));
     EXPECT_EQ(cluster.servers[2].process.exit_code, 1);
@@ -302,7 +293,7 @@ static void test_two_servers_of_which_one_is_an_old_copy(void)
     EXPECT_CONTAINS(recover(2, "show")->out, "look for a newer one");
     expect_done(recover(1, last_entry(1)));
     cluster_start(&cluster, 1);
-    expect_done(outcome_of(wiping, CLUSTER_DEADLINE_MS));
+    folder_remove(cluster.servers[2].data);
     add(1, 2);
     cluster_wait_status(&cluster, 1, "Tolerates 0 failures");
     EXPECT_CONTAINS(cluster_cli(&cluster, 2, "get", "/kept/0", NULL)->out, "value-0");

@@ -6,10 +6,10 @@
 #include "tests/power_cut/tape.h"
 #include "tests/support/cluster.h"
 #include "tests/support/damage.h"
+#include "tests/support/folder.h"
 #include "tests/support/test.h"
 #include "tests/support/wire.h"
 
-#include <ftw.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,17 +174,9 @@ static void end_victim(void)
     totals.deaths += victim_process()->exit_code != 0;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static void write_image(const struct image *image, uint64_t seed, const char *folder)
 {
-    (void)nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    folder_remove(folder);
     image_write(image, seed, folder);
 }
 
@@ -610,14 +602,6 @@ static void look(char last[64])
     }
 }
 
-static void copy_folder(const char *from, const char *to)
-{
-    const char *const arguments[] = {"/bin/cp", "-a", from, to, NULL};
-
-    (void)nftw(to, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-    EXPECT_EQ(outcome_of(arguments, CLUSTER_DEADLINE_MS)->exit_code, 0);
-}
-
 /* It is alone or, unless that was said already, can be made so; and it has all that it had. */
 static void expect_recovered(const char *last_before, bool was_said)
 {
@@ -642,7 +626,7 @@ static bool recover_until(uint64_t die_at, const char *copy, const char *last)
 {
     const struct outcome *outcome;
 
-    copy_folder(copy, cluster.servers[victim.id].data);
+    folder_copy(copy, cluster.servers[victim.id].data);
     set_launcher(die_at);
     outcome = recover(last, true);
     if (outcome->exit_code != 128 + SIGKILL) {
@@ -674,7 +658,7 @@ static void test_a_recovery_is_done_or_not_begun(void)
     cluster_kill(&cluster, 2);
     EXPECT_EQ(unlink(tape_path()), 0);
     (void)snprintf(copy, sizeof copy, "%s.copy", cluster.servers[VICTIM].data);
-    copy_folder(cluster.servers[VICTIM].data, copy);
+    folder_copy(cluster.servers[VICTIM].data, copy);
     memcpy(keys_before, keys, sizeof keys);
     look(last);
     while (recover_until(operations, copy, last)) {

@@ -3,10 +3,10 @@
 #include "base/alloc.h"
 #include "base/check.h"
 #include "persistence/log_store_internal.h"
+#include "tests/support/folder.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
@@ -19,7 +19,7 @@
 
 #define NAME_FORMAT "confer-simulate-%jd-"
 
-enum { MAP_BYTES = 64 << 20, FOLDER_BYTES_MAX = 128, OPEN_FILES = 16 };
+enum { MAP_BYTES = 64 << 20, FOLDER_BYTES_MAX = 128 };
 
 struct stores {
     struct stores_observer observer;
@@ -35,19 +35,6 @@ static char folder[FOLDER_BYTES_MAX];
 static pid_t folder_owner;
 static uint64_t folder_count;
 
-static int remove_one(const char *path, const struct stat *stat, int type, struct FTW *ftw)
-{
-    (void)stat;
-    (void)type;
-    (void)ftw;
-    return remove(path);
-}
-
-static void remove_all(const char *path)
-{
-    (void)nftw(path, remove_one, OPEN_FILES, FTW_DEPTH | FTW_PHYS);
-}
-
 /* What processes left that were killed: the name tells whose it is. */
 static void sweep(const char *parent)
 {
@@ -61,7 +48,7 @@ static void sweep(const char *parent)
         if (sscanf(entry->d_name, NAME_FORMAT, &owner) == 1 && kill((pid_t)owner, 0) != 0 &&
             errno == ESRCH) {
             (void)snprintf(path, sizeof path, "%s/%s", parent, entry->d_name);
-            remove_all(path);
+            folder_remove(path);
         }
     }
     if (entries != NULL) {
@@ -90,7 +77,7 @@ const char *stores_folder(void)
 void stores_remove_folder(void)
 {
     if (folder[0] != '\0' && folder_owner == getpid()) {
-        remove_all(folder);
+        folder_remove(folder);
         folder[0] = '\0';
     }
 }
@@ -183,7 +170,7 @@ void stores_free(struct stores *stores)
 {
     if (stores != NULL) {
         stores_close(stores);
-        remove_all(stores->path);
+        folder_remove(stores->path);
         free(stores);
     }
 }

@@ -1,9 +1,9 @@
 #include "tests/support/test.h"
 
 #include "base/mark.h"
+#include "tests/support/folder.h"
 
 #include <CUnit/Basic.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,21 +111,13 @@ const char *test_folder(void)
     return folder;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *walk)
-{
-    (void)info;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
 static void finish_folders(bool keep)
 {
     for (size_t i = 0; i < folder_count; i++) {
         if (keep) {
             (void)printf("kept for a look: %s\n", folders[i]);
         } else {
-            (void)nftw(folders[i], remove_one, 16, FTW_DEPTH | FTW_PHYS);
+            folder_remove(folders[i]);
         }
         free(folders[i]);
     }
