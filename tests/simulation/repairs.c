@@ -15,6 +15,8 @@ struct watched {
     bool was_condemned;
     bool was_disputed;  /* in this run, */
     bool is_in_dispute; /* in this one, or in one before that did not see the end of it */
+    raft_id voters[RAFT_MEMBERS_MAX]; /* when it began */
+    size_t voter_count;
     bool was_wrong;
     zxid wrong_from; /* there, or at a later one, its state became wrong */
     zxid applied;
@@ -77,31 +79,64 @@ void repairs_on_offer(struct repairs *repairs,
     }
 }
 
+/* Of the voters, without this one. */
+static bool is_wrong_majority(const struct repairs *repairs, const struct cluster_server *server)
+{
+    const struct raft_config *config = raft_config_effective(node_raft(server->node));
+    uint64_t voters = 0;
+    uint64_t wrong = 0;
+
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        raft_id id = config->members[i].id;
+        bool is_voter = raft_config_is_voter(config, id);
+
+        voters += is_voter;
+        wrong += is_voter && id != server->id &&
+                 cluster_has_diverged(cluster_by_id(repairs->cluster, id));
+    }
+    return 2 * wrong > voters;
+}
+
 /* What has become of a damaged state is right: a majority vouched for it. Once wrong states are a
  * majority, nobody can know; faults alone never make them one, but members that lag get the state
  * of their leader, whatever it is. */
 static void check_repair(struct repairs *repairs, struct cluster_server *server)
 {
     struct watched *watched = &repairs->watched[server->place];
-    const struct raft_config *config = raft_config_effective(node_raft(server->node));
     bool is_condemned = node_is_condemned(server->node);
-    uint64_t voters = 0;
-    uint64_t wrong = 0;
 
-    if (watched->was_condemned && !is_condemned && cluster_has_diverged(server)) {
-        for (uint32_t i = 0; i < config->member_count; i++) {
-            raft_id id = config->members[i].id;
-            bool is_voter = raft_config_is_voter(config, id);
-
-            voters += is_voter;
-            wrong += is_voter && id != server->id &&
-                     cluster_has_diverged(cluster_by_id(repairs->cluster, id));
-        }
-        if (2 * wrong <= voters) {
-            cluster_violation(server, "S27: its state was repaired, and is wrong");
-        }
+    if (watched->was_condemned && !is_condemned && cluster_has_diverged(server) &&
+        !is_wrong_majority(repairs, server)) {
+        cluster_violation(server, "S27: its state was repaired, and is wrong");
     }
     watched->was_condemned = is_condemned;
+}
+
+static void note_voters(struct watched *watched, const struct cluster_server *server)
+{
+    const struct raft_config *config = raft_config_effective(node_raft(server->node));
+
+    watched->voter_count = 0;
+    for (uint32_t i = 0; i < config->member_count; i++) {
+        if (raft_config_is_voter(config, config->members[i].id)) {
+            watched->voters[watched->voter_count++] = config->members[i].id;
+        }
+    }
+}
+
+/* Whoever removed a voter from among those that cannot say who is wrong may have removed the one
+ * that was right. */
+static bool was_decided(const struct repairs *repairs,
+                        const struct watched *watched,
+                        const struct cluster_server *server)
+{
+    const struct raft_config *config = raft_config_effective(node_raft(server->node));
+    bool is_one_gone = false;
+
+    for (size_t i = 0; i < watched->voter_count; i++) {
+        is_one_gone = is_one_gone || !raft_config_is_voter(config, watched->voters[i]);
+    }
+    return is_one_gone && is_wrong_majority(repairs, server);
 }
 
 /* Since when its state is wrong: that of a dump since it was at the giver. */
@@ -128,10 +163,13 @@ static void check_dispute(struct repairs *repairs, struct cluster_server *server
 
     note_wrong(watched, server);
     if (generation != watched->generation && watched->is_in_dispute && !watched->was_wrong &&
-        cluster_has_diverged(server) &&
+        cluster_has_diverged(server) && !was_decided(repairs, watched, server) &&
         (watched->is_vouched || watched->wrong_from < watched->applied)) {
         cluster_violation(server,
                           "S29: its state, which was right and disputed, gave way to a wrong one");
+    }
+    if (is_disputed && !watched->is_in_dispute) {
+        note_voters(watched, server);
     }
     /* In its first turn it may die before that is durable. */
     watched->is_in_dispute = (is_disputed && watched->was_disputed) ||
