@@ -52,6 +52,8 @@ struct node_options node_options_default(raft_id id)
                                  .dump_bytes_max = UINT64_C(64) << 30,
                                  .dump_chunk_bytes = DUMP_CHUNK_BYTES,
                                  .sweep_interval_us = 60 * 1000 * 1000,
+                                 .sweep_count_max = STATE_SWEEP_COUNT_MAX,
+                                 .end_count_max = STATE_END_COUNT_MAX,
                                  .sessions_max = 1000 * 1000,
                                  .request_timeout_us = 10 * 1000 * 1000};
 }

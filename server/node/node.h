@@ -145,6 +145,8 @@ struct node_options {
     size_t sessions_max;            /* of the cluster, 1,000,000; each costs some 300 bytes */
     bool enforce_quotas;            /* hard limits refuse the writes of this server's clients */
     uint64_t sweep_interval_us;     /* between looks for due containers and TTL nodes, 60 s */
+    uint32_t sweep_count_max;       /* nodes of each kind that go in one sweep, 1024 */
+    uint32_t end_count_max;         /* ephemerals that go in the end of their session, 8192 */
     uint64_t request_timeout_us;    /* a write or read waits at most this long here, 10 s */
 };
 

@@ -366,7 +366,7 @@ static bool propose_session_change(struct request *request)
         command.body_case = RECORD__COMMAND__BODY_ATTACH_SESSION;
         command.attach_session = &attach;
     } else {
-        close.count_max = STATE_END_COUNT_MAX;
+        close.count_max = node->options.end_count_max;
         command.session = client->session;
         command.generation = client->generation;
         command.body_case = RECORD__COMMAND__BODY_CLOSE_SESSION;

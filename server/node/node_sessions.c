@@ -157,7 +157,7 @@ static void propose_expiry(struct node *node, const struct session_expiry_due *d
         .node = node, .session = due->session, .generation = due->generation};
     expire.session = due->session;
     expire.generation = due->generation;
-    expire.count_max = STATE_END_COUNT_MAX;
+    expire.count_max = node->options.end_count_max;
     command.body_case = RECORD__COMMAND__BODY_EXPIRE_SESSION;
     command.expire_session = &expire;
     buffer_clear(&node->turn_buffer);

@@ -29,7 +29,7 @@ static void propose(struct node *node)
     Record__Command command = RECORD__COMMAND__INIT;
     Record__Sweep sweep = RECORD__SWEEP__INIT;
 
-    sweep.count_max = STATE_SWEEP_COUNT_MAX;
+    sweep.count_max = node->options.sweep_count_max;
     command.body_case = RECORD__COMMAND__BODY_SWEEP;
     command.sweep = &sweep;
     buffer_clear(&node->turn_buffer);

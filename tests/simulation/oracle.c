@@ -864,6 +864,7 @@ void oracle_counts_add(struct oracle_counts *sum, const struct oracle_counts *mo
     sum->truth.ephemerals += more->truth.ephemerals;
     sum->truth.expired += more->truth.expired;
     sum->truth.swept += more->truth.swept;
+    sum->truth.orphans += more->truth.orphans;
     sum->truth.quotas.compared += more->truth.quotas.compared;
     sum->truth.quotas.refused += more->truth.quotas.refused;
 }
@@ -875,9 +876,9 @@ void oracle_counts_print(const struct oracle_counts *counts)
            counts->committed, counts->terms, counts->truncations, counts->resets, counts->promoted);
     printf("  %" PRIu64 " writes took effect, %" PRIu64 " acknowledged, %" PRIu64
            " repeats answered, %" PRIu64 " sequence names, %" PRIu64 " ephemeral nodes, %" PRIu64
-           " nodes swept\n  quotas compared %" PRIu64 " times, %" PRIu64
-           " writes refused for them\n",
+           " of them left by their session, %" PRIu64 " nodes swept\n  quotas compared %" PRIu64
+           " times, %" PRIu64 " writes refused for them\n",
            counts->truth.effects, counts->truth.acknowledged, counts->truth.repeated,
-           counts->truth.sequences, counts->truth.ephemerals, counts->truth.swept,
-           counts->truth.quotas.compared, counts->truth.quotas.refused);
+           counts->truth.sequences, counts->truth.ephemerals, counts->truth.orphans,
+           counts->truth.swept, counts->truth.quotas.compared, counts->truth.quotas.refused);
 }

@@ -304,6 +304,10 @@ static void draw_ending(struct settings *settings)
     settings->node.enforce_quotas = timeline_chance(&prng, 700);
     settings->with_second_operator =
         settings->membership_interval_us != 0 && timeline_chance(&prng, 500);
+    if (timeline_chance(&prng, 125)) {
+        settings->node.end_count_max = (uint32_t)ONE_OF(&prng, 1, 1, 2);
+        settings->node.sweep_count_max = (uint32_t)ONE_OF(&prng, 1, 3);
+    }
 }
 
 struct settings settings_draw(enum settings_profile profile, uint64_t seed)
@@ -336,6 +340,11 @@ void settings_redraw_node(struct node_options *node, uint64_t seed)
     draw_tuning(node, &prng);
     node->raft.log_entries_max *= 2;
     node->raft.election_timeout_us = node->raft.heartbeat_us * prng_between(&prng, 5, 12);
+}
+
+bool settings_ends_are_cut(const struct settings *settings)
+{
+    return settings->node.end_count_max < STATE_END_COUNT_MAX;
 }
 
 /* --- By name --- */
@@ -403,6 +412,8 @@ static const struct setting table[] = {
     SETTING(node.dump_bytes_max),
     SETTING(node.dump_chunk_bytes),
     SETTING(node.sweep_interval_us),
+    SETTING(node.sweep_count_max),
+    SETTING(node.end_count_max),
     SETTING(node.request_timeout_us),
     SETTING(node.enforce_quotas),
 };

@@ -90,6 +90,8 @@ struct settings {
 struct settings settings_draw(enum settings_profile profile, uint64_t seed);
 /* What a server is restarted with; what its log holds still fits. */
 void settings_redraw_node(struct node_options *node, uint64_t seed);
+/* Whether so few nodes go with the end of a session that sweeps have to follow often. */
+bool settings_ends_are_cut(const struct settings *settings);
 /* "mini", "standard", ...; INVALID. */
 MUST_CHECK enum status settings_parse_profile(const char *text, enum settings_profile *ret_profile);
 const char *settings_profile_name(enum settings_profile profile);

@@ -289,21 +289,54 @@ static void check_expiry(struct truth *truth, const struct session *session)
     }
 }
 
-static void end_session(struct truth *truth, const struct state_change *change)
+/* How many of the session's nodes the command may remove at once, and how many it did. */
+struct end {
+    uint64_t count_max;
+    uint64_t count;
+};
+
+static struct end end_of(const Record__Command *command, const struct state_result *result)
+{
+    bool is_expiry = command->body_case == RECORD__COMMAND__BODY_EXPIRE_SESSION;
+    struct end end = {.count_max = is_expiry ? command->expire_session->count_max
+                                             : command->close_session->count_max};
+
+    for (size_t i = 0; i < result->change_count; i++) {
+        end.count += result->changes[i].kind == STATE_REMOVED;
+    }
+    return end;
+}
+
+static void end_session(struct truth *truth, const struct state_change *change, struct end end)
 {
     struct session *session = living_session(truth, change->session, "ended");
 
-    if (session->ephemerals != 0) {
+    if (end.count > end.count_max || (session->ephemerals != 0 && end.count < end.count_max)) {
         cluster_violation(nobody(truth),
-                          "session %" PRIu64 " ends at %" PRIu64 " and leaves %" PRIu64
-                          " ephemeral nodes",
-                          session->id, change->zxid, session->ephemerals);
+                          "session %" PRIu64 " ends at %" PRIu64 ", %" PRIu64
+                          " ephemeral nodes go with it, %" PRIu64 " may, and leaves %" PRIu64,
+                          session->id, change->zxid, end.count, end.count_max, session->ephemerals);
     }
     if (change->kind == STATE_SESSION_EXPIRED) {
         check_expiry(truth, session);
     }
     session->lives = false;
-    truth->living--;
+    truth->living -= session->ephemerals == 0;
+    truth->counts.orphans += session->ephemerals;
+}
+
+/* An ephemeral node went. Of a session that has ended nothing is left with the last one. */
+static void lose_ephemeral(struct truth *truth, session_id owner)
+{
+    struct session *session = find_session(truth, owner);
+
+    if (session == NULL || session->ephemerals == 0) {
+        cluster_violation(nobody(truth), "a node of session %" PRIu64 " is removed, which has none",
+                          owner);
+        return;
+    }
+    session->ephemerals--;
+    truth->living -= !session->lives && session->ephemerals == 0;
 }
 
 void truth_on_contact(struct truth *truth, const struct cluster_server *server, session_id id)
@@ -393,7 +426,9 @@ void truth_judge(const struct truth *truth)
 {
     struct buffer report = BUFFER_INIT;
 
-    if (!recording_judge(truth->recording, &report)) {
+    /* To the checkers of histories a session ends with all that it had. */
+    if (!settings_ends_are_cut(&truth->cluster->settings) &&
+        !recording_judge(truth->recording, &report)) {
         cluster_violation(nobody(truth), "the record of the clients: %.*s", (int)report.size,
                           (const char *)report.data);
     }
@@ -507,6 +542,16 @@ static void check_swept(struct truth *truth, const struct state_change *change, 
     truth->counts.swept++;
 }
 
+static void
+check_orphan(const struct truth *truth, const struct state_change *change, session_id owner)
+{
+    if (truth_session_lives(truth, owner)) {
+        cluster_violation(nobody(truth),
+                          "%.*s is swept at %" PRIu64 ", its session %" PRIu64 " lives",
+                          (int)change->path.size, change->path.data, change->zxid, owner);
+    }
+}
+
 /* A node is removed with its session, by a client who asks for it, or because it is due. */
 static void note_removed(struct truth *truth,
                          const struct state_change *change,
@@ -520,6 +565,11 @@ static void note_removed(struct truth *truth,
                            ? command->expire_session->session
                            : command->session;
 
+    if (command->body_case == RECORD__COMMAND__BODY_SWEEP && owner != 0) {
+        check_orphan(truth, change, owner);
+        lose_ephemeral(truth, owner);
+        return;
+    }
     if (command->body_case == RECORD__COMMAND__BODY_SWEEP) {
         check_swept(truth, change, stamp_ms);
         return;
@@ -529,7 +579,7 @@ static void note_removed(struct truth *truth,
                           (int)change->path.size, change->path.data, change->zxid);
     }
     if (owner != 0) {
-        living_session(truth, owner, "the owner of a node")->ephemerals--;
+        lose_ephemeral(truth, owner);
     }
 }
 
@@ -652,7 +702,7 @@ static void note_first(struct truth *truth, struct bytes entry, const struct sta
     for (size_t i = 0; i < result->change_count; i++) {
         if (result->changes[i].kind == STATE_SESSION_CLOSED ||
             result->changes[i].kind == STATE_SESSION_EXPIRED) {
-            end_session(truth, &result->changes[i]);
+            end_session(truth, &result->changes[i], end_of(command, result));
         }
     }
     quotas_on_command(truth->quotas, nobody(truth), command, result);

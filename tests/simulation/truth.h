@@ -16,7 +16,8 @@ struct truth_counts {
     uint64_t sequences;
     uint64_t ephemerals;
     uint64_t expired;
-    uint64_t swept; /* nodes */
+    uint64_t swept;   /* nodes */
+    uint64_t orphans; /* of sessions that had too many to go in their end */
     struct quotas_counts quotas;
 };
 
@@ -85,7 +86,8 @@ void truth_on_lost(struct truth *truth, const struct cluster_server *server, uin
 /* Its client was told that it is closed, or expired. */
 void truth_on_ended(struct truth *truth, const struct cluster_server *server, session_id id);
 bool truth_session_lives(const struct truth *truth, session_id session);
-size_t truth_session_count(const struct truth *truth); /* of those that live */
+/* Of those that live or whose nodes are not gone yet. */
+size_t truth_session_count(const struct truth *truth);
 /* The run is over: have its record judged. */
 void truth_judge(const struct truth *truth);
 /* The faults, or what they left that lets nothing be committed, are over: from now on a silent

@@ -112,10 +112,13 @@ static void draw_create(const struct writes_draw *draw,
                                                RECORD__CREATE_MODE__EPHEMERAL,
                                                RECORD__CREATE_MODE__EPHEMERAL,
                                                RECORD__CREATE_MODE__EPHEMERAL_SEQUENTIAL};
+    enum { LASTING = 6, ALL = sizeof modes / sizeof *modes };
     Record__Create *create = arena_alloc(arena, sizeof *create);
+    size_t first = draw->in_session && settings_ends_are_cut(draw->settings) ? LASTING : 0;
 
     record__create__init(create);
-    create->mode = modes[prng_below(draw->prng, draw->in_session ? 10 : 6)];
+    create->mode =
+        modes[first + prng_below(draw->prng, (draw->in_session ? ALL : LASTING) - first)];
     switch ((int)create->mode) {
     case RECORD__CREATE_MODE__PERSISTENT_SEQUENTIAL_TTL:
         create->ttl_ms = ttl_ms;
