@@ -13,6 +13,7 @@
 enum {
     HEALING_US = 150 * 1000 * 1000, /* by then all must have converged: else it hangs */
     PROBING_US = 30 * 1000 * 1000,
+    MENDING_US = 30 * 1000 * 1000, /* what the state of a majority is, is told every ten seconds */
     SLICE_US = 50 * 1000,
     CHECKPOINTS = 8,      /* in the place of an election timeout, for L1 */
     CHECKPOINT_WRITES = 4 /* so long takes one */
@@ -397,11 +398,13 @@ static bool is_stuck_in_dispute(struct run *run)
     return is_disputed(run, true, NULL) && has_no_way_out(run, find_running_leader(run), NULL);
 }
 
-/* False: it is left in a dispute. */
+/* Within `limit_us`, and more for each server that the operator makes anew: they come one after the
+ * other, and each waits for its dump. False: it is left in a dispute. */
 static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char *what)
 {
     uint64_t since_us = run->timeline.now_us;
-    uint64_t until_us = since_us + limit_us;
+    uint64_t mended = operator_counts(run->operator).mended;
+    uint64_t more; /* that were made anew since */
 
     do {
         run_until(run, run->timeline.now_us + SLICE_US);
@@ -412,7 +415,9 @@ static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char 
         if (is_stuck_in_dispute(run)) {
             truth_quiet(oracle_truth(run->oracle));
         }
-    } while (run->timeline.now_us < until_us);
+        more = operator_counts(run->operator).mended - mended;
+    } while (more <= run->cluster.settings.places &&
+             run->timeline.now_us < since_us + limit_us + more * MENDING_US);
     if (is_nobody_right(run) || is_stuck_in_dispute(run)) {
         timeline_trace(&run->timeline, "left in dispute");
         run->disputes++;
