@@ -5,8 +5,10 @@
 
 #include <stdint.h>
 
-/* At the start. */
+/* At the start. Large tables get mappings of their own, of which untouched pages cost nothing. */
 void memory_prepare(void);
+/* Once those are there, before anybody is served: large buffers stay in the heap from now on. */
+void memory_keep_buffers(void);
 /* Now and then, with the time: looks every two seconds, and gives whole free pages back when there
  * is much that was in use before. */
 void memory_give_back(uint64_t now_us);

@@ -740,6 +740,7 @@ static void serve(struct server *server)
 {
     uint64_t next_us = 0;
 
+    memory_keep_buffers();
     while (!must_end(server)) {
         wait_for_events(server, next_us);
         next_us = turn(server);
