@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+_Static_assert((int)ZNODE_HEADER_BYTES <= (int)OVERLAY_GLANCE_BYTES, "a glance shows the header");
+
 enum { ROOT_ID = 1, ZOOKEEPER_ID, QUOTA_ID, CONFIG_ID, FIRST_FREE_ID };
 
 /* --- The nodes that are always there --- */

@@ -74,7 +74,7 @@ struct truth {
     size_t fate_count;
     size_t fate_capacity;
     struct map sessions;
-    size_t living;
+    size_t living;     /* sessions; those too that ended, until all their nodes are gone */
     uint64_t quiet_us; /* 0 = not yet */
     struct truth_counts counts;
 };
@@ -552,7 +552,8 @@ check_orphan(const struct truth *truth, const struct state_change *change, sessi
     }
 }
 
-/* A node is removed with its session, by a client who asks for it, or because it is due. */
+/* A node is removed with its session, by a client who asks for it, because its session left it, or
+ * because it is due. */
 static void note_removed(struct truth *truth,
                          const struct state_change *change,
                          const Record__Command *command,
@@ -567,14 +568,9 @@ static void note_removed(struct truth *truth,
 
     if (command->body_case == RECORD__COMMAND__BODY_SWEEP && owner != 0) {
         check_orphan(truth, change, owner);
-        lose_ephemeral(truth, owner);
-        return;
-    }
-    if (command->body_case == RECORD__COMMAND__BODY_SWEEP) {
+    } else if (command->body_case == RECORD__COMMAND__BODY_SWEEP) {
         check_swept(truth, change, stamp_ms);
-        return;
-    }
-    if (!asked && (owner == 0 || owner != ended)) {
+    } else if (!asked && (owner == 0 || owner != ended)) {
         cluster_violation(nobody(truth), "%.*s is removed at %" PRIu64 ", nobody asked for it",
                           (int)change->path.size, change->path.data, change->zxid);
     }
