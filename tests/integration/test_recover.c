@@ -21,26 +21,9 @@ static void expect_done(const struct outcome *outcome)
     EXPECT_EQ(outcome->exit_code, 0);
 }
 
-struct arguments {
-    char number[16];
-    const char *list[10];
-};
-
-static void fill_arguments(struct arguments *arguments, unsigned id, const char *what)
-{
-    *arguments =
-        (struct arguments){.list = {cluster_program("server/confer-server"), "--id",
-                                    arguments->number, "--server", cluster.servers[id].address,
-                                    "--data", cluster.servers[id].data, "--recover", what, NULL}};
-    (void)snprintf(arguments->number, sizeof arguments->number, "%u", id);
-}
-
 static const struct outcome *recover(unsigned id, const char *what)
 {
-    struct arguments arguments;
-
-    fill_arguments(&arguments, id, what);
-    return outcome_of(arguments.list, CLUSTER_DEADLINE_MS);
+    return cluster_recover(&cluster, id, what);
 }
 
 /* TERM.INDEX, as `show` tells it. */
@@ -211,13 +194,14 @@ static void test_recovering_is_done_or_not_done_whenever_it_is_killed(void)
     cluster_kill(&cluster, 2);
     (void)snprintf(old_last, sizeof old_last, "%s", last_entry(2));
     for (unsigned pauses = 0; !is_done; pauses++) {
+        const char *const more[] = {"--recover", old_last, NULL};
+        struct cluster_command command;
         struct process process;
-        struct arguments arguments;
         const struct outcome *outcome;
 
         EXPECT(pauses < 1000);
-        fill_arguments(&arguments, 2, old_last);
-        process_start(&process, arguments.list, NULL);
+        cluster_command(&cluster, 2, more, &command);
+        process_start(&process, command.words, NULL);
         for (unsigned i = 0; i < pauses; i++) {
             process_pause();
         }

@@ -560,40 +560,15 @@ static void test_one_of_three_keeps_what_it_acknowledged(void)
 
 /* --- The only one that is left --- */
 
-/* `confer-server --recover WHAT` of the victim, which dies as set_launcher has it, or not at all.
- */
-static const struct outcome *recover(const char *what, bool is_mortal)
-{
-    const struct cluster_server *server = &cluster.servers[victim.id];
-    const char *words[CLUSTER_LAUNCHER_WORDS + 10];
-    char number[16];
-    const char *const arguments[] = {cluster_program("server/confer-server"),
-                                     "--id",
-                                     number,
-                                     "--server",
-                                     server->address,
-                                     "--data",
-                                     server->data,
-                                     "--recover",
-                                     what,
-                                     NULL};
-    size_t count = 0;
-
-    (void)snprintf(number, sizeof number, "%u", victim.id);
-    while (is_mortal && server->launcher[count] != NULL) {
-        words[count] = server->launcher[count];
-        count++;
-    }
-    memcpy(words + count, arguments, sizeof arguments);
-    return outcome_of(words, CLUSTER_DEADLINE_MS);
-}
-
-/* TERM.INDEX; "" = it is alone already. */
+/* TERM.INDEX; "" = it is alone already. From now on nothing happens to the victim. */
 static void look(char last[64])
 {
-    const struct outcome *outcome = recover("show", false);
-    const char *at = strstr(outcome->out, "last entry  ");
+    const struct outcome *outcome;
+    const char *at;
 
+    cluster.servers[victim.id].launcher[0] = NULL;
+    outcome = cluster_recover(&cluster, victim.id, "show");
+    at = strstr(outcome->out, "last entry  ");
     EXPECT_TEXT(outcome->err, "");
     EXPECT_EQ(outcome->exit_code, 0);
     EXPECT(at != NULL && sscanf(at, "last entry  %63[0-9.]", last) == 1);
@@ -611,7 +586,7 @@ static void expect_recovered(const char *last_before, bool was_said)
     if (last[0] != '\0') {
         EXPECT(!was_said);
         EXPECT_TEXT(last, last_before);
-        EXPECT_EQ(recover(last, false)->exit_code, 0);
+        EXPECT_EQ(cluster_recover(&cluster, victim.id, last)->exit_code, 0);
     }
     start_again();
     EXPECT(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS) == victim.id);
@@ -628,7 +603,7 @@ static bool recover_until(uint64_t die_at, const char *copy, const char *last)
 
     folder_copy(copy, cluster.servers[victim.id].data);
     set_launcher(die_at);
-    outcome = recover(last, true);
+    outcome = cluster_recover(&cluster, victim.id, last);
     if (outcome->exit_code != 128 + SIGKILL) {
         EXPECT_TEXT(outcome->err, "");
         EXPECT_EQ(outcome->exit_code, 0);

@@ -148,30 +148,49 @@ void cluster_release(struct cluster *cluster)
     release(cluster, false);
 }
 
-void cluster_launch(struct cluster *cluster, unsigned id)
+void cluster_command(const struct cluster *cluster,
+                     unsigned id,
+                     const char *const more[],
+                     struct cluster_command *ret_command)
 {
-    struct cluster_server *server = &cluster->servers[id];
-    char number[16];
+    const struct cluster_server *server = &cluster->servers[id];
     const char *const own[] = {cluster_program("server/confer-server"),
                                "--id",
-                               number,
+                               ret_command->id,
                                "--server",
                                server->address,
                                "--data",
                                server->data,
                                NULL};
-    const char *const *const parts[] = {server->launcher, own, cluster->options};
-    const char *arguments[ARGUMENTS_MAX] = {NULL};
+    const char *const *const parts[] = {server->launcher, own, more};
     size_t count = 0;
 
-    (void)snprintf(number, sizeof number, "%u", id);
+    *ret_command = (struct cluster_command){.words = {NULL}};
+    (void)snprintf(ret_command->id, sizeof ret_command->id, "%u", id);
     for (size_t part = 0; part < sizeof parts / sizeof *parts; part++) {
         for (size_t i = 0; parts[part][i] != NULL; i++) {
-            arguments[count++] = parts[part][i];
+            ret_command->words[count++] = parts[part][i];
         }
     }
+}
+
+const struct outcome *cluster_recover(const struct cluster *cluster, unsigned id, const char *what)
+{
+    const char *const more[] = {"--recover", what, NULL};
+    struct cluster_command command;
+
+    cluster_command(cluster, id, more, &command);
+    return outcome_of(command.words, CLUSTER_DEADLINE_MS);
+}
+
+void cluster_launch(struct cluster *cluster, unsigned id)
+{
+    struct cluster_server *server = &cluster->servers[id];
+    struct cluster_command command;
+
+    cluster_command(cluster, id, cluster->options, &command);
     process_release(&server->process);
-    process_start(&server->process, arguments, server->log);
+    process_start(&server->process, command.words, server->log);
 }
 
 void cluster_start(struct cluster *cluster, unsigned id)

@@ -12,6 +12,12 @@
 
 enum { CLUSTER_SERVERS_MAX = 9, CLUSTER_DEADLINE_MS = 30000, CLUSTER_LAUNCHER_WORDS = 16 };
 
+/* What starts a server. */
+struct cluster_command {
+    char id[16];
+    const char *words[56]; /* NULL at the end */
+};
+
 struct cluster_server {
     unsigned id;
     char address[32]; /* 127.0.0.1:PORT, or what the test puts here before the first start */
@@ -43,6 +49,15 @@ void cluster_release(struct cluster *cluster);
 
 /* Start a server and wait until it takes connections. A failed expectation when it does not. */
 void cluster_start(struct cluster *cluster, unsigned id);
+/* Its launcher, the program with id, address and folder, and `more` (NULL at the end). All is lent.
+ */
+void cluster_command(const struct cluster *cluster,
+                     unsigned id,
+                     const char *const more[],
+                     struct cluster_command *ret_command);
+/* What `confer-server --recover WHAT` says of its folder. As outcome_of, with CLUSTER_DEADLINE_MS.
+ */
+const struct outcome *cluster_recover(const struct cluster *cluster, unsigned id, const char *what);
 /* Start it, whatever becomes of it. */
 void cluster_launch(struct cluster *cluster, unsigned id);
 void cluster_kill(struct cluster *cluster, unsigned id);
