@@ -87,11 +87,20 @@ static void take_record(struct log_reading *reading, uint64_t key, struct bytes 
     }
 }
 
-/* The entry that was read is complete, or never will be. */
-static void end_entry(struct log_reading *reading)
+static void take_entry(struct log_reading *reading, const struct log_entry *entry)
 {
     struct log_inspection *inspection = reading->inspection;
 
+    inspection->entry_count++;
+    inspection->payload_bytes += entry->payload.size;
+    if (inspection->on_entry != NULL) {
+        inspection->on_entry(inspection->context, entry);
+    }
+}
+
+/* The entry in pieces that was read is complete, or never will be. */
+static void end_entry(struct log_reading *reading)
+{
     if (!reading->is_open) {
         return;
     }
@@ -101,34 +110,55 @@ static void end_entry(struct log_reading *reading)
         return;
     }
     reading->entry.payload = buffer_lend(&reading->payload);
-    inspection->entry_count++;
-    inspection->payload_bytes += reading->payload.size;
-    if (inspection->on_entry != NULL) {
-        inspection->on_entry(inspection->context, &reading->entry);
-    }
+    take_entry(reading, &reading->entry);
 }
 
-static void begin_entry(struct log_reading *reading, raft_index index, struct bytes stored)
+static void run_damaged(const struct log_reading *reading, raft_index expected, raft_index last)
 {
-    const struct log_state *state = &reading->inspection->state;
-    raft_index expected = reading->next_index == 0 && reading->inspection->has_base
-                              ? state->base + 1
-                              : reading->next_index;
-
-    if (expected != 0 && index != expected) {
-        tell(reading->inspection->on_damage, reading->inspection->context,
-             "entry %" PRIu64 " is there where %" PRIu64 " should be", index, expected);
-    }
-    reading->next_index = index + 1;
-    reading->inspection->state.last = index;
-    buffer_clear(&reading->payload);
-    reading->next_piece = 1;
-    if (!log_format_get_first_piece(index, stored, &reading->entry, &reading->payload_bytes)) {
-        entry_damaged(reading, index, "is damaged");
+    if (expected == 0 || expected >= last) {
+        entry_damaged(reading, last, "is damaged");
         return;
     }
-    reading->is_open = true;
-    buffer_put(&reading->payload, reading->entry.payload);
+    tell(reading->inspection->on_damage, reading->inspection->context,
+         "the entries %" PRIu64 " to %" PRIu64 " are damaged", expected, last);
+}
+
+/* The entries of a value; the first one of them may have further pieces. */
+static void take_run(struct log_reading *reading, raft_index last, struct bytes stored)
+{
+    bool is_first = reading->next_index == 0;
+    raft_index base = reading->inspection->state.base;
+    raft_index expected = !is_first                       ? reading->next_index
+                          : reading->inspection->has_base ? base + 1
+                                                          : 0;
+    struct log_run run;
+    struct log_entry entry;
+
+    reading->next_index = last + 1;
+    reading->inspection->state.last = last;
+    if (!log_format_get_run(last, stored, &run)) {
+        run_damaged(reading, expected, last);
+        return;
+    }
+    /* The first run may begin with entries that the log has let go. */
+    if (expected != 0 &&
+        (run.first > expected || last < expected || (!is_first && run.first < expected))) {
+        tell(reading->inspection->on_damage, reading->inspection->context,
+             "entry %" PRIu64 " is there where %" PRIu64 " should be", run.first, expected);
+    }
+    if (run.payload_bytes > LOG_PIECE_BYTES) {
+        reading->is_open = log_format_next_entry(&run, &reading->entry);
+        reading->payload_bytes = run.payload_bytes;
+        reading->next_piece = 1;
+        buffer_clear(&reading->payload);
+        buffer_put(&reading->payload, reading->entry.payload);
+        return;
+    }
+    while (log_format_next_entry(&run, &entry)) {
+        if (!is_first || entry.index >= expected) {
+            take_entry(reading, &entry);
+        }
+    }
 }
 
 static void
@@ -170,7 +200,7 @@ static void on_log_value(void *context, struct bytes key, struct bytes value)
         take_record(reading, number, value);
     } else if (piece == 0) {
         end_entry(reading);
-        begin_entry(reading, index, value);
+        take_run(reading, index, value);
     } else {
         take_piece(reading, index, piece, value);
     }

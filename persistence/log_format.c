@@ -252,33 +252,76 @@ static size_t head_bytes(bool is_stamped)
     return LOG_ENTRY_HEAD_BYTES + (is_stamped ? LOG_STAMP_BYTES : 0);
 }
 
-size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece, const uint64_t *stamp)
+size_t log_format_run_length(const struct log_entry *entries, size_t count)
 {
-    return (piece == 0 ? head_bytes(stamp != NULL) : 0) + slice(entry->payload, piece).size +
-           SEAL_BYTES;
+    size_t bytes = head_bytes(true) + SEAL_BYTES + entries[0].payload.size;
+    size_t length = 1;
+
+    while (length < count) {
+        bytes += head_bytes(false) + entries[length].payload.size;
+        if (bytes > LOG_RUN_BYTES_MAX) {
+            break;
+        }
+        length++;
+    }
+    return length;
 }
 
-void log_format_put_piece(const struct log_entry *entry,
-                          uint32_t piece,
-                          const uint64_t *stamp,
-                          uint8_t *to)
+size_t log_format_run_bytes(const struct log_entry *entries, size_t count, const uint64_t *stamp)
 {
-    struct bytes part = slice(entry->payload, piece);
-    uint8_t *at = to;
+    size_t bytes = head_bytes(stamp != NULL) + SEAL_BYTES + slice(entries[0].payload, 0).size;
 
-    if (piece == 0) {
-        bytes_store_u64(at, entry->term);
-        at[8] = (uint8_t)((unsigned)entry->type | (stamp != NULL ? TYPE_STAMPED : 0U));
-        bytes_store_u32(at + 9, (uint32_t)entry->payload.size);
-        if (stamp != NULL) {
-            bytes_store_u64(at + LOG_ENTRY_HEAD_BYTES, *stamp);
-        }
-        at += head_bytes(stamp != NULL);
+    for (size_t i = 1; i < count; i++) {
+        bytes += head_bytes(false) + entries[i].payload.size;
     }
-    if (part.size > 0) {
-        memcpy(at, part.data, part.size);
+    return bytes;
+}
+
+/* Returns the place behind it. */
+static uint8_t *put_bytes(struct bytes bytes, uint8_t *at)
+{
+    if (bytes.size > 0) {
+        memcpy(at, bytes.data, bytes.size);
     }
-    log_format_seal(log_key(entry->index, piece), to, (size_t)(at - to) + part.size);
+    return at + bytes.size;
+}
+
+static uint8_t *put_entry(const struct log_entry *entry, const uint64_t *stamp, uint8_t *at)
+{
+    bytes_store_u64(at, entry->term);
+    at[8] = (uint8_t)((unsigned)entry->type | (stamp != NULL ? TYPE_STAMPED : 0U));
+    bytes_store_u32(at + 9, (uint32_t)entry->payload.size);
+    if (stamp != NULL) {
+        bytes_store_u64(at + LOG_ENTRY_HEAD_BYTES, *stamp);
+    }
+    return put_bytes(slice(entry->payload, 0), at + head_bytes(stamp != NULL));
+}
+
+void log_format_put_run(const struct log_entry *entries,
+                        size_t count,
+                        const uint64_t *stamp,
+                        uint8_t *to)
+{
+    uint8_t *at = put_entry(&entries[0], stamp, to);
+
+    for (size_t i = 1; i < count; i++) {
+        CHECK_OP(entries[i].index, ==, entries[i - 1].index + 1);
+        at = put_entry(&entries[i], NULL, at);
+    }
+    log_format_seal(log_key(entries[count - 1].index, 0), to, (size_t)(at - to));
+}
+
+size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece)
+{
+    return slice(entry->payload, piece).size + SEAL_BYTES;
+}
+
+void log_format_put_piece(const struct log_entry *entry, uint32_t piece, uint8_t *to)
+{
+    uint8_t *end = put_bytes(slice(entry->payload, piece), to);
+
+    CHECK_OP(piece, >, 0U);
+    log_format_seal(log_key(entry->index, piece), to, (size_t)(end - to));
 }
 
 static bool is_stamped(struct bytes value)
@@ -286,39 +329,76 @@ static bool is_stamped(struct bytes value)
     return (value.data[8] & TYPE_STAMPED) != 0;
 }
 
-bool log_format_get_first_piece(raft_index index,
-                                struct bytes stored,
-                                struct log_entry *ret_entry,
-                                size_t *ret_payload_bytes)
+/* Take an entry from the front of `rest`: only the first one of a run has a stamp, or pieces. */
+static bool take_entry(struct bytes *rest,
+                       bool is_first,
+                       struct log_entry *ret_entry,
+                       size_t *ret_payload_bytes)
 {
-    struct bytes value;
     size_t head;
     size_t part;
-    uint32_t payload_bytes;
     uint8_t type;
 
-    if (!log_format_check(log_key(index, 0), stored, &value) || value.size < LOG_ENTRY_HEAD_BYTES) {
+    if (rest->size < LOG_ENTRY_HEAD_BYTES) {
         return false;
     }
-    type = value.data[8] & (uint8_t)~TYPE_STAMPED;
-    head = head_bytes(is_stamped(value));
-    if (value.size < head) {
-        return false;
-    }
-    payload_bytes = bytes_load_u32(value.data + 9);
-    part = value.size - head;
+    head = head_bytes(is_first && is_stamped(*rest));
+    type = rest->data[8] & (uint8_t)(is_first ? ~TYPE_STAMPED : UINT8_MAX);
+    *ret_payload_bytes = bytes_load_u32(rest->data + 9);
+    part = *ret_payload_bytes < LOG_PIECE_BYTES ? *ret_payload_bytes : LOG_PIECE_BYTES;
     if (type < RAFT_ENTRY_COMMAND || type > RAFT_ENTRY_CONFIG ||
-        payload_bytes > LOG_STORE_ENTRY_BYTES_MAX ||
-        part != (payload_bytes < LOG_PIECE_BYTES ? payload_bytes : LOG_PIECE_BYTES)) {
+        *ret_payload_bytes > LOG_STORE_ENTRY_BYTES_MAX || rest->size < head + part) {
         return false;
     }
     *ret_entry = (struct log_entry){
-        .index = index,
-        .term = bytes_load_u64(value.data),
+        .term = bytes_load_u64(rest->data),
         .type = (enum raft_entry_type)type,
-        .payload = bytes_of(value.data + head, part),
+        .payload = bytes_of(rest->data + head, part),
     };
-    *ret_payload_bytes = payload_bytes;
+    *rest = bytes_of(rest->data + head + part, rest->size - head - part);
+    return true;
+}
+
+bool log_format_get_run(raft_index last, struct bytes stored, struct log_run *ret_run)
+{
+    struct bytes value;
+    struct bytes rest;
+    struct log_entry entry;
+    size_t payload_bytes;
+    raft_index count = 1;
+
+    if (!log_format_check(log_key(last, 0), stored, &value)) {
+        return false;
+    }
+    rest = value;
+    if (!take_entry(&rest, true, &entry, &ret_run->payload_bytes)) {
+        return false;
+    }
+    while (rest.size > 0) {
+        if (!take_entry(&rest, false, &entry, &payload_bytes)) {
+            return false;
+        }
+        count++;
+    }
+    if (count > last || (count > 1 && stored.size > LOG_RUN_BYTES_MAX)) {
+        return false;
+    }
+    ret_run->first = last - count + 1;
+    ret_run->last = last;
+    ret_run->next = ret_run->first;
+    ret_run->rest = value;
+    return true;
+}
+
+bool log_format_next_entry(struct log_run *run, struct log_entry *ret_entry)
+{
+    size_t payload_bytes;
+
+    if (run->rest.size == 0) {
+        return false;
+    }
+    CHECK(take_entry(&run->rest, run->next == run->first, ret_entry, &payload_bytes));
+    ret_entry->index = run->next++;
     return true;
 }
 

@@ -6,8 +6,10 @@
  *     index << LOG_KEY_PIECE_BITS | piece
  *
  * one for each started 512 KiB of its payload and at least one, so entries lie in order, pieces
- * behind each other, and appending is always at the end. Integers in values are big endian. Every
- * value is sealed (seal.h) with its key as 8 bytes, big endian. */
+ * behind each other, and appending is always at the end. Small entries that are appended together
+ * share a value, a run: its key is that of the last of them, so the first key at or behind that of
+ * an entry is the one it lies under. Integers in values are big endian. Every value is sealed
+ * (seal.h) with its key as 8 bytes, big endian. */
 #ifndef PERSISTENCE_LOG_FORMAT_H
 #define PERSISTENCE_LOG_FORMAT_H
 
@@ -23,6 +25,7 @@ enum {
     LOG_KEY_PIECE_BITS = 8,
     LOG_PIECES_MAX = 1 << LOG_KEY_PIECE_BITS,
     LOG_PIECE_BYTES = 512 * 1024,
+    LOG_RUN_BYTES_MAX = 2016, /* two of these fill a page of LMDB; a larger one has its own */
 
     LOG_IDENTITY_BYTES_MIN = 69, /* all of it in formats 1 and 2 */
     LOG_IDENTITY_BYTES_MAX = LOG_IDENTITY_BYTES_MIN + 2 + 8 * LOG_STORE_STARTS_MAX,
@@ -30,8 +33,9 @@ enum {
     LOG_WITNESSES_BYTES_MAX = LOG_WITNESS_BYTES * LOG_STORE_WITNESSES_MAX,
     LOG_HARD_STATE_BYTES = 16,
     LOG_BASE_BYTES = 16,
-    LOG_ENTRY_HEAD_BYTES = 13, /* before the payload of piece 0, or before its stamp */
+    LOG_ENTRY_HEAD_BYTES = 13, /* before the payload, or before the stamp */
     LOG_STAMP_BYTES = 8,
+    LOG_RUN_ENTRIES_MAX = LOG_RUN_BYTES_MAX / LOG_ENTRY_HEAD_BYTES,
     LOG_RECORD_BYTES_MAX = LOG_WITNESSES_BYTES_MAX + SEAL_BYTES
 };
 
@@ -67,20 +71,33 @@ MUST_CHECK enum status log_format_get_witnesses(
 size_t log_format_put_stamp(uint64_t stamp, uint8_t *to);
 bool log_format_get_stamp_record(struct bytes stored, uint64_t *ret_stamp);
 
-/* The value of a piece, sealed, and its size. Piece 0 has the stamp of its commit, if `stamp` is
- * not NULL. */
-size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece, const uint64_t *stamp);
-void log_format_put_piece(const struct log_entry *entry,
-                          uint32_t piece,
-                          const uint64_t *stamp,
-                          uint8_t *to);
-/* Read piece 0 of `index`: *ret_entry with the part of the payload in this piece, and the size of
- * the whole payload. False: damaged. */
-bool log_format_get_first_piece(raft_index index,
-                                struct bytes stored,
-                                struct log_entry *ret_entry,
-                                size_t *ret_payload_bytes);
-/* The stamp of what log_format_get_first_piece takes. False: it has none, or is none. */
+/* How many of the entries, from the first on, share a value: at least one. */
+size_t log_format_run_length(const struct log_entry *entries, size_t count);
+/* The value of `count` entries, sealed, and its size; of a single one all that its first piece
+ * holds. With the stamp of its commit, if `stamp` is not NULL. */
+size_t log_format_run_bytes(const struct log_entry *entries, size_t count, const uint64_t *stamp);
+void log_format_put_run(const struct log_entry *entries,
+                        size_t count,
+                        const uint64_t *stamp,
+                        uint8_t *to);
+/* The value of a piece behind the first, sealed, and its size. */
+size_t log_format_piece_bytes(const struct log_entry *entry, uint32_t piece);
+void log_format_put_piece(const struct log_entry *entry, uint32_t piece, uint8_t *to);
+
+struct log_run {
+    raft_index first;
+    raft_index last;
+    size_t payload_bytes; /* of the first entry, with all its pieces */
+    /* For log_format_next_entry. */
+    raft_index next;
+    struct bytes rest;
+};
+/* The run that is stored under the key of `last`, whose entries log_format_next_entry gives one
+ * after the other. False: damaged. */
+bool log_format_get_run(raft_index last, struct bytes stored, struct log_run *ret_run);
+/* False: that was the last one. Of an entry in pieces its payload is the part in the first. */
+bool log_format_next_entry(struct log_run *run, struct log_entry *ret_entry);
+/* The stamp of what log_format_get_run takes. False: it has none, or is none. */
 bool log_format_get_stamp(struct bytes stored, uint64_t *ret_stamp);
 
 #endif

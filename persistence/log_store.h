@@ -1,6 +1,6 @@
 /* The Raft log on disk: identity, hard state, base and entries, in one LMDB environment. Every
  * value carries a checksum over its key and itself. An entry larger than 512 KiB is stored in
- * pieces.
+ * pieces; small ones that are appended together share a value.
  *
  * What a write that returned has stored survives a power cut. Entries that are appended cost one
  * flush of the disk: LMDB's meta page is not waited for, and should it be lost, the next open finds
@@ -24,10 +24,10 @@
 
 enum {
     LOG_STORE_CLUSTER_ID_BYTES = 16,
-    /* Written. Older formats are read as well, and become 7 with the identity that each start
+    /* Written. Older formats are read as well, and become 8 with the identity that each start
      * writes: who knows only them would take for damage, or apply in another way, what was added
      * (docs/DISK_FORMAT.md). */
-    LOG_STORE_FORMAT = 7,
+    LOG_STORE_FORMAT = 8,
     LOG_STORE_FORMAT_OLDEST = 1,
     LOG_STORE_FORMAT_OF_WITNESSES = 4, /* the first that has them, and the numbers of starts */
     LOG_STORE_FORMAT_OF_STAMPS = 5,    /* the first that has the stamp record */

@@ -5,10 +5,7 @@
 #include "persistence/log_store_internal.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-
-enum { WHAT_BYTES_MAX = 96 };
 
 /* --- Records --- */
 
@@ -68,32 +65,54 @@ static enum status load_record(const struct log_store *store,
     return status == STATUS_NOT_FOUND ? log_store_record_damaged(store, what, true, error) : status;
 }
 
-/* The index of the entry at the cursor's place; 0 at a record. */
-static enum status get_index(const struct log_store *store,
-                             MDB_cursor *cursor,
-                             MDB_cursor_op operation,
-                             uint64_t from,
-                             raft_index *ret_index,
-                             struct error *error)
+/* The key at the cursor's place, 0 if there is none, and its value. */
+static enum status get_key(const struct log_store *store,
+                           MDB_cursor *cursor,
+                           MDB_cursor_op operation,
+                           uint64_t *key,
+                           struct bytes *ret_value,
+                           struct error *error)
 {
-    MDB_val key = environment_value(&from, sizeof from);
+    MDB_val key_value = environment_value(key, sizeof *key);
     MDB_val value;
-    uint64_t found;
-    int result = mdb_cursor_get(cursor, &key, &value, operation);
+    int result = mdb_cursor_get(cursor, &key_value, &value, operation);
 
     if (result == MDB_NOTFOUND) {
-        *ret_index = 0;
+        *key = 0;
         return STATUS_OK;
     }
-    if (result == MDB_SUCCESS && key.mv_size != sizeof found) {
+    if (result == MDB_SUCCESS && key_value.mv_size != sizeof *key) {
         result = MDB_CORRUPTED;
     }
     if (result != MDB_SUCCESS) {
         return environment_error(&store->environment, result, "looking for entries", error);
     }
-    memcpy(&found, key.mv_data, sizeof found);
-    *ret_index = found >> LOG_KEY_PIECE_BITS;
+    memcpy(key, key_value.mv_data, sizeof *key);
+    *ret_value = bytes_of(value.mv_data, value.mv_size);
     return STATUS_OK;
+}
+
+/* Whether the entries begin where they should. A first one that is damaged is for who reads it. */
+static enum status check_first(const struct log_store *store,
+                               MDB_cursor *cursor,
+                               const struct log_state *state,
+                               struct error *error)
+{
+    uint64_t key = log_key(1, 0);
+    struct bytes value = BYTES_EMPTY;
+    struct log_run run;
+    enum status status = get_key(store, cursor, MDB_SET_RANGE, &key, &value, error);
+
+    if (status != STATUS_OK || key == 0) {
+        return status;
+    }
+    run = (struct log_run){.first = key >> LOG_KEY_PIECE_BITS, .last = key >> LOG_KEY_PIECE_BITS};
+    if (key == log_key(run.last, 0) && !log_format_get_run(run.last, value, &run)) {
+        run.first = state->base + 1;
+    }
+    return run.first > state->base + 1 || run.last <= state->base
+               ? log_store_entry_damaged(store, state->base + 1, "is missing", error)
+               : STATUS_OK;
 }
 
 enum status log_store_load_state(const struct log_store *store,
@@ -104,8 +123,8 @@ enum status log_store_load_state(const struct log_store *store,
     enum status status = load_record(store, txn, LOG_KEY_HARD_STATE, "hard state",
                                      log_format_get_hard_state, state, error);
     MDB_cursor *cursor;
-    raft_index first = 0;
-    raft_index last = 0;
+    struct bytes value;
+    uint64_t last = 0;
     int result;
 
     if (status == STATUS_OK) {
@@ -118,14 +137,12 @@ enum status log_store_load_state(const struct log_store *store,
     if (result != MDB_SUCCESS) {
         return environment_error(&store->environment, result, "looking for entries", error);
     }
-    status = get_index(store, cursor, MDB_SET_RANGE, log_key(1, 0), &first, error);
+    status = check_first(store, cursor, state, error);
     if (status == STATUS_OK) {
-        status = get_index(store, cursor, MDB_LAST, 0, &last, error);
+        status = get_key(store, cursor, MDB_LAST, &last, &value, error);
     }
     mdb_cursor_close(cursor);
-    if (status == STATUS_OK && first != 0 && first != state->base + 1) {
-        return log_store_entry_damaged(store, state->base + 1, "is missing", error);
-    }
+    last >>= LOG_KEY_PIECE_BITS;
     state->last = last == 0 ? state->base : last;
     return status;
 }
@@ -136,59 +153,46 @@ struct reading {
     const struct log_store *store;
     MDB_cursor *cursor;
     MDB_cursor_op operation; /* to the next key */
+    struct log_run run;      /* what is left of the one that was reached */
     struct buffer joined;    /* an entry of several pieces */
     uint64_t bytes;          /* that were read */
 };
 
-/* The value of a piece, which must be the next key. */
-static enum status next_piece(struct reading *reading,
-                              raft_index index,
-                              uint32_t piece,
-                              struct bytes *ret_stored,
-                              struct error *error)
+static enum status
+next_value(struct reading *reading, uint64_t *key, struct bytes *ret_stored, struct error *error)
 {
-    uint64_t wanted = log_key(index, piece);
-    MDB_val key = environment_value(&wanted, sizeof wanted);
-    MDB_val value;
-    int result = mdb_cursor_get(reading->cursor, &key, &value, reading->operation);
+    enum status status =
+        get_key(reading->store, reading->cursor, reading->operation, key, ret_stored, error);
 
-    if (result != MDB_SUCCESS && result != MDB_NOTFOUND) {
-        char what[WHAT_BYTES_MAX];
-
-        (void)snprintf(what, sizeof what, "reading entry %" PRIu64, index);
-        return environment_error(&reading->store->environment, result, what, error);
-    }
-    if (result == MDB_NOTFOUND || key.mv_size != sizeof wanted ||
-        memcmp(key.mv_data, &wanted, sizeof wanted) != 0) {
-        return log_store_entry_damaged(reading->store, index,
-                                       piece == 0 ? "is missing" : "lacks a piece", error);
-    }
     reading->operation = MDB_NEXT;
-    *ret_stored = bytes_of(value.mv_data, value.mv_size);
-    reading->bytes += value.mv_size;
-    return STATUS_OK;
+    reading->bytes += ret_stored->size;
+    return status;
 }
 
 /* Put the pieces behind the first together. */
-static enum status join_pieces(struct reading *reading,
-                               struct log_entry *entry,
-                               size_t payload_bytes,
-                               struct error *error)
+static enum status
+join_pieces(struct reading *reading, struct log_entry *entry, struct error *error)
 {
+    size_t payload_bytes = reading->run.payload_bytes;
     uint32_t pieces = log_format_pieces(payload_bytes);
 
     buffer_clear(&reading->joined);
     buffer_put(&reading->joined, entry->payload);
     for (uint32_t piece = 1; piece < pieces; piece++) {
+        uint64_t wanted = log_key(entry->index, piece);
+        uint64_t key = wanted;
         struct bytes stored = BYTES_EMPTY;
         struct bytes part;
         size_t rest = payload_bytes - reading->joined.size;
-        enum status status = next_piece(reading, entry->index, piece, &stored, error);
+        enum status status = next_value(reading, &key, &stored, error);
 
         if (status != STATUS_OK) {
             return status;
         }
-        if (!log_format_check(log_key(entry->index, piece), stored, &part) ||
+        if (key != wanted) {
+            return log_store_entry_damaged(reading->store, entry->index, "lacks a piece", error);
+        }
+        if (!log_format_check(key, stored, &part) ||
             part.size != (rest < LOG_PIECE_BYTES ? rest : LOG_PIECE_BYTES)) {
             return log_store_entry_damaged(reading->store, entry->index, "is damaged", error);
         }
@@ -198,23 +202,44 @@ static enum status join_pieces(struct reading *reading,
     return STATUS_OK;
 }
 
+/* The run that `index` lies in must be the next, or the first key at or behind that of `index`. */
+static enum status next_run(struct reading *reading, raft_index index, struct error *error)
+{
+    uint64_t key = log_key(index, 0);
+    struct bytes stored = BYTES_EMPTY;
+    enum status status = next_value(reading, &key, &stored, error);
+    raft_index last = key >> LOG_KEY_PIECE_BITS;
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (last < index || key != log_key(last, 0)) {
+        return log_store_entry_damaged(reading->store, index, "is missing", error);
+    }
+    if (!log_format_get_run(last, stored, &reading->run)) {
+        return log_store_entry_damaged(reading->store, index, "is damaged", error);
+    }
+    return reading->run.first <= index
+               ? STATUS_OK
+               : log_store_entry_damaged(reading->store, index, "is missing", error);
+}
+
 static enum status read_entry(struct reading *reading,
                               raft_index index,
                               struct log_entry *ret_entry,
                               struct error *error)
 {
-    struct bytes stored = BYTES_EMPTY;
-    size_t payload_bytes;
-    enum status status = next_piece(reading, index, 0, &stored, error);
+    enum status status = STATUS_OK;
 
-    if (status != STATUS_OK) {
-        return status;
+    *ret_entry = (struct log_entry){.index = 0};
+    while (status == STATUS_OK && ret_entry->index < index) {
+        if (!log_format_next_entry(&reading->run, ret_entry)) {
+            status = next_run(reading, index, error);
+        }
     }
-    if (!log_format_get_first_piece(index, stored, ret_entry, &payload_bytes)) {
-        return log_store_entry_damaged(reading->store, index, "is damaged", error);
-    }
-    return payload_bytes > LOG_PIECE_BYTES ? join_pieces(reading, ret_entry, payload_bytes, error)
-                                           : STATUS_OK;
+    return status == STATUS_OK && reading->run.payload_bytes > LOG_PIECE_BYTES
+               ? join_pieces(reading, ret_entry, error)
+               : status;
 }
 
 static enum status read_range(struct reading *reading,

@@ -1,5 +1,6 @@
 #include "persistence/log_store.h"
 
+#include "base/check.h"
 #include "base/mark.h"
 #include "persistence/log_format.h"
 #include "persistence/log_store_internal.h"
@@ -63,32 +64,85 @@ enum status log_work_put_records(struct log_work *work, struct error *error)
     return status;
 }
 
-static enum status
-append_entry(struct log_work *work, const struct log_entry *entry, struct error *error)
+/* Make room for a value behind all others. */
+static enum status reserve(struct log_work *work,
+                           raft_index index,
+                           uint32_t piece,
+                           size_t bytes,
+                           uint8_t **ret_value,
+                           struct error *error)
 {
-    uint32_t pieces = log_format_pieces(entry->payload.size);
-    const uint64_t *stamp;
-    MARK_IF(pieces > 1, log_entry_in_pieces);
+    uint64_t key = log_key(index, piece);
+    MDB_val key_value = environment_value(&key, sizeof key);
+    MDB_val value = environment_value(NULL, bytes);
+    int result = mdb_cursor_put(work->cursor, &key_value, &value, MDB_APPEND | MDB_RESERVE);
 
+    if (result == MDB_KEYEXIST) {
+        return log_store_entry_damaged(work->store, index, "has keys behind the log's end", error);
+    }
+    *ret_value = value.mv_data;
+    return result == MDB_SUCCESS ? STATUS_OK
+                                 : environment_error(&work->store->environment, result,
+                                                     "appending to the log", error);
+}
+
+static enum status append_pieces(struct log_work *work,
+                                 const struct log_entry *entry,
+                                 uint32_t pieces,
+                                 struct error *error)
+{
+    enum status status = STATUS_OK;
+
+    MARK_IF(pieces > 1, log_entry_in_pieces);
+    for (uint32_t piece = 1; status == STATUS_OK && piece < pieces; piece++) {
+        uint8_t *value = NULL;
+
+        status =
+            reserve(work, entry->index, piece, log_format_piece_bytes(entry, piece), &value, error);
+        if (status == STATUS_OK) {
+            log_format_put_piece(entry, piece, value);
+        }
+    }
+    return status;
+}
+
+/* The first of the entries that share a value. */
+static enum status append_run(struct log_work *work,
+                              const struct log_entry *entries,
+                              size_t length,
+                              struct error *error)
+{
+    uint32_t pieces = log_format_pieces(entries[0].payload.size);
+    const uint64_t *stamp;
+    uint8_t *value = NULL;
+    enum status status;
+
+    MARK_IF(length > 1, log_entries_share_a_value);
     work->needs_meta = work->needs_meta || pieces > 1;
     stamp = waits_for_meta(work) ? NULL : &work->store->stamp;
-    for (uint32_t piece = 0; piece < pieces; piece++) {
-        uint64_t key = log_key(entry->index, piece);
-        MDB_val key_value = environment_value(&key, sizeof key);
-        MDB_val value = environment_value(NULL, log_format_piece_bytes(entry, piece, stamp));
-        int result = mdb_cursor_put(work->cursor, &key_value, &value, MDB_APPEND | MDB_RESERVE);
-
-        if (result == MDB_KEYEXIST) {
-            return log_store_entry_damaged(work->store, entry->index,
-                                           "has keys behind the log's end", error);
-        }
-        if (result != MDB_SUCCESS) {
-            return environment_error(&work->store->environment, result, "appending to the log",
-                                     error);
-        }
-        log_format_put_piece(entry, piece, stamp, value.mv_data);
+    status = reserve(work, entries[length - 1].index, 0,
+                     log_format_run_bytes(entries, length, stamp), &value, error);
+    if (status != STATUS_OK) {
+        return status;
     }
-    return STATUS_OK;
+    log_format_put_run(entries, length, stamp, value);
+    return append_pieces(work, &entries[0], pieces, error);
+}
+
+static enum status append_entries(struct log_work *work,
+                                  const struct log_entry *entries,
+                                  size_t count,
+                                  struct error *error)
+{
+    enum status status = STATUS_OK;
+
+    for (size_t i = 0; status == STATUS_OK && i < count;) {
+        size_t length = log_format_run_length(&entries[i], count - i);
+
+        status = append_run(work, &entries[i], length, error);
+        i += length;
+    }
+    return status;
 }
 
 /* Delete the keys from `first` on that are below `end`, the last one first: LMDB closes the gap
@@ -124,15 +178,17 @@ delete_keys(struct log_work *work, uint64_t first, uint64_t end, struct error *e
                                                       "deleting from the log", error);
 }
 
-static enum status
-find_term(struct log_work *work, raft_index index, raft_term *ret, struct error *error)
+/* The run that `index` lies in, and its value. */
+static enum status find_run(struct log_work *work,
+                            raft_index index,
+                            struct log_run *ret_run,
+                            struct bytes *ret_value,
+                            struct error *error)
 {
     uint64_t key = log_key(index, 0);
     MDB_val key_value = environment_value(&key, sizeof key);
     MDB_val value;
-    struct log_entry entry;
-    size_t payload_bytes;
-    int result = mdb_get(work->txn, work->store->environment.database, &key_value, &value);
+    int result = mdb_cursor_get(work->cursor, &key_value, &value, MDB_SET_RANGE);
 
     if (result == MDB_NOTFOUND) {
         return log_store_entry_damaged(work->store, index, "is missing", error);
@@ -140,15 +196,32 @@ find_term(struct log_work *work, raft_index index, raft_term *ret, struct error 
     if (result != MDB_SUCCESS) {
         return environment_error(&work->store->environment, result, "reading the log", error);
     }
-    if (!log_format_get_first_piece(index, bytes_of(value.mv_data, value.mv_size), &entry,
-                                    &payload_bytes)) {
+    memcpy(&key, key_value.mv_data, sizeof key);
+    *ret_value = bytes_of(value.mv_data, value.mv_size);
+    if (!log_format_get_run(key >> LOG_KEY_PIECE_BITS, *ret_value, ret_run)) {
         return log_store_entry_damaged(work->store, index, "is damaged", error);
     }
-    *ret = entry.term;
-    return STATUS_OK;
+    return ret_run->first <= index
+               ? STATUS_OK
+               : log_store_entry_damaged(work->store, index, "is missing", error);
 }
 
-/* The entries up to `target` go, which has `term`. */
+static enum status
+find_term(struct log_work *work, raft_index index, raft_term *ret, struct error *error)
+{
+    struct log_run run;
+    struct bytes value;
+    struct log_entry entry;
+    enum status status = find_run(work, index, &run, &value, error);
+
+    while (status == STATUS_OK && log_format_next_entry(&run, &entry) && entry.index <= index) {
+        *ret = entry.term;
+    }
+    return status;
+}
+
+/* The entries up to `target` go, which has `term`. Those of them that share a value with what stays
+ * go when that goes. */
 static enum status
 trim_to(struct log_work *work, raft_index target, raft_term term, struct error *error)
 {
@@ -208,6 +281,59 @@ static enum status reset(struct log_work *work, const struct log_write *write, s
     return STATUS_OK;
 }
 
+/* The last entry before the run that `first` lies in, by the keys alone: that run may be damaged.
+ */
+static enum status
+find_before(struct log_work *work, raft_index first, raft_index *ret_index, struct error *error)
+{
+    uint64_t found = log_key(first, 0);
+    MDB_val key = environment_value(&found, sizeof found);
+    MDB_val value;
+    int result = mdb_cursor_get(work->cursor, &key, &value, MDB_SET_RANGE);
+
+    if (result == MDB_SUCCESS) {
+        result = mdb_cursor_get(work->cursor, &key, &value, MDB_PREV);
+    }
+    if (result != MDB_SUCCESS) {
+        return result == MDB_NOTFOUND
+                   ? log_store_entry_damaged(work->store, first, "is missing", error)
+                   : environment_error(&work->store->environment, result, "reading the log", error);
+    }
+    memcpy(&found, key.mv_data, sizeof found);
+    found >>= LOG_KEY_PIECE_BITS;
+    *ret_index = found > work->state.base ? found : work->state.base;
+    return STATUS_OK;
+}
+
+/* The entries from `first` on go. Those before it that share a value with it are appended again. */
+static enum status cut(struct log_work *work, raft_index first, struct error *error)
+{
+    uint8_t copy[LOG_RUN_BYTES_MAX];
+    struct log_entry stays[LOG_RUN_ENTRIES_MAX];
+    size_t count = 0;
+    struct log_run run;
+    struct bytes value;
+    raft_index before = 0;
+    enum status status = find_before(work, first, &before, error);
+
+    if (status == STATUS_OK && before + 1 < first) {
+        MARK(log_cut_within_a_run);
+        status = find_run(work, first, &run, &value, error);
+        if (status == STATUS_OK) {
+            memcpy(copy, value.data, value.size);
+            CHECK(log_format_get_run(run.last, bytes_of(copy, value.size), &run));
+            while (run.next < first && log_format_next_entry(&run, &stays[count])) {
+                count++;
+            }
+        }
+    }
+    work->needs_meta = true;
+    if (status == STATUS_OK) {
+        status = delete_keys(work, log_key(first, 0), UINT64_MAX, error);
+    }
+    return status == STATUS_OK ? append_entries(work, stays, count, error) : status;
+}
+
 static enum status append(struct log_work *work, const struct log_write *write, struct error *error)
 {
     raft_index first = write->entries[0].index;
@@ -215,11 +341,10 @@ static enum status append(struct log_work *work, const struct log_write *write, 
 
     if (first <= work->state.last) {
         MARK(log_entries_overwritten_on_disk);
-        work->needs_meta = true;
-        status = delete_keys(work, log_key(first, 0), UINT64_MAX, error);
+        status = cut(work, first, error);
     }
-    for (size_t i = 0; status == STATUS_OK && i < write->entry_count; i++) {
-        status = append_entry(work, &write->entries[i], error);
+    if (status == STATUS_OK) {
+        status = append_entries(work, write->entries, write->entry_count, error);
     }
     work->state.last = first + write->entry_count - 1;
     return status;

@@ -65,18 +65,29 @@ static bool wants(void *context, struct bytes key, struct bytes beginning, uint6
            stamp - search->stamp <= LOG_TAIL_COMMITS_MAX;
 }
 
+/* False: damaged, or the first piece of several. */
+static bool keep_run(struct search *search, raft_index last, struct bytes value, uint64_t age)
+{
+    struct log_run run;
+    struct log_entry entry;
+
+    if (!log_format_get_run(last, value, &run) || run.payload_bytes > LOG_PIECE_BYTES) {
+        return false;
+    }
+    while (log_format_next_entry(&run, &entry)) {
+        keep(search, &entry, age);
+    }
+    return true;
+}
+
 static void see_loose(void *context, struct bytes key, struct bytes value)
 {
     struct search *search = context;
-    struct log_entry entry;
     uint64_t stamp;
-    size_t payload_bytes;
-    raft_index index;
+    raft_index last;
 
-    if (get_index(key, &index) && log_format_get_stamp(value, &stamp) &&
-        log_format_get_first_piece(index, value, &entry, &payload_bytes) &&
-        payload_bytes == entry.payload.size) {
-        keep(search, &entry, stamp - search->stamp);
+    if (get_index(key, &last) && log_format_get_stamp(value, &stamp)) {
+        (void)keep_run(search, last, value, stamp - search->stamp);
     }
 }
 
@@ -185,10 +196,10 @@ static enum status fill(struct environment *environment, void *context, struct e
                  log_format_put_stamp(saving->stamp, record), error);
     for (size_t i = 0; status == STATUS_OK && i < saving->tail->count; i++) {
         const struct log_entry *entry = &saving->tail->entries[i];
-        size_t size = log_format_piece_bytes(entry, 0, NULL);
+        size_t size = log_format_run_bytes(entry, 1, NULL);
         uint8_t *value = xmalloc(size);
 
-        log_format_put_piece(entry, 0, NULL, value);
+        log_format_put_run(entry, 1, NULL, value);
         status = put(environment, txn, log_key(entry->index, 0), value, size, error);
         free(value);
     }
@@ -217,19 +228,13 @@ struct saved {
 static void see_saved(void *context, struct bytes key, struct bytes value)
 {
     struct saved *saved = context;
-    struct log_entry entry;
-    size_t payload_bytes;
-    raft_index index;
+    raft_index last;
     uint64_t number;
 
     memcpy(&number, key.data, sizeof number);
     if (number == LOG_KEY_STAMP && log_format_get_stamp_record(value, &saved->stamp)) {
         saved->has_stamp = true;
-    } else if (get_index(key, &index) &&
-               log_format_get_first_piece(index, value, &entry, &payload_bytes) &&
-               payload_bytes == entry.payload.size) {
-        keep(saved->search, &entry, 0);
-    } else {
+    } else if (!get_index(key, &last) || !keep_run(saved->search, last, value, 0)) {
         saved->is_damaged = true;
     }
 }

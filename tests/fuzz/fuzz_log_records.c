@@ -9,7 +9,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { INDEX = 7, KINDS = 6 };
+enum { LAST = 100, KINDS = 6 };
 
 static void read_identity(struct bytes stored)
 {
@@ -79,19 +79,35 @@ static void read_stamp(struct bytes stored)
     }
 }
 
-static void read_piece(struct bytes stored)
+static void read_run(struct bytes stored)
 {
-    struct log_entry entry;
-    size_t payload_bytes = 0;
+    struct log_run run;
+    struct log_entry entries[LOG_RUN_ENTRIES_MAX];
+    size_t count = 0;
     uint64_t stamp;
+    bool has_stamp = log_format_get_stamp(stored, &stamp);
+    uint8_t *written;
 
-    (void)log_format_get_stamp(stored, &stamp);
-    if (log_format_get_first_piece(INDEX, stored, &entry, &payload_bytes)) {
-        CHECK_OP(payload_bytes, <=, LOG_STORE_ENTRY_BYTES_MAX);
-        CHECK_OP(entry.payload.size, <=, payload_bytes);
-        CHECK_OP(entry.payload.size, <=, stored.size);
-        CHECK_OP(log_format_pieces(payload_bytes), <=, LOG_PIECES_MAX);
+    if (!log_format_get_run(LAST, stored, &run)) {
+        return;
     }
+    CHECK_OP(run.payload_bytes, <=, LOG_STORE_ENTRY_BYTES_MAX);
+    CHECK_OP(log_format_pieces(run.payload_bytes), <=, LOG_PIECES_MAX);
+    CHECK_OP(run.last - run.first, <, LOG_RUN_ENTRIES_MAX);
+    while (log_format_next_entry(&run, &entries[count])) {
+        CHECK_OP(entries[count].index, ==, run.first + count);
+        count++;
+    }
+    CHECK_OP(entries[count - 1].index, ==, LAST);
+    if (run.payload_bytes > LOG_PIECE_BYTES) {
+        return; /* what is written of it depends on the other pieces */
+    }
+    written = malloc(stored.size);
+    CHECK(written != NULL);
+    CHECK_OP(log_format_run_bytes(entries, count, has_stamp ? &stamp : NULL), ==, stored.size);
+    log_format_put_run(entries, count, has_stamp ? &stamp : NULL, written);
+    CHECK(memcmp(written, stored.data, stored.size) == 0);
+    free(written);
 }
 
 static void read_record(uint8_t which, struct bytes stored)
@@ -113,7 +129,7 @@ static void read_record(uint8_t which, struct bytes stored)
         read_stamp(stored);
         break;
     default:
-        read_piece(stored);
+        read_run(stored);
     }
 }
 
@@ -121,7 +137,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint64_t keys[KINDS] = {LOG_KEY_IDENTITY, LOG_KEY_HARD_STATE,
                                          LOG_KEY_BASE,     LOG_KEY_WITNESSES,
-                                         LOG_KEY_STAMP,    (uint64_t)INDEX << LOG_KEY_PIECE_BITS};
+                                         LOG_KEY_STAMP,    (uint64_t)LAST << LOG_KEY_PIECE_BITS};
     uint8_t *sealed;
 
     if (size == 0) {

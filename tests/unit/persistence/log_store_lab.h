@@ -118,13 +118,16 @@ static inline enum status read_all(struct log_store *store, raft_index first, ra
     return log_store_read(store, first, last, ignore_entry, &count, &error);
 }
 
+/* Each entry in a value of its own, the last one in pieces. */
 static inline void make_log_of_ten(void)
 {
     struct log_store *store;
 
     new_path();
     store = open_store();
-    EXPECT_OK(append(store, 1, 9, 1, 100));
+    for (raft_index index = 1; index <= 9; index++) {
+        EXPECT_OK(append(store, index, 1, 1, 100));
+    }
     EXPECT_OK(append(store, 10, 1, 1, 2 * PIECE));
     log_store_close(store);
 }

@@ -159,62 +159,171 @@ static void test_every_flipped_bit_of_the_records_is_found(void)
     EXPECT_OK(log_format_get_base(bytes_of(value, size), &state));
 }
 
-static void test_a_first_piece_that_lies_is_refused(void)
+static bool reads(raft_index last, const uint8_t *value, size_t size, struct log_run *ret_run)
+{
+    return log_format_get_run(last, bytes_of(value, size), ret_run);
+}
+
+static bool seals_and_reads(raft_index last, uint8_t *value, size_t size)
+{
+    struct log_run run;
+
+    log_format_seal(log_key(last, 0), value, size - SEAL_BYTES);
+    return reads(last, value, size, &run);
+}
+
+static void test_an_entry_that_lies_is_refused(void)
 {
     struct log_entry entry = {
         .index = 9, .term = 5, .type = RAFT_ENTRY_CONFIG, .payload = bytes_of_text("payload")};
     struct log_entry read;
+    struct log_run run;
     uint8_t value[64];
-    size_t payload_bytes;
     uint64_t stamp = 77;
-    size_t size = log_format_piece_bytes(&entry, 0, &stamp);
+    size_t size = log_format_run_bytes(&entry, 1, &stamp);
 
     EXPECT_EQ(size, 21 + 7 + 8);
-    log_format_put_piece(&entry, 0, &stamp, value);
+    log_format_put_run(&entry, 1, &stamp, value);
     stamp = 0;
     EXPECT(log_format_get_stamp(bytes_of(value, size), &stamp));
     EXPECT_EQ(stamp, 77);
-    EXPECT(log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
+    EXPECT(reads(9, value, size, &run));
+    EXPECT_EQ(run.first, 9);
+    EXPECT_EQ(run.payload_bytes, 7);
+    EXPECT(log_format_next_entry(&run, &read));
+    EXPECT_EQ(read.index, 9);
     EXPECT_EQ(read.term, 5);
     EXPECT_EQ(read.type, RAFT_ENTRY_CONFIG);
-    EXPECT_EQ(payload_bytes, 7);
     EXPECT_BYTES(read.payload, entry.payload);
-    EXPECT(!log_format_get_first_piece(8, bytes_of(value, size), &read, &payload_bytes));
+    EXPECT(!log_format_next_entry(&run, &read));
+    EXPECT(!reads(8, value, size, &run));
     /* Well sealed, yet impossible: a type that there is not, a size that does not fit. */
     value[8] = 0;
-    log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
-    EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
+    EXPECT(!seals_and_reads(9, value, size));
     value[8] = RAFT_ENTRY_CONFIG + 1;
-    log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
-    EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
+    EXPECT(!seals_and_reads(9, value, size));
     value[8] = 0x80 | RAFT_ENTRY_COMMAND;
+    EXPECT(seals_and_reads(9, value, size));
     bytes_store_u32(value + 9, 8);
-    log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
-    EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
+    EXPECT(!seals_and_reads(9, value, size));
+    bytes_store_u32(value + 9, 6);
+    EXPECT(!seals_and_reads(9, value, size));
     bytes_store_u32(value + 9, UINT32_MAX);
-    log_format_seal(log_key(9, 0), value, size - SEAL_BYTES);
-    EXPECT(!log_format_get_first_piece(9, bytes_of(value, size), &read, &payload_bytes));
-    EXPECT(!log_format_get_first_piece(9, BYTES_EMPTY, &read, &payload_bytes));
+    EXPECT(!seals_and_reads(9, value, size));
+    EXPECT(!reads(9, NULL, 0, &run));
 }
 
 static void test_an_entry_may_have_no_stamp(void)
 {
     uint8_t value[13 + 2 + SEAL_BYTES] = {[7] = 6, [8] = RAFT_ENTRY_COMMAND, [12] = 2, 'h', 'i'};
     struct log_entry read;
-    size_t payload_bytes;
+    struct log_run run;
     uint64_t stamp;
 
-    log_format_seal(log_key(9, 0), value, 13 + 2);
-    EXPECT(log_format_get_first_piece(9, bytes_of(value, sizeof value), &read, &payload_bytes));
+    EXPECT(seals_and_reads(9, value, sizeof value));
+    EXPECT(reads(9, value, sizeof value, &run));
+    EXPECT(log_format_next_entry(&run, &read));
     EXPECT_EQ(read.term, 6);
     EXPECT_EQ(read.type, RAFT_ENTRY_COMMAND);
     EXPECT_BYTES(read.payload, bytes_of_text("hi"));
     EXPECT(!log_format_get_stamp(bytes_of(value, sizeof value), &stamp));
     /* Too short for the stamp that it tells of. */
     value[8] |= 0x80;
-    log_format_seal(log_key(9, 0), value, 13 + 2);
-    EXPECT(!log_format_get_first_piece(9, bytes_of(value, sizeof value), &read, &payload_bytes));
+    EXPECT(!seals_and_reads(9, value, sizeof value));
     EXPECT(!log_format_get_stamp(bytes_of(value, sizeof value), &stamp));
+}
+
+static void test_a_run_lies_where_the_document_says(void)
+{
+    const struct log_entry entries[] = {
+        {.index = 6, .term = 2, .type = RAFT_ENTRY_COMMAND, .payload = bytes_of_text("ab")},
+        {.index = 7, .term = 2, .type = RAFT_ENTRY_NOOP, .payload = BYTES_EMPTY},
+        {.index = 8, .term = 3, .type = RAFT_ENTRY_COMMAND, .payload = bytes_of_text("c")},
+    };
+    static const uint8_t expected[] = {
+        0, 0, 0, 0, 0, 0, 0, 2, 0x81, 0, 0, 0, 2, 0,   0, 0, 0, 0, 0, 0, 9, 'a', 'b', /* entry 6 */
+        0, 0, 0, 0, 0, 0, 0, 2, 2,    0, 0, 0, 0,                                     /* entry 7 */
+        0, 0, 0, 0, 0, 0, 0, 3, 1,    0, 0, 0, 1, 'c',                                /* entry 8 */
+    };
+    uint64_t stamp = 9;
+    uint8_t value[sizeof expected + SEAL_BYTES];
+    struct log_run run;
+    struct log_entry read;
+
+    EXPECT_EQ(log_format_run_length(entries, 3), 3);
+    EXPECT_EQ(log_format_run_bytes(entries, 3, &stamp), sizeof value);
+    log_format_put_run(entries, 3, &stamp, value);
+    EXPECT_BYTES(bytes_of(value, sizeof expected), bytes_of(expected, sizeof expected));
+    EXPECT(reads(8, value, sizeof value, &run));
+    EXPECT_EQ(run.first, 6);
+    EXPECT_EQ(run.last, 8);
+    for (size_t i = 0; i < 3; i++) {
+        EXPECT(log_format_next_entry(&run, &read));
+        EXPECT_EQ(read.index, entries[i].index);
+        EXPECT_EQ(read.term, entries[i].term);
+        EXPECT_EQ(read.type, entries[i].type);
+        EXPECT_BYTES(read.payload, entries[i].payload);
+    }
+    EXPECT(!log_format_next_entry(&run, &read));
+    /* Not under the key of another entry, and no bit of it may differ. */
+    EXPECT(!reads(7, value, sizeof value, &run));
+    for (size_t bit = 0; bit < sizeof value * 8; bit++) {
+        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        EXPECT(!reads(8, value, sizeof value, &run));
+        value[bit / 8] ^= (uint8_t)(1 << bit % 8);
+    }
+}
+
+static void test_a_run_that_lies_is_refused(void)
+{
+    const struct log_entry entries[] = {
+        {.index = 1, .term = 2, .type = RAFT_ENTRY_COMMAND, .payload = bytes_of_text("ab")},
+        {.index = 2, .term = 2, .type = RAFT_ENTRY_COMMAND, .payload = bytes_of_text("c")},
+    };
+    enum { SECOND = LOG_ENTRY_HEAD_BYTES + 2 };
+    uint8_t value[128] = {0};
+    size_t size = log_format_run_bytes(entries, 2, NULL);
+
+    log_format_put_run(entries, 2, NULL, value);
+    EXPECT(seals_and_reads(2, value, size));
+    EXPECT(!seals_and_reads(1, value, size)); /* there is no entry 0 */
+    for (size_t cut = 1; cut <= size - SEAL_BYTES; cut++) {
+        bool is_whole = size - cut == SECOND + SEAL_BYTES;
+
+        EXPECT_EQ(seals_and_reads(2, value, size - cut), is_whole);
+        log_format_put_run(entries, 2, NULL, value);
+    }
+    EXPECT(!seals_and_reads(2, value, size + 1));
+    log_format_put_run(entries, 2, NULL, value);
+    value[SECOND + 8] |= 0x80; /* a stamp is the first one's */
+    EXPECT(!seals_and_reads(2, value, size));
+    value[SECOND + 8] = 0;
+    EXPECT(!seals_and_reads(2, value, size));
+    value[SECOND + 8] = RAFT_ENTRY_COMMAND;
+    bytes_store_u32(value + SECOND + 9, 2);
+    EXPECT(!seals_and_reads(2, value, size));
+}
+
+static void test_entries_share_a_value_while_it_is_small(void)
+{
+    static const uint8_t payload[LOG_RUN_BYTES_MAX];
+    struct log_entry entries[LOG_RUN_ENTRIES_MAX + 1];
+    uint64_t stamp = 1;
+
+    for (size_t i = 0; i <= LOG_RUN_ENTRIES_MAX; i++) {
+        entries[i] = (struct log_entry){.index = i + 1, .term = 1, .type = RAFT_ENTRY_NOOP};
+    }
+    EXPECT_EQ(log_format_run_length(entries, 1), 1);
+    EXPECT_EQ(log_format_run_length(entries, 5), 5);
+    EXPECT(log_format_run_length(entries, LOG_RUN_ENTRIES_MAX + 1) <= LOG_RUN_ENTRIES_MAX);
+    for (size_t bytes = LOG_RUN_BYTES_MAX - 60; bytes <= LOG_RUN_BYTES_MAX; bytes++) {
+        size_t both;
+
+        entries[1].payload = bytes_of(payload, bytes);
+        both = log_format_run_bytes(entries, 2, &stamp);
+        EXPECT_EQ(log_format_run_length(entries, 2), both <= LOG_RUN_BYTES_MAX ? 2 : 1);
+        EXPECT_EQ(log_format_run_length(entries + 1, 1), 1);
+    }
 }
 
 static void test_pieces_hold_the_payload_without_gaps(void)
@@ -230,11 +339,16 @@ static void test_pieces_hold_the_payload_without_gaps(void)
         payload[i] = (uint8_t)(i * 31 >> 3);
     }
     for (uint32_t piece = 0; piece < log_format_pieces(bytes); piece++) {
-        size_t size = log_format_piece_bytes(&entry, piece, NULL);
+        size_t size = piece == 0 ? log_format_run_bytes(&entry, 1, NULL)
+                                 : log_format_piece_bytes(&entry, piece);
         size_t head = piece == 0 ? LOG_ENTRY_HEAD_BYTES : 0;
         struct bytes read;
 
-        log_format_put_piece(&entry, piece, NULL, value);
+        if (piece == 0) {
+            log_format_put_run(&entry, 1, NULL, value);
+        } else {
+            log_format_put_piece(&entry, piece, value);
+        }
         EXPECT(log_format_check(log_key(3, piece), bytes_of(value, size), &read));
         EXPECT_BYTES(bytes_of(read.data + head, read.size - head),
                      bytes_of(payload + at, read.size - head));
@@ -254,8 +368,11 @@ int main(int argc, char **argv)
         TEST_CASE(test_an_identity_that_lies_about_its_starts_is_refused),
         TEST_CASE(test_witnesses_lie_where_the_document_says),
         TEST_CASE(test_every_flipped_bit_of_the_records_is_found),
-        TEST_CASE(test_a_first_piece_that_lies_is_refused),
+        TEST_CASE(test_an_entry_that_lies_is_refused),
         TEST_CASE(test_an_entry_may_have_no_stamp),
+        TEST_CASE(test_a_run_lies_where_the_document_says),
+        TEST_CASE(test_a_run_that_lies_is_refused),
+        TEST_CASE(test_entries_share_a_value_while_it_is_small),
         TEST_CASE(test_pieces_hold_the_payload_without_gaps),
         TEST_END,
     };

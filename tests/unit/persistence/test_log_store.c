@@ -1,6 +1,7 @@
 #include "persistence/log_store.h"
 
 #include "base/prng.h"
+#include "persistence/log_store_internal.h"
 #include "tests/support/damage.h"
 #include "tests/unit/persistence/log_store_lab.h"
 
@@ -10,6 +11,15 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Values that hold entries. */
+static size_t stored_values(const struct log_store *store)
+{
+    MDB_stat stat;
+
+    EXPECT_EQ(mdb_env_stat(store->environment.env, &stat), 0);
+    return stat.ms_entries - LOG_KEY_STAMP;
+}
 
 static void test_entries_survive_a_restart(void)
 {
@@ -160,6 +170,64 @@ static void test_overwriting_drops_everything_behind(void)
     EXPECT_EQ(read_all(store, 20, 23), STATUS_NOT_FOUND);
     EXPECT_OK(append(store, 1, 1, 3, 5));
     EXPECT_EQ(log_store_state(store).last, 1);
+    log_store_close(store);
+}
+
+/* What shares a value with the entry from which on others come stays, also after a restart. */
+static void test_overwriting_within_a_run_keeps_its_beginning(void)
+{
+    enum { COUNT = 15 };
+    static const raft_index firsts[] = {1, 2, 8, COUNT};
+
+    for (size_t i = 0; i < sizeof firsts / sizeof firsts[0]; i++) {
+        for (raft_index base = 0; base < firsts[i]; base += 6) {
+            raft_index first = firsts[i];
+            struct log_write trim = {.switch_tree = true, .trim = base, .trim_term = 1};
+            struct log_store *store;
+
+            new_path();
+            store = open_store();
+            EXPECT_OK(append(store, 1, COUNT, 1, 100));
+            EXPECT_EQ(stored_values(store), 1);
+            EXPECT_OK(log_store_write(store, &trim, &error));
+            EXPECT_EQ(log_store_state(store).base, base);
+            EXPECT_OK(append(store, first, 1, 2, 120));
+            EXPECT_EQ(log_store_state(store).last, first);
+            for (int start = 0; start < 2; start++) {
+                expect_entries(store, base + 1, first - 1, 1, 100);
+                expect_entries(store, first, first, 2, 120);
+                log_store_close(store);
+                store = open_store();
+            }
+            log_store_close(store);
+        }
+    }
+}
+
+/* A run goes as a whole, when the last of its entries does. */
+static void test_trimming_within_a_run_keeps_its_end(void)
+{
+    enum { COUNT = 15 };
+    struct log_store *store;
+    bool more;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, COUNT, 3, 100));
+    EXPECT_OK(append(store, COUNT + 1, 1, 3, 100));
+    EXPECT_EQ(stored_values(store), 2);
+    for (raft_index base = 1; base <= COUNT; base++) {
+        EXPECT_OK(log_store_trim(store, base, 1, &more, &error));
+        EXPECT_EQ(log_store_state(store).base, base);
+        EXPECT_EQ(log_store_state(store).base_term, 3);
+        EXPECT_EQ(stored_values(store), base < COUNT ? 2 : 1);
+        expect_entries(store, base + 1, COUNT + 1, 3, 100);
+        EXPECT_EQ(read_all(store, base, COUNT + 1), STATUS_NOT_FOUND);
+        log_store_close(store);
+        store = open_store();
+        EXPECT_EQ(log_store_state(store).base, base);
+        expect_entries(store, base + 1, COUNT + 1, 3, 100);
+    }
     log_store_close(store);
 }
 
@@ -525,7 +593,7 @@ static void twin_append(struct log_store *store, struct twin *twin, struct prng 
         twin->terms[index] = twin->state.term;
         twin->sizes[index] = prng_below(prng, 50) == 0
                                  ? (size_t)prng_between(prng, PIECE - 5, 2 * PIECE + 5)
-                                 : (size_t)prng_below(prng, 3000);
+                                 : (size_t)prng_below(prng, prng_below(prng, 2) == 0 ? 200 : 3000);
         entries[i] = (struct log_entry){
             .index = index,
             .term = twin->terms[index],
@@ -651,6 +719,8 @@ int main(int argc, char **argv)
         TEST_CASE(test_entries_of_several_pieces_at_the_borders),
         TEST_CASE(test_an_entry_too_large_is_refused),
         TEST_CASE(test_overwriting_drops_everything_behind),
+        TEST_CASE(test_overwriting_within_a_run_keeps_its_beginning),
+        TEST_CASE(test_trimming_within_a_run_keeps_its_end),
         TEST_CASE(test_a_gap_is_refused_and_nothing_is_written),
         TEST_CASE(test_trimming_follows_appending_and_moves_the_base),
         TEST_CASE(test_a_write_without_entries_trims_nothing),

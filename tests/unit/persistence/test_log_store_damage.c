@@ -91,6 +91,109 @@ static void test_a_flipped_bit_in_a_later_piece_is_named(void)
     log_store_close(store);
 }
 
+/* Entries 1 to 19 with one of them damaged, which shares a value with others. Returns the last of
+ * those before that value; *ret_last is the last in it. */
+static raft_index make_log_with_a_damaged_run(raft_index damaged, raft_index *ret_last)
+{
+    enum { COUNT = 19 };
+    uint8_t *payload = make_payload(damaged, 1, 150);
+    struct log_store *store;
+    raft_index before = 0;
+
+    new_path();
+    store = open_store();
+    EXPECT_OK(append(store, 1, COUNT, 1, 150));
+    log_store_close(store);
+    EXPECT(damage_flip(data_path, bytes_of(payload, 150)) > 0);
+    free(payload);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).last, COUNT);
+    while (before < damaged && read_all(store, before + 1, before + 1) == STATUS_OK) {
+        before++;
+    }
+    *ret_last = COUNT;
+    while (*ret_last > damaged && read_all(store, *ret_last, COUNT) == STATUS_OK) {
+        --*ret_last;
+    }
+    log_store_close(store);
+    EXPECT(before < *ret_last);
+    return before;
+}
+
+static void test_a_flipped_bit_in_a_run_damages_its_entries_and_no_others(void)
+{
+    raft_index last;
+    raft_index before = make_log_with_a_damaged_run(14, &last);
+    struct log_store *store = open_store();
+
+    EXPECT(before > 0);
+    EXPECT(last - before > 1);
+    for (raft_index index = before + 1; index <= last; index++) {
+        char name[32];
+
+        (void)snprintf(name, sizeof name, "entry %d ", (int)index);
+        EXPECT_EQ(read_all(store, index, last), STATUS_CORRUPT);
+        EXPECT_CONTAINS(error.text, name);
+        EXPECT_CONTAINS(error.text, "is damaged");
+    }
+    expect_entries(store, 1, before, 1, 150);
+    expect_entries(store, last + 1, 19, 1, 150);
+    log_store_close(store);
+}
+
+/* Wherever the checkpoint that takes the place of the damaged state ends. What is damaged and
+ * behind it stays damage until that goes too. */
+static void test_a_damaged_run_goes_with_its_last_entry_when_the_tree_is_switched(void)
+{
+    for (raft_index trim = 11; trim <= 19; trim++) {
+        raft_index last;
+        raft_index before = make_log_with_a_damaged_run(14, &last);
+        struct log_write change = {.switch_tree = true, .trim = trim, .trim_term = 1};
+        struct log_store *store = open_store();
+        bool is_gone = trim >= last;
+
+        EXPECT_OK(log_store_write(store, &change, &error));
+        for (int start = 0; start < 2; start++) {
+            EXPECT_EQ(log_store_state(store).base, trim);
+            EXPECT_EQ(log_store_state(store).last, 19);
+            EXPECT_EQ(read_all(store, trim + 1, 19), is_gone ? STATUS_OK : STATUS_CORRUPT);
+            if (trim < before) {
+                expect_entries(store, trim + 1, before, 1, 150);
+            }
+            expect_entries(store, last + 1 > trim ? last + 1 : trim + 1, 19, 1, 150);
+            log_store_close(store);
+            store = open_store();
+        }
+        change.trim = last > trim ? last : trim;
+        EXPECT_OK(log_store_write(store, &change, &error));
+        EXPECT_OK(read_all(store, change.trim + 1, 19));
+        log_store_close(store);
+    }
+}
+
+/* From its first entry on others may take its place. From a later one on they may not: what stays
+ * before them would be lost. */
+static void test_a_damaged_run_is_replaced_as_a_whole_only(void)
+{
+    raft_index last;
+    raft_index before = make_log_with_a_damaged_run(14, &last);
+    struct log_store *store = open_store();
+
+    EXPECT_OK(append(store, before + 1, 2, 2, 100));
+    expect_entries(store, 1, before, 1, 150);
+    expect_entries(store, before + 1, before + 2, 2, 100);
+    log_store_close(store);
+    before = make_log_with_a_damaged_run(14, &last);
+    store = open_store();
+    EXPECT_EQ(append(store, before + 2, 2, 2, 100), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "is damaged");
+    log_store_close(store);
+    store = open_store();
+    EXPECT_EQ(log_store_state(store).last, 19);
+    expect_entries(store, 1, before, 1, 150);
+    log_store_close(store);
+}
+
 /* Change one key behind the store's back, through LMDB. */
 static void edit(uint64_t key, const uint8_t *value, size_t size)
 {
@@ -138,6 +241,39 @@ static void test_a_missing_first_entry_refuses_the_start(void)
     EXPECT_CONTAINS(error.text, "entry 1 ");
 }
 
+static void test_a_missing_run_is_named(void)
+{
+    static const raft_index lasts[] = {5, 10, 15};
+
+    for (size_t i = 0; i < sizeof lasts / sizeof lasts[0]; i++) {
+        struct log_store *store;
+
+        new_path();
+        store = open_store();
+        for (raft_index first = 1; first <= 15; first += 5) {
+            EXPECT_OK(append(store, first, 5, 1, 100));
+        }
+        log_store_close(store);
+        edit(log_key(lasts[i], 0), NULL, 0);
+        if (i == 0) {
+            EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_CORRUPT);
+            EXPECT_CONTAINS(error.text, "entry 1 ");
+            continue;
+        }
+        store = open_store();
+        EXPECT_EQ(log_store_state(store).last, i == 1 ? 15 : 10);
+        EXPECT_EQ(read_all(store, 1, log_store_state(store).last),
+                  i == 1 ? STATUS_CORRUPT : STATUS_OK);
+        if (i == 1) {
+            EXPECT_CONTAINS(error.text, "entry 6 ");
+            EXPECT_EQ(read_all(store, 8, 9), STATUS_CORRUPT);
+            EXPECT_CONTAINS(error.text, "entry 8 ");
+            EXPECT_CONTAINS(error.text, "is missing");
+        }
+        log_store_close(store);
+    }
+}
+
 static void test_a_missing_piece_is_named(void)
 {
     struct log_store *store;
@@ -166,8 +302,8 @@ static void test_a_value_under_another_key_is_damage(void)
     struct log_store *store;
 
     make_log_of_ten();
-    log_format_put_piece(&entry, 0, NULL, value);
-    edit(log_key(5, 0), value, log_format_piece_bytes(&entry, 0, NULL));
+    log_format_put_run(&entry, 1, NULL, value);
+    edit(log_key(5, 0), value, log_format_run_bytes(&entry, 1, NULL));
     store = open_store();
     EXPECT_EQ(read_all(store, 1, 10), STATUS_CORRUPT);
     EXPECT_CONTAINS(error.text, "entry 5");
@@ -215,7 +351,7 @@ static void test_a_newer_format_is_refused(void)
     log_format_seal(LOG_KEY_IDENTITY, value, size - SEAL_BYTES);
     edit(LOG_KEY_IDENTITY, value, size);
     EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_FORMAT);
-    EXPECT_CONTAINS(error.text, "format 7");
+    EXPECT_CONTAINS(error.text, "format 8");
     /* A format with a wrong seal is damage, not a newer version. */
     value[20] ^= 1;
     edit(LOG_KEY_IDENTITY, value, size);
@@ -328,9 +464,13 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         TEST_CASE(test_a_flipped_bit_in_an_entry_is_named),
         TEST_CASE(test_a_damaged_entry_goes_when_the_tree_is_switched),
+        TEST_CASE(test_a_flipped_bit_in_a_run_damages_its_entries_and_no_others),
+        TEST_CASE(test_a_damaged_run_goes_with_its_last_entry_when_the_tree_is_switched),
+        TEST_CASE(test_a_damaged_run_is_replaced_as_a_whole_only),
         TEST_CASE(test_a_flipped_bit_in_a_later_piece_is_named),
         TEST_CASE(test_a_missing_entry_is_named),
         TEST_CASE(test_a_missing_first_entry_refuses_the_start),
+        TEST_CASE(test_a_missing_run_is_named),
         TEST_CASE(test_a_missing_piece_is_named),
         TEST_CASE(test_a_value_under_another_key_is_damage),
         TEST_CASE(test_missing_or_damaged_records_refuse_the_start),

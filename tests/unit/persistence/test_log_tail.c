@@ -321,7 +321,7 @@ static void test_a_record_without_the_right_stamp_is_not_believed(void)
         uint8_t page[PAGE] = {0};
         uint64_t key = log_key(21, 0);
         uint64_t number;
-        size_t size = log_format_piece_bytes(&entry, 0, &stamp);
+        size_t size = log_format_run_bytes(&entry, 1, &stamp);
         size_t at = (PAGE - 16 - size) / 2 * 2;
         size_t bytes;
 
@@ -337,13 +337,13 @@ static void test_a_record_without_the_right_stamp_is_not_believed(void)
         memcpy(page + at + 6, &(uint16_t){8}, 2);
         memcpy(page + at + 8, &key, 8);
         forged = stamp + (uint64_t)offsets[i];
-        log_format_put_piece(&entry, 0, &forged, page + at + 16);
+        log_format_put_run(&entry, 1, &forged, page + at + 16);
         damage_write(data, bytes, bytes_of(page, PAGE));
         EXPECT_OK(log_tail_find(path, &state, stamp, &tail, &error));
         EXPECT_EQ(tail.count, 0);
         log_tail_release(&tail);
         forged = stamp + LOG_TAIL_COMMITS_MAX;
-        log_format_put_piece(&entry, 0, &forged, page + at + 16);
+        log_format_put_run(&entry, 1, &forged, page + at + 16);
         damage_write(data, bytes, bytes_of(page, PAGE));
         EXPECT_OK(log_tail_find(path, &state, stamp, &tail, &error));
         EXPECT_EQ(tail.count, 1);
@@ -382,7 +382,7 @@ static void make_up_value(struct buffer *pages,
                           uint64_t stamp,
                           size_t size)
 {
-    size_t piece_bytes = log_format_piece_bytes(entry, 0, &stamp);
+    size_t piece_bytes = log_format_run_bytes(entry, 1, &stamp);
     size_t page_count = (16 + (size > piece_bytes ? size : piece_bytes)) / PAGE + 1;
     uint8_t *page = buffer_extend(pages, page_count * PAGE);
 
@@ -390,7 +390,7 @@ static void make_up_value(struct buffer *pages,
     memcpy(page, &number, 8);
     page[10] = 4; /* for a large value */
     memcpy(page + 12, &(uint32_t){(uint32_t)page_count}, 4);
-    log_format_put_piece(entry, 0, &stamp, page + 16);
+    log_format_put_run(entry, 1, &stamp, page + 16);
 }
 
 /* Who can put bytes into the log can put there what looks like its pages, and have one value named
@@ -419,7 +419,7 @@ static void test_what_made_up_pages_refer_to_is_not_read_again_and_again(void)
                                   .payload = bytes_of(payload, sizeof payload)};
         uint64_t forged = stamp + (uint64_t)made_up[i].stamp_offset;
         size_t size =
-            made_up[i].size == 0 ? log_format_piece_bytes(&entry, 0, &forged) : made_up[i].size;
+            made_up[i].size == 0 ? log_format_run_bytes(&entry, 1, &forged) : made_up[i].size;
         struct buffer pages = BUFFER_INIT;
         struct log_tail tail;
         uint8_t page[PAGE];

@@ -333,13 +333,17 @@ static void test_reading_a_damaged_entry_says_which(void)
     struct log_store_options options = {.map_bytes = MAP_BYTES};
     char data_path[4200];
     struct fixture fixture;
-    struct log_job *job = make_write(1, 1, 3, 0);
-    struct log_entry entries[3];
+    struct log_job *first = make_write(1, 1, 1, 0);
+    struct log_job *job = make_write(2, 2, 2, 0);
+    struct log_entry entries[2];
 
     set_up(&fixture, MAP_BYTES, false);
     memcpy(entries, job->write.entries, sizeof entries);
-    entries[1].payload = bytes_of_text(text);
+    entries[0].payload = bytes_of_text(text);
     job->write.entries = entries;
+    log_thread_submit(fixture.thread, first);
+    EXPECT(next_done(&fixture) == first);
+    free_job(first);
     log_thread_submit(fixture.thread, job);
     EXPECT(next_done(&fixture) == job);
     free_job(job);
