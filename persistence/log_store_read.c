@@ -92,27 +92,30 @@ static enum status get_key(const struct log_store *store,
     return STATUS_OK;
 }
 
-/* Whether the entries begin where they should. A first one that is damaged is for who reads it. */
+/* Whether the entries begin where they should: with one value that the first of them lies in. */
 static enum status check_first(const struct log_store *store,
                                MDB_cursor *cursor,
-                               const struct log_state *state,
+                               raft_index first,
                                struct error *error)
 {
     uint64_t key = log_key(1, 0);
     struct bytes value = BYTES_EMPTY;
     struct log_run run;
+    raft_index last;
+    bool is_there;
     enum status status = get_key(store, cursor, MDB_SET_RANGE, &key, &value, error);
 
     if (status != STATUS_OK || key == 0) {
         return status;
     }
-    run = (struct log_run){.first = key >> LOG_KEY_PIECE_BITS, .last = key >> LOG_KEY_PIECE_BITS};
-    if (key == log_key(run.last, 0) && !log_format_get_run(run.last, value, &run)) {
-        run.first = state->base + 1;
+    last = key >> LOG_KEY_PIECE_BITS;
+    is_there = last >= first;
+    if (last > first) {
+        /* What is damaged is for who reads it. */
+        is_there = key == log_key(last, 0) &&
+                   (!log_format_get_run(last, value, &run) || run.first <= first);
     }
-    return run.first > state->base + 1 || run.last <= state->base
-               ? log_store_entry_damaged(store, state->base + 1, "is missing", error)
-               : STATUS_OK;
+    return is_there ? STATUS_OK : log_store_entry_damaged(store, first, "is missing", error);
 }
 
 enum status log_store_load_state(const struct log_store *store,
@@ -137,7 +140,7 @@ enum status log_store_load_state(const struct log_store *store,
     if (result != MDB_SUCCESS) {
         return environment_error(&store->environment, result, "looking for entries", error);
     }
-    status = check_first(store, cursor, state, error);
+    status = check_first(store, cursor, state->base + 1, error);
     if (status == STATUS_OK) {
         status = get_key(store, cursor, MDB_LAST, &last, &value, error);
     }

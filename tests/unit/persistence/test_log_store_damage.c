@@ -2,6 +2,7 @@
 #include "persistence/log_store.h"
 
 #include "persistence/environment.h"
+#include "persistence/inspect.h"
 #include "persistence/log_format.h"
 #include "tests/support/damage.h"
 #include "tests/unit/persistence/log_store_lab.h"
@@ -169,6 +170,67 @@ static void test_a_damaged_run_goes_with_its_last_entry_when_the_tree_is_switche
         EXPECT_OK(read_all(store, change.trim + 1, 19));
         log_store_close(store);
     }
+}
+
+struct inspected {
+    raft_index first; /* of the entries that were shown */
+    raft_index last;
+    char text[256]; /* what is wrong, the last of it */
+};
+
+static void see_entry(void *context, const struct log_entry *entry)
+{
+    struct inspected *inspected = context;
+
+    inspected->first = inspected->first == 0 ? entry->index : inspected->first;
+    inspected->last = entry->index;
+}
+
+static void see_damage(void *context, const char *text)
+{
+    struct inspected *inspected = context;
+
+    (void)snprintf(inspected->text, sizeof inspected->text, "%s", text);
+}
+
+static uint64_t inspect(struct inspected *ret_inspected)
+{
+    struct log_inspection inspection = {
+        .path = path, .on_damage = see_damage, .on_entry = see_entry, .context = ret_inspected};
+
+    *ret_inspected = (struct inspected){.first = 0};
+    EXPECT_OK(log_inspect(&inspection, &error));
+    EXPECT_EQ(inspection.state.last, 19);
+    return inspection.entry_count;
+}
+
+/* Of the entries that share a value all are named that are damaged, and none is counted that the
+ * log has let go. */
+static void test_an_inspection_tells_entries_of_runs_apart(void)
+{
+    raft_index last;
+    raft_index before = make_log_with_a_damaged_run(14, &last);
+    struct inspected inspected;
+    struct log_write change = {.switch_tree = true, .trim = 2, .trim_term = 1};
+    struct log_store *store;
+    char expected[64];
+
+    EXPECT_EQ(inspect(&inspected), 19 - (last - before));
+    (void)snprintf(expected, sizeof expected, "the entries %d to %d are damaged", (int)before + 1,
+                   (int)last);
+    EXPECT_TEXT(inspected.text, expected);
+    store = open_store();
+    EXPECT_OK(log_store_write(store, &change, &error));
+    log_store_close(store);
+    EXPECT_EQ(inspect(&inspected), 17 - (last - before));
+    EXPECT_EQ(inspected.first, 3);
+    store = open_store();
+    change.trim = last - 1;
+    EXPECT_OK(log_store_write(store, &change, &error));
+    log_store_close(store);
+    EXPECT_EQ(inspect(&inspected), 19 - last);
+    (void)snprintf(expected, sizeof expected, "entry %d is damaged", (int)last);
+    EXPECT_TEXT(inspected.text, expected);
 }
 
 /* From its first entry on others may take its place. From a later one on they may not: what stays
@@ -466,6 +528,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_damaged_entry_goes_when_the_tree_is_switched),
         TEST_CASE(test_a_flipped_bit_in_a_run_damages_its_entries_and_no_others),
         TEST_CASE(test_a_damaged_run_goes_with_its_last_entry_when_the_tree_is_switched),
+        TEST_CASE(test_an_inspection_tells_entries_of_runs_apart),
         TEST_CASE(test_a_damaged_run_is_replaced_as_a_whole_only),
         TEST_CASE(test_a_flipped_bit_in_a_later_piece_is_named),
         TEST_CASE(test_a_missing_entry_is_named),
