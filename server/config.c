@@ -66,7 +66,8 @@ static const struct option options[] = {
     {"open-membership", KIND_FLAG, FIELD(open_membership), NULL, NULL, 0, 0,
      "let clients of other machines change the members without being the superuser"},
     {"heartbeat", KIND_DURATION, FIELD(heartbeat_ms), "DURATION", NULL, 5, 60000,
-     "how often the leader is heard (default: 200ms, or a fifth of a shorter --election-timeout)"},
+     "how often the leader is heard (default: 250ms, or a quarter of a shorter "
+     "--election-timeout)"},
     {"election-timeout", KIND_DURATION, FIELD(election_timeout_ms), "DURATION", "1s", 20,
      HOURS_MS(1), "how long a silent leader is waited for, at least 3 heartbeats"},
     {"checkpoint-records", KIND_COUNT, FIELD(checkpoint_records), "N", "8192", 1, 1U << 24,
@@ -124,7 +125,7 @@ enum {
     NAME_BYTES_MAX = 40,
     DIGEST_HASH_BYTES = 28,
     RECOVER_DIGITS_MAX = 19, /* of a number below 2^63 */
-    HEARTBEAT_MS = 200,
+    HEARTBEAT_MS = 250,
     HISTORY_SHARE = 4, /* of the cache */
     HISTORY_MIN_MIB = 4
 };
@@ -554,7 +555,7 @@ config_parse(int argc, char *const *argv, struct config *ret_config, struct erro
     set_defaults(&config);
     status = parse_all(argc, argv, &config, error);
     if (config.heartbeat_ms == 0) {
-        config.heartbeat_ms = lesser(HEARTBEAT_MS, config.election_timeout_ms / 5);
+        config.heartbeat_ms = lesser(HEARTBEAT_MS, config.election_timeout_ms / 4);
     }
     if (config.history_bytes == HISTORY_UNSET) {
         config.history_bytes = greater(config.cache_bytes / HISTORY_SHARE, MIB(HISTORY_MIN_MIB));

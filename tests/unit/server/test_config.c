@@ -66,7 +66,7 @@ static void test_two_options_are_enough(void)
     EXPECT(!config.insecure_peers);
     EXPECT_EQ(config.log_level, LOG_LEVEL_INFO);
     EXPECT_EQ(config.cache_bytes, 64 << 20);
-    EXPECT_EQ(config.heartbeat_ms, 200);
+    EXPECT_EQ(config.heartbeat_ms, 250);
     EXPECT_EQ(config.election_timeout_ms, 1000);
     EXPECT_EQ(config.checkpoint_records, 8192);
     EXPECT_EQ(config.checkpoint_bytes, 16 << 20);
@@ -225,10 +225,10 @@ static void test_the_history_is_a_quarter_of_the_cache(void)
 
 static void test_a_shorter_election_timeout_shortens_the_heartbeat(void)
 {
-    EXPECT_EQ(parsed("--election-timeout 500ms").heartbeat_ms, 100);
-    EXPECT_EQ(parsed("--election-timeout 20ms").heartbeat_ms, 4);
-    EXPECT_EQ(parsed("--election-timeout 1s").heartbeat_ms, 200);
-    EXPECT_EQ(parsed("--election-timeout 1m").heartbeat_ms, 200);
+    EXPECT_EQ(parsed("--election-timeout 500ms").heartbeat_ms, 125);
+    EXPECT_EQ(parsed("--election-timeout 20ms").heartbeat_ms, 5);
+    EXPECT_EQ(parsed("--election-timeout 1s").heartbeat_ms, 250);
+    EXPECT_EQ(parsed("--election-timeout 1m").heartbeat_ms, 250);
 }
 
 static void test_options_that_contradict_each_other_are_refused(void)
