@@ -317,9 +317,9 @@ static enum status cut(struct log_work *work, raft_index first, struct error *er
     enum status status = find_before(work, first, &before, error);
 
     if (status == STATUS_OK && before + 1 < first) {
-        MARK(log_cut_within_a_run);
         status = find_run(work, first, &run, &value, error);
-        if (status == STATUS_OK) {
+        if (status == STATUS_OK && run.first < first) {
+            MARK(log_cut_within_a_run);
             memcpy(copy, value.data, value.size);
             CHECK(log_format_get_run(run.last, bytes_of(copy, value.size), &run));
             while (run.next < first && log_format_next_entry(&run, &stays[count])) {

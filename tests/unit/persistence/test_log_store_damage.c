@@ -293,6 +293,22 @@ static void test_a_missing_entry_is_named(void)
     log_store_close(store);
 }
 
+/* Whatever follows what is missing may be replaced: here an entry that is larger than any run. */
+static void test_what_follows_a_missing_entry_is_replaced(void)
+{
+    struct log_store *store;
+
+    make_log_of_ten();
+    edit(log_key(9, 0), NULL, 0);
+    store = open_store();
+    EXPECT_OK(append(store, 10, 1, 2, 100));
+    expect_entries(store, 1, 8, 1, 100);
+    expect_entries(store, 10, 10, 2, 100);
+    EXPECT_EQ(read_all(store, 8, 10), STATUS_CORRUPT);
+    EXPECT_CONTAINS(error.text, "entry 9 ");
+    log_store_close(store);
+}
+
 static void test_a_missing_first_entry_refuses_the_start(void)
 {
     struct log_store *store;
@@ -532,6 +548,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_a_damaged_run_is_replaced_as_a_whole_only),
         TEST_CASE(test_a_flipped_bit_in_a_later_piece_is_named),
         TEST_CASE(test_a_missing_entry_is_named),
+        TEST_CASE(test_what_follows_a_missing_entry_is_replaced),
         TEST_CASE(test_a_missing_first_entry_refuses_the_start),
         TEST_CASE(test_a_missing_run_is_named),
         TEST_CASE(test_a_missing_piece_is_named),
