@@ -184,7 +184,7 @@ begin_start(struct log_store *store, const struct log_tail *tail, struct error *
     return status;
 }
 
-/* The same without a start. */
+/* The same without a start. What it writes is of the present format, and the identity says so. */
 static enum status
 put_back(struct log_store *store, const struct log_tail *tail, struct error *error)
 {
@@ -195,7 +195,7 @@ put_back(struct log_store *store, const struct log_tail *tail, struct error *err
     if (status != STATUS_OK) {
         return status;
     }
-    work.needs_meta = true;
+    work.identity_changed = true;
     return log_work_finish(&work, log_work_apply(&work, &write, error), error);
 }
 

@@ -282,7 +282,7 @@ static enum status reset(struct log_work *work, const struct log_write *write, s
 }
 
 /* The last entry before the run that `first` lies in, by the keys alone: that run may be damaged.
- */
+ * After a reset in the same transaction not even a record need be before it. */
 static enum status
 find_before(struct log_work *work, raft_index first, raft_index *ret_index, struct error *error)
 {
@@ -291,17 +291,21 @@ find_before(struct log_work *work, raft_index first, raft_index *ret_index, stru
     MDB_val value;
     int result = mdb_cursor_get(work->cursor, &key, &value, MDB_SET_RANGE);
 
+    if (result == MDB_NOTFOUND) {
+        return log_store_entry_damaged(work->store, first, "is missing", error);
+    }
     if (result == MDB_SUCCESS) {
         result = mdb_cursor_get(work->cursor, &key, &value, MDB_PREV);
     }
-    if (result != MDB_SUCCESS) {
-        return result == MDB_NOTFOUND
-                   ? log_store_entry_damaged(work->store, first, "is missing", error)
-                   : environment_error(&work->store->environment, result, "reading the log", error);
+    if (result != MDB_SUCCESS && result != MDB_NOTFOUND) {
+        return environment_error(&work->store->environment, result, "reading the log", error);
     }
-    memcpy(&found, key.mv_data, sizeof found);
-    found >>= LOG_KEY_PIECE_BITS;
-    *ret_index = found > work->state.base ? found : work->state.base;
+    *ret_index = work->state.base;
+    if (result == MDB_SUCCESS) {
+        memcpy(&found, key.mv_data, sizeof found);
+        found >>= LOG_KEY_PIECE_BITS;
+        *ret_index = found > *ret_index ? found : *ret_index;
+    }
     return STATUS_OK;
 }
 

@@ -204,6 +204,55 @@ static void test_overwriting_within_a_run_keeps_its_beginning(void)
     }
 }
 
+/* What waits behind a busy disk becomes one transaction: entries may be replaced before they were
+ * ever committed, also those behind a reset, which takes even the records away until the end. */
+static void test_a_batch_may_replace_what_it_has_appended(void)
+{
+    enum { COUNT = 8 };
+
+    for (int reset = 0; reset < 2; reset++) {
+        for (raft_index replaced = 0; replaced < COUNT; replaced++) {
+            raft_index base = reset == 1 ? 100 : 0;
+            uint8_t *payloads[2][COUNT];
+            struct log_entry entries[2][COUNT];
+            struct log_write first = {.reset = reset == 1,
+                                      .reset_index = base,
+                                      .entries = entries[0],
+                                      .entry_count = COUNT};
+            struct log_write second = {.entries = entries[1] + replaced, .entry_count = 1};
+            const struct log_write *const writes[] = {&first, &second};
+            struct log_store *store;
+
+            for (size_t i = 0; i < COUNT; i++) {
+                for (raft_term term = 1; term <= 2; term++) {
+                    payloads[term - 1][i] = make_payload(base + i + 1, term, 50);
+                    entries[term - 1][i] =
+                        (struct log_entry){.index = base + i + 1,
+                                           .term = term,
+                                           .type = RAFT_ENTRY_COMMAND,
+                                           .payload = bytes_of(payloads[term - 1][i], 50)};
+                }
+            }
+            new_path();
+            store = open_store();
+            EXPECT_OK(log_store_write_batch(store, writes, 2, &error));
+            for (int start = 0; start < 2; start++) {
+                EXPECT_EQ(log_store_state(store).base, base);
+                EXPECT_EQ(log_store_state(store).last, base + replaced + 1);
+                expect_entries(store, base + 1, base + replaced, 1, 50);
+                expect_entries(store, base + replaced + 1, base + replaced + 1, 2, 50);
+                log_store_close(store);
+                store = open_store();
+            }
+            log_store_close(store);
+            for (size_t i = 0; i < COUNT; i++) {
+                free(payloads[0][i]);
+                free(payloads[1][i]);
+            }
+        }
+    }
+}
+
 /* A run goes as a whole, when the last of its entries does. */
 static void test_trimming_within_a_run_keeps_its_end(void)
 {
@@ -720,6 +769,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_an_entry_too_large_is_refused),
         TEST_CASE(test_overwriting_drops_everything_behind),
         TEST_CASE(test_overwriting_within_a_run_keeps_its_beginning),
+        TEST_CASE(test_a_batch_may_replace_what_it_has_appended),
         TEST_CASE(test_trimming_within_a_run_keeps_its_end),
         TEST_CASE(test_a_gap_is_refused_and_nothing_is_written),
         TEST_CASE(test_trimming_follows_appending_and_moves_the_base),

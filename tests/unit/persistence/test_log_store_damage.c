@@ -92,43 +92,44 @@ static void test_a_flipped_bit_in_a_later_piece_is_named(void)
     log_store_close(store);
 }
 
-/* Entries 1 to 19 with one of them damaged, which shares a value with others. Returns the last of
- * those before that value; *ret_last is the last in it. */
-static raft_index make_log_with_a_damaged_run(raft_index damaged, raft_index *ret_last)
+enum { RUNS_LAST = 40, RUN_DAMAGED = 14 };
+
+/* Entries in several runs, one of them damaged. Returns the last before the damaged run; *ret_last
+ * is the last in it. */
+static raft_index make_log_with_a_damaged_run(raft_index *ret_last)
 {
-    enum { COUNT = 19 };
-    uint8_t *payload = make_payload(damaged, 1, 150);
+    uint8_t *payload = make_payload(RUN_DAMAGED, 1, 150);
     struct log_store *store;
     raft_index before = 0;
 
     new_path();
     store = open_store();
-    EXPECT_OK(append(store, 1, COUNT, 1, 150));
+    EXPECT_OK(append(store, 1, RUNS_LAST, 1, 150));
     log_store_close(store);
     EXPECT(damage_flip(data_path, bytes_of(payload, 150)) > 0);
     free(payload);
     store = open_store();
-    EXPECT_EQ(log_store_state(store).last, COUNT);
-    while (before < damaged && read_all(store, before + 1, before + 1) == STATUS_OK) {
+    EXPECT_EQ(log_store_state(store).last, RUNS_LAST);
+    while (before < RUN_DAMAGED && read_all(store, before + 1, before + 1) == STATUS_OK) {
         before++;
     }
-    *ret_last = COUNT;
-    while (*ret_last > damaged && read_all(store, *ret_last, COUNT) == STATUS_OK) {
+    *ret_last = RUNS_LAST;
+    while (*ret_last > RUN_DAMAGED && read_all(store, *ret_last, RUNS_LAST) == STATUS_OK) {
         --*ret_last;
     }
     log_store_close(store);
-    EXPECT(before < *ret_last);
+    EXPECT(before > 0);
+    EXPECT(before + 1 < *ret_last);
+    EXPECT(*ret_last < RUNS_LAST);
     return before;
 }
 
 static void test_a_flipped_bit_in_a_run_damages_its_entries_and_no_others(void)
 {
     raft_index last;
-    raft_index before = make_log_with_a_damaged_run(14, &last);
+    raft_index before = make_log_with_a_damaged_run(&last);
     struct log_store *store = open_store();
 
-    EXPECT(before > 0);
-    EXPECT(last - before > 1);
     for (raft_index index = before + 1; index <= last; index++) {
         char name[32];
 
@@ -138,7 +139,7 @@ static void test_a_flipped_bit_in_a_run_damages_its_entries_and_no_others(void)
         EXPECT_CONTAINS(error.text, "is damaged");
     }
     expect_entries(store, 1, before, 1, 150);
-    expect_entries(store, last + 1, 19, 1, 150);
+    expect_entries(store, last + 1, RUNS_LAST, 1, 150);
     log_store_close(store);
 }
 
@@ -146,9 +147,9 @@ static void test_a_flipped_bit_in_a_run_damages_its_entries_and_no_others(void)
  * behind it stays damage until that goes too. */
 static void test_a_damaged_run_goes_with_its_last_entry_when_the_tree_is_switched(void)
 {
-    for (raft_index trim = 11; trim <= 19; trim++) {
+    for (raft_index trim = 11; trim <= 26; trim++) {
         raft_index last;
-        raft_index before = make_log_with_a_damaged_run(14, &last);
+        raft_index before = make_log_with_a_damaged_run(&last);
         struct log_write change = {.switch_tree = true, .trim = trim, .trim_term = 1};
         struct log_store *store = open_store();
         bool is_gone = trim >= last;
@@ -156,18 +157,18 @@ static void test_a_damaged_run_goes_with_its_last_entry_when_the_tree_is_switche
         EXPECT_OK(log_store_write(store, &change, &error));
         for (int start = 0; start < 2; start++) {
             EXPECT_EQ(log_store_state(store).base, trim);
-            EXPECT_EQ(log_store_state(store).last, 19);
-            EXPECT_EQ(read_all(store, trim + 1, 19), is_gone ? STATUS_OK : STATUS_CORRUPT);
+            EXPECT_EQ(log_store_state(store).last, RUNS_LAST);
+            EXPECT_EQ(read_all(store, trim + 1, RUNS_LAST), is_gone ? STATUS_OK : STATUS_CORRUPT);
             if (trim < before) {
                 expect_entries(store, trim + 1, before, 1, 150);
             }
-            expect_entries(store, last + 1 > trim ? last + 1 : trim + 1, 19, 1, 150);
+            expect_entries(store, last + 1 > trim ? last + 1 : trim + 1, RUNS_LAST, 1, 150);
             log_store_close(store);
             store = open_store();
         }
         change.trim = last > trim ? last : trim;
         EXPECT_OK(log_store_write(store, &change, &error));
-        EXPECT_OK(read_all(store, change.trim + 1, 19));
+        EXPECT_OK(read_all(store, change.trim + 1, RUNS_LAST));
         log_store_close(store);
     }
 }
@@ -200,7 +201,7 @@ static uint64_t inspect(struct inspected *ret_inspected)
 
     *ret_inspected = (struct inspected){.first = 0};
     EXPECT_OK(log_inspect(&inspection, &error));
-    EXPECT_EQ(inspection.state.last, 19);
+    EXPECT_EQ(inspection.state.last, RUNS_LAST);
     return inspection.entry_count;
 }
 
@@ -209,26 +210,26 @@ static uint64_t inspect(struct inspected *ret_inspected)
 static void test_an_inspection_tells_entries_of_runs_apart(void)
 {
     raft_index last;
-    raft_index before = make_log_with_a_damaged_run(14, &last);
+    raft_index before = make_log_with_a_damaged_run(&last);
     struct inspected inspected;
     struct log_write change = {.switch_tree = true, .trim = 2, .trim_term = 1};
     struct log_store *store;
     char expected[64];
 
-    EXPECT_EQ(inspect(&inspected), 19 - (last - before));
+    EXPECT_EQ(inspect(&inspected), RUNS_LAST - (last - before));
     (void)snprintf(expected, sizeof expected, "the entries %d to %d are damaged", (int)before + 1,
                    (int)last);
     EXPECT_TEXT(inspected.text, expected);
     store = open_store();
     EXPECT_OK(log_store_write(store, &change, &error));
     log_store_close(store);
-    EXPECT_EQ(inspect(&inspected), 17 - (last - before));
+    EXPECT_EQ(inspect(&inspected), RUNS_LAST - 2 - (last - before));
     EXPECT_EQ(inspected.first, 3);
     store = open_store();
     change.trim = last - 1;
     EXPECT_OK(log_store_write(store, &change, &error));
     log_store_close(store);
-    EXPECT_EQ(inspect(&inspected), 19 - last);
+    EXPECT_EQ(inspect(&inspected), RUNS_LAST - last);
     (void)snprintf(expected, sizeof expected, "entry %d is damaged", (int)last);
     EXPECT_TEXT(inspected.text, expected);
 }
@@ -238,20 +239,20 @@ static void test_an_inspection_tells_entries_of_runs_apart(void)
 static void test_a_damaged_run_is_replaced_as_a_whole_only(void)
 {
     raft_index last;
-    raft_index before = make_log_with_a_damaged_run(14, &last);
+    raft_index before = make_log_with_a_damaged_run(&last);
     struct log_store *store = open_store();
 
     EXPECT_OK(append(store, before + 1, 2, 2, 100));
     expect_entries(store, 1, before, 1, 150);
     expect_entries(store, before + 1, before + 2, 2, 100);
     log_store_close(store);
-    before = make_log_with_a_damaged_run(14, &last);
+    before = make_log_with_a_damaged_run(&last);
     store = open_store();
     EXPECT_EQ(append(store, before + 2, 2, 2, 100), STATUS_CORRUPT);
     EXPECT_CONTAINS(error.text, "is damaged");
     log_store_close(store);
     store = open_store();
-    EXPECT_EQ(log_store_state(store).last, 19);
+    EXPECT_EQ(log_store_state(store).last, RUNS_LAST);
     expect_entries(store, 1, before, 1, 150);
     log_store_close(store);
 }

@@ -227,6 +227,57 @@ static void test_an_inspected_log_gets_its_end_back_too(void)
     EXPECT_EQ(last_after_restart(), 29);
 }
 
+static void note_damage(void *context, const char *text)
+{
+    (void)context;
+    EXPECT_TEXT(text, "");
+}
+
+/* Let the identity say that an older program wrote it. */
+static void set_format(uint32_t format)
+{
+    static const char magic[] = "CONFRLOG";
+    enum { COUNT_AT = 70, STARTS_AT = 71 };
+    size_t bytes;
+    uint8_t *file = damage_read(data, &bytes);
+
+    for (size_t at = 0; at + LOG_IDENTITY_BYTES_MAX < bytes; at++) {
+        if (memcmp(file + at, magic, sizeof magic - 1) == 0) {
+            bytes_store_u32(file + at + sizeof magic - 1, format);
+            log_format_seal(LOG_KEY_IDENTITY, file + at, STARTS_AT + 8U * file[at + COUNT_AT]);
+        }
+    }
+    damage_write(data, 0, bytes_of(file, bytes));
+    free(file);
+}
+
+static uint32_t stored_format(void)
+{
+    struct log_inspection inspection = {.path = path, .on_damage = note_damage};
+
+    EXPECT_OK(log_inspect(&inspection, &error));
+    return inspection.format;
+}
+
+/* It may lie in runs from then on, which a program that knows no runs must not read. */
+static void test_an_older_log_that_gets_its_end_back_is_of_the_present_format(void)
+{
+    const struct log_store_options options = {.map_bytes = MAP_BYTES, .is_inspected = true};
+    struct log_store *store = new_store();
+    uint8_t *metas;
+
+    append(store, 1, 20, TERM, 50);
+    metas = save_metas();
+    append(store, 21, 7, TERM, 100);
+    cut(store, metas);
+    set_format(LOG_STORE_FORMAT - 1);
+    EXPECT_EQ(stored_format(), LOG_STORE_FORMAT - 1);
+    EXPECT_OK(log_store_open(path, NODE, &options, &store, &error));
+    expect_log(store, 27);
+    log_store_close(store);
+    EXPECT_EQ(stored_format(), LOG_STORE_FORMAT);
+}
+
 /* Entries in pieces, a vote and entries that replace others wait for the meta page: it is on the
  * disk, or the write did not return. So without it there is nothing to be found. */
 static void test_what_is_not_only_appended_is_not_looked_for(void)
@@ -271,6 +322,29 @@ static void test_entries_that_were_replaced_do_not_come_back(void)
     EXPECT_EQ(last_after_restart(), 14);
 }
 
+/* The same of small ones, of which some stay that shared a value with them. */
+static void test_entries_that_were_replaced_within_a_run_do_not_come_back(void)
+{
+    for (raft_index first = 11; first <= 25; first += 2) {
+        struct log_store *store = new_store();
+        struct log_write term = {.hard_state = true, .term = TERM + 1};
+        uint8_t *metas;
+
+        append(store, 1, 10, TERM, 50);
+        append(store, 11, 15, TERM, 50);
+        EXPECT_OK(log_store_write(store, &term, &error));
+        append(store, first, 1, TERM + 1, 60);
+        expect_log(store, first);
+        log_store_close(store);
+        EXPECT_EQ(last_after_restart(), first);
+        store = open_store();
+        metas = save_metas();
+        append(store, first + 1, 3, TERM + 1, 60);
+        cut(store, metas);
+        EXPECT_EQ(last_after_restart(), first + 3);
+    }
+}
+
 static void test_entries_of_an_earlier_start_do_not_come_back(void)
 {
     struct log_store *store = new_store();
@@ -302,6 +376,22 @@ static void test_a_commit_that_is_not_whole_ends_where_it_does(void)
     EXPECT(damage_flip(data, bytes_of(content, sizeof content)) > 0);
     cut(store, metas);
     EXPECT_EQ(last_after_restart(), 24);
+}
+
+static void test_a_run_that_is_not_whole_ends_what_comes_back_before_it(void)
+{
+    enum { RUN = 6 }; /* of entries with so much content */
+    struct log_store *store = new_store();
+    uint8_t *metas;
+    uint8_t content[300];
+
+    append(store, 1, 20, TERM, 50);
+    metas = save_metas();
+    append(store, 21, 15, TERM, sizeof content);
+    memset(content, (21 + RUN + 2) * 16 + TERM, sizeof content);
+    EXPECT_EQ(damage_flip(data, bytes_of(content, sizeof content)), 1);
+    cut(store, metas);
+    EXPECT_EQ(last_after_restart(), 20 + RUN);
 }
 
 static void test_a_record_without_the_right_stamp_is_not_believed(void)
@@ -443,12 +533,6 @@ static void test_what_made_up_pages_refer_to_is_not_read_again_and_again(void)
     }
 }
 
-static void note_damage(void *context, const char *text)
-{
-    (void)context;
-    EXPECT_TEXT(text, "");
-}
-
 /* The start after the one that died while it put them back, when their pages may be written over;
  * and one that finds what was saved still there though the log went on. */
 static void test_what_was_saved_is_taken_once_and_when_the_pages_are_gone(void)
@@ -501,10 +585,13 @@ int main(int argc, char **argv)
         TEST_CASE(test_many_commits_lose_nothing_with_one_or_two_meta_pages),
         TEST_CASE(test_a_write_of_nothing_changes_nothing),
         TEST_CASE(test_an_inspected_log_gets_its_end_back_too),
+        TEST_CASE(test_an_older_log_that_gets_its_end_back_is_of_the_present_format),
         TEST_CASE(test_what_is_not_only_appended_is_not_looked_for),
         TEST_CASE(test_entries_that_were_replaced_do_not_come_back),
+        TEST_CASE(test_entries_that_were_replaced_within_a_run_do_not_come_back),
         TEST_CASE(test_entries_of_an_earlier_start_do_not_come_back),
         TEST_CASE(test_a_commit_that_is_not_whole_ends_where_it_does),
+        TEST_CASE(test_a_run_that_is_not_whole_ends_what_comes_back_before_it),
         TEST_CASE(test_a_record_without_the_right_stamp_is_not_believed),
         TEST_CASE(test_what_made_up_pages_refer_to_is_not_read_again_and_again),
         TEST_CASE(test_what_was_saved_is_taken_once_and_when_the_pages_are_gone),
