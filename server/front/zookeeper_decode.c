@@ -84,6 +84,17 @@ static struct acl read_acl(struct decoder *decoder)
     return acl;
 }
 
+/* What nearly every node is created with goes without saying: each server would read it again. */
+static bool acl_is_open(const struct acl *acl)
+{
+    const Record__AclEntry *first = acl->entries[0];
+    const struct state_acl_entry entry = {.permissions = first->permissions,
+                                          .scheme = bytes_of(first->scheme.data, first->scheme.len),
+                                          .id = bytes_of(first->id.data, first->id.len)};
+
+    return acl->count == 1 && state_acl_entry_is_open(&entry);
+}
+
 /* --- Operations that write --- */
 
 static Record__CreateMode mode_of(int32_t type, int32_t flags)
@@ -116,7 +127,7 @@ static void read_create(struct decoder *decoder, int32_t type, Record__Operation
     create->value_is_null = is_null;
     acl = read_acl(decoder);
     create->acl = acl.entries;
-    create->n_acl = acl.count;
+    create->n_acl = acl_is_open(&acl) ? 0 : acl.count;
     flags = jute_read_int(&decoder->reader);
     create->mode = mode_of(type, flags);
     if (type == JUTE_TYPE_CREATE_TTL) {

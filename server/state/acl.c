@@ -22,6 +22,13 @@ static bool entry_equal(const struct state_acl_entry *left, const struct state_a
            bytes_equal(left->id, right->id);
 }
 
+bool state_acl_entry_is_open(const struct state_acl_entry *entry)
+{
+    const struct state_acl_entry open = open_entry();
+
+    return entry_equal(entry, &open);
+}
+
 static bool is_text(struct bytes bytes, const char *text)
 {
     return bytes_equal(bytes, bytes_of_text(text));
@@ -107,7 +114,6 @@ enum op_error acl_encode(const struct state_acl_entry *entries,
                          struct arena *arena,
                          struct acl *ret_acl)
 {
-    struct state_acl_entry open = open_entry();
     struct stored stored;
     size_t size = 0;
     uint8_t *start;
@@ -126,7 +132,7 @@ enum op_error acl_encode(const struct state_acl_entry *entries,
             return error;
         }
     }
-    if (stored.count == 1 && entry_equal(&stored.entries[0], &open)) {
+    if (stored.count == 1 && state_acl_entry_is_open(&stored.entries[0])) {
         stored.count = 0;
     }
     for (size_t i = 0; i < stored.count; i++) {

@@ -191,6 +191,10 @@ enum state_permission {
     STATE_PERMISSION_ADMIN = 16
 };
 
+/* All permissions for everybody. A list of this alone is the same as an empty one, which a creation
+ * may say instead. */
+bool state_acl_entry_is_open(const struct state_acl_entry *entry);
+
 enum { STATE_IDENTITIES_MAX = 16, STATE_IDENTITY_BYTES_MAX = 1024 /* scheme and id */ };
 
 struct state_identity {

@@ -152,13 +152,14 @@ static void test_flags_that_do_not_fit_the_type_are_the_states_to_refuse(void)
     stop();
 }
 
-/* Entries of the list that a create with this one is proposed with; 0 = one that the state refuses.
- */
-static size_t entries_for(const char *scheme, const char *id)
+enum { REFUSED = -1 };
+
+/* Entries of the list that a create with this one is proposed with; REFUSED: by the state. */
+static int entries_for(const char *scheme, const char *id)
 {
     struct request *request;
     Record__Command *command;
-    size_t count;
+    int count;
 
     begin(JUTE_TYPE_CREATE);
     put_text("/a");
@@ -167,9 +168,9 @@ static size_t entries_for(const char *scheme, const char *id)
     jute_put_int(&frame, 0);
     request = decoded(buffer_lend(&frame));
     command = command_of(request);
-    count = command->operation->create->n_acl;
+    count = (int)command->operation->create->n_acl;
     if (count == 1 && command->operation->create->acl[0]->scheme.len == 0) {
-        count = 0;
+        count = REFUSED;
     }
     record__command__free_unpacked(command, NULL);
     request_free(request);
@@ -237,18 +238,18 @@ static void test_identities_gather(void)
 static void test_ids_that_mean_nothing_are_illegal(void)
 {
     start();
-    EXPECT_EQ(entries_for("world", "anyone"), 1);
+    EXPECT_EQ(entries_for("world", "anyone"), 0); /* which says the same */
     EXPECT_EQ(entries_for("auth", "ignored"), 1); /* the state knows who that is */
-    EXPECT_EQ(entries_for("world", "somebody"), 0);
+    EXPECT_EQ(entries_for("world", "somebody"), REFUSED);
     EXPECT_EQ(entries_for("ip", "10.0.0.0/8"), 1);
-    EXPECT_EQ(entries_for("ip", "10.0.0.0/33"), 0);
+    EXPECT_EQ(entries_for("ip", "10.0.0.0/33"), REFUSED);
     EXPECT_EQ(entries_for("ip", "::1"), 1);
     EXPECT_EQ(entries_for("digest", "u:hash"), 1);
-    EXPECT_EQ(entries_for("digest", "u"), 0);
-    EXPECT_EQ(entries_for("digest", "u:"), 0);
-    EXPECT_EQ(entries_for("digest", "u:a:b"), 0);
-    EXPECT_EQ(entries_for("x509", "CN=a"), 0);
-    EXPECT_EQ(entries_for("super", ""), 0);
+    EXPECT_EQ(entries_for("digest", "u"), REFUSED);
+    EXPECT_EQ(entries_for("digest", "u:"), REFUSED);
+    EXPECT_EQ(entries_for("digest", "u:a:b"), REFUSED);
+    EXPECT_EQ(entries_for("x509", "CN=a"), REFUSED);
+    EXPECT_EQ(entries_for("super", ""), REFUSED);
     stop();
 }
 
