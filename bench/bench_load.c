@@ -48,6 +48,7 @@ struct load {
     uint64_t put;       /* requests of all lanes, ever */
     uint64_t under_way; /* of all lanes */
     uint64_t start_us;  /* when the first one of an open loop is due */
+    uint64_t end_us;    /* what is due later in an open loop is not put */
     size_t turn;        /* of the lanes in an open loop, of the servers when one is lost */
     bool is_ending;     /* nothing more is put */
 };
@@ -168,6 +169,7 @@ static void put_due(struct load *load)
     uint64_t room = bench_options.connections * bench_options.pipeline - load->under_way;
     uint64_t now_us = clock_monotonic_us();
 
+    now_us = now_us < load->end_us ? now_us : load->end_us;
     for (; room > 0 && may_put(load) && due_us(load) <= now_us; room--) {
         struct lane *lane = &load->lanes[load->turn++ % bench_options.connections];
 
@@ -326,14 +328,21 @@ static void run_until(struct load *load, uint64_t end_us)
     }
 }
 
-/* For as long as was asked, and until something is answered at all. */
-static void measure(struct load *load)
+/* When measuring begins: in an open loop it is a time of its schedule, however late we are. */
+static uint64_t begin_us(const struct load *load)
 {
-    uint64_t start_us = clock_monotonic_us();
+    return bench_options.rate == 0 || bench_options.operations != 0
+               ? clock_monotonic_us()
+               : load->start_us + (uint64_t)(bench_options.warmup * 1e6);
+}
 
-    run_until(load, bench_options.operations != 0
-                        ? UINT64_MAX
-                        : start_us + (uint64_t)(bench_options.seconds * 1e6));
+/* For as long as was asked, and until something is answered at all. */
+static void measure(struct load *load, uint64_t start_us)
+{
+    load->end_us = bench_options.operations != 0
+                       ? UINT64_MAX
+                       : start_us + (uint64_t)(bench_options.seconds * 1e6);
+    run_until(load, load->end_us);
     while (load->totals->latencies_us.count == 0 && !is_done(load) &&
            clock_monotonic_us() < start_us + PATIENCE_US) {
         run_until(load, clock_monotonic_us() + TURN_US);
@@ -348,7 +357,7 @@ static void load_init(struct load *load)
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
-    *load = (struct load){.epoll = epoll_create1(EPOLL_CLOEXEC)};
+    *load = (struct load){.epoll = epoll_create1(EPOLL_CLOEXEC), .end_us = UINT64_MAX};
     load->lanes = xcalloc(bench_options.connections, sizeof *load->lanes);
     load->totals = xcalloc(1, sizeof *load->totals);
     for (size_t i = 0; i < bench_options.connections; i++) {
@@ -374,9 +383,10 @@ static void load_release(struct load *load)
 /* Requests that fell due in time and were never put. */
 static uint64_t unsent(const struct load *load, uint64_t end_us)
 {
+    uint64_t until_us = end_us < load->end_us ? end_us : load->end_us;
     uint64_t due = bench_options.rate == 0
                        ? 0
-                       : (end_us - load->start_us) * bench_options.rate / UINT64_C(1000000);
+                       : (until_us - load->start_us) * bench_options.rate / UINT64_C(1000000);
 
     return due > load->put ? due - load->put : 0;
 }
@@ -423,8 +433,8 @@ int bench_load_run(void)
     memset(load.totals, 0, sizeof *load.totals);
     server_cpu_s = bench_server_cpu_s();
     own_cpu_s = bench_own_cpu_s();
-    start_us = clock_monotonic_us();
-    measure(&load);
+    start_us = begin_us(&load);
+    measure(&load, start_us);
     end_us = clock_monotonic_us();
     print_load(&load, (double)(end_us - start_us) / 1e6, bench_server_cpu_s() - server_cpu_s,
                bench_own_cpu_s() - own_cpu_s);
