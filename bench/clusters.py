@@ -49,6 +49,10 @@ def free_ports(count):
     return ports
 
 
+def leading(modes):
+    return next((number for number, mode in modes.items() if mode in ("leader", "standalone")), 0)
+
+
 class Cluster:
     """`programs` has the paths of confer-server (server) and confer-bench (bench)."""
 
@@ -85,17 +89,22 @@ class Cluster:
         """What has to be done once to make a cluster of the servers."""
 
     def wait_for_all(self):
+        self.wait_for(lambda modes: all(modes.values()) and leading(modes))
+
+    def leader(self):
+        """Who leads; waits until one says so."""
+        return leading(self.wait_for(leading))
+
+    def wait_for(self, is_so):
+        """Ask all for their mode until it is so; the modes by number."""
         deadline = time.monotonic() + self.begin_s_max
         while True:
-            modes = [self.mode(number) for number in self.processes]
-            if all(modes) and any(mode in ("leader", "standalone") for mode in modes):
-                return
+            modes = {number: self.mode(number) for number in self.processes}
+            if is_so(modes):
+                return modes
             if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes.values()):
                 raise SystemExit(f"{type(self).__name__} does not serve; its logs: {self.folder}")
             time.sleep(0.02)
-
-    def leader(self):
-        return next((number for number in self.processes if self.mode(number) in ("leader", "standalone")), 0)
 
     def kill(self, number):
         self.processes[number].kill()
