@@ -11,6 +11,9 @@ import sys
 import time
 import urllib.request
 
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tests/integration"))
+from ports import free_ports  # noqa: E402
+
 HOST = "127.0.0.1"
 
 
@@ -39,14 +42,6 @@ ending = Ending()
 
 def end_when_told():
     signal.signal(signal.SIGTERM, ending.tell)
-
-
-def free_ports(count):
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def leading(modes):
