@@ -1,6 +1,7 @@
 #include "server/net/entrance.h"
 
 #include "server/net/listener.h"
+#include "tests/support/cluster.h"
 #include "tests/unit/net/net_lab.h"
 
 #include <stdio.h>
@@ -67,17 +68,14 @@ static void on_accept(void *context, int socket, const struct socket_address *re
 
 static void house_open(struct house *house, const struct entrance_options *options)
 {
+    const unsigned port = cluster_free_port();
     struct error error;
 
     memset(house, 0, sizeof *house);
     lab_init(&house->lab, NULL);
-    for (unsigned port = 30000 + (unsigned)getpid() % 2000;; port++) {
-        (void)snprintf(house->text, sizeof house->text, "127.0.0.1:%u", port);
-        if (listener_open(house->lab.base, house->text, &house->listener, &error) == STATUS_OK) {
-            house->address = lab_loopback((uint16_t)port);
-            break;
-        }
-    }
+    (void)snprintf(house->text, sizeof house->text, "127.0.0.1:%u", port);
+    EXPECT_OK(listener_open(house->lab.base, house->text, &house->listener, &error));
+    house->address = lab_loopback((uint16_t)port);
     house->entrance = entrance_new(&house->lab.loop, options, &handler, house);
     listener_accept(house->listener, on_accept, house);
 }

@@ -1,6 +1,7 @@
 #include "server/net/entrance.h"
 #include "server/net/listener.h"
 #include "server/net/peers.h"
+#include "tests/support/cluster.h"
 #include "tests/unit/net/net_lab.h"
 
 #include <stdio.h>
@@ -217,7 +218,6 @@ static void start_peers(struct station *station, const char *secret)
     listener_accept(station->listener, on_accept, station);
 }
 
-/* Listen where the last life of this station did, or on any free port. */
 static void station_start(struct station *station, struct lab *lab, uint64_t id, const char *secret)
 {
     struct error error;
@@ -234,13 +234,8 @@ static void station_start(struct station *station, struct lab *lab, uint64_t id,
                                                     .start_known = 1};
     memset(station->identity.incarnation, (int)id, HANDSHAKE_ID_BYTES);
     EXPECT_OK(resolver_new(lab->base, &station->resolver, &error));
-    for (unsigned port = 20000 + (unsigned)getpid() % 10000;; port++) {
-        (void)snprintf(station->address, sizeof station->address, "127.0.0.1:%u", port);
-        if (listener_open(lab->base, station->address, &station->listener, &error) == STATUS_OK) {
-            break;
-        }
-        EXPECT_EQ(error.status, STATUS_EXISTS);
-    }
+    (void)snprintf(station->address, sizeof station->address, "127.0.0.1:%u", cluster_free_port());
+    EXPECT_OK(listener_open(lab->base, station->address, &station->listener, &error));
     start_peers(station, secret);
 }
 
