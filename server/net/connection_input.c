@@ -120,12 +120,21 @@ static bool has_share(const struct connection *connection)
     return connection_is_client(connection) || connection->state == CONNECTION_PREFACE;
 }
 
-/* The clock costs more than a small frame: it is not looked at for each. */
+static size_t frames_of_visit(const struct connection *connection)
+{
+    return connection->reading.is_heavy ? (size_t)CONNECTION_VISIT_FRAMES
+                                        : (size_t)CONNECTION_FIRST_FRAMES;
+}
+
+/* The clock costs more than a small frame: it is not looked at for each. Nor before the first: time
+ * that has passed there went to others, and the visit would end with nothing. */
 static bool visit_is_over(const struct connection *connection)
 {
+    size_t taken = frames_of_visit(connection) - connection->frames_left;
+
     return connection_is_client(connection) &&
            (connection->frames_left == 0 ||
-            (connection->frames_left % FRAMES_A_LOOK == 0 &&
+            (taken > 0 && taken % FRAMES_A_LOOK == 0 &&
              clock_monotonic_us() - connection->visit_us > CONNECTION_VISIT_US));
 }
 
@@ -349,8 +358,7 @@ void connection_visit(struct connection *connection)
     size_t came = 0;
 
     connection->visit_us = clock_monotonic_us();
-    connection->frames_left = connection->reading.is_heavy ? (size_t)CONNECTION_VISIT_FRAMES
-                                                           : (size_t)CONNECTION_FIRST_FRAMES;
+    connection->frames_left = frames_of_visit(connection);
     connection->visit_bytes = 0;
     connection->cut_short = false;
     if (input_rest(connection).size > 0) {

@@ -1,6 +1,60 @@
 /* How the time and the bytes of a turn are shared among connections. */
 #include "tests/unit/net/connection_lab.h"
 
+/* The time that connections see, in cases that say so: whether others take the processor from the
+ * test would change what a visit does. */
+static struct {
+    bool is_ours;
+    uint64_t now_us;
+    uint64_t step_us; /* from one look to the next */
+} lab_clock;
+
+uint64_t __real_clock_monotonic_us(void);
+uint64_t __wrap_clock_monotonic_us(void);
+
+/* The linker puts this in the place of clock_monotonic_us (--wrap). */
+uint64_t __wrap_clock_monotonic_us(void)
+{
+    if (!lab_clock.is_ours) {
+        return __real_clock_monotonic_us();
+    }
+    lab_clock.now_us += lab_clock.step_us;
+    return lab_clock.now_us;
+}
+
+/* A turn in which each look at the clock is so much later than the one before. */
+static void turn_in_steps_of(struct lab *lab, uint64_t step_us)
+{
+    lab_clock.step_us = step_us;
+    lab_clock.now_us = __real_clock_monotonic_us();
+    lab_clock.is_ours = true;
+    lab_turn(lab);
+    lab_clock.is_ours = false;
+}
+
+/* Others had the processor before it, and whoever is visited is no flood for that. */
+static void test_a_visit_that_is_late_for_its_first_frame_takes_it(void)
+{
+    struct seen seen;
+    struct buffer stream = BUFFER_INIT;
+
+    seen_init(&seen, NULL);
+    open_it(&seen);
+    put_client_frame(&stream, 1, 7);
+    EXPECT_EQ(write(seen.far, stream.data, stream.size), stream.size);
+    turn_in_steps_of(&seen.lab, 2 * CONNECTION_VISIT_US);
+    EXPECT_EQ(seen.frames, 1);
+    for (size_t i = 0; i < CONNECTION_FIRST_FRAMES; i++) {
+        put_client_frame(&stream, 1, 7);
+    }
+    EXPECT_EQ(write(seen.far, stream.data, stream.size), stream.size);
+    turn_in_steps_of(&seen.lab, 0);
+    EXPECT_EQ(seen.frames, 1 + CONNECTION_FIRST_FRAMES);
+    LAB_UNTIL(&seen.lab, seen.frames == 2 + CONNECTION_FIRST_FRAMES);
+    seen_release(&seen);
+    buffer_release(&stream);
+}
+
 static void test_frames_beyond_a_visit_wait_for_the_next_turn(void)
 {
     enum { FRAMES = 2 * CONNECTION_VISIT_FRAMES + 100 };
@@ -255,6 +309,7 @@ static void test_who_is_sent_little_is_written_to_before_the_others(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
+        TEST_CASE(test_a_visit_that_is_late_for_its_first_frame_takes_it),
         TEST_CASE(test_frames_beyond_a_visit_wait_for_the_next_turn),
         TEST_CASE(test_who_asks_little_is_read_before_those_that_flood),
         TEST_CASE(test_those_that_flood_take_turns),
