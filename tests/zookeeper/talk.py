@@ -226,7 +226,7 @@ class Talk:
         """A report as lines; `until` it is this one."""
         deadline = time.monotonic() + DEADLINE_SECONDS
         while True:
-            told = self.server.ask(place, word.encode()).decode()
+            told = self.server.ask(place, word.encode(), DEADLINE_SECONDS if verb == "word" else 1).decode()
             if verb == "word":
                 return self.reports.lines(f"{word} of {place}", told, more)
             if told == more[0]:
