@@ -169,17 +169,33 @@ static void test_a_timed_out_write_does_not_block_those_after_it(void)
     fake_server_stop(server);
 }
 
+/* Get something in vain. The time may be up just when a server has taken a connection that it is
+ * about to close: then that is told, and it is not what the case is about. */
+static struct confer_result *time_out(struct confer *confer)
+{
+    struct confer_call quick = {.timeout_ms = 300};
+    struct confer_result *result = NULL;
+
+    for (int tries = 0; tries < 20; tries++) {
+        confer_result_free(result);
+        EXPECT_EQ(confer_get(confer, "/a", 0, &quick, &result), CONFER_TIMEOUT);
+        if (strstr(result->message, "takes connections but opens no session") == NULL) {
+            break;
+        }
+    }
+    return result;
+}
+
 static void test_a_timeout_without_a_server_names_each_server_and_its_trouble(void)
 {
     struct fake_server *server = fake_server_start(2, NULL, NULL);
-    struct confer_call quick = {.timeout_ms = 300};
-    struct confer_result *result = NULL;
+    struct confer_result *result;
     struct confer *confer;
 
     fake_server_shut(server, 0, true);
     fake_server_shut(server, 1, true);
     confer = open_with(fake_server_addresses(server), true, NULL);
-    EXPECT_EQ(confer_get(confer, "/a", 0, &quick, &result), CONFER_TIMEOUT);
+    result = time_out(confer);
     EXPECT_CONTAINS(result->message, "cannot reach any of 2 servers");
     EXPECT_CONTAINS(result->message, fake_server_address(server, 0));
     EXPECT_CONTAINS(result->message, fake_server_address(server, 1));
