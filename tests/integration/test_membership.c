@@ -344,7 +344,6 @@ static unsigned form_three_of_four(void)
 
 static void give_up_a_removal(unsigned asked, unsigned removed, const char *timeout)
 {
-    Client__Response *status;
     char id[8];
 
     (void)snprintf(id, sizeof id, "%u", removed);
@@ -352,9 +351,7 @@ static void give_up_a_removal(unsigned asked, unsigned removed, const char *time
         cluster_cli(&cluster, asked, "remove-member", id, "--timeout", timeout, NULL)->exit_code,
         5);
     /* It has seen by now that its client went: this one came later. */
-    status = cluster_status(&cluster, asked);
-    EXPECT(status != NULL);
-    client__response__free_unpacked(status, NULL);
+    cluster_expect_answer(&cluster, asked);
 }
 
 static void expect_all_four_members(unsigned asked)
@@ -408,7 +405,6 @@ static void test_a_stopped_leader_does_not_begin_what_a_dead_server_relayed(void
     unsigned leader = asked == 1 ? 3 : asked - 1;
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__RemoveMember removal = CLIENT__REMOVE_MEMBER__INIT;
-    Client__Response *status;
     struct wire wire;
 
     removal.id = asked; /* so that the others could do it without this one */
@@ -418,9 +414,7 @@ static void test_a_stopped_leader_does_not_begin_what_a_dead_server_relayed(void
     cluster_signal(&cluster, leader, SIGSTOP);
     EXPECT(wire_request(&wire, &request));
     /* It is relayed by now: this one came later. */
-    status = cluster_status(&cluster, asked);
-    EXPECT(status != NULL);
-    client__response__free_unpacked(status, NULL);
+    cluster_expect_answer(&cluster, asked);
     cluster_kill(&cluster, asked);
     cluster_signal(&cluster, leader, SIGCONT);
     wire_close(&wire);
@@ -437,7 +431,6 @@ static void give_up_a_waiting_change(unsigned asked)
     uint64_t voters[] = {1, 2, 3, 4};
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__ChangeMembership change = CLIENT__CHANGE_MEMBERSHIP__INIT;
-    Client__Response *status;
     struct wire wire;
 
     change.voters = voters;
@@ -449,9 +442,7 @@ static void give_up_a_waiting_change(unsigned asked)
     cluster_wait_status(&cluster, asked, "A change of voters from 1,2,3 to 1,2,3,4 was asked for");
     wire_close(&wire);
     /* It has seen by now that its client went: this one came later. */
-    status = cluster_status(&cluster, asked);
-    EXPECT(status != NULL);
-    client__response__free_unpacked(status, NULL);
+    cluster_expect_answer(&cluster, asked);
 }
 
 static void test_a_change_waits_no_longer_than_who_asked_for_it(void)

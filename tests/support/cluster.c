@@ -258,7 +258,8 @@ void cluster_cli_start(struct cluster *cluster, struct process *process, unsigne
     process_start(process, arguments, NULL);
 }
 
-Client__Response *cluster_status(const struct cluster *cluster, unsigned id)
+static Client__Response *
+status_within(const struct cluster *cluster, unsigned id, unsigned deadline_ms)
 {
     Client__Request request = CLIENT__REQUEST__INIT;
     Client__Status status = CLIENT__STATUS__INIT;
@@ -270,13 +271,26 @@ Client__Response *cluster_status(const struct cluster *cluster, unsigned id)
     if (!wire_connect(&wire, cluster->servers[id].address)) {
         return NULL;
     }
-    response = wire_greet(&wire) ? wire_call(&wire, &request, 1000) : NULL;
+    response = wire_greet(&wire) ? wire_call(&wire, &request, deadline_ms) : NULL;
     wire_close(&wire);
     if (response != NULL && response->body_case != CLIENT__RESPONSE__BODY_STATUS) {
         client__response__free_unpacked(response, NULL);
         return NULL;
     }
     return response;
+}
+
+Client__Response *cluster_status(const struct cluster *cluster, unsigned id)
+{
+    return status_within(cluster, id, 1000);
+}
+
+void cluster_expect_answer(const struct cluster *cluster, unsigned id)
+{
+    Client__Response *response = status_within(cluster, id, CLUSTER_DEADLINE_MS);
+
+    EXPECT(response != NULL);
+    client__response__free_unpacked(response, NULL);
 }
 
 /* The leader that a server knows; 0 = none, or no answer. */

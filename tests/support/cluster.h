@@ -77,6 +77,10 @@ void cluster_cli_start(struct cluster *cluster, struct process *process, unsigne
  * client__response__free_unpacked; NULL when it does not answer within a second. */
 Client__Response *cluster_status(const struct cluster *cluster, unsigned id);
 
+/* Ask it for the status, whatever it says: what came to it before was seen by then. A failed
+ * expectation when it does not answer within CLUSTER_DEADLINE_MS. */
+void cluster_expect_answer(const struct cluster *cluster, unsigned id);
+
 /* Wait until a server says that `status` knows a leader that runs, and return the leader's id; 0
  * after `deadline_ms`. `not` names a former leader that does not count; 0 = none. */
 unsigned cluster_wait_leader(struct cluster *cluster, unsigned not, unsigned deadline_ms);
