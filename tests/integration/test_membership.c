@@ -256,25 +256,31 @@ static void test_a_promotion_to_a_server_that_never_gets_there_is_cancelled(void
     cluster_release(&cluster);
 }
 
+/* What is told at once has time to come, but not half of its timeout: so a busy machine is not
+ * taken for a client that waits for it. */
+#define LONG_TIMEOUT "--timeout", "60s"
+enum { AT_ONCE_MS = 25000 };
+
 /* What a server that is no member says to a client that knows no other one: at once. */
 static void expect_turned_away(unsigned id, const char *words)
 {
-    uint64_t begin_ms = process_now_ms();
-    uint64_t deadline_ms = begin_ms + CLUSTER_DEADLINE_MS;
+    uint64_t deadline_ms = process_now_ms() + CLUSTER_DEADLINE_MS;
     const struct outcome *outcome = cluster_cli(&cluster, id, "get", "/x", NULL);
+    uint64_t begin_ms;
 
     while (strstr(outcome->err, words) == NULL && process_now_ms() < deadline_ms) {
-        begin_ms = process_now_ms();
         outcome = cluster_cli(&cluster, id, "get", "/x", NULL);
     }
-    EXPECT_CONTAINS(outcome->err, words);
-    EXPECT_EQ(outcome->exit_code, 5);
-    EXPECT(process_now_ms() - begin_ms < 3000); /* not the timeout of 5 seconds */
     begin_ms = process_now_ms();
-    outcome = cluster_cli(&cluster, id, "set", "/x", "2", NULL);
+    outcome = cluster_cli(&cluster, id, "get", "/x", LONG_TIMEOUT, NULL);
+    EXPECT_CONTAINS(outcome->err, words);
+    EXPECT_EQ(outcome->exit_code, 5);
+    EXPECT(process_now_ms() - begin_ms < AT_ONCE_MS);
+    begin_ms = process_now_ms();
+    outcome = cluster_cli(&cluster, id, "set", "/x", "2", LONG_TIMEOUT, NULL);
     EXPECT_EQ(outcome->exit_code, 5);
     EXPECT_CONTAINS(outcome->err, words);
-    EXPECT(process_now_ms() - begin_ms < 3000);
+    EXPECT(process_now_ms() - begin_ms < AT_ONCE_MS);
 }
 
 static void test_servers_that_are_no_members_turn_clients_away_at_once(void)
@@ -324,10 +330,10 @@ static void test_servers_that_are_no_members_turn_clients_away_at_once(void)
     for (int i = 0; i < 8; i++) {
         uint64_t begin_ms = process_now_ms();
 
-        outcome = cluster_cli(&cluster, 0, "--address", servers, "get", "/x", NULL);
+        outcome = cluster_cli(&cluster, 0, "--address", servers, "get", "/x", LONG_TIMEOUT, NULL);
         expect_done(outcome);
         EXPECT_TEXT(outcome->out, "1");
-        EXPECT(process_now_ms() - begin_ms < 3000);
+        EXPECT(process_now_ms() - begin_ms < AT_ONCE_MS);
     }
     cluster_release(&cluster);
 }
