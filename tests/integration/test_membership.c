@@ -241,7 +241,7 @@ static void test_a_promotion_to_a_server_that_never_gets_there_is_cancelled(void
     cluster.options[6] = "--map-size";
     cluster.options[7] = "1MiB";
     cluster_start(&cluster, 4);
-    outcome = cluster_cli(&cluster, 1, "add-learner", "--promote", "--timeout", "2s", "--node",
+    outcome = cluster_cli(&cluster, 1, "add-learner", "--promote", "--timeout", "10s", "--node",
                           node_of(4, cluster.servers[4].address), NULL);
     EXPECT_EQ(outcome->exit_code, 5);
     EXPECT_CONTAINS(outcome->err, "becomes a voter by itself");
