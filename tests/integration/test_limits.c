@@ -110,6 +110,7 @@ struct dawdler {
     uint64_t due_ms; /* after `since_ms` */
     uint64_t since_ms;
     uint64_t closed_ms; /* 0 = open yet */
+    uint64_t gone_ms;   /* since when a descriptor is missing that may be its; 0 = none is */
     struct wire wire;
 };
 
@@ -138,6 +139,21 @@ static void dawdle_without_reading(struct dawdler *dawdler)
            bytes_of(frame_client_preface, FRAME_PREFACE_BYTES));
     wire_send_some(&dawdler->wire, buffer_lend(&frames));
     buffer_release(&frames);
+}
+
+/* To look for its end would be to read. A descriptor goes before the other side is told: only when
+ * no other end is told for a while was it this one's. */
+static void note_missing_descriptor(struct dawdler *dawdler, bool is_missing)
+{
+    enum { TOLD_MS = 1000 };
+
+    if (!is_missing) {
+        dawdler->gone_ms = 0;
+    } else if (dawdler->gone_ms == 0) {
+        dawdler->gone_ms = process_now_ms();
+    } else if (dawdler->closed_ms == 0 && process_now_ms() >= dawdler->gone_ms + TOLD_MS) {
+        dawdler->closed_ms = dawdler->gone_ms;
+    }
 }
 
 static void expect_closed_in_time(const struct dawdler *dawdler)
@@ -191,10 +207,7 @@ static void test_who_says_or_reads_nothing_is_closed_in_the_time_that_is_told(vo
                 open--;
             }
         }
-        /* To look for its end would be to read. */
-        if (dawdlers[READER].closed_ms == 0 && descriptors <= before + open) {
-            dawdlers[READER].closed_ms = process_now_ms();
-        }
+        note_missing_descriptor(&dawdlers[READER], descriptors <= before + open);
         process_pause();
     }
     for (size_t i = 0; i < ALL; i++) {
