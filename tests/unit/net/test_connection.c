@@ -521,9 +521,10 @@ static void test_finishing_inside_a_frame_sends_what_waits_before_the_end(void)
     send_filled(&seen, 5 * 1000 * 1000, 1);
     lab_write(&seen.lab, seen.far,
               bytes_of(stream.data + FRAME_PREFACE_BYTES, stream.size - FRAME_PREFACE_BYTES));
-    EXPECT_EQ(seen.frames, 3);
+    LAB_UNTIL(&seen.lab, seen.frames == 3);
     LAB_UNTIL(&seen.lab, !lab_read(seen.far, &came));
     EXPECT_EQ(came.size, 5 * 1000 * 1000);
+    EXPECT_EQ(seen.frames, 3);
     EXPECT_EQ(seen.closed, 0);
     (void)shutdown(seen.far, SHUT_WR);
     expect_closed(&seen, "enough");
