@@ -162,7 +162,8 @@ static void test_no_checkpoint_is_larger_than_what_starts_one(void)
     cluster.options[1] = "--log-level=debug";
     cluster_form(&cluster);
     confer_options_init(&options);
-    options.no_session = true; /* in one, a command may let a thousand kept results go */
+    options.request_timeout_ms = 120000; /* they all wait at once, for a disk that others use too */
+    options.no_session = true;           /* in one, a command may let a thousand kept results go */
     EXPECT_EQ(confer_open(cluster.servers[1].address, &options, &client), CONFER_OK);
     EXPECT_EQ(confer_create(client, "/nodes", "", 0, NULL, NULL, &result), CONFER_OK);
     confer_result_free(result);
