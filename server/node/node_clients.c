@@ -512,6 +512,12 @@ execute(struct request *request, const struct client_share *share, struct reply 
     return is_done ? START_DONE : START_MUCH;
 }
 
+/* It has to: for its server's state, or until what was answered before is read. */
+static bool must_wait(const struct request *request)
+{
+    return !is_ready(request) || has_full_output(request->client);
+}
+
 static enum start answer_now(struct request *request, const struct client_share *share)
 {
     const struct node *node = request->client->node;
@@ -519,7 +525,7 @@ static enum start answer_now(struct request *request, const struct client_share 
     bool was_condemned = node->is_condemned;
     enum start outcome;
 
-    if (!is_ready(request) || has_full_output(request->client)) {
+    if (must_wait(request)) {
         return START_WAIT;
     }
     outcome = execute(request, share, &reply);
@@ -586,6 +592,32 @@ static enum start start(struct request *request, const struct client_share *shar
         return started_if(start_reconfiguration(request));
     }
     return answer_now(request, share);
+}
+
+/* As `start` would find, at less cost. */
+static bool is_held(const struct request *request)
+{
+    switch (request->kind) {
+    case REQUEST_GET:
+    case REQUEST_LIST:
+    case REQUEST_PING: /* a sync of ZooKeeper's */
+        return request->client->requests.next != &request->link ||
+               (must_wait(request) && obstacle(request) == CLIENT__CODE__OK);
+    case REQUEST_OPEN_SESSION:
+    case REQUEST_ATTACH_SESSION:
+    case REQUEST_CLOSE_SESSION:
+    case REQUEST_READ_TREE:
+    case REQUEST_COUNT:
+    case REQUEST_EPHEMERALS:
+    case REQUEST_WRITE:
+    case REQUEST_WATCH:
+    case REQUEST_UNWATCH:
+    case REQUEST_STATUS:
+    case REQUEST_MEMBERSHIP:
+    case REQUEST_RECONFIGURE:
+    default:
+        return false;
+    }
 }
 
 static void tell_of_leader(struct node *node)
@@ -692,7 +724,8 @@ void client_identify(struct client *client, struct state_identities identities)
 
 /* --- Life --- */
 
-static const struct rounds_port rounds_port = {.start = start, .is_admitted = is_admitted};
+static const struct rounds_port rounds_port = {
+    .start = start, .is_held = is_held, .is_admitted = is_admitted};
 
 void node_clients_init(struct node *node)
 {

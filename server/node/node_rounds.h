@@ -21,6 +21,9 @@ enum start {
 struct rounds_port {
     /* Start the client's first request that is not: a write, or whatever stands before all. */
     enum start (*start)(struct request *request, const struct client_share *share);
+    /* Nothing but START_WAIT would come of it, as is known at once. Many are, round after round:
+     * reads behind a write, or ahead of this server's state. */
+    bool (*is_held)(const struct request *request);
     /* Is there room for the write that this client waits with? Whatever else it has come to
      * meanwhile goes on at once. */
     bool (*is_admitted)(const struct client *client);

@@ -15,12 +15,14 @@ struct asker {
     uint64_t cost_us; /* of each request */
     bool tells_cost;  /* it is known before: a value, a list */
     bool must_wait;   /* for something */
+    bool is_held;     /* the same, and it is known at once */
     uint64_t left_us; /* of the request that goes on in pieces; 0 = none does */
     size_t answered;
 };
 
 static struct node node;
 static uint64_t clock_us;
+static size_t clock_looks;
 static struct asker crowd[CROWD];
 static struct asker quiet;
 static size_t crowd_before_quiet; /* its answers until quiet had his */
@@ -38,6 +40,7 @@ static size_t answered_of_crowd(void)
 static uint64_t now_us(void *context)
 {
     (void)context;
+    clock_looks++;
     return clock_us;
 }
 
@@ -67,6 +70,11 @@ static enum start start(struct request *request, const struct client_share *shar
     return START_DONE;
 }
 
+static bool is_held(const struct request *request)
+{
+    return CONTAINER_OF(request->client, struct asker, client)->is_held;
+}
+
 static bool is_admitted(const struct client *client)
 {
     (void)client;
@@ -75,7 +83,8 @@ static bool is_admitted(const struct client *client)
 
 static void begin(void)
 {
-    static const struct rounds_port port = {.start = start, .is_admitted = is_admitted};
+    static const struct rounds_port port = {
+        .start = start, .is_held = is_held, .is_admitted = is_admitted};
 
     memset(&node, 0, sizeof node);
     node.port.now_us = now_us;
@@ -266,12 +275,36 @@ static void test_all_calls_of_a_turn_share_its_time(void)
     EXPECT(answered_of_crowd() > answered);
 }
 
+/* However many are held, each turn sees only whether they still are; none is forgotten. */
+static void test_those_that_are_held_take_no_time_until_they_are_let_go(void)
+{
+    begin();
+    for (size_t i = 0; i < CROWD; i++) {
+        come(&crowd[i], 1);
+        crowd[i].is_held = true;
+        ask(&crowd[i], 1);
+    }
+    come(&quiet, 1);
+    ask(&quiet, 1);
+    clock_looks = 0;
+    EXPECT(!turn());
+    EXPECT_EQ(quiet.answered, 1);
+    EXPECT_EQ(answered_of_crowd(), 0);
+    EXPECT(clock_looks < CROWD / 10);
+    for (size_t i = 0; i < CROWD; i++) {
+        crowd[i].is_held = false;
+    }
+    (void)turn();
+    EXPECT_EQ(answered_of_crowd(), CROWD);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         TEST_CASE(test_a_crowd_that_asks_for_much_at_once_costs_a_small_one_nothing),
         TEST_CASE(test_those_that_had_to_wait_with_much_to_do_are_no_small_ones),
         TEST_CASE(test_a_request_in_pieces_is_done_beside_the_others),
+        TEST_CASE(test_those_that_are_held_take_no_time_until_they_are_let_go),
         TEST_CASE(test_those_that_ask_for_much_take_turns),
         TEST_CASE(test_who_takes_long_now_and_then_is_still_a_small_one),
         TEST_CASE(test_who_takes_long_each_time_is_no_small_one),
