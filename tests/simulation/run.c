@@ -399,7 +399,8 @@ static bool is_stuck_in_dispute(struct run *run)
 }
 
 /* Within `limit_us`, and more for each server that the operator makes anew: they come one after the
- * other, and each waits for its dump. False: it is left in a dispute. */
+ * other, and each waits for its dump. No more often than twice each: what a server has by its dump
+ * may be found wrong too, when he knows who is right. False: it is left in a dispute. */
 static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char *what)
 {
     uint64_t since_us = run->timeline.now_us;
@@ -416,7 +417,7 @@ static bool wait_for_convergence(struct run *run, uint64_t limit_us, const char 
             truth_quiet(oracle_truth(run->oracle));
         }
         more = operator_counts(run->operator).mended - mended;
-    } while (more <= run->cluster.settings.places &&
+    } while (more <= 2 * run->cluster.settings.places &&
              run->timeline.now_us < since_us + limit_us + more * MENDING_US);
     if (is_nobody_right(run) || is_stuck_in_dispute(run)) {
         timeline_trace(&run->timeline, "left in dispute");
