@@ -159,15 +159,20 @@ static bool start_mortal(uint64_t die_at)
     return start_as_set();
 }
 
-/* In order, if it has not died. */
+/* In order, if it has not ended. */
+static void stop_victim(void)
+{
+    if (!has_died()) {
+        cluster_signal(&cluster, victim.id, SIGTERM);
+        EXPECT(process_wait(victim_process(), CLUSTER_DEADLINE_MS));
+    }
+}
+
 static void end_victim(void)
 {
     bool died = has_died();
 
-    if (!died) {
-        cluster_signal(&cluster, victim.id, SIGTERM);
-        EXPECT(process_wait(victim_process(), CLUSTER_DEADLINE_MS));
-    }
+    stop_victim();
     /* Death may come on the way out too. */
     EXPECT(victim_process()->exit_code == 128 + SIGKILL ||
            (!died && victim_process()->exit_code == 0));
@@ -420,10 +425,8 @@ static void fail_lone(bool *is_formed, const char *call, uint64_t number)
         *is_formed = *is_formed || init_lone();
         write_until_failure();
     }
-    ended = has_died();
-    if (!ended) {
-        end_victim();
-    }
+    stop_victim();
+    ended = victim_process()->exit_code != 0; /* the failure may come on the way out too */
     failure = find_failure();
     EXPECT(failure.came || strcmp(call, "pread") == 0); /* of which the tape does not tell */
     EXPECT(ended || !failure.of_store);
