@@ -42,9 +42,17 @@ static void put_expiry(void *visitor, const struct state_session *session)
                        session->owner, session->timeout_ms);
 }
 
+static bool is_attached_here(void *context, session_id id)
+{
+    const struct node *node = context;
+    struct state_session session;
+
+    return state_session_find(node->state, id, &session) && session.owner == node->options.id;
+}
+
 void node_sessions_reload(struct node *node)
 {
-    session_contact_clear(node->contact);
+    session_contact_retain(node->contact, is_attached_here, node);
     state_session_each(node->state, put_contact, node);
 }
 

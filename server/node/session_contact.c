@@ -39,15 +39,6 @@ struct session_contact *session_contact_new(uint64_t now_us)
     return contact;
 }
 
-void session_contact_free(struct session_contact *contact)
-{
-    if (contact != NULL) {
-        session_contact_clear(contact);
-        map_release(&contact->sessions);
-        free(contact);
-    }
-}
-
 static struct session *find(const struct session_contact *contact, session_id id)
 {
     MAP_FOR_HASH (node, &contact->sessions, map_hash_u64(id)) {
@@ -92,10 +83,27 @@ void session_contact_drop(struct session_contact *contact, session_id id)
     }
 }
 
-void session_contact_clear(struct session_contact *contact)
+void session_contact_retain(struct session_contact *contact,
+                            bool (*keeps)(void *context, session_id id),
+                            void *context)
 {
     LIST_FOR_EACH (link, &contact->all) {
-        drop(contact, CONTAINER_OF(link, struct session, link));
+        struct session *session = CONTAINER_OF(link, struct session, link);
+
+        if (!keeps(context, session->id)) {
+            drop(contact, session);
+        }
+    }
+}
+
+void session_contact_free(struct session_contact *contact)
+{
+    if (contact != NULL) {
+        LIST_FOR_EACH (link, &contact->all) {
+            drop(contact, CONTAINER_OF(link, struct session, link));
+        }
+        map_release(&contact->sessions);
+        free(contact);
     }
 }
 

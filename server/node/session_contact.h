@@ -30,8 +30,11 @@ void session_contact_free(struct session_contact *contact); /* NULL is fine */
 void session_contact_put(struct session_contact *contact, session_id id);
 /* It was closed, expired, or attached to another server. Fine for an unknown one. */
 void session_contact_drop(struct session_contact *contact, session_id id);
-/* Forget all: the state was replaced. */
-void session_contact_clear(struct session_contact *contact);
+/* The state was replaced: forget those that it does not keep here. When the others were heard from
+ * is remembered: no report of it may have arrived. */
+void session_contact_retain(struct session_contact *contact,
+                            bool (*keeps)(void *context, session_id id),
+                            void *context);
 size_t session_contact_count(const struct session_contact *contact);
 
 /* Something came from the session's client (any request). Unknown sessions are ignored. */

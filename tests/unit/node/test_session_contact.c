@@ -160,10 +160,37 @@ static void test_dropped_sessions_are_forgotten(void)
     EXPECT(session_contact_take_report(contact, 0, &report));
     EXPECT_EQ(report.n_sessions, 1);
     EXPECT_EQ(report.sessions[0], 2);
-    session_contact_clear(contact);
-    EXPECT_EQ(session_contact_count(contact), 0);
-    session_contact_report_all(contact);
-    EXPECT(!session_contact_take_report(contact, 0, &report));
+    session_contact_free(contact);
+}
+
+static bool is_even(void *context, session_id id)
+{
+    (void)context;
+    return id % 2 == 0;
+}
+
+static void test_what_was_heard_outlives_the_state(void)
+{
+    struct session_contact *contact = session_contact_new(0);
+    uint64_t asked[] = {1, 2, 4};
+    Peer__SessionQuery query = PEER__SESSION_QUERY__INIT;
+    Peer__SessionReport report;
+
+    for (session_id id = 1; id <= 4; id++) {
+        session_contact_put(contact, id);
+    }
+    session_contact_heard(contact, 1, 100 * MS);
+    session_contact_heard(contact, 2, 100 * MS);
+    session_contact_retain(contact, is_even, NULL);
+    session_contact_put(contact, 2); /* as all that the new state has are */
+    EXPECT_EQ(session_contact_count(contact), 2);
+    query.round = 1;
+    query.sessions = asked;
+    query.n_sessions = sizeof asked / sizeof asked[0];
+    EXPECT_OK(session_contact_answer(contact, 250 * MS, &query, &report));
+    EXPECT_EQ(report.n_sessions, 1);
+    EXPECT_EQ(report.sessions[0], 2);
+    EXPECT_EQ(report.silent_ms[0], 150);
     session_contact_free(contact);
 }
 
@@ -201,6 +228,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_same_session_many_times_in_a_query_fits),
         TEST_CASE(test_pause_of_this_process_does_not_count_as_silence),
         TEST_CASE(test_dropped_sessions_are_forgotten),
+        TEST_CASE(test_what_was_heard_outlives_the_state),
         TEST_CASE(test_reports_are_bounded_and_leave_nobody_out),
         TEST_END};
 
