@@ -9,7 +9,7 @@ if(CONFER_WERROR)
   list(APPEND CONFER_WARNINGS -Werror)
 endif()
 
-# A release is optimized across its units when a program is linked: a sixth of the CPU of a set or a get. The
+# A release is optimized across its units when a program is linked (docs/PERFORMANCE.md tells the gain). The
 # libraries have their ordinary code too, for what is not worth the seconds that such a link takes.
 set(CONFER_LTO OFF)
 if(CMAKE_BUILD_TYPE STREQUAL "Release" AND CMAKE_C_COMPILER_ID STREQUAL "GNU")
