@@ -124,9 +124,14 @@ static void port_probe_reply(void *context, uint64_t probe, struct bytes message
     peers_probe_reply(((struct server *)context)->peers, probe, message);
 }
 
+/* What was sent leaves first, so that the peers' disks work while this one does. The thread that is
+ * woken may take this one's processor until its disk is busy. */
 static void port_log_submit(void *context, struct log_job *job)
 {
-    disks_log_submit(((struct server *)context)->disks, job);
+    struct server *server = context;
+
+    connection_loop_write_links(&server->loop);
+    disks_log_submit(server->disks, job);
 }
 
 static void port_checkpoint_submit(void *context, struct checkpoint_job *job)

@@ -502,9 +502,14 @@ static void write_all(struct list *list)
     }
 }
 
-void connection_loop_end(struct connection_loop *loop)
+void connection_loop_write_links(struct connection_loop *loop)
 {
     write_all(&loop->dirty);
+}
+
+void connection_loop_end(struct connection_loop *loop)
+{
+    connection_loop_write_links(loop);
     write_round(loop);
     write_all(&loop->late);
 }

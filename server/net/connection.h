@@ -12,7 +12,7 @@
  * write call. A visit is bounded in bytes, frames and time, and so is what all clients' visits take
  * of a turn together; who has no turn is among the first of the next (base/round_robin.h). So a
  * flood of some costs the others a few milliseconds. Links to servers come first and have no share:
- * their bytes are taken and sent whole. */
+ * their bytes are taken and sent whole, and may leave before the turn ends. */
 #ifndef NET_CONNECTION_H
 #define NET_CONNECTION_H
 
@@ -99,6 +99,8 @@ void connection_loop_release(struct connection_loop *loop);
 /* After the events of a turn: give the frames that came from clients, then report the closed
  * connections (on_closed) and free them. */
 void connection_loop_begin(struct connection_loop *loop);
+/* Write what all but clients were sent in this turn so far, ahead of its end. */
+void connection_loop_write_links(struct connection_loop *loop);
 /* At the end of a turn: write what was sent. */
 void connection_loop_end(struct connection_loop *loop);
 /* Something was left by this turn: do not wait for events. */

@@ -306,6 +306,31 @@ static void test_who_is_sent_little_is_written_to_before_the_others(void)
     buffer_release(&came);
 }
 
+/* What servers are sent may leave before the end of the turn; neither what clients are sent, nor
+ * what may wait for these. */
+static void test_links_can_be_written_to_ahead_of_the_end_of_the_turn(void)
+{
+    struct crowd crowd;
+    struct connection *link;
+
+    crowd_init(&crowd);
+    link = crowd.floods[0].connection;
+    connection_set_protocol(link, FRAME_PROTOCOL_PEER, FRAME_PEER_BYTES_MAX);
+    send_filled(&crowd.quiet, 100, 5);
+    connection_send_peer_frame(link, bytes_of_text("now"), false);
+    connection_loop_write_links(&crowd.quiet.lab.loop);
+    EXPECT_EQ(connection_output_bytes(link), 0);
+    EXPECT_EQ(connection_output_bytes(crowd.quiet.connection), 100);
+
+    connection_send_peer_frame(link, bytes_of_text("late"), true);
+    connection_loop_write_links(&crowd.quiet.lab.loop);
+    EXPECT(connection_output_bytes(link) > 0);
+    connection_loop_end(&crowd.quiet.lab.loop);
+    EXPECT_EQ(connection_output_bytes(link), 0);
+    EXPECT_EQ(connection_output_bytes(crowd.quiet.connection), 0);
+    crowd_release(&crowd);
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
@@ -318,6 +343,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_who_is_held_back_with_more_to_give_is_no_small_client),
         TEST_CASE(test_who_is_sent_much_at_once_is_written_to_behind_those_that_are_sent_little),
         TEST_CASE(test_who_is_sent_little_is_written_to_before_the_others),
+        TEST_CASE(test_links_can_be_written_to_ahead_of_the_end_of_the_turn),
         TEST_END};
 
     return test_main("connection_shares", cases, argc, argv);
