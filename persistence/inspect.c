@@ -223,7 +223,7 @@ static enum status count_tail(struct log_inspection *inspection, struct error *e
     inspection->tail_count = tail.count;
     log_tail_release(&tail);
     if (status == STATUS_CORRUPT) {
-        tell(inspection->on_damage, inspection->context, "its end, saved in log-tail, is damaged");
+        tell(inspection->on_damage, inspection->context, "its end is not whole: %s", error->text);
         return STATUS_OK;
     }
     return status;

@@ -257,6 +257,7 @@ enum status log_store_open(const char *path,
     _Static_assert(sizeof(size_t) == sizeof(uint64_t), "MDB_INTEGERKEY takes 64-bit keys");
     CHECK(pthread_mutex_init(&store->write_lock, NULL) == 0);
     CHECK(pthread_mutex_init(&store->state_lock, NULL) == 0);
+    store->journal.file = -1;
     store->prezero = options->prezero;
     store->is_inspected = options->is_inspected;
     status = draw(&store->stamp, sizeof store->stamp, error);
@@ -267,8 +268,12 @@ enum status log_store_open(const char *path,
         status = load(store, node_id, &format, error);
     }
     store->shown = store->identity;
+    store->merged_last = store->state.last;
     if (status == STATUS_OK) {
         status = start(store, format, error);
+    }
+    if (status == STATUS_OK && options->journal_bytes > 0 && !options->is_inspected) {
+        status = log_journal_open(path, options->journal_bytes, &store->journal, error);
     }
     if (status != STATUS_OK) {
         log_store_close(store);
@@ -280,9 +285,17 @@ enum status log_store_open(const char *path,
 
 void log_store_close(struct log_store *store)
 {
+    struct error error;
+
     if (store == NULL) {
         return;
     }
+    if (store->journaled.count > 0) {
+        /* It would be found there too. */
+        (void)!log_store_merge(store, &error);
+    }
+    log_journal_close(&store->journal);
+    buffer_release(&store->journaled.records);
     environment_close(&store->environment);
     (void)pthread_mutex_destroy(&store->write_lock);
     (void)pthread_mutex_destroy(&store->state_lock);
@@ -304,7 +317,7 @@ enum status log_store_set_cluster(struct log_store *store,
                                "data folder %s belongs to another cluster: give another --data",
                                store->environment.path);
     }
-    status = log_work_begin(store, &work, error);
+    status = log_work_begin_alone(store, &work, error);
     if (status != STATUS_OK) {
         return status;
     }
@@ -322,7 +335,7 @@ enum status log_store_set_cluster(struct log_store *store,
 enum status log_store_set_superseded(struct log_store *store, struct error *error)
 {
     struct log_work work;
-    enum status status = log_work_begin(store, &work, error);
+    enum status status = log_work_begin_alone(store, &work, error);
 
     if (status != STATUS_OK) {
         return status;

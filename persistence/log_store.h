@@ -3,8 +3,8 @@
  * pieces; small ones that are appended together share a value.
  *
  * What a write that returned has stored survives a power cut. Entries that are appended cost one
- * flush of the disk: LMDB's meta page is not waited for, and should it be lost, the next open finds
- * the entries by themselves (log_tail.h). Whatever else changes costs two.
+ * flush of the disk: a few go into a journal first (log_journal.h), of many LMDB's meta page is not
+ * waited for. The next open finds what LMDB has not (log_tail.h). Whatever else changes costs two.
  *
  * Threads: open, boot and close on one thread while nothing else runs. Writing functions take turns
  * (they block each other), log_store_read and log_store_state may run on any thread at any time.
@@ -24,13 +24,14 @@
 
 enum {
     LOG_STORE_CLUSTER_ID_BYTES = 16,
-    /* Written. Older formats are read as well, and become 8 with the identity that each start
+    /* Written. Older formats are read as well, and become 9 with the identity that each start
      * writes: who knows only them would take for damage, or apply in another way, what was added
      * (docs/DISK_FORMAT.md). */
-    LOG_STORE_FORMAT = 8,
+    LOG_STORE_FORMAT = 9,
     LOG_STORE_FORMAT_OLDEST = 1,
-    LOG_STORE_FORMAT_OF_WITNESSES = 4, /* the first that has them, and the numbers of starts */
-    LOG_STORE_FORMAT_OF_STAMPS = 5,    /* the first that has the stamp record */
+    LOG_STORE_FORMAT_OF_WITNESSES = 4,     /* the first that has them, and the numbers of starts */
+    LOG_STORE_FORMAT_OF_STAMPS = 5,        /* the first that has the stamp record */
+    LOG_STORE_JOURNAL_BYTES = 1024 * 1024, /* of a server */
     LOG_STORE_STARTS_MAX = 64,
     LOG_STORE_WITNESSES_MAX = RAFT_MEMBERS_MAX,
     LOG_STORE_ENTRY_BYTES_MAX = 128 * 1024 * 1024
@@ -64,7 +65,9 @@ struct log_witness {
 
 struct log_store_options {
     uint64_t map_bytes; /* fixed size of the map; 8 GiB */
-    bool prezero;       /* write zeros ahead of use: a sync that lengthens the file costs more */
+    /* Of the journal, whole blocks; 0: none, everything goes to LMDB at once. */
+    size_t journal_bytes;
+    bool prezero; /* write zeros ahead of use: a sync that lengthens the file costs more */
     /* Count no start, open a superseded folder too, and write nothing but the log's own end to its
      * place, if a power cut took it from there (log_tail.h). */
     bool is_inspected;

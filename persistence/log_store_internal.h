@@ -1,15 +1,28 @@
-/* The inside of a log store: log_store.c opens it, log_store_write.c and log_store_read.c do the
- * rest. The log thread may use log_store_write_batch and log_prezero.h. */
+/* The inside of a log store: log_store.c opens it, log_store_journal.c takes small writes,
+ * log_store_write.c all others, and log_store_read.c reads. The log thread may use
+ * log_store_write_batch, log_store_can_trim, log_store_turn_over and log_prezero.h. */
 #ifndef PERSISTENCE_LOG_STORE_INTERNAL_H
 #define PERSISTENCE_LOG_STORE_INTERNAL_H
 
 #include "persistence/environment.h"
+#include "persistence/log_journal.h"
 #include "persistence/log_store.h"
 
 #include <pthread.h>
 
+/* What is durable in the journal and not yet in LMDB: entries behind all others. */
+struct log_journaled {
+    struct buffer records; /* as in the journal, one behind the other */
+    size_t count;          /* of entries; 0: there are none */
+    raft_index last;
+    uint64_t first_stamp;
+};
+
 struct log_store {
     struct environment environment;
+    struct log_journal journal;     /* under write_lock */
+    struct log_journaled journaled; /* the same */
+    raft_index merged_last;         /* the last entry in LMDB; under write_lock */
     /* Held by whoever writes, from the beginning of the transaction to its end, and while zeros are
      * written: LMDB must not use the file's end meanwhile. */
     pthread_mutex_t write_lock;
@@ -36,6 +49,20 @@ MUST_CHECK enum status log_store_write_batch(struct log_store *store,
                                              size_t count,
                                              struct error *error);
 
+/* Whether entries up to `trim` can be deleted now: some of them are in LMDB. */
+bool log_store_can_trim(struct log_store *store, raft_index trim);
+/* A transaction that changes nothing: what one frees, LMDB gives to the second one after it. */
+MUST_CHECK enum status log_store_turn_over(struct log_store *store, struct error *error);
+/* Write them to the journal if they may go there. *ret_done: they are durable; else LMDB has to
+ * take them. Under write_lock. The statuses of log_store_write, without NO_SPACE. */
+MUST_CHECK enum status log_store_journal_write(struct log_store *store,
+                                               const struct log_write *const *writes,
+                                               size_t count,
+                                               bool *ret_done,
+                                               struct error *error);
+/* Put what only the journal has into LMDB. */
+MUST_CHECK enum status log_store_merge(struct log_store *store, struct error *error);
+
 /* A write under way. `state` and `identity` become the store's when it is durable. */
 struct log_work {
     struct log_store *store;
@@ -44,6 +71,8 @@ struct log_work {
     struct log_state state;
     struct log_identity identity;
     uint64_t deleted_bytes;
+    size_t appended; /* entries, since it trimmed */
+    bool is_merging; /* it has what only the journal had */
     bool identity_changed;
     bool hard_state_changed;
     bool base_changed;
@@ -53,9 +82,18 @@ struct log_work {
     size_t witness_count;
 };
 
-/* Take the write lock and begin a transaction. After OK log_work_finish must follow. */
+/* Take the write lock and begin a transaction with what only the journal has. After OK
+ * log_work_finish must follow. */
 MUST_CHECK enum status
 log_work_begin(struct log_store *store, struct log_work *work, struct error *error);
+/* The same without that: what makes room must not need any. */
+MUST_CHECK enum status
+log_work_begin_alone(struct log_store *store, struct log_work *work, struct error *error);
+/* Whether the write continues what the log holds: checked before anything is touched. INVALID,
+ * LIMIT.
+ */
+MUST_CHECK enum status
+log_work_check(const struct log_work *work, const struct log_write *write, struct error *error);
 /* One write in the transaction. */
 MUST_CHECK enum status
 log_work_apply(struct log_work *work, const struct log_write *write, struct error *error);

@@ -2,6 +2,7 @@
 
 #include "base/mark.h"
 #include "persistence/log_format.h"
+#include "persistence/log_journal.h"
 #include "persistence/log_store_internal.h"
 
 #include <inttypes.h>
@@ -158,8 +159,26 @@ struct reading {
     MDB_cursor_op operation; /* to the next key */
     struct log_run run;      /* what is left of the one that was reached */
     struct buffer joined;    /* an entry of several pieces */
-    uint64_t bytes;          /* that were read */
+    raft_index stored_last;  /* in LMDB */
+    struct bytes journaled;  /* records of the journal that were not read yet */
+    struct buffer copied;    /* all of them */
+    raft_index copied_last;
+    uint64_t bytes; /* that were read */
 };
+
+/* The next record of the journal at or behind `index`, which LMDB does not have. */
+static void next_journaled(struct reading *reading,
+                           raft_index index,
+                           uint64_t *ret_key,
+                           struct bytes *ret_stored)
+{
+    bool is_there = true;
+
+    *ret_key = 0;
+    while (is_there && *ret_key < log_key(index, 0)) {
+        is_there = log_journal_next_record(&reading->journaled, ret_key, ret_stored);
+    }
+}
 
 static enum status
 next_value(struct reading *reading, uint64_t *key, struct bytes *ret_stored, struct error *error)
@@ -210,9 +229,15 @@ static enum status next_run(struct reading *reading, raft_index index, struct er
 {
     uint64_t key = log_key(index, 0);
     struct bytes stored = BYTES_EMPTY;
-    enum status status = next_value(reading, &key, &stored, error);
-    raft_index last = key >> LOG_KEY_PIECE_BITS;
+    enum status status = STATUS_OK;
+    raft_index last;
 
+    if (index > reading->stored_last) {
+        next_journaled(reading, index, &key, &stored);
+    } else {
+        status = next_value(reading, &key, &stored, error);
+    }
+    last = key >> LOG_KEY_PIECE_BITS;
     if (status != STATUS_OK) {
         return status;
     }
@@ -265,6 +290,28 @@ static enum status read_range(struct reading *reading,
     return status;
 }
 
+/* A snapshot of LMDB, and of the journal what is wanted that LMDB did not have by then: between the
+ * two, entries could move from one to the other, and be replaced there. */
+static enum status begin_reading(struct log_store *store,
+                                 raft_index last,
+                                 struct reading *reading,
+                                 MDB_txn **ret_txn,
+                                 struct error *error)
+{
+    enum status status;
+
+    (void)pthread_mutex_lock(&store->write_lock);
+    status = environment_begin_read(&store->environment, ret_txn, error);
+    if (status == STATUS_OK && last > store->merged_last && store->journaled.count > 0) {
+        MARK(log_read_from_the_journal);
+        buffer_put(&reading->copied, buffer_lend(&store->journaled.records));
+        reading->copied_last = store->journaled.last;
+    }
+    (void)pthread_mutex_unlock(&store->write_lock);
+    reading->journaled = buffer_lend(&reading->copied);
+    return status;
+}
+
 enum status log_store_read(struct log_store *store,
                            raft_index first,
                            raft_index last,
@@ -272,7 +319,8 @@ enum status log_store_read(struct log_store *store,
                            void *context,
                            struct error *error)
 {
-    struct reading reading = {.store = store, .operation = MDB_SET_RANGE, .joined = BUFFER_INIT};
+    struct reading reading = {
+        .store = store, .operation = MDB_SET_RANGE, .joined = BUFFER_INIT, .copied = BUFFER_INIT};
     struct log_state state = {.base = 0};
     MDB_txn *txn;
     enum status status;
@@ -281,12 +329,14 @@ enum status log_store_read(struct log_store *store,
     if (last < first) {
         return STATUS_OK;
     }
-    status = environment_begin_read(&store->environment, &txn, error);
+    status = begin_reading(store, last, &reading, &txn, error);
     if (status != STATUS_OK) {
         return status;
     }
     /* The snapshot's own end and base: what is missing between them is damage. */
     status = log_store_load_state(store, txn, &state, error);
+    reading.stored_last = state.last;
+    state.last = reading.copied_last > state.last ? reading.copied_last : state.last;
     if (status == STATUS_OK && (first <= state.base || last > state.last)) {
         MARK(log_read_of_what_is_not_there);
         status = error_set(error, STATUS_NOT_FOUND,
@@ -305,6 +355,7 @@ enum status log_store_read(struct log_store *store,
     }
     mdb_txn_abort(txn);
     buffer_release(&reading.joined);
+    buffer_release(&reading.copied);
     environment_count_touched(&store->environment, reading.bytes);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/mark.h"
 #include "persistence/log_format.h"
+#include "persistence/log_journal.h"
 #include "persistence/log_store_internal.h"
 #include "persistence/log_tail.h"
 
@@ -27,8 +28,21 @@ static enum status put_record(
  * then on has no stamp: it must not come back without the rest. */
 static bool waits_for_meta(const struct log_work *work)
 {
-    return work->needs_meta || work->identity_changed || work->hard_state_changed ||
+    /* Should the meta page be lost, what follows would follow nothing: what the journal takes from
+     * then on, or what stays of what it had. */
+    bool begins_later = work->base_changed && (work->is_merging || work->store->journal.file >= 0);
+
+    return work->needs_meta || begins_later || work->identity_changed || work->hard_state_changed ||
            work->witnesses_changed;
+}
+
+/* What has a higher stamp is not there yet, and counts when it is found. */
+static uint64_t synced_stamp(const struct log_work *work)
+{
+    const struct log_journaled *journaled = &work->store->journaled;
+
+    return work->is_merging || journaled->count == 0 ? work->store->stamp
+                                                     : journaled->first_stamp - 1;
 }
 
 enum status log_work_put_records(struct log_work *work, struct error *error)
@@ -38,7 +52,7 @@ enum status log_work_put_records(struct log_work *work, struct error *error)
 
     if (waits_for_meta(work)) {
         status = put_record(work, LOG_KEY_STAMP, record,
-                            log_format_put_stamp(work->store->stamp, record), error);
+                            log_format_put_stamp(synced_stamp(work), record), error);
     }
 
     if (status == STATUS_OK && work->identity_changed) {
@@ -354,9 +368,8 @@ static enum status append(struct log_work *work, const struct log_write *write, 
     return status;
 }
 
-/* Whether the write continues what the log holds: checked before anything is touched. */
-static enum status
-check(const struct log_work *work, const struct log_write *write, struct error *error)
+enum status
+log_work_check(const struct log_work *work, const struct log_write *write, struct error *error)
 {
     raft_index base = write->reset ? write->reset_index : work->state.base;
     raft_index last = write->reset ? write->reset_index : work->state.last;
@@ -399,7 +412,7 @@ check(const struct log_work *work, const struct log_write *write, struct error *
 enum status
 log_work_apply(struct log_work *work, const struct log_write *write, struct error *error)
 {
-    enum status status = check(work, write, error);
+    enum status status = log_work_check(work, write, error);
 
     if (status == STATUS_OK && write->hard_state) {
         work->state.term = write->term;
@@ -415,8 +428,10 @@ log_work_apply(struct log_work *work, const struct log_write *write, struct erro
     if (status == STATUS_OK && write->entry_count > 0) {
         status = append(work, write, error);
     }
-    if (status == STATUS_OK) {
-        status = trim_front(work, write->trim, write->entry_count * TRIM_PER_APPENDED, error);
+    work->appended += write->entry_count;
+    if (status == STATUS_OK && write->trim > 0) {
+        status = trim_front(work, write->trim, work->appended * TRIM_PER_APPENDED, error);
+        work->appended = 0;
     }
     if (write->witnesses != NULL) {
         work->witnesses = write->witnesses;
@@ -426,7 +441,10 @@ log_work_apply(struct log_work *work, const struct log_write *write, struct erro
     return status;
 }
 
-enum status log_work_begin(struct log_store *store, struct log_work *work, struct error *error)
+/* --- Transactions --- */
+
+enum status
+log_work_begin_alone(struct log_store *store, struct log_work *work, struct error *error)
 {
     enum status status;
     int result;
@@ -439,6 +457,7 @@ enum status log_work_begin(struct log_store *store, struct log_work *work, struc
         .identity = store->identity,
         .needs_meta = store->stamp - store->synced_stamp >= LOG_TAIL_COMMITS_MAX,
     };
+    work->state.last = store->merged_last;
     status = environment_begin_write(&store->environment, &work->txn, error);
     if (status == STATUS_OK) {
         result = mdb_cursor_open(work->txn, store->environment.database, &work->cursor);
@@ -451,6 +470,53 @@ enum status log_work_begin(struct log_store *store, struct log_work *work, struc
         (void)pthread_mutex_unlock(&store->write_lock);
     }
     return status;
+}
+
+/* The entries that only the journal has, with the stamps that they got there. */
+static enum status put_journaled(struct log_work *work, struct error *error)
+{
+    const struct log_journaled *journaled = &work->store->journaled;
+    struct bytes records = buffer_lend(&journaled->records);
+    struct bytes from = BYTES_EMPTY;
+    uint64_t key = 0;
+    enum status status = STATUS_OK;
+
+    while (status == STATUS_OK && log_journal_next_record(&records, &key, &from)) {
+        uint8_t *to = NULL;
+
+        status = reserve(work, key >> LOG_KEY_PIECE_BITS, 0, from.size, &to, error);
+        if (status == STATUS_OK) {
+            memcpy(to, from.data, from.size);
+        }
+    }
+    work->state.last = journaled->last;
+    work->appended = journaled->count;
+    return status;
+}
+
+enum status log_work_begin(struct log_store *store, struct log_work *work, struct error *error)
+{
+    enum status status = log_work_begin_alone(store, work, error);
+
+    if (status == STATUS_OK && store->journaled.count > 0) {
+        MARK(log_journal_goes_into_the_log);
+        work->is_merging = true;
+        status = put_journaled(work, error);
+        if (status != STATUS_OK) {
+            status = log_work_finish(work, status, error);
+        }
+    }
+    return status;
+}
+
+/* LMDB has, durably, what it has not had before. */
+static void forget_journaled(struct log_store *store)
+{
+    struct log_journaled *journaled = &store->journaled;
+
+    buffer_clear(&journaled->records);
+    journaled->count = 0;
+    log_journal_restart(&store->journal);
 }
 
 enum status log_work_finish(struct log_work *work, enum status status, struct error *error)
@@ -484,7 +550,11 @@ enum status log_work_finish(struct log_work *work, enum status status, struct er
         MARK_IF(work->base_changed, trim_committed_and_nobody_knows);
         environment_count_touched(&store->environment, work->deleted_bytes);
         store->identity = work->identity;
-        store->synced_stamp = is_late ? store->synced_stamp : store->stamp;
+        store->synced_stamp = is_late ? store->synced_stamp : synced_stamp(work);
+        store->merged_last = work->state.last;
+        if (work->is_merging) {
+            forget_journaled(store);
+        }
         if (work->witnesses != NULL) {
             memcpy(store->witnesses, work->witnesses,
                    work->witness_count * sizeof store->witnesses[0]);
@@ -492,11 +562,24 @@ enum status log_work_finish(struct log_work *work, enum status status, struct er
         }
         (void)pthread_mutex_lock(&store->state_lock);
         store->state = work->state;
+        if (store->journaled.count > 0) {
+            store->state.last = store->journaled.last;
+        }
         (void)pthread_mutex_unlock(&store->state_lock);
     }
     (void)pthread_mutex_unlock(&store->write_lock);
     return status;
 }
+
+enum status log_store_merge(struct log_store *store, struct error *error)
+{
+    struct log_work work;
+    enum status status = log_work_begin(store, &work, error);
+
+    return status == STATUS_OK ? log_work_finish(&work, STATUS_OK, error) : status;
+}
+
+/* --- Writes --- */
 
 static enum status write_once(struct log_store *store,
                               const struct log_write *const *writes,
@@ -520,8 +603,16 @@ enum status log_store_write_batch(struct log_store *store,
                                   size_t count,
                                   struct error *error)
 {
-    enum status status = write_once(store, writes, count, error);
+    bool is_done = false;
+    enum status status;
 
+    (void)pthread_mutex_lock(&store->write_lock);
+    status = log_store_journal_write(store, writes, count, &is_done, error);
+    (void)pthread_mutex_unlock(&store->write_lock);
+    if (status != STATUS_OK || is_done) {
+        return status;
+    }
+    status = write_once(store, writes, count, error);
     /* The first time may only have given back what was kept in case a meta page is lost. */
     return status == STATUS_NO_SPACE ? write_once(store, writes, count, error) : status;
 }
@@ -535,22 +626,44 @@ log_store_write(struct log_store *store, const struct log_write *write, struct e
 enum status log_store_trim(
     struct log_store *store, raft_index trim, size_t count_max, bool *ret_more, struct error *error)
 {
-    struct log_state state = log_store_state(store);
-    raft_index target = trim < state.last ? trim : state.last;
     struct log_work work;
+    raft_index target;
     enum status status;
 
-    if (target <= state.base) {
-        *ret_more = false;
+    *ret_more = false;
+    if (!log_store_can_trim(store, trim)) {
         return STATUS_OK;
     }
-    status = log_work_begin(store, &work, error);
+    status = log_work_begin_alone(store, &work, error);
     if (status != STATUS_OK) {
         return status;
     }
+    target = trim < work.state.last ? trim : work.state.last;
     status = log_work_finish(&work, trim_front(&work, trim, count_max, error), error);
     if (status == STATUS_OK) {
         *ret_more = work.state.base < target;
     }
     return status;
+}
+
+bool log_store_can_trim(struct log_store *store, raft_index trim)
+{
+    bool can;
+
+    (void)pthread_mutex_lock(&store->write_lock);
+    can = store->state.base < trim && store->state.base < store->merged_last;
+    (void)pthread_mutex_unlock(&store->write_lock);
+    return can;
+}
+
+enum status log_store_turn_over(struct log_store *store, struct error *error)
+{
+    struct log_work work;
+    enum status status = log_work_begin_alone(store, &work, error);
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    work.hard_state_changed = true;
+    return log_work_finish(&work, STATUS_OK, error);
 }

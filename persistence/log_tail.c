@@ -5,8 +5,10 @@
 #include "persistence/damage.h"
 #include "persistence/environment.h"
 #include "persistence/log_format.h"
+#include "persistence/log_journal.h"
 #include "persistence/page_walk.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +17,8 @@
 struct found {
     struct log_entry entry;
     size_t payload_offset;
-    uint64_t age; /* commits since the stamp record */
+    uint64_t age;  /* commits since the stamp record */
+    bool is_loose; /* on a page that may be used again; else the journal has it */
 };
 
 struct search {
@@ -25,11 +28,14 @@ struct search {
     struct found *found;
     size_t count;
     size_t capacity;
+    /* The newest write of the journal. */
+    uint64_t journal_age;
+    raft_index journal_first;
 };
 
 /* --- Search --- */
 
-static void keep(struct search *search, const struct log_entry *entry, uint64_t age)
+static void keep(struct search *search, const struct log_entry *entry, uint64_t age, bool is_loose)
 {
     struct found *found;
 
@@ -38,8 +44,10 @@ static void keep(struct search *search, const struct log_entry *entry, uint64_t 
         search->found = xrealloc(search->found, search->capacity * sizeof *search->found);
     }
     found = &search->found[search->count++];
-    *found =
-        (struct found){.entry = *entry, .payload_offset = search->tail->payloads.size, .age = age};
+    *found = (struct found){.entry = *entry,
+                            .payload_offset = search->tail->payloads.size,
+                            .age = age,
+                            .is_loose = is_loose};
     buffer_put(&search->tail->payloads, entry->payload);
 }
 
@@ -53,6 +61,12 @@ static bool get_index(struct bytes key, raft_index *ret_index)
     return number == log_key(*ret_index, 0) && *ret_index > 0;
 }
 
+/* Whether a stamp is of a commit behind the stamp record. */
+static bool is_believed(const struct search *search, uint64_t stamp)
+{
+    return stamp != search->stamp && stamp - search->stamp <= LOG_TAIL_COMMITS_MAX;
+}
+
 static bool wants(void *context, struct bytes key, struct bytes beginning, uint64_t bytes)
 {
     const struct search *search = context;
@@ -61,12 +75,12 @@ static bool wants(void *context, struct bytes key, struct bytes beginning, uint6
 
     return get_index(key, &index) && index > search->state->last &&
            bytes <= LOG_ENTRY_HEAD_BYTES + LOG_STAMP_BYTES + LOG_PIECE_BYTES + SEAL_BYTES &&
-           log_format_get_stamp(beginning, &stamp) && stamp != search->stamp &&
-           stamp - search->stamp <= LOG_TAIL_COMMITS_MAX;
+           log_format_get_stamp(beginning, &stamp) && is_believed(search, stamp);
 }
 
 /* False: damaged, or the first piece of several. */
-static bool keep_run(struct search *search, raft_index last, struct bytes value, uint64_t age)
+static bool
+keep_run(struct search *search, raft_index last, struct bytes value, uint64_t age, bool is_loose)
 {
     struct log_run run;
     struct log_entry entry;
@@ -75,7 +89,7 @@ static bool keep_run(struct search *search, raft_index last, struct bytes value,
         return false;
     }
     while (log_format_next_entry(&run, &entry)) {
-        keep(search, &entry, age);
+        keep(search, &entry, age, is_loose);
     }
     return true;
 }
@@ -87,7 +101,27 @@ static void see_loose(void *context, struct bytes key, struct bytes value)
     raft_index last;
 
     if (get_index(key, &last) && log_format_get_stamp(value, &stamp)) {
-        (void)keep_run(search, last, value, stamp - search->stamp);
+        (void)keep_run(search, last, value, stamp - search->stamp, true);
+    }
+}
+
+static void see_journaled(struct search *search, const struct log_journal_write *write)
+{
+    struct bytes records = write->records;
+    struct bytes value = BYTES_EMPTY;
+    uint64_t age = write->stamp - search->stamp;
+    uint64_t key = 0;
+
+    if (age > search->journal_age) {
+        search->journal_age = age;
+        search->journal_first = write->first;
+    }
+    while (log_journal_next_record(&records, &key, &value)) {
+        raft_index last = key >> LOG_KEY_PIECE_BITS;
+
+        if (last > search->state->last && key == log_key(last, 0)) {
+            (void)keep_run(search, last, value, age, false);
+        }
     }
 }
 
@@ -99,7 +133,10 @@ static int compare(const void *left, const void *right)
     if (a->entry.index != b->entry.index) {
         return a->entry.index < b->entry.index ? -1 : 1;
     }
-    return a->age > b->age ? -1 : a->age < b->age;
+    if (a->age != b->age) {
+        return a->age > b->age ? -1 : 1;
+    }
+    return a->is_loose - b->is_loose;
 }
 
 /* Of each index the newest, as far as they follow each other: neither an older commit behind a
@@ -129,6 +166,7 @@ static void select_run(struct search *search)
         tail->entries[tail->count] = found->entry;
         tail->entries[tail->count].payload =
             bytes_of(tail->payloads.data + found->payload_offset, found->entry.payload.size);
+        tail->needs_saving = tail->needs_saving || found->is_loose;
         tail->count++;
         next++;
         term = found->entry.term;
@@ -157,6 +195,38 @@ static enum status search_log(const char *log_path, struct search *search, struc
     enum status status = files_join(log_path, "/data.mdb", data, error);
 
     return status == STATUS_OK ? page_walk(&walk, error) : status;
+}
+
+/* The entries before a write of the journal were durable when it was written: it was not begun
+ * before the last one had returned. */
+static enum status
+check_journal(const char *log_path, const struct search *search, struct error *error)
+{
+    raft_index next = search->state->last + 1 + search->tail->count;
+
+    return search->journal_age == 0 || search->journal_first <= next
+               ? STATUS_OK
+               : error_set(error, STATUS_CORRUPT,
+                           "the journal in %s lacks the entries %" PRIu64 " to %" PRIu64
+                           ": " DAMAGE_WAY_OUT,
+                           log_path, next, search->journal_first - 1);
+}
+
+static enum status search_journal(const char *log_path, struct search *search, struct error *error)
+{
+    struct buffer file = BUFFER_INIT;
+    struct log_journal_write write;
+    struct bytes rest;
+    enum status status = log_journal_load(log_path, &file, error);
+
+    rest = buffer_lend(&file);
+    while (status == STATUS_OK && log_journal_next(&rest, &write)) {
+        if (is_believed(search, write.stamp)) {
+            see_journaled(search, &write);
+        }
+    }
+    buffer_release(&file);
+    return status;
 }
 
 /* --- What is saved --- */
@@ -234,7 +304,7 @@ static void see_saved(void *context, struct bytes key, struct bytes value)
     memcpy(&number, key.data, sizeof number);
     if (number == LOG_KEY_STAMP && log_format_get_stamp_record(value, &saved->stamp)) {
         saved->has_stamp = true;
-    } else if (!get_index(key, &last) || !keep_run(saved->search, last, value, 0)) {
+    } else if (!get_index(key, &last) || !keep_run(saved->search, last, value, 0, false)) {
         saved->is_damaged = true;
     }
 }
@@ -288,9 +358,13 @@ enum status log_tail_find(const char *log_path,
         search.count = 0;
         buffer_clear(&ret_tail->payloads);
         status = search_log(log_path, &search, error);
+        if (status == STATUS_OK) {
+            status = search_journal(log_path, &search, error);
+        }
     }
     if (status == STATUS_OK) {
         select_run(&search);
+        status = check_journal(log_path, &search, error);
     }
     free(search.found);
     return status;
@@ -312,7 +386,7 @@ enum status log_tail_save(const char *log_path,
     if (status == STATUS_OK) {
         status = log_tail_forget(log_path, error); /* what was saved for another time */
     }
-    if (status != STATUS_OK || tail->count == 0) {
+    if (status != STATUS_OK || !tail->needs_saving) {
         return status;
     }
     MARK(log_end_found_behind_the_newest_transaction);

@@ -26,6 +26,7 @@ struct log_tail {
     size_t count;
     struct buffer payloads;
     bool is_saved;
+    bool needs_saving; /* to put it back may write over some of it */
 };
 
 /* What continues a log that is in state `state`, with the stamp record `stamp`: what an earlier
@@ -35,7 +36,8 @@ MUST_CHECK enum status log_tail_find(const char *log_path,
                                      uint64_t stamp,
                                      struct log_tail *ret_tail,
                                      struct error *error);
-/* Save what was found, before anything is written to the log. IO, NO_SPACE, NO_MEMORY. */
+/* Save what was found and could be written over, before anything is written to the log. IO,
+ * NO_SPACE, NO_MEMORY. */
 MUST_CHECK enum status log_tail_save(const char *log_path,
                                      uint64_t stamp,
                                      const struct log_tail *tail,

@@ -157,9 +157,7 @@ static enum status write_batch(struct log_thread *thread, struct list *jobs, str
 
 static bool has_trimming(const struct log_thread *thread)
 {
-    struct log_state state = log_store_state(thread->store);
-
-    return state.base < thread->trim && state.base < state.last;
+    return log_store_can_trim(thread->store, thread->trim);
 }
 
 /* One chore, short enough for a write that comes meanwhile. *ret_more: there are others. */
@@ -214,15 +212,11 @@ static void end_wait_for_space(struct log_thread *thread)
     (void)pthread_mutex_unlock(&thread->lock);
 }
 
-/* What a transaction frees, LMDB gives to the second one after it, and while a write waits there is
- * no other: one that changes nothing. */
+/* While a write waits there is no other transaction that gives back what trimming freed. */
 static enum status turn_over(struct log_thread *thread, struct error *error)
 {
-    struct log_state state = log_store_state(thread->store);
-    const struct log_write write = {.hard_state = true, .term = state.term, .vote = state.vote};
-
     MARK(log_turned_over_for_space);
-    return log_store_write(thread->store, &write, error);
+    return log_store_turn_over(thread->store, error);
 }
 
 /* A transaction without space did nothing, so the same batch may be tried again. Trimming makes

@@ -38,6 +38,7 @@ enum status
 disks_open(const struct disks_options *options, struct disks **ret_disks, struct error *error)
 {
     const struct log_store_options log_options = {.map_bytes = options->log_map_bytes,
+                                                  .journal_bytes = LOG_STORE_JOURNAL_BYTES,
                                                   .prezero = true};
     struct disks *disks = xcalloc(1, sizeof *disks);
     char path[DATA_FOLDER_PATH_BYTES_MAX];

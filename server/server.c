@@ -800,6 +800,7 @@ static void stop(struct server *server)
     /* Its threads are waited for only when the disk lets them end. */
     if (settle_disks(server)) {
         disks_stop(server->disks);
+        disks_close(server->disks);
         log_event(LOG_LEVEL_INFO, "stopped", "zxid=%" PRIu64, node_applied(server->node));
     }
 }

@@ -99,7 +99,8 @@ static void print(const struct bench *bench)
 int parts_log(const char *folder, double seconds)
 {
     struct bench *bench = xcalloc(1, sizeof *bench);
-    struct log_store_options options = {.map_bytes = MAP_BYTES, .prezero = true};
+    const struct log_store_options options = {
+        .map_bytes = MAP_BYTES, .journal_bytes = LOG_STORE_JOURNAL_BYTES, .prezero = true};
     char path[4096];
     uint64_t end_us;
 

@@ -326,67 +326,24 @@ static void test_a_file_cut_under_a_running_server_ends_it_with_a_reason(void)
     cluster_release(&cluster);
 }
 
-static uint64_t newest_transaction(const uint8_t *metas)
-{
-    uint64_t numbers[2];
-
-    memcpy(&numbers[0], metas + 144, 8);
-    memcpy(&numbers[1], metas + PAGE + 144, 8);
-    return numbers[0] > numbers[1] ? numbers[0] : numbers[1];
-}
-
-/* Kill the server after one more write, and take the meta page of that write's transaction from it,
- * as a power cut may. False: other transactions came between. */
-static bool cut_power_after(const char *value)
-{
-    char path[700];
-    size_t bytes;
-    uint8_t *before;
-    uint8_t *after;
-    struct confer *confer;
-    bool is_next;
-
-    (void)snprintf(path, sizeof path, "%s/log/data.mdb", cluster.servers[1].data);
-    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/last", "earlier", NULL)->exit_code, 0);
-    EXPECT_EQ(confer_open(cluster.servers[1].address, NULL, &confer), CONFER_OK);
-    EXPECT_EQ(confer_set(confer, "/last", "before", 6, CONFER_ANY_VERSION, NULL, NULL), CONFER_OK);
-    before = damage_read(path, &bytes);
-    EXPECT_EQ(confer_set(confer, "/last", value, strlen(value), CONFER_ANY_VERSION, NULL, NULL),
-              CONFER_OK);
-    cluster_kill(&cluster, 1);
-    confer_close(confer);
-    after = damage_read(path, &bytes);
-    is_next = newest_transaction(after) == newest_transaction(before) + 1;
-    if (is_next) {
-        damage_write(path, 0, bytes_of(before, 2 * PAGE));
-    }
-    free(before);
-    free(after);
-    return is_next;
-}
-
-static void test_a_write_whose_meta_page_is_lost_is_told_and_comes_back(void)
+/* A killed server leaves in the journal what LMDB does not have yet; one that stops does not. */
+static void test_what_only_the_journal_has_is_told_and_comes_back(void)
 {
     const struct outcome *outcome;
-    unsigned tries = 0;
-    char value[16];
 
     cluster_init(&cluster, 1);
     cluster_form(&cluster);
-    (void)snprintf(value, sizeof value, "value-0");
-    while (!cut_power_after(value) && tries < TRIES) {
-        tries++;
-        (void)snprintf(value, sizeof value, "value-%u", tries);
-        cluster_start(&cluster, 1);
-    }
-    EXPECT(tries < TRIES);
+    EXPECT_EQ(cluster_cli(&cluster, 1, "set", "/last", "value", NULL)->exit_code, 0);
+    cluster_kill(&cluster, 1);
     outcome = check(cluster.servers[1].data);
     EXPECT_EQ(outcome->exit_code, 0);
-    EXPECT_CONTAINS(outcome->out, "and 1 entries behind them");
+    EXPECT_CONTAINS(outcome->out, " entries behind them");
     cluster_start(&cluster, 1);
-    EXPECT_TEXT(cluster_cli(&cluster, 1, "get", "/last", NULL)->out, value);
+    EXPECT_TEXT(cluster_cli(&cluster, 1, "get", "/last", NULL)->out, "value");
     stop();
-    EXPECT(strstr(check(cluster.servers[1].data)->out, "behind them") == NULL);
+    outcome = check(cluster.servers[1].data);
+    EXPECT_EQ(outcome->exit_code, 0);
+    EXPECT(strstr(outcome->out, "behind them") == NULL);
     cluster_release(&cluster);
 }
 
@@ -399,7 +356,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_damage_that_a_start_meets_is_named_by_both),
         TEST_CASE(test_damaged_pages_are_named_by_both),
         TEST_CASE(test_a_damaged_record_of_the_tree_is_named_by_its_key),
-        TEST_CASE(test_a_write_whose_meta_page_is_lost_is_told_and_comes_back),
+        TEST_CASE(test_what_only_the_journal_has_is_told_and_comes_back),
         TEST_CASE(test_a_missing_record_is_told_by_the_digest),
         TEST_CASE(test_a_checkpoint_of_another_time_is_told),
         TEST_CASE(test_what_a_server_found_out_about_its_state_is_told),

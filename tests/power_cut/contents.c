@@ -84,11 +84,31 @@ static void bring_back(struct contents *contents, const struct contents *before)
 {
     size_t count = (size_t)(contents->base - before->base);
 
+    CHECK_OP(contents->last - before->base, <=, CONTENTS_ENTRIES_MAX);
     memmove(contents->entries + count, contents->entries,
             (CONTENTS_ENTRIES_MAX - count) * sizeof *contents->entries);
     memcpy(contents->entries, before->entries, count * sizeof *contents->entries);
     contents->base = before->base;
     contents->base_term = before->base_term;
+}
+
+/* With the front that a log which begins after `base` has, if it may. */
+static void follow_base(struct contents *contents,
+                        struct contents *const *after,
+                        uint64_t step,
+                        raft_index base)
+{
+    if (base < contents->base_min || base > contents->base_max || base > contents->last) {
+        return;
+    }
+    for (; step > 0 && contents->base > base; step--) {
+        if (after[step - 1]->base < contents->base) {
+            bring_back(contents, after[step - 1]);
+        }
+    }
+    if (contents->base < base) {
+        contents_drop_front(contents, base);
+    }
 }
 
 static bool has_doubt_of(const struct tree_doubt *doubt, uint64_t member)
@@ -128,8 +148,8 @@ struct contents *contents_expected(struct contents *const *after,
     const struct contents *next = after[step];
     const struct contents *before = step > 0 ? after[step - 1] : next;
     const struct log_state *log = &found->log;
-    bool is_whole = log->term == next->term && log->vote == next->vote && log->base == next->base &&
-                    log->last == next->last && contents_has_witnesses(next, found);
+    bool is_whole = log->term == next->term && log->vote == next->vote && log->last == next->last &&
+                    contents_has_witnesses(next, found);
     bool is_in_part = !is_done && !is_whole && next->log_step == step &&
                       log->last >= before->last && log->last <= before->last + next->appended_count;
     struct contents *expected = xmemdup(is_in_part ? before : next, sizeof *next);
@@ -137,10 +157,7 @@ struct contents *contents_expected(struct contents *const *after,
     if (is_in_part) {
         append(expected, next, log->last);
     }
-    if (expected->log_step > 0 && expected->is_late &&
-        log->base == after[expected->log_step - 1]->base && log->base < expected->base) {
-        bring_back(expected, after[expected->log_step - 1]);
-    }
+    follow_base(expected, after, step, log->base);
     if (!is_done && next->generation == before->generation) {
         if (is_between(&found->doubt, &before->doubt, &next->doubt)) {
             expected->doubt = found->doubt;

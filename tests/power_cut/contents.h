@@ -31,6 +31,10 @@ struct contents {
     raft_term base_term;
     raft_index last;
     struct planned entries[CONTENTS_ENTRIES_MAX]; /* of the indexes after the base */
+    /* How far the log trims by itself is its own affair: not below what it was told to drop at
+     * once, nor beyond what it was ever told that it may. */
+    raft_index base_min;
+    raft_index base_max;
     raft_index applied;
     struct value values[CONTENTS_KEYS];
     struct log_witness witnesses[CONTENTS_WITNESSES_MAX];
@@ -69,8 +73,7 @@ void contents_note_log(struct contents *contents, uint64_t step, bool is_late);
 
 /* Of the contents after each step, what a folder that says `found` must hold if `step` was the last
  * one: as that step left them; or, if it was not done, some of what it appended, or some of the
- * doubts that it changed; or, if the meta page of the last one is lost that did not wait for it,
- * with what that one trimmed. To be freed. */
+ * doubts that it changed; with as much at the front as it holds. To be freed. */
 struct contents *contents_expected(struct contents *const *after,
                                    uint64_t step,
                                    bool is_done,

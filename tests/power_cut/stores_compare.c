@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/prng.h"
 #include "persistence/data_folder.h"
+#include "persistence/log_journal.h"
 #include "persistence/tree_store.h"
 #include "tests/power_cut/contents.h"
 
@@ -67,8 +68,11 @@ enum status stores_open_tree(struct stores *stores,
 
 enum status stores_open(struct stores *stores, struct error *error)
 {
-    const struct log_store_options options = {.map_bytes = STORES_MAP_BYTES,
-                                              .prezero = prng_below(&stores->prng, 4) == 0};
+    static const size_t journals[] = {0, LOG_JOURNAL_BLOCK_BYTES * 3, LOG_STORE_JOURNAL_BYTES / 4};
+    const struct log_store_options options = {
+        .map_bytes = STORES_MAP_BYTES,
+        .journal_bytes = journals[prng_below(&stores->prng, sizeof journals / sizeof journals[0])],
+        .prezero = prng_below(&stores->prng, 4) == 0};
     char path[DATA_FOLDER_PATH_BYTES_MAX];
     enum status status = data_folder_open(stores->folder_path, &stores->folder, error);
 

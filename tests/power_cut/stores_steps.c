@@ -93,6 +93,7 @@ static void plan_write(struct stores *stores,
         raft_index reached = next->base + 3 * count;
 
         write->trim = trim;
+        next->base_max = trim > next->base_max ? trim : next->base_max;
         contents_drop_front(next, trim < reached ? trim : reached);
     }
 }
@@ -125,6 +126,7 @@ static enum status step_trim(struct stores *stores, struct contents *next, struc
 
     if (target > next->base) {
         contents_note_log(next, stores->step + 1, true);
+        next->base_max = target > next->base_max ? target : next->base_max;
         contents_drop_front(next, target - next->base < count ? target : next->base + count);
     }
     return log_store_trim(stores->log, target, count, &more, error);
@@ -334,6 +336,8 @@ static enum status step_switch(struct stores *stores, struct contents *next, str
     take_installed(stores, next);
     next->base = next->applied;
     next->base_term = next->term;
+    next->base_min = next->base;
+    next->base_max = next->base;
     next->last = next->applied;
     return status == STATUS_OK ? finish_switch(stores, next, old, error) : status;
 }
@@ -349,6 +353,8 @@ static enum status step_keep_log(struct stores *stores, struct contents *next, s
 
     take_installed(stores, next);
     contents_drop_front(next, next->applied);
+    next->base_min = next->base;
+    next->base_max = next->base > next->base_max ? next->base : next->base_max;
     write.trim_term = next->base_term;
     status = log_store_write(stores->log, &write, error);
     return status == STATUS_OK ? finish_switch(stores, next, old, error) : status;

@@ -1,8 +1,10 @@
 /* Loaded into a server (LD_PRELOAD), a disk that gets stuck or slow: fdatasync of a file in a data
- * folder DATA does not return while a file DATA.stuck exists, takes as many milliseconds more as
- * stand in DATA.slow, and fails when a file DATA.broken exists. */
+ * folder DATA, or a write that is synced (O_DSYNC), does not return while a file DATA.stuck exists,
+ * takes as many milliseconds more as stand in DATA.slow, and fails when a file DATA.broken exists.
+ */
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,11 +61,10 @@ static void be_slow(int file)
     (void)fclose(text);
 }
 
-__attribute__((visibility("default"))) int fdatasync(int file)
+/* False: it fails. */
+static bool wait_for_disk(int file)
 {
     const struct timespec pause = {.tv_nsec = 5 * 1000 * 1000};
-    void *symbol = dlsym(RTLD_NEXT, "fdatasync");
-    int (*real)(int);
 
     while (is_switched(file, ".stuck")) {
         (void)nanosleep(&pause, NULL);
@@ -71,8 +72,32 @@ __attribute__((visibility("default"))) int fdatasync(int file)
     be_slow(file);
     if (is_switched(file, ".broken")) {
         errno = EIO;
+        return false;
+    }
+    return true;
+}
+
+__attribute__((visibility("default"))) int fdatasync(int file)
+{
+    void *symbol = dlsym(RTLD_NEXT, "fdatasync");
+    int (*real)(int);
+
+    if (!wait_for_disk(file)) {
         return -1;
     }
     memcpy(&real, &symbol, sizeof real);
     return real(file);
+}
+
+__attribute__((visibility("default"))) ssize_t
+pwrite(int file, const void *data, size_t size, off_t offset)
+{
+    void *symbol = dlsym(RTLD_NEXT, "pwrite");
+    ssize_t (*real)(int, const void *, size_t, off_t);
+
+    if ((fcntl(file, F_GETFL) & O_DSYNC) != 0 && !wait_for_disk(file)) {
+        return -1;
+    }
+    memcpy(&real, &symbol, sizeof real);
+    return real(file, data, size, offset);
 }

@@ -430,7 +430,7 @@ static void test_a_newer_format_is_refused(void)
     log_format_seal(LOG_KEY_IDENTITY, value, size - SEAL_BYTES);
     edit(LOG_KEY_IDENTITY, value, size);
     EXPECT_EQ(open_with(NODE, MAP_BYTES, &store), STATUS_FORMAT);
-    EXPECT_CONTAINS(error.text, "format 8");
+    EXPECT_CONTAINS(error.text, "format 9");
     /* A format with a wrong seal is damage, not a newer version. */
     value[20] ^= 1;
     edit(LOG_KEY_IDENTITY, value, size);
