@@ -22,7 +22,7 @@ struct log_store {
     struct environment environment;
     struct log_journal journal;     /* under write_lock */
     struct log_journaled journaled; /* the same */
-    raft_index merged_last;         /* the last entry in LMDB; under write_lock */
+    _Atomic raft_index merged_last; /* the last entry in LMDB; written under write_lock */
     /* Held by whoever writes, from the beginning of the transaction to its end, and while zeros are
      * written: LMDB must not use the file's end meanwhile. */
     pthread_mutex_t write_lock;

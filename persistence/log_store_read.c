@@ -291,7 +291,8 @@ static enum status read_range(struct reading *reading,
 }
 
 /* A snapshot of LMDB, and of the journal what is wanted that LMDB did not have by then: between the
- * two, entries could move from one to the other, and be replaced there. */
+ * two, entries could move from one to the other, and be replaced there. Only who wants such waits
+ * for the writer's disk. */
 static enum status begin_reading(struct log_store *store,
                                  raft_index last,
                                  struct reading *reading,
@@ -300,6 +301,9 @@ static enum status begin_reading(struct log_store *store,
 {
     enum status status;
 
+    if (last <= store->merged_last) {
+        return environment_begin_read(&store->environment, ret_txn, error);
+    }
     (void)pthread_mutex_lock(&store->write_lock);
     status = environment_begin_read(&store->environment, ret_txn, error);
     if (status == STATUS_OK && last > store->merged_last && store->journaled.count > 0) {

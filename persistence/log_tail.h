@@ -1,13 +1,15 @@
 /* The end of a log that lies behind its newest transaction.
  *
- * A commit that only appends does not wait for its meta page (ENVIRONMENT_SYNC_PAGES): its entries
- * are on the disk when it returns, on pages that nothing refers to until the next commit. A power
- * cut can take the meta page. Then the next start looks for the entries themselves: each carries
- * the stamp of its commit, a number that nobody outside can guess, and the newest transaction's
- * stamp record says from which stamp on they are to be believed.
+ * A small write that only appends goes to the journal (log_journal.h). A commit that only appends
+ * does not wait for its meta page (ENVIRONMENT_SYNC_PAGES): its entries are on the disk when it
+ * returns, on pages that nothing refers to until the next commit. A power cut can take the meta
+ * page. So a start looks for the entries themselves: each carries the stamp of its write, a number
+ * that nobody outside can guess, and the newest transaction's stamp record says from which stamp on
+ * they are to be believed.
  *
- * Putting them back may write over the very pages where they lie. So they are saved first, in an
- * environment of their own beside the log (`log-tail`), which is there whole or not at all.
+ * Putting those on pages back may write over the very pages where they lie. So they are saved
+ * first, in an environment of their own beside the log (`log-tail`), which is there whole or not at
+ * all.
  *
  * The thread that opens the log. */
 #ifndef PERSISTENCE_LOG_TAIL_H
