@@ -392,12 +392,12 @@ static bool find_tail(struct tail *tail, const struct stores *stores, const char
         image_advance(tail->image, i + 1);
         tail->step = tape_at(i)->number;
         for (tail->seed = 0; tail->seed < IMAGES_PER_WRITE; tail->seed++) {
-            uint64_t lost;
+            bool must_save;
 
             image_write(tail->image, tail->seed, folder);
-            lost = stores_lost_end(folder);
+            must_save = stores_must_save_end(folder);
             run_remove_tree(folder);
-            if (lost > 0 && find_call(tail, folder)) {
+            if (must_save && find_call(tail, folder)) {
                 return true;
             }
         }

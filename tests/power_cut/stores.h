@@ -76,8 +76,8 @@ bool stores_judge_damaged(const struct stores *stores,
 
 /* Is the folder sound, as far as --check sees? `text` is the first thing that is not. */
 bool stores_inspect(const char *folder, char text[STORES_TEXT_BYTES_MAX]);
-/* How many entries the next start takes in from behind the log's newest transaction. */
-uint64_t stores_lost_end(const char *folder);
+/* Whether the next start has to save what it finds behind the log's newest transaction. */
+bool stores_must_save_end(const char *folder);
 /* Open the folder as a server does, and close it. */
 bool stores_start(const char *folder);
 /* The last step of the story. */

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "persistence/inspect.h"
+#include "persistence/log_tail.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -55,10 +56,21 @@ bool stores_inspect(const char *folder, char text[STORES_TEXT_BYTES_MAX])
     return text[0] == '\0';
 }
 
-uint64_t stores_lost_end(const char *folder)
+bool stores_must_save_end(const char *folder)
 {
+    char path[DATA_FOLDER_PATH_BYTES_MAX];
     char text[STORES_TEXT_BYTES_MAX] = "";
     struct log_inspection log;
+    struct log_tail tail;
+    struct error error;
+    bool must;
 
-    return inspect_log(folder, &log, text) == STATUS_OK ? log.tail_count : 0;
+    if (inspect_log(folder, &log, text) != STATUS_OK || log.tail_count == 0) {
+        return false;
+    }
+    CHECK(snprintf(path, sizeof path, "%s/log", folder) < (int)sizeof path);
+    must =
+        log_tail_find(path, &log.state, log.stamp, &tail, &error) == STATUS_OK && tail.needs_saving;
+    log_tail_release(&tail);
+    return must;
 }
