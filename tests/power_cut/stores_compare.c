@@ -68,7 +68,7 @@ enum status stores_open_tree(struct stores *stores,
 
 enum status stores_open(struct stores *stores, struct error *error)
 {
-    static const size_t journals[] = {0, LOG_JOURNAL_BLOCK_BYTES * 3, LOG_STORE_JOURNAL_BYTES / 4};
+    static const size_t journals[] = {0, LOG_JOURNAL_BLOCK_BYTES * 3, LOG_JOURNAL_BLOCK_BYTES * 16};
     const struct log_store_options options = {
         .map_bytes = STORES_MAP_BYTES,
         .journal_bytes = journals[prng_below(&stores->prng, sizeof journals / sizeof journals[0])],
