@@ -81,8 +81,7 @@ static enum status make(const char *path, size_t bytes, struct error *error)
                      path, strerror(result));
 }
 
-/* Not through the system's cache, where its file system can do so: nothing is read from there, and
- * a third of such a write's processor time goes. */
+/* Not through the system's cache, where its file system can do so: nothing is read from there. */
 static int open_for_writing(const char *path)
 {
     int file = open(path, O_WRONLY | O_DSYNC | O_DIRECT | O_CLOEXEC);

@@ -25,7 +25,8 @@ enum {
     LOG_JOURNAL_BLOCK_BYTES = 4096,
     LOG_JOURNAL_HEAD_BYTES = 28,
     LOG_JOURNAL_RECORD_HEAD_BYTES = 12,
-    /* Of one write, with its head. Of larger ones writing twice would cost more than it saves. */
+    /* Of one write, with its head: in a larger one the places count less, and its bytes are many.
+     */
     LOG_JOURNAL_WRITE_BYTES_MAX = 64 * 1024
 };
 
