@@ -27,7 +27,7 @@ enum {
     LOG_JOURNAL_RECORD_HEAD_BYTES = 12,
     /* Of one write, with its head: in a larger one the places count less, and its bytes are many.
      */
-    LOG_JOURNAL_WRITE_BYTES_MAX = 64 * 1024
+    LOG_JOURNAL_WRITE_BYTES_MAX = 256 * 1024
 };
 
 struct log_journal {

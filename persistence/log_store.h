@@ -29,9 +29,9 @@ enum {
      * (docs/DISK_FORMAT.md). */
     LOG_STORE_FORMAT = 9,
     LOG_STORE_FORMAT_OLDEST = 1,
-    LOG_STORE_FORMAT_OF_WITNESSES = 4,     /* the first that has them, and the numbers of starts */
-    LOG_STORE_FORMAT_OF_STAMPS = 5,        /* the first that has the stamp record */
-    LOG_STORE_JOURNAL_BYTES = 1024 * 1024, /* of a server */
+    LOG_STORE_FORMAT_OF_WITNESSES = 4, /* the first that has them, and the numbers of starts */
+    LOG_STORE_FORMAT_OF_STAMPS = 5,    /* the first that has the stamp record */
+    LOG_STORE_JOURNAL_BYTES = 2 * 1024 * 1024, /* of a server */
     LOG_STORE_STARTS_MAX = 64,
     LOG_STORE_WITNESSES_MAX = RAFT_MEMBERS_MAX,
     LOG_STORE_ENTRY_BYTES_MAX = 128 * 1024 * 1024

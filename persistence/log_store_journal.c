@@ -14,6 +14,9 @@ enum {
     TRIMMED_PART = 4 /* more than this part of the log waits to be trimmed: the journal rests */
 };
 
+/* So none of its entries is in pieces. */
+_Static_assert((int)LOG_JOURNAL_WRITE_BYTES_MAX <= (int)LOG_PIECE_BYTES, "an entry in pieces fits");
+
 /* Whether they only append, and their records' size if so. */
 static bool only_appends(const struct log_store *store,
                          const struct log_write *const *writes,
