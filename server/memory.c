@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum {
@@ -14,6 +15,9 @@ enum {
     TRIM_BYTES = 16 * 1024 * 1024,
     LOOK_INTERVAL_US = 2 * 1000 * 1000,
     UNUSED_BYTES = 32 * 1024 * 1024,
+    HUGE_PAGE_BYTES = 2 * 1024 * 1024,
+    SMALL_HEAP_BYTES = 4 * HUGE_PAGE_BYTES, /* up to there a huge page would be mostly empty */
+    GROWTH_BYTES = 2 * HUGE_PAGE_BYTES,
     PAGE_COUNTS_BYTES_MAX = 256
 };
 
@@ -23,11 +27,49 @@ void memory_prepare(void)
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
 }
 
+/* What of the main thread's heap may have huge pages; whole ones. */
+static struct {
+    uint8_t *begin;
+    uint8_t *end;
+} huge;
+
+/* Down to a whole huge page. */
+static uint8_t *end_of_heap(void)
+{
+    uint8_t *end = sbrk(0);
+
+    return end - (uintptr_t)end % HUGE_PAGE_BYTES;
+}
+
 /* What the frames and messages of a turn take is taken again in the next: a mapping for each would
  * be all new pages each time, which are dear, on some machines 3 ms a megabyte. */
-void memory_keep_buffers(void)
+void memory_serve(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BUFFER_BYTES);
+    /* What is new must not have been touched when huge pages are asked for. */
+    (void)mallopt(M_TOP_PAD, GROWTH_BYTES);
+    huge.begin = end_of_heap() + SMALL_HEAP_BYTES;
+    huge.end = huge.begin;
+}
+
+/* A tree is large, and each write goes to other places of it: with pages of 4 KiB the processor
+ * looks up more of them than it remembers. A kernel without huge pages refuses, which is fine. */
+static void use_huge_pages(void)
+{
+    uint8_t *end = end_of_heap();
+
+    if (end > huge.end) {
+        (void)madvise(huge.end, (size_t)(end - huge.end), MADV_HUGEPAGE);
+        huge.end = end;
+    } else if (end < huge.end) {
+        huge.end = end > huge.begin ? end : huge.begin;
+    }
+}
+
+/* Else the kernel would fill what was given back, to make huge pages of what is left around it. */
+static void leave_pages_small(void)
+{
+    (void)madvise(huge.begin, (size_t)(huge.end - huge.begin), MADV_NOHUGEPAGE);
 }
 
 static bool find_resident(uint64_t *ret_bytes)
@@ -76,16 +118,11 @@ static bool find_unused(int64_t *ret_bytes)
 /* The heap shrinks by itself only at its end, and something small that stays there is enough to
  * keep all that is free before it. How much is free does not tell: a flood shorter than the
  * interval takes what was given back before and leaves it as free as it was, but resident. */
-void memory_give_back(uint64_t now_us)
+static void give_back(void)
 {
-    static uint64_t look_us;
     static int64_t least_bytes = INT64_MAX; /* since pages were given back */
     int64_t unused_bytes;
 
-    if (now_us < look_us) {
-        return;
-    }
-    look_us = now_us + LOOK_INTERVAL_US;
     block_give_back();
     if (!find_unused(&unused_bytes)) {
         return;
@@ -95,6 +132,18 @@ void memory_give_back(uint64_t now_us)
     }
     if (unused_bytes - least_bytes > UNUSED_BYTES) {
         (void)malloc_trim(TRIM_BYTES);
+        leave_pages_small();
         (void)find_unused(&least_bytes);
+    }
+}
+
+void memory_turn(uint64_t now_us)
+{
+    static uint64_t look_us;
+
+    use_huge_pages();
+    if (now_us >= look_us) {
+        look_us = now_us + LOOK_INTERVAL_US;
+        give_back();
     }
 }

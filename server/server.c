@@ -745,11 +745,11 @@ static void serve(struct server *server)
 {
     uint64_t next_us = 0;
 
-    memory_keep_buffers();
+    memory_serve();
     while (!must_end(server)) {
         wait_for_events(server, next_us);
         next_us = turn(server);
-        memory_give_back(clock_monotonic_us());
+        memory_turn(clock_monotonic_us());
         if (server->stop_deadline_us != 0 && server->stop_deadline_us < next_us) {
             next_us = server->stop_deadline_us;
         }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     PIECES = 12 * 1024,
@@ -21,7 +22,7 @@ static void *last;
 static void look(void)
 {
     now_us += LOOK_US;
-    memory_give_back(now_us);
+    memory_turn(now_us);
 }
 
 static uint64_t resident_bytes(void)
@@ -38,12 +39,13 @@ static uint64_t resident_bytes(void)
     return kib * 1024;
 }
 
-/* 96 MiB, and something small behind that stays. */
+/* 96 MiB, piece by piece, and something small behind that stays. */
 static void take(void)
 {
     for (size_t i = 0; i < PIECES; i++) {
         pieces[i] = xmalloc(PIECE_BYTES);
         memset(pieces[i], 1, PIECE_BYTES);
+        memory_turn(now_us);
     }
     free(last);
     last = xmalloc(64);
@@ -62,6 +64,45 @@ static void expect_given_back(uint64_t before)
 
     (void)printf("%" PRIu64 " KiB before, %" PRIu64 " KiB after\n", before / 1024, after / 1024);
     EXPECT(after < before + KEPT_BYTES_MAX);
+}
+
+/* What the kernel was asked to do with the page at `address`: "hg" huge ones, "nh" none of them. */
+static bool is_asked_for(const void *address, const char *flag)
+{
+    bool is_inside = false;
+    bool is_found = false;
+    char line[512];
+    FILE *file = fopen("/proc/self/smaps", "r");
+
+    EXPECT(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        unsigned long long begin;
+        unsigned long long end;
+
+        if (sscanf(line, "%llx-%llx ", &begin, &end) == 2) {
+            is_inside = begin <= (uintptr_t)address && (uintptr_t)address < end;
+        } else if (is_inside && strncmp(line, "VmFlags:", 8) == 0) {
+            is_found = strstr(line, flag) != NULL;
+        }
+    }
+    (void)fclose(file);
+    return is_found;
+}
+
+/* The first pieces are in the small heap. */
+static void test_a_heap_that_grows_has_huge_pages_until_much_was_given_back(void)
+{
+    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) {
+        (void)printf("this kernel has no huge pages\n");
+        return;
+    }
+    look();
+    take();
+    EXPECT(!is_asked_for(pieces[0], " hg"));
+    EXPECT(is_asked_for(pieces[PIECES / 2], " hg"));
+    let_go();
+    look();
+    EXPECT(is_asked_for(pieces[PIECES / 2], " nh"));
 }
 
 static void test_what_was_in_use_at_a_look_is_given_back_at_the_next(void)
@@ -110,12 +151,14 @@ static void test_memory_in_use_that_was_never_touched_hides_nothing(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
+        TEST_CASE(test_a_heap_that_grows_has_huge_pages_until_much_was_given_back),
         TEST_CASE(test_what_was_in_use_at_a_look_is_given_back_at_the_next),
         TEST_CASE(test_what_was_in_use_only_between_two_looks_is_given_back_each_time),
         TEST_CASE(test_memory_in_use_that_was_never_touched_hides_nothing), TEST_END};
     int result;
 
     memory_prepare();
+    memory_serve();
     result = test_main("memory", cases, argc, argv);
     free(last);
     return result;
