@@ -5,6 +5,7 @@
 #include "tests/support/damage.h"
 #include "tests/unit/persistence/log_store_lab.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -160,13 +161,70 @@ static void test_entries_are_read_wherever_they_are(void)
 static void test_what_is_large_goes_into_the_log_at_once(void)
 {
     struct log_store *store = new_store();
-    uint64_t before = transactions();
+    uint64_t before;
 
-    put(store, 1, 1, 100);
-    put(store, 2, 1, LOG_JOURNAL_WRITE_BYTES_MAX);
-    EXPECT_EQ(transactions(), before + 1);
-    EXPECT_EQ(read_all(store, 1, 2), STATUS_OK);
     log_store_close(store);
+    store = open_journaled(2 * LOG_JOURNAL_WRITE_BYTES_MAX / BLOCK);
+    before = transactions();
+    put(store, 1, 1, 100);
+    put(store, 2, 1, LOG_JOURNAL_WRITE_BYTES_MAX - BLOCK);
+    EXPECT_EQ(transactions(), before);
+    put(store, 3, 1, LOG_JOURNAL_WRITE_BYTES_MAX);
+    EXPECT_EQ(transactions(), before + 1);
+    EXPECT_EQ(read_all(store, 1, 3), STATUS_OK);
+    log_store_close(store);
+}
+
+/* --- What the file system says --- */
+
+/* What is written to the journal from now on goes to `path` instead. */
+static void redirect(struct log_store *store, const char *to)
+{
+    int file = open(to, O_WRONLY | O_CLOEXEC);
+
+    EXPECT(file >= 0);
+    EXPECT_EQ(dup2(file, store->journal.file), store->journal.file);
+    (void)close(file);
+}
+
+static void expect_goes_on_without(const char *refuses)
+{
+    struct log_store *store = new_store();
+
+    put(store, 1, 2, 100);
+    redirect(store, refuses);
+    put(store, 3, 2, 100);
+    put(store, 5, 2, 100);
+    expect_entries(store, 1, 6, TERM, 100);
+    crash(store);
+    expect_log(6, 100);
+}
+
+static void test_a_journal_that_has_no_space_is_done_without(void)
+{
+    expect_goes_on_without("/dev/full");
+}
+
+/* As a device does whose blocks are larger. */
+static void test_a_journal_that_takes_no_such_blocks_is_done_without(void)
+{
+    expect_goes_on_without("/proc/self/oom_score_adj");
+}
+
+static void test_after_another_failure_of_the_journal_nothing_is_written(void)
+{
+    struct log_store *store = new_store();
+    int directory;
+
+    put(store, 1, 2, 100);
+    directory = open(path, O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(dup2(directory, store->journal.file), store->journal.file);
+    (void)close(directory);
+    EXPECT_EQ(append(store, 3, 1, TERM, 100), STATUS_IO);
+    EXPECT_EQ(append(store, 3, 1, TERM, 3 * BLOCK), STATUS_IO);
+    EXPECT_EQ(log_store_state(store).last, 2);
+    crash(store);
+    expect_log(2, 100);
 }
 
 /* --- After a crash --- */
@@ -549,6 +607,9 @@ int main(int argc, char **argv)
         TEST_CASE(test_small_appends_make_no_transaction_until_the_journal_is_full),
         TEST_CASE(test_entries_are_read_wherever_they_are),
         TEST_CASE(test_what_is_large_goes_into_the_log_at_once),
+        TEST_CASE(test_a_journal_that_has_no_space_is_done_without),
+        TEST_CASE(test_a_journal_that_takes_no_such_blocks_is_done_without),
+        TEST_CASE(test_after_another_failure_of_the_journal_nothing_is_written),
         TEST_CASE(test_a_crash_takes_nothing),
         TEST_CASE(test_writes_of_several_blocks_and_values_come_back),
         TEST_CASE(test_a_lost_meta_page_takes_nothing),
