@@ -13,6 +13,7 @@
 enum {
     LARGE_BUFFER_BYTES = 4 * 1024 * 1024,
     TRIM_BYTES = 16 * 1024 * 1024,
+    GROWTH_INTERVAL_US = 10 * 1000, /* not each turn: a turn may be one ping */
     LOOK_INTERVAL_US = 2 * 1000 * 1000,
     UNUSED_BYTES = 32 * 1024 * 1024,
     HUGE_PAGE_BYTES = 2 * 1024 * 1024,
@@ -139,8 +140,13 @@ static void give_back(void)
 
 void memory_turn(uint64_t now_us)
 {
+    static uint64_t growth_us;
     static uint64_t look_us;
 
+    if (now_us < growth_us) {
+        return;
+    }
+    growth_us = now_us + GROWTH_INTERVAL_US;
     use_huge_pages();
     if (now_us >= look_us) {
         look_us = now_us + LOOK_INTERVAL_US;

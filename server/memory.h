@@ -10,8 +10,8 @@ void memory_prepare(void);
 /* Once those are there, before anybody is served: large buffers stay in the heap from now on, and
  * what it grows by, when it is no longer small, gets huge pages where the system has them. */
 void memory_serve(void);
-/* After each turn, with the time: sees to new heap, and every two seconds gives whole free pages
- * back when there is much that was in use before. */
+/* After each turn, with the time: sees to new heap every ten milliseconds, and every two seconds
+ * gives whole free pages back when there is much that was in use before. */
 void memory_turn(uint64_t now_us);
 
 #endif

@@ -12,6 +12,7 @@ enum {
     PIECES = 12 * 1024,
     PIECE_BYTES = 8 * 1024,
     LOOK_US = 10 * 1000 * 1000, /* longer than from one look to the next */
+    PIECE_US = 100,             /* so that all are taken between two looks */
     KEPT_BYTES_MAX = 48 * 1024 * 1024
 };
 
@@ -45,6 +46,7 @@ static void take(void)
     for (size_t i = 0; i < PIECES; i++) {
         pieces[i] = xmalloc(PIECE_BYTES);
         memset(pieces[i], 1, PIECE_BYTES);
+        now_us += PIECE_US;
         memory_turn(now_us);
     }
     free(last);
