@@ -18,7 +18,7 @@ enum {
     UNUSED_BYTES = 32 * 1024 * 1024,
     HUGE_PAGE_BYTES = 2 * 1024 * 1024,
     SMALL_HEAP_BYTES = 4 * HUGE_PAGE_BYTES, /* up to there a huge page would be mostly empty */
-    GROWTH_BYTES = 2 * HUGE_PAGE_BYTES,
+    GROWTH_BYTES = 8 * HUGE_PAGE_BYTES,     /* of which one huge page is cut in two */
     PAGE_COUNTS_BYTES_MAX = 256
 };
 
