@@ -349,6 +349,7 @@ int bench_crowd_sessions(void)
     kib = (double)bench_server_resident_kib() - (double)before_kib;
     idle_cpu_s = bench_server_cpu_s();
     crowd.is_lossy = true;
+    bench_tell_begin();
     keep_alive(&crowd, clock_monotonic_us() + (uint64_t)(bench_options.seconds * 1e6));
     idle_cpu_s = bench_server_cpu_s() - idle_cpu_s;
     alive = count_alive(&crowd);
@@ -389,6 +390,7 @@ int bench_crowd_stall(void)
     crowd_init(&crowd);
     crowd.is_lossy = true;
     ask(&crowd);
+    bench_tell_begin();
     until_us = clock_monotonic_us() + (uint64_t)(bench_options.seconds * 1e6);
     while (clock_monotonic_us() < until_us) {
         send_rest(&crowd);

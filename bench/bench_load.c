@@ -427,6 +427,7 @@ int bench_load_run(void)
 
     bench_make_nodes(bench_key_path, bench_options.keys + 1);
     load_init(&load);
+    bench_tell_begin();
     if (bench_options.operations == 0) {
         run_until(&load, clock_monotonic_us() + (uint64_t)(bench_options.warmup * 1e6));
     }

@@ -28,6 +28,14 @@ _Noreturn void bench_die(const char *what, const char *detail)
     exit(1);
 }
 
+void bench_tell_begin(void)
+{
+    if (bench_options.tell_begin != 0) {
+        (void)printf("{\"begun\":true}\n");
+        (void)fflush(stdout);
+    }
+}
+
 struct bytes bench_value(void)
 {
     return bytes_of(value, bench_options.value_bytes);
@@ -112,6 +120,7 @@ static const struct option options[] = {
     COUNT_OPTION("--folder-nodes", folder_nodes, 1, 100000000),
     COUNT_OPTION("--watched", watched, 1, 1000000),
     COUNT_OPTION("--session-timeout-ms", session_timeout_ms, 1000, 600000),
+    COUNT_OPTION("--tell-begin", tell_begin, 0, 1),
     REAL_OPTION("--seconds", seconds),
     REAL_OPTION("--warmup", warmup),
     TEXT_OPTION("--op", op),

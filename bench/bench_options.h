@@ -34,6 +34,7 @@ struct bench_options {
     const char *among;     /* what a load goes to: its keys, or what populate made */
     uint64_t watched;      /* nodes, by each connection */
     uint64_t session_timeout_ms;
+    uint64_t tell_begin;
     char *init_nodes;
     const char *dir;
 };
@@ -41,6 +42,9 @@ extern struct bench_options bench_options;
 
 void bench_options_parse(int argc, char **argv);
 _Noreturn void bench_die(const char *what, const char *detail);
+/* All connections are open and what was asked for begins. With --tell-begin 1 whoever started the
+ * program is told at once, by a line of its own. */
+void bench_tell_begin(void);
 /* Of the size asked for. */
 struct bytes bench_value(void);
 /* A connection that has begun in the protocol. False: nobody listens there. */

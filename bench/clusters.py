@@ -138,10 +138,11 @@ class Cluster:
         return json.loads(done.stdout)
 
     def bench_beside(self, command, *more, protocol=None):
-        """Start it; what it prints comes by finish(). It looks at no server's CPU: servers may be killed meanwhile."""
+        """Start it, and return when it has begun; what it prints comes by finish(). It looks at no server's CPU: servers may be killed meanwhile."""
         with ending:
-            process = subprocess.Popen(self.arguments(command, protocol, more), stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(self.arguments(command, protocol, ("--tell-begin", 1, *more)), stdout=subprocess.PIPE, text=True)
             self.benches.append(process)
+        process.stdout.readline()
         return process
 
     def finish(self, process):

@@ -23,7 +23,8 @@
  * watch: each connection watches `watched` nodes; then these are set, and all events are waited
  * for, `rounds` times. sessions: each connection opens a session and keeps it alive for `seconds`.
  * wait: until a load could read. stall: each connection asks for values, `pipeline` times, and
- * reads nothing for `seconds`. */
+ * reads nothing for `seconds`. With --tell-begin 1 load, failover, sessions and stall print a line
+ * when all connections are open, so that others can be measured beside them, or servers killed. */
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "bench/bench_crowd.h"

@@ -88,6 +88,9 @@ def loads_end_and_fall_due(folder):
         flood = cluster.bench("load", "--op", "set", "--rate", 10000000, "--seconds", 0.2, "--warmup", 0)
         expect("what finds no room is told", flood["unsent"] > 1000000 and flood["unanswered"] == 0, flood)
         expect("latency counts from when it was due", flood["max_us"] > 100000, flood)
+        beside = cluster.bench_beside("load", "--op", "get", "--seconds", 0.5)
+        expect("it is under way when it has begun", beside.poll() is None, beside.returncode)
+        expect("what began is counted", cluster.finish(beside)["operations"] > 0, beside)
     finally:
         cluster.end()
 
