@@ -25,8 +25,7 @@ enum {
     LOG_JOURNAL_BLOCK_BYTES = 4096,
     LOG_JOURNAL_HEAD_BYTES = 28,
     LOG_JOURNAL_RECORD_HEAD_BYTES = 12,
-    /* Of one write, with its head: in a larger one the places count less, and its bytes are many.
-     */
+    /* Of one write, with its head. Of a larger one the bytes cost more than the places. */
     LOG_JOURNAL_WRITE_BYTES_MAX = 256 * 1024
 };
 

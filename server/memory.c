@@ -70,7 +70,11 @@ static void use_huge_pages(void)
 /* Else the kernel would fill what was given back, to make huge pages of what is left around it. */
 static void leave_pages_small(void)
 {
-    (void)madvise(huge.begin, (size_t)(huge.end - huge.begin), MADV_NOHUGEPAGE);
+    uint8_t *end = end_of_heap(); /* it may have shrunk since the last look */
+
+    if (end > huge.begin) {
+        (void)madvise(huge.begin, (size_t)(end - huge.begin), MADV_NOHUGEPAGE);
+    }
 }
 
 static bool find_resident(uint64_t *ret_bytes)

@@ -177,10 +177,10 @@ static void test_what_is_large_goes_into_the_log_at_once(void)
 
 /* --- What the file system says --- */
 
-/* What is written to the journal from now on goes to `path` instead. */
-static void redirect(struct log_store *store, const char *to)
+/* What is written to the journal from now on goes to `to` instead, opened with `flags`. */
+static void redirect(struct log_store *store, const char *to, int flags)
 {
-    int file = open(to, O_WRONLY | O_CLOEXEC);
+    int file = open(to, flags | O_CLOEXEC);
 
     EXPECT(file >= 0);
     EXPECT_EQ(dup2(file, store->journal.file), store->journal.file);
@@ -192,7 +192,7 @@ static void expect_goes_on_without(const char *refuses)
     struct log_store *store = new_store();
 
     put(store, 1, 2, 100);
-    redirect(store, refuses);
+    redirect(store, refuses, O_WRONLY);
     put(store, 3, 2, 100);
     put(store, 5, 2, 100);
     expect_entries(store, 1, 6, TERM, 100);
@@ -214,12 +214,9 @@ static void test_a_journal_that_takes_no_such_blocks_is_done_without(void)
 static void test_after_another_failure_of_the_journal_nothing_is_written(void)
 {
     struct log_store *store = new_store();
-    int directory;
 
     put(store, 1, 2, 100);
-    directory = open(path, O_RDONLY | O_CLOEXEC);
-    EXPECT_EQ(dup2(directory, store->journal.file), store->journal.file);
-    (void)close(directory);
+    redirect(store, path, O_RDONLY);
     EXPECT_EQ(append(store, 3, 1, TERM, 100), STATUS_IO);
     EXPECT_EQ(append(store, 3, 1, TERM, 3 * BLOCK), STATUS_IO);
     EXPECT_EQ(log_store_state(store).last, 2);

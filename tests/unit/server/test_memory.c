@@ -40,8 +40,8 @@ static uint64_t resident_bytes(void)
     return kib * 1024;
 }
 
-/* 96 MiB, piece by piece, and something small behind that stays. */
-static void take(void)
+/* 96 MiB, turn by turn. */
+static void take_pieces(void)
 {
     for (size_t i = 0; i < PIECES; i++) {
         pieces[i] = xmalloc(PIECE_BYTES);
@@ -49,6 +49,12 @@ static void take(void)
         now_us += PIECE_US;
         memory_turn(now_us);
     }
+}
+
+/* And something small behind that stays. */
+static void take(void)
+{
+    take_pieces();
     free(last);
     last = xmalloc(64);
 }
@@ -91,11 +97,35 @@ static bool is_asked_for(const void *address, const char *flag)
     return is_found;
 }
 
+static bool has_huge_pages(void)
+{
+    bool has = access("/sys/kernel/mm/transparent_hugepage", F_OK) == 0;
+
+    (void)printf(has ? "" : "this kernel has no huge pages\n");
+    return has;
+}
+
+/* With nothing behind that stays: what it grows by later is new. */
+static void test_a_heap_that_shrank_and_grows_again_has_huge_pages(void)
+{
+    if (!has_huge_pages()) {
+        return;
+    }
+    (void)is_asked_for(pieces, ""); /* what looking takes is not at the end later */
+    for (unsigned flood = 0; flood < 2; flood++) {
+        look();
+        take_pieces();
+        EXPECT(is_asked_for(pieces[PIECES / 2], " hg"));
+        let_go();
+        look();
+        EXPECT(!is_asked_for(pieces[PIECES / 2], "")); /* it is not there any more */
+    }
+}
+
 /* The first pieces are in the small heap. */
 static void test_a_heap_that_grows_has_huge_pages_until_much_was_given_back(void)
 {
-    if (access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0) {
-        (void)printf("this kernel has no huge pages\n");
+    if (!has_huge_pages()) {
         return;
     }
     look();
@@ -153,10 +183,12 @@ static void test_memory_in_use_that_was_never_touched_hides_nothing(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
+        TEST_CASE(test_a_heap_that_shrank_and_grows_again_has_huge_pages),
         TEST_CASE(test_a_heap_that_grows_has_huge_pages_until_much_was_given_back),
         TEST_CASE(test_what_was_in_use_at_a_look_is_given_back_at_the_next),
         TEST_CASE(test_what_was_in_use_only_between_two_looks_is_given_back_each_time),
-        TEST_CASE(test_memory_in_use_that_was_never_touched_hides_nothing), TEST_END};
+        TEST_CASE(test_memory_in_use_that_was_never_touched_hides_nothing),
+        TEST_END};
     int result;
 
     memory_prepare();
