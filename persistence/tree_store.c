@@ -100,6 +100,21 @@ static enum status fill_empty(struct environment *environment, void *context, st
     return environment_commit(environment, txn, ENVIRONMENT_SYNC_ALL, error);
 }
 
+static enum status begin_reader(struct tree_store *store, struct error *error)
+{
+    enum status status = environment_begin_read(&store->environment, &store->reader, error);
+    int result;
+
+    if (status != STATUS_OK) {
+        return status;
+    }
+    result = mdb_cursor_open(store->reader, store->environment.database, &store->cursor);
+    store->reader_is_active = result == MDB_SUCCESS;
+    return store->reader_is_active
+               ? STATUS_OK
+               : environment_error(&store->environment, result, "opening a cursor", error);
+}
+
 enum status tree_store_open(const char *path,
                             const struct tree_store_options *options,
                             struct tree_store **ret_store,
@@ -116,8 +131,7 @@ enum status tree_store_open(const char *path,
         }
     }
     if (status == STATUS_OK) {
-        status = environment_begin_read(&store->environment, &store->reader, error);
-        store->reader_is_active = status == STATUS_OK;
+        status = begin_reader(store, error);
     }
     if (status == STATUS_OK) {
         status = tree_store_get_meta(&store->environment, store->reader, &store->meta, error);
@@ -134,6 +148,9 @@ void tree_store_close(struct tree_store *store)
 {
     if (store == NULL) {
         return;
+    }
+    if (store->cursor != NULL) {
+        mdb_cursor_close(store->cursor);
     }
     if (store->reader != NULL) {
         mdb_txn_abort(store->reader);
@@ -162,7 +179,11 @@ enum status tree_store_renew(struct tree_store *store, struct error *error)
         mdb_txn_reset(store->reader);
         store->reader_is_active = false;
     }
+    store->gap.is_known = false;
     result = mdb_txn_renew(store->reader);
+    if (result == MDB_SUCCESS) {
+        result = mdb_cursor_renew(store->reader, store->cursor);
+    }
     if (result != MDB_SUCCESS) {
         return environment_error(&store->environment, result, "renewing the reader", error);
     }
@@ -201,13 +222,53 @@ static enum status not_readable(struct tree_store *store)
                      store->environment.path);
 }
 
+static bool gap_has(const struct tree_gap *gap, struct bytes key)
+{
+    return gap->is_known && (gap->before.data == NULL || bytes_compare(gap->before, key) < 0) &&
+           (gap->behind.data == NULL || bytes_compare(key, gap->behind) < 0);
+}
+
+/* The cursor stands behind where a key would be, `result` tells whether at one. */
+static int note_gap(struct tree_store *store, int result, MDB_val behind)
+{
+    MDB_val before;
+    MDB_val value;
+
+    store->gap =
+        (struct tree_gap){.behind = result == MDB_SUCCESS ? bytes_of_value(behind) : BYTES_EMPTY};
+    result =
+        mdb_cursor_get(store->cursor, &before, &value, result == MDB_SUCCESS ? MDB_PREV : MDB_LAST);
+    store->gap.before = result == MDB_SUCCESS ? bytes_of_value(before) : BYTES_EMPTY;
+    store->gap.is_known = result == MDB_SUCCESS || result == MDB_NOTFOUND;
+    return store->gap.is_known ? MDB_NOTFOUND : result;
+}
+
+/* Each creation asks whether its name is there, and names are often created one beside the other.
+ * So what lies between the neighbours of the last that was not there is known, and a search begins
+ * at the page of the one before. */
+static int find(struct tree_store *store, struct bytes key, MDB_val *ret_value)
+{
+    MDB_val found = value_of(key);
+    int result;
+
+    if (gap_has(&store->gap, key)) {
+        MARK(absent_beside_the_last_absent);
+        return MDB_NOTFOUND;
+    }
+    result = mdb_cursor_get(store->cursor, &found, ret_value, MDB_SET_RANGE);
+    if (result == MDB_SUCCESS && bytes_equal(bytes_of_value(found), key)) {
+        return MDB_SUCCESS;
+    }
+    return result == MDB_SUCCESS || result == MDB_NOTFOUND ? note_gap(store, result, found)
+                                                           : result;
+}
+
 enum status tree_store_lookup(struct tree_store *store,
                               struct bytes key,
                               size_t bytes_wanted,
                               struct bytes *ret_value)
 {
     struct tree_key stored_key;
-    MDB_val key_value;
     MDB_val value;
     int result;
 
@@ -218,8 +279,7 @@ enum status tree_store_lookup(struct tree_store *store,
         return not_readable(store);
     }
     tree_format_key(key, &stored_key);
-    key_value = value_of(bytes_of(stored_key.data, stored_key.size));
-    result = mdb_get(store->reader, store->environment.database, &key_value, &value);
+    result = find(store, bytes_of(stored_key.data, stored_key.size), &value);
     if (result == MDB_NOTFOUND) {
         return STATUS_NOT_FOUND; /* each creation asks: a text that nobody reads would cost more */
     }

@@ -15,11 +15,21 @@ struct tree_scrub {
     uint64_t sum;
 };
 
+/* Two stored keys with nothing between them, as of the reader; lent by its map. No data = no key on
+ * that side. */
+struct tree_gap {
+    bool is_known;
+    struct bytes before;
+    struct bytes behind;
+};
+
 struct tree_store {
     struct environment environment;
     struct tree_scrub scrub; /* the checkpoint thread's */
     uint64_t forgotten_us;   /* when pages were, the checkpoint thread's */
-    MDB_txn *reader;         /* the main thread's */
+    MDB_txn *reader;         /* the main thread's, as all that follows */
+    MDB_cursor *cursor;      /* the reader's, where the last lookup left it */
+    struct tree_gap gap;     /* where the last one found nothing */
     bool reader_is_active;   /* false after a failed renewal */
     struct tree_meta meta;   /* as of the reader */
     struct error error;

@@ -271,6 +271,79 @@ static void test_a_range_from_behind_the_longest_key(void)
     tree_store_close(store);
 }
 
+/* --- Lookups beside one another --- */
+
+enum { NAMES = 600, LOOKUP_ROUNDS = 40, LOOKUPS = 3000, NAME_BYTES = 8 };
+
+/* What is stored as the reader shows it, and as of the last commit. */
+struct model {
+    bool shown[NAMES];
+    bool stored[NAMES];
+};
+
+static struct tree_record record_of(char *name, size_t number)
+{
+    (void)snprintf(name, NAME_BYTES, "n%05zu", number);
+    return put(name, name);
+}
+
+static void
+commit_some(struct tree_store *store, struct model *model, struct prng *prng, raft_index index)
+{
+    static char names[NAMES][NAME_BYTES];
+    struct tree_record records[NAMES];
+    size_t count = 0;
+
+    for (size_t i = 0; i < NAMES; i++) {
+        if (prng_below(prng, 8) == 0) {
+            records[count] = record_of(names[count], i);
+            records[count].removed = prng_below(prng, 2) == 0;
+            model->stored[i] = !records[count++].removed;
+        }
+    }
+    EXPECT_OK(commit(store, index, records, count));
+}
+
+/* Mostly beside the last one, so that all that is remembered of it is asked for. */
+static void look_up_some(struct tree_store *store, const struct model *model, struct prng *prng)
+{
+    size_t at = 0;
+    char name[NAME_BYTES];
+
+    for (int i = 0; i < LOOKUPS; i++) {
+        at = prng_below(prng, 10) == 0 ? (size_t)prng_below(prng, NAMES)
+                                       : (at + (size_t)prng_below(prng, 5) + NAMES - 2) % NAMES;
+        (void)record_of(name, at);
+        if (model->shown[at]) {
+            expect_value(store, name, name);
+        } else {
+            expect_absent(store, name);
+        }
+    }
+    expect_absent(store, "");
+    expect_absent(store, "zzz");
+    expect_absent(store, "zz");
+}
+
+static void test_a_lookup_finds_what_is_shown_whatever_was_looked_up_before(void)
+{
+    struct model model = {.shown = {false}};
+    struct tree_store *store;
+    struct prng prng;
+
+    prng_init(&prng, 5);
+    new_path();
+    store = open_store();
+    for (raft_index round = 1; round <= LOOKUP_ROUNDS; round++) {
+        look_up_some(store, &model, &prng);
+        commit_some(store, &model, &prng, round);
+        look_up_some(store, &model, &prng);
+        EXPECT_OK(tree_store_renew(store, &error));
+        memcpy(model.shown, model.stored, sizeof model.shown);
+    }
+    tree_store_close(store);
+}
+
 /* --- Sizes --- */
 
 enum { MANY = 300000, KEY_BYTES = 16 };
@@ -790,6 +863,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_keys_and_values_of_every_size),
         TEST_CASE(test_ranges_start_and_end_where_they_should),
         TEST_CASE(test_a_range_from_behind_the_longest_key),
+        TEST_CASE(test_a_lookup_finds_what_is_shown_whatever_was_looked_up_before),
         TEST_CASE(test_300000_records_in_one_commit),
         TEST_CASE(test_more_dirty_pages_than_a_transaction_keeps_in_memory),
         TEST_CASE(test_a_full_map_changes_nothing_and_a_later_commit_works),
