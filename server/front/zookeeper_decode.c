@@ -1,15 +1,11 @@
 #include "server/front/zookeeper_decode.h"
 
-#include "proto/record.pb-c.h"
+#include "server/front/zookeeper_command.h"
 #include "server/front/zookeeper_reconfig.h"
 
 #include <string.h>
 
-enum {
-    MODE_ILLEGAL = 99, /* which the state refuses in its place */
-    MULTI_HEADER_BYTES = 9,
-    OPERATION_BYTES_MIN = MULTI_HEADER_BYTES + 4
-};
+enum { MULTI_HEADER_BYTES = 9, OPERATION_BYTES_MIN = MULTI_HEADER_BYTES + 4 };
 
 struct decoder {
     struct reader reader;
@@ -19,265 +15,56 @@ struct decoder {
     struct arena *arena;
 };
 
-static ProtobufCBinaryData field_of(struct bytes bytes)
-{
-    return (ProtobufCBinaryData){.data = (uint8_t *)(uintptr_t)bytes.data, .len = bytes.size};
-}
-
-/* --- ACLs --- */
-
-struct acl {
-    Record__AclEntry **entries;
-    size_t count;
-    size_t capacity;
-};
-
-static void
-acl_add(struct decoder *decoder, struct acl *acl, int32_t permissions, struct state_identity id)
-{
-    Record__AclEntry *entry = arena_alloc(decoder->arena, sizeof *entry);
-
-    record__acl_entry__init(entry);
-    entry->permissions = (uint32_t)permissions;
-    entry->scheme = field_of(id.scheme);
-    entry->id = field_of(id.id);
-    acl->entries[acl->count++] = entry;
-}
-
-/* An entry without a scheme: the state calls the list illegal when its turn comes. */
-static void acl_spoil(struct decoder *decoder, struct acl *acl)
-{
-    acl->count = 0;
-    acl_add(decoder, acl, 0, (struct state_identity){.scheme = BYTES_EMPTY});
-}
-
-static bool acl_take(struct decoder *decoder, struct acl *acl, const struct jute_acl_entry *entry)
-{
-    if (entry->scheme_is_null) {
-        return false;
-    }
-    if (!identity_may_stand_in_acl(entry->scheme, entry->id) || acl->count == acl->capacity) {
-        return false;
-    }
-    acl_add(decoder, acl, entry->permissions,
-            (struct state_identity){.scheme = entry->scheme, .id = entry->id});
-    return true;
-}
-
-static struct acl read_acl(struct decoder *decoder)
-{
-    bool is_null;
-    uint32_t count = jute_read_count(&decoder->reader, JUTE_ACL_ENTRY_BYTES_MIN, &is_null);
-    /* More than the state takes is enough to be refused there. */
-    struct acl acl = {.capacity = STATE_ACL_ENTRIES_MAX + 1};
-    bool is_legal = count > 0;
-
-    acl.entries = arena_alloc(decoder->arena, acl.capacity * sizeof(Record__AclEntry *));
-    for (uint32_t i = 0; i < count; i++) {
-        struct jute_acl_entry entry = jute_read_acl_entry(&decoder->reader);
-
-        is_legal = is_legal && acl_take(decoder, &acl, &entry);
-    }
-    if (!is_legal) {
-        acl_spoil(decoder, &acl);
-    }
-    return acl;
-}
-
-/* What nearly every node is created with goes without saying: each server would read it again. */
-static bool acl_is_open(const struct acl *acl)
-{
-    const Record__AclEntry *first = acl->entries[0];
-    const struct state_acl_entry entry = {.permissions = first->permissions,
-                                          .scheme = bytes_of(first->scheme.data, first->scheme.len),
-                                          .id = bytes_of(first->id.data, first->id.len)};
-
-    return acl->count == 1 && state_acl_entry_is_open(&entry);
-}
-
-/* --- Operations that write --- */
-
-static Record__CreateMode mode_of(int32_t type, int32_t flags)
-{
-    switch (type) {
-    case JUTE_TYPE_CREATE_CONTAINER:
-        return flags >= 0 && flags <= 4 ? RECORD__CREATE_MODE__CONTAINER
-                                        : (Record__CreateMode)MODE_ILLEGAL;
-    case JUTE_TYPE_CREATE_TTL:
-        return flags == 5 || flags == 6 ? (Record__CreateMode)flags
-                                        : (Record__CreateMode)MODE_ILLEGAL;
-    default:
-        /* A container's flag alone makes an ordinary node, as in ZooKeeper. */
-        return flags == 4                 ? RECORD__CREATE_MODE__PERSISTENT
-               : flags >= 0 && flags <= 3 ? (Record__CreateMode)flags
-                                          : (Record__CreateMode)MODE_ILLEGAL;
-    }
-}
-
-static void read_create(struct decoder *decoder, int32_t type, Record__Operation *operation)
-{
-    Record__Create *create = arena_alloc(decoder->arena, sizeof *create);
-    struct acl acl;
-    bool is_null;
-    int32_t flags;
-
-    record__create__init(create);
-    create->path = field_of(jute_read_buffer(&decoder->reader, NULL));
-    create->value = field_of(jute_read_buffer(&decoder->reader, &is_null));
-    create->value_is_null = is_null;
-    acl = read_acl(decoder);
-    create->acl = acl.entries;
-    create->n_acl = acl_is_open(&acl) ? 0 : acl.count;
-    flags = jute_read_int(&decoder->reader);
-    create->mode = mode_of(type, flags);
-    if (type == JUTE_TYPE_CREATE_TTL) {
-        create->ttl_ms = (uint64_t)jute_read_long(&decoder->reader);
-    }
-    operation->kind_case = RECORD__OPERATION__KIND_CREATE;
-    operation->create = create;
-}
-
-static void read_delete(struct decoder *decoder, Record__Operation *operation)
-{
-    Record__Remove *removal = arena_alloc(decoder->arena, sizeof *removal);
-
-    record__remove__init(removal);
-    removal->path = field_of(jute_read_buffer(&decoder->reader, NULL));
-    removal->version = jute_read_int(&decoder->reader);
-    operation->kind_case = RECORD__OPERATION__KIND_REMOVE;
-    operation->remove = removal;
-}
-
-static void read_set_data(struct decoder *decoder, Record__Operation *operation)
-{
-    Record__Set *set = arena_alloc(decoder->arena, sizeof *set);
-    bool is_null;
-
-    record__set__init(set);
-    set->path = field_of(jute_read_buffer(&decoder->reader, NULL));
-    set->value = field_of(jute_read_buffer(&decoder->reader, &is_null));
-    set->value_is_null = is_null;
-    set->version = jute_read_int(&decoder->reader);
-    operation->kind_case = RECORD__OPERATION__KIND_SET;
-    operation->set = set;
-}
-
-static void read_set_acl(struct decoder *decoder, Record__Operation *operation)
-{
-    Record__SetAcl *set_acl = arena_alloc(decoder->arena, sizeof *set_acl);
-    struct acl acl;
-
-    record__set_acl__init(set_acl);
-    set_acl->path = field_of(jute_read_buffer(&decoder->reader, NULL));
-    acl = read_acl(decoder);
-    set_acl->acl = acl.entries;
-    set_acl->n_acl = acl.count;
-    set_acl->version = jute_read_int(&decoder->reader);
-    operation->kind_case = RECORD__OPERATION__KIND_SET_ACL;
-    operation->set_acl = set_acl;
-}
-
-static void read_check(struct decoder *decoder, Record__Operation *operation)
-{
-    Record__Check *check = arena_alloc(decoder->arena, sizeof *check);
-
-    record__check__init(check);
-    check->path = field_of(jute_read_buffer(&decoder->reader, NULL));
-    check->version = jute_read_int(&decoder->reader);
-    operation->kind_case = RECORD__OPERATION__KIND_CHECK;
-    operation->check = check;
-}
-
-/* False: not a type that writes. */
-static bool read_operation(struct decoder *decoder, int32_t type, Record__Operation *operation)
-{
-    switch (type) {
-    case JUTE_TYPE_CREATE:
-    case JUTE_TYPE_CREATE_2:
-    case JUTE_TYPE_CREATE_CONTAINER:
-    case JUTE_TYPE_CREATE_TTL:
-        read_create(decoder, type, operation);
-        return true;
-    case JUTE_TYPE_DELETE:
-        read_delete(decoder, operation);
-        return true;
-    case JUTE_TYPE_SET_DATA:
-        read_set_data(decoder, operation);
-        return true;
-    case JUTE_TYPE_SET_ACL:
-        read_set_acl(decoder, operation);
-        return true;
-    case JUTE_TYPE_CHECK:
-        read_check(decoder, operation);
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void refuse(struct decoder *decoder, enum jute_error error)
 {
     decoder->request->kind = REQUEST_PING;
     decoder->details->refusal = error;
 }
 
-/* The operations lend from the frame; packed, they are the request's own. */
-static void put_command(struct decoder *decoder, Record__Command *command)
-{
-    size_t size = record__command__get_packed_size(command);
-    uint8_t *packed = arena_alloc(decoder->arena, size);
+/* --- What writes --- */
 
-    (void)record__command__pack(command, packed);
+static void put_command(struct decoder *decoder, struct bytes command)
+{
     decoder->request->kind = REQUEST_WRITE;
-    decoder->request->write.command = bytes_of(packed, size);
+    decoder->request->write.command = command;
 }
 
 static void decode_write(struct decoder *decoder)
 {
-    Record__Operation operation = RECORD__OPERATION__INIT;
-    Record__Command command = RECORD__COMMAND__INIT;
+    struct zookeeper_command_part part;
 
-    (void)read_operation(decoder, decoder->details->type, &operation);
+    (void)zookeeper_command_read(&decoder->reader, decoder->details->type, ZOOKEEPER_COMMAND_ALONE,
+                                 decoder->arena, &part);
     if (!decoder->reader.failed) {
-        command.body_case = RECORD__COMMAND__BODY_OPERATION;
-        command.operation = &operation;
-        put_command(decoder, &command);
+        put_command(decoder, part.bytes);
     }
-}
-
-static bool is_illegal_create(const Record__Operation *operation)
-{
-    return operation->kind_case == RECORD__OPERATION__KIND_CREATE &&
-           (int)operation->create->mode == MODE_ILLEGAL;
 }
 
 /* Without any operation there is nothing to propose: it is answered in its turn. */
 static void decode_multi(struct decoder *decoder)
 {
     size_t capacity = decoder->reader.rest.size / OPERATION_BYTES_MIN + 1;
-    Record__Operation **operations = arena_alloc(decoder->arena, capacity * sizeof *operations);
-    Record__Transaction transaction = RECORD__TRANSACTION__INIT;
-    Record__Command command = RECORD__COMMAND__INIT;
+    struct bytes *parts = arena_alloc(decoder->arena, capacity * sizeof *parts);
     size_t count = 0;
 
     decoder->details->operations =
         arena_alloc(decoder->arena, capacity * sizeof *decoder->details->operations);
     for (;;) {
         struct jute_multi_header header = jute_read_multi_header(&decoder->reader);
-        Record__Operation *operation;
+        struct zookeeper_command_part part;
 
         if (decoder->reader.failed || header.done) {
             break;
         }
-        operation = arena_alloc(decoder->arena, sizeof *operation);
-        record__operation__init(operation);
         if (count == capacity || header.type == JUTE_TYPE_SET_ACL ||
-            !read_operation(decoder, header.type, operation) || is_illegal_create(operation)) {
+            !zookeeper_command_read(&decoder->reader, header.type, ZOOKEEPER_COMMAND_IN_TRANSACTION,
+                                    decoder->arena, &part) ||
+            part.is_illegal_create) {
             decoder->reader.failed = true;
             break;
         }
         decoder->details->operations[count] = header.type;
-        operations[count++] = operation;
+        parts[count++] = part.bytes;
     }
     if (decoder->reader.failed) {
         return;
@@ -291,12 +78,7 @@ static void decode_multi(struct decoder *decoder)
         decoder->request->kind = REQUEST_PING;
         return;
     }
-    transaction.operations = operations;
-    transaction.n_operations = count;
-    transaction.bounded = true;
-    command.body_case = RECORD__COMMAND__BODY_TRANSACTION;
-    command.transaction = &transaction;
-    put_command(decoder, &command);
+    put_command(decoder, zookeeper_command_of_all(parts, count, decoder->arena));
 }
 
 /* --- The others --- */

@@ -1,9 +1,27 @@
 /* A ZooKeeper client's frame: as a connect request and as any request. What is read and would be
- * proposed is a command that the state can judge. */
+ * proposed is a command that the state can judge, and to the byte what protobuf-c would pack. */
+#include "base/alloc.h"
 #include "base/check.h"
+#include "proto/record.pb-c.h"
 #include "server/front/zookeeper_decode.h"
 
+#include <stdlib.h>
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_packing(struct bytes bytes)
+{
+    Record__Command *command = record__command__unpack(NULL, bytes.size, bytes.data);
+    uint8_t *packed;
+
+    CHECK(command != NULL);
+    CHECK_OP(record__command__get_packed_size(command), ==, bytes.size);
+    packed = xmalloc(bytes.size);
+    (void)record__command__pack(command, packed);
+    CHECK(bytes_equal(bytes_of(packed, bytes.size), bytes));
+    free(packed);
+    record__command__free_unpacked(command, NULL);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,6 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(request->details != NULL);
         if (request->kind == REQUEST_WRITE) {
             CHECK(state_command_check(request->write.command) != OP_UNREADABLE);
+            check_packing(request->write.command);
         }
         request_free(request);
     }
