@@ -21,7 +21,7 @@ enum { ROUND_TIMEOUT_US_MAX = 10 * 1000 * 1000 };
  *                                    proposal_failed, put
  */
 enum session_state {
-    SESSION_WAITING, /* in expiry->waiting, by its deadline */
+    SESSION_WAITING, /* in expiry->waiting, at its deadline or before */
     SESSION_ASKED,   /* in the round under way; its deadline has passed */
     SESSION_PROPOSED /* ExpireSession is under way */
 };
@@ -205,9 +205,8 @@ extend(struct session_expiry *expiry, session_id id, uint64_t awake_us, uint32_t
     }
     session->deadline_us = deadline_us;
     MARK_IF(session->state == SESSION_PROPOSED, session_heard_of_while_its_expiry_is_proposed);
-    if (session->state == SESSION_WAITING ||
-        (session->state == SESSION_ASKED && deadline_us > awake_us)) {
-        MARK_IF(session->state == SESSION_ASKED, session_heard_of_in_its_last_round);
+    if (session->state == SESSION_ASKED && deadline_us > awake_us) {
+        MARK(session_heard_of_in_its_last_round);
         wait(expiry, session);
     }
 }
@@ -358,11 +357,18 @@ static void begin_round(struct session_expiry *expiry,
 {
     struct heap_node *first;
     size_t count = 0;
+    size_t moved = 0;
 
-    while (count < SESSION_EXPIRY_ROUND_MAX && (first = heap_first(&expiry->waiting)) != NULL &&
-           first->key <= awake_us) {
+    while (count < SESSION_EXPIRY_ROUND_MAX && moved < SESSION_EXPIRY_ROUND_MAX &&
+           (first = heap_first(&expiry->waiting)) != NULL && first->key <= awake_us) {
         struct session *session = CONTAINER_OF(first, struct session, heap_node);
 
+        /* Heard of while it waited: it moves once in its timeout, not each time. */
+        if (session->deadline_us > awake_us) {
+            heap_set(&expiry->waiting, first, session->deadline_us);
+            moved++;
+            continue;
+        }
         leave_state(expiry, session);
         session->state = SESSION_ASKED;
         list_append(&expiry->asked, &session->asked_link);
@@ -462,6 +468,7 @@ void session_expiry_check(const struct session_expiry *expiry)
         counts[session->state]++;
         CHECK(find(expiry, session->id) == session);
         CHECK((session->state == SESSION_WAITING) == heap_contains(&session->heap_node));
+        CHECK(session->state != SESSION_WAITING || session->heap_node.key <= session->deadline_us);
         CHECK((session->state == SESSION_ASKED) != list_is_empty(&session->asked_link));
         CHECK_OP(session->deadline_us, <=, expiry->clock.awake_us + session->timeout_us);
     }

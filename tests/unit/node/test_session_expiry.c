@@ -280,6 +280,33 @@ static void test_reports_extend_by_when_it_was_heard_from(void)
     end();
 }
 
+/* More than one turn looks at. */
+static void test_many_that_were_heard_of_are_passed_over_for_the_one_that_was_not(void)
+{
+    enum { HEARD = 3 * SESSION_EXPIRY_ROUND_MAX, SILENT = HEARD + 1 };
+    size_t turns = 0;
+
+    begin();
+    for (session_id id = 1; id <= SILENT; id++) {
+        session_expiry_put(expiry, 0, id, 1, 2, 1000);
+    }
+    (void)run(0, 900 * MS);
+    for (session_id id = 1; id < SILENT; id++) {
+        EXPECT_OK(report(900 * MS, 2, 0, id, 0));
+    }
+    do {
+        tick(1000 * MS);
+        turns++;
+        EXPECT(output.query != NULL || output.next_us <= 1000 * MS);
+    } while (output.query == NULL && turns < 10);
+    EXPECT(output.query != NULL);
+    EXPECT_EQ(output.query->n_sessions, 1);
+    EXPECT_EQ(output.query->sessions[0], SILENT);
+    session_expiry_drop(expiry, SILENT);
+    EXPECT_EQ(run(1050 * MS, 5000 * MS), 1900 * MS);
+    end();
+}
+
 static void test_attach_grants_the_full_timeout_and_voids_a_proposal(void)
 {
     uint64_t now;
@@ -495,6 +522,7 @@ int main(int argc, char **argv)
         TEST_CASE(test_answer_that_knows_better_rescues_the_session),
         TEST_CASE(test_answer_that_confirms_the_silence_does_not_rescue_it),
         TEST_CASE(test_reports_extend_by_when_it_was_heard_from),
+        TEST_CASE(test_many_that_were_heard_of_are_passed_over_for_the_one_that_was_not),
         TEST_CASE(test_attach_grants_the_full_timeout_and_voids_a_proposal),
         TEST_CASE(test_failed_proposal_is_asked_again_with_a_new_round),
         TEST_CASE(test_dropped_session_is_never_due),
