@@ -42,6 +42,7 @@ struct server {
     struct node *node;
     struct buffer secret;
     struct event *timer;
+    uint64_t timer_us; /* when it rings; UINT64_MAX = not at all */
     struct event *disk_event;
     struct event *signal_events[2];
     int disk_wake; /* eventfd; -1 = none */
@@ -448,9 +449,11 @@ static void on_disk(evutil_socket_t descriptor, short what, void *context)
 
 static void on_timer(evutil_socket_t descriptor, short what, void *context)
 {
+    struct server *server = context;
+
     (void)descriptor;
     (void)what;
-    (void)context;
+    server->timer_us = UINT64_MAX;
 }
 
 static void on_signal(evutil_socket_t signal_number, short what, void *context)
@@ -684,23 +687,39 @@ static enum status start(struct server *server, struct error *error)
 
 /* --- The loop --- */
 
-/* Wait for events until `next_us`. */
+/* Nearly every turn moves the end of the next wait a little. A timer that rings so little too early
+ * costs a turn now and then; one that is set anew each time costs more. */
+enum { TIMER_EARLY_US_MAX = 10 * 1000 };
+
+static void set_timer(struct server *server, uint64_t next_us, uint64_t now_us)
+{
+    uint64_t wait_us = next_us - now_us;
+    struct timeval wait = {.tv_sec = (time_t)(wait_us / 1000000),
+                           .tv_usec = (suseconds_t)(wait_us % 1000000)};
+
+    if (server->timer_us <= next_us && next_us - server->timer_us < TIMER_EARLY_US_MAX) {
+        return;
+    }
+    if (next_us == UINT64_MAX) {
+        (void)event_del(server->timer);
+    }
+    /* What cannot be added is tried again in the next turn. */
+    server->timer_us =
+        next_us != UINT64_MAX && event_add(server->timer, &wait) == 0 ? next_us : UINT64_MAX;
+}
+
+/* Wait for events until `next_us` at most. */
 static void wait_for_events(struct server *server, uint64_t next_us)
 {
     uint64_t now_us = clock_monotonic_us();
     bool at_once = next_us <= now_us || connection_loop_is_pending(&server->loop);
 
-    if (!at_once && next_us != UINT64_MAX) {
-        uint64_t wait_us = next_us - now_us;
-        struct timeval wait = {.tv_sec = (time_t)(wait_us / 1000000),
-                               .tv_usec = (suseconds_t)(wait_us % 1000000)};
-
-        (void)event_add(server->timer, &wait);
+    if (!at_once) {
+        set_timer(server, next_us, now_us);
     }
     /* Once in either case: without it, the loop goes on for as long as some event is there, and
      * a flood of bytes leaves no turn to the node. */
     (void)event_base_loop(server->base, EVLOOP_ONCE | (at_once ? EVLOOP_NONBLOCK : 0));
-    (void)event_del(server->timer);
 }
 
 /* False: the server has failed. */
@@ -814,6 +833,7 @@ enum status server_run(const struct config *config, struct error *error)
 
     server->config = config;
     server->disk_wake = -1;
+    server->timer_us = UINT64_MAX;
     (void)signal(SIGPIPE, SIG_IGN);
     status = start(server, error);
     if (status != STATUS_OK) {
