@@ -15,6 +15,7 @@ sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "tests/integra
 from ports import free_ports  # noqa: E402
 
 HOST = "127.0.0.1"
+LAST_WORDS_MAX = 2000  # characters
 
 
 class Ending:
@@ -98,7 +99,7 @@ class Cluster:
             if is_so(modes):
                 return modes
             if time.monotonic() > deadline or any(process.poll() is not None for process in self.processes.values()):
-                raise SystemExit(f"{type(self).__name__} does not serve; its logs: {self.folder}")
+                raise SystemExit(f"{type(self).__name__} does not serve{self.last_words()}")
             time.sleep(0.02)
 
     def kill(self, number):
@@ -134,7 +135,7 @@ class Cluster:
         pids = ",".join(str(process.pid) for process in self.processes.values())
         done = subprocess.run(self.arguments(command, protocol, ("--pids", pids, *more)), capture_output=True, text=True)
         if done.returncode != 0:
-            raise SystemExit(f"confer-bench {command}: {done.stderr.strip()}; logs: {self.folder}")
+            raise SystemExit(f"confer-bench {command}: {done.stderr.strip()}{self.last_words()}")
         return json.loads(done.stdout)
 
     def bench_beside(self, command, *more, protocol=None):
@@ -149,8 +150,12 @@ class Cluster:
         text = process.communicate()[0]
         self.benches.remove(process)
         if process.returncode != 0:
-            raise SystemExit(f"{' '.join(process.args[:2])} ended with {process.returncode}; logs: {self.folder}")
+            raise SystemExit(f"{' '.join(process.args[:2])} ended with {process.returncode}{self.last_words()}")
         return json.loads(text)
+
+    def last_words(self):
+        """The end of each server's log: their folder goes with the cluster."""
+        return "".join(f"\n--- {log.name}\n{log.read_text(errors='replace')[-LAST_WORDS_MAX:].strip()}" for log in sorted(self.folder.glob("*.log")))
 
     # --- What it uses ---
 
@@ -218,8 +223,8 @@ class Confer(SpeaksWords):
                     socket.create_connection((HOST, self.port(number)), 1).close()
                     break
                 except OSError:
-                    if time.monotonic() > deadline:
-                        raise SystemExit(f"server {number} does not listen; its log: {self.folder}/{number}.log") from None
+                    if time.monotonic() > deadline or self.processes[number].poll() is not None:
+                        raise SystemExit(f"server {number} does not listen{self.last_words()}") from None
                     time.sleep(0.002)
         nodes = ",".join(f"{number}={address}" for number, address in self.addresses.items())
         subprocess.run([self.programs.bench, "init", "--address", self.addresses[1], "--nodes", nodes], check=True)

@@ -150,6 +150,18 @@ def nothing_stays_when_it_is_told_to_end(folder):
            [*map(str, place.rglob("*")), said.read_text()])
 
 
+def a_server_that_ends_is_quoted(folder):
+    build = folder / "broken"
+    for part in ("server", "bench"):
+        (build / part).mkdir(parents=True)
+    (build / "bench/confer-bench").symlink_to(BUILD / "bench/confer-bench")
+    (build / "server/confer-server").write_text("#!/bin/sh\necho there is no such disk\nexit 1\n")
+    (build / "server/confer-server").chmod(0o755)
+    done = subprocess.run([sys.executable, SOURCES / "bench/run.py", "--build", build, "--dir", folder, "--suites", "idle", "--servers", "1"],
+                          capture_output=True, text=True)
+    expect("what the server said is told", done.returncode != 0 and "1.log\nthere is no such disk" in done.stderr, done.stderr)
+
+
 def mistakes_are_told():
     for words, told in ((["--suites", "nonsense"], "no nonsense"), (["--build", "/nowhere"], "not built")):
         done = subprocess.run([sys.executable, SOURCES / "bench/run.py", "--build", BUILD, *words], capture_output=True, text=True)
@@ -161,7 +173,7 @@ with tempfile.TemporaryDirectory(prefix="bench-smoke-") as name:
     with concurrent.futures.ThreadPoolExecutor() as pool:
         tasks = [pool.submit(task, place) for task in (every_suite_measures_something, systems_are_measured_alike, a_leader_is_missed, loads_end_and_fall_due,
                                                         more_instructions_are_a_finding, growth_has_tables_and_plots,
-                                                        nothing_stays_when_it_is_told_to_end)]
+                                                        nothing_stays_when_it_is_told_to_end, a_server_that_ends_is_quoted)]
         mistakes_are_told()
         the_native_protocol_costs_no_more()
         for task in tasks:
