@@ -65,7 +65,8 @@ static inline size_t field_varint_bytes(uint64_t value)
 {
     unsigned bits = 64 - (unsigned)__builtin_clzll(value | 1);
 
-    return (bits * 9 + 64) / 64; /* seven bits in each byte, rounded up */
+    /* Nearly all are small; else seven bits in each byte, rounded up. */
+    return value < 0x80 ? 1 : (bits * 9 + 64) / 64;
 }
 
 static inline uint8_t *field_put_varint(uint8_t *to, uint64_t value)
