@@ -697,15 +697,12 @@ static void set_timer(struct server *server, uint64_t next_us, uint64_t now_us)
     struct timeval wait = {.tv_sec = (time_t)(wait_us / 1000000),
                            .tv_usec = (suseconds_t)(wait_us % 1000000)};
 
-    if (server->timer_us <= next_us && next_us - server->timer_us < TIMER_EARLY_US_MAX) {
+    if (next_us == UINT64_MAX ||
+        (server->timer_us <= next_us && next_us - server->timer_us < TIMER_EARLY_US_MAX)) {
         return;
     }
-    if (next_us == UINT64_MAX) {
-        (void)event_del(server->timer);
-    }
     /* What cannot be added is tried again in the next turn. */
-    server->timer_us =
-        next_us != UINT64_MAX && event_add(server->timer, &wait) == 0 ? next_us : UINT64_MAX;
+    server->timer_us = event_add(server->timer, &wait) == 0 ? next_us : UINT64_MAX;
 }
 
 /* Wait for events until `next_us` at most. */

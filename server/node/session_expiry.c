@@ -350,23 +350,28 @@ static bool is_round_over(const struct session_expiry *expiry, uint64_t now_us)
            now_us - round->began_us >= expiry->round_timeout_us;
 }
 
+static struct session *first_waiting(const struct session_expiry *expiry, uint64_t awake_us)
+{
+    struct heap_node *first = heap_first(&expiry->waiting);
+
+    return first == NULL || first->key > awake_us ? NULL
+                                                  : CONTAINER_OF(first, struct session, heap_node);
+}
+
 static void begin_round(struct session_expiry *expiry,
                         uint64_t now_us,
                         uint64_t awake_us,
                         struct session_expiry_output *output)
 {
-    struct heap_node *first;
+    struct session *session;
     size_t count = 0;
-    size_t moved = 0;
 
-    while (count < SESSION_EXPIRY_ROUND_MAX && moved < SESSION_EXPIRY_ROUND_MAX &&
-           (first = heap_first(&expiry->waiting)) != NULL && first->key <= awake_us) {
-        struct session *session = CONTAINER_OF(first, struct session, heap_node);
-
+    for (size_t looked_at = 0; looked_at < SESSION_EXPIRY_ROUND_MAX &&
+                               (session = first_waiting(expiry, awake_us)) != NULL;
+         looked_at++) {
         /* Heard of while it waited: it moves once in its timeout, not each time. */
         if (session->deadline_us > awake_us) {
-            heap_set(&expiry->waiting, first, session->deadline_us);
-            moved++;
+            wait(expiry, session);
             continue;
         }
         leave_state(expiry, session);
